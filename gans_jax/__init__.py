@@ -1,0 +1,1 @@
+"""Generative adversarial networks in Flax; `gans_torch` is the twin."""

@@ -1,0 +1,65 @@
+"""An NNX module taken apart, so that it can pass through JAX's transformations.
+
+PyTorch's modules are this already; `steps.py` uses a `Network` where its twin uses a
+module.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx, struct
+
+
+@struct.dataclass
+class Network:
+    """A network's definition (static) and its arrays (a pytree)."""
+
+    params: nnx.State
+    """What is trained."""
+    buffers: nnx.State
+    """Running statistics and the like."""
+    training: nnx.GraphDef = struct.field(pytree_node=False)
+    evaluation: nnx.GraphDef = struct.field(pytree_node=False)
+    low_precision: bool = struct.field(pytree_node=False, default=False)
+    """Whether convolutions and matrix products run in bfloat16."""
+
+    @classmethod
+    def of(cls, module: nnx.Module, low_precision: bool = False) -> "Network":
+        """Take a module apart; the module is left in evaluation mode."""
+        module.train()
+        training, params, buffers = nnx.split(module, nnx.Param, ...)
+        module.eval()
+        evaluation = nnx.split(module, nnx.Param, ...)[0]
+        return cls(
+            params=params,
+            buffers=buffers,
+            training=training,
+            evaluation=evaluation,
+            low_precision=low_precision,
+        )
+
+    def __call__(self, *inputs: Any) -> tuple[Any, "Network"]:
+        """Output in training mode, and the network with its buffers advanced."""
+        # Fresh variables: those of an enclosing trace must not be written to.
+        buffers = jax.tree.map(lambda x: x, self.buffers)
+        module = nnx.merge(self.training, self._cast(self.params), buffers)
+        output = module(*self._cast(inputs))
+        buffers = nnx.split(module, nnx.Param, ...)[2]
+        return output, self.replace(buffers=jax.lax.stop_gradient(buffers))
+
+    def evaluate(self, *inputs: Any) -> Any:
+        """Output in evaluation mode, in which no buffer changes."""
+        module = nnx.merge(self.evaluation, self._cast(self.params), self.buffers)
+        return module(*self._cast(inputs))
+
+    def _cast(self, tree: Any) -> Any:
+        """What enters products becomes bfloat16, as under PyTorch's autocast."""
+        if not self.low_precision:
+            return tree
+
+        def cast(x: jax.Array) -> jax.Array:
+            is_operand = x.ndim >= 2 and jnp.issubdtype(x.dtype, jnp.floating)
+            return x.astype(jnp.bfloat16) if is_operand else x
+
+        return jax.tree.map(cast, tree)

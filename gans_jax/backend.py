@@ -1,0 +1,222 @@
+"""The JAX side of `shared.backend.Backend`: device, precision, steps, arrays."""
+
+import contextlib
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from numpy.typing import NDArray
+
+from gans_jax import arrays as state_arrays
+from gans_jax import models, optim, steps
+from gans_jax._network import Network
+from shared import backend as protocol
+from shared.backend import Arrays, DataInfo, ImageData
+from shared.config import TrainConfig
+from shared.draws import Draws
+from shared.errors import UsageError
+
+Leaves = list[Array]
+
+
+class Backend(protocol.Backend):
+    """Networks, optimisers and arithmetic of one run, on one device.
+
+    Args:
+        config: the run's configuration.
+        data: channels and classes of its images.
+        device: ``auto`` (an accelerator where there is one), ``cpu``, ``cuda``,
+            ``cuda:N``, ``tpu`` or ``tpu:N``.
+
+    Raises:
+        UsageError: there is no such device, or it lacks the precision.
+    """
+
+    name = "jax"
+
+    def __init__(self, config: TrainConfig, data: DataInfo, device: str) -> None:
+        self.config = config
+        self.device = _find_device(device)
+        self.steps_per_call = 1 if self.device.platform == "cpu" else 10
+        self._matmul_precision = _find_matmul_precision(config, self.device)
+        self._images: Array | None = None
+        self._labels: Array | None = None
+        with self._settings():
+            generator = self._network(models.build_generator(config, data))
+            discriminator = self._network(models.build_discriminator(config, data))
+            optimizer = optim.build_optimizer(config)
+            state = steps.TrainState(
+                generator=generator,
+                discriminator=discriminator,
+                g_optimizer=optimizer.init(generator.params),
+                d_optimizer=optimizer.init(discriminator.params),
+                generator_ema=generator if config.ema_decay else None,
+            )
+            # The state lives as a flat list, because passing a tree of modules to a
+            # compiled function costs more Python than the call itself.
+            self._leaves, self._tree = jax.tree.flatten(state)
+
+    @property
+    def state(self) -> steps.TrainState:
+        """The training state, put together."""
+        return jax.tree.unflatten(self._tree, self._leaves)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of the arrays of both networks."""
+        return state_arrays.network_shapes(self.state)
+
+    def load(self, arrays: Arrays) -> None:
+        """Set the state; optimiser arrays left out start at zero, an EMA at G."""
+        with self._settings():
+            state = state_arrays.arrays_to_state(self.config, self.state, arrays)
+            self._leaves = jax.tree.leaves(state)
+
+    def arrays(self) -> Arrays:
+        """A copy of the state, the inverse of `load`."""
+        return state_arrays.state_to_arrays(self.config, self.state)
+
+    def load_data(self, data: ImageData) -> None:
+        """Keep the images on the device as bytes; they are normalised there."""
+        with self._settings():
+            self._images = jnp.array(data.images)
+            if data.labels is not None:
+                self._labels = jnp.array(data.labels)
+
+    def train(self, draws: Draws) -> Mapping[str, Array]:
+        """Run the steps that ``draws`` holds; returns before they have finished."""
+        assert self._images is not None, "load_data comes first"
+        with self._settings():
+            self._leaves, metrics = self._train_steps(
+                self._leaves, self._images, self._labels, draws
+            )
+        return metrics
+
+    def sample(
+        self, z: NDArray[np.float32], labels: NDArray[np.int32] | None
+    ) -> NDArray[np.float32]:
+        """Images in [-1, 1] from G's average or G, in evaluation mode."""
+        with self._settings():
+            average = self.state.generator_ema
+            generator = self.state.generator if average is None else average
+            images = self._evaluate(generator, jnp.asarray(z, self._dtype), labels)
+        return np.asarray(images, np.float32)
+
+    @functools.cached_property
+    def _evaluate(self) -> Any:
+        return jax.jit(lambda generator, z, labels: generator.evaluate(z, labels))
+
+    @functools.cached_property
+    def _train_steps(self) -> Any:
+        def train_steps(
+            leaves: Leaves, images: Array, labels: Array | None, draws: Draws
+        ) -> tuple[Leaves, steps.Metrics]:
+            def one_step(leaves: Leaves, draws: Draws) -> tuple[Leaves, steps.Metrics]:
+                state = jax.tree.unflatten(self._tree, leaves)
+                state, metrics = self._train_step(state, images, labels, draws)
+                return jax.tree.leaves(state), metrics
+
+            return jax.lax.scan(one_step, leaves, draws)
+
+        return jax.jit(train_steps, donate_argnums=0)
+
+    def _train_step(
+        self, state: steps.TrainState, images: Array, labels: Array | None, draws: Draws
+    ) -> tuple[steps.TrainState, steps.Metrics]:
+        n_critic = self.config.n_critic
+        noise = draws.instance_noise
+        return steps.train_step(
+            self.config,
+            state,
+            [self._batch(images, labels, draws, k) for k in range(n_critic)],
+            None if noise is None else self._float(noise[n_critic]),
+            update_d=draws.update_d,
+            g_lr=self._float(draws.g_lr),
+            d_lr=self._float(draws.d_lr),
+        )
+
+    def _batch(
+        self, images: Array, labels: Array | None, draws: Draws, k: int
+    ) -> steps.Batch:
+        indices = draws.indices[k]
+        alpha, penalty_noise, flips, noise = (
+            None if field is None else field[k]
+            for field in (
+                draws.alpha,
+                draws.penalty_noise,
+                draws.flips,
+                draws.instance_noise,
+            )
+        )
+        return steps.Batch(
+            real=images[indices].astype(self._dtype) / 127.5 - 1.0,
+            labels=None if labels is None else labels[indices],
+            z=self._float(draws.z[k]),
+            alpha=None if alpha is None else self._float(alpha),
+            penalty_noise=None if penalty_noise is None else self._float(penalty_noise),
+            flips=flips,
+            instance_noise=None if noise is None else self._float(noise),
+        )
+
+    @property
+    def _dtype(self) -> jnp.dtype:
+        return jnp.dtype(
+            jnp.float64 if self.config.precision == "float64" else jnp.float32
+        )
+
+    def _network(self, module: Any) -> Network:
+        network = Network.of(module, self.config.precision == "bfloat16")
+        return jax.tree.map(
+            lambda x: x.astype(self._dtype) if x.dtype == jnp.float32 else x, network
+        )
+
+    def _float(self, array: Array) -> Array:
+        return jnp.asarray(array).astype(self._dtype)
+
+    @contextlib.contextmanager
+    def _settings(self) -> Iterator[None]:
+        """This run's device and precision, for the calls made inside."""
+        with (
+            jax.enable_x64(self.config.precision == "float64"),
+            jax.default_device(self.device),
+            jax.default_matmul_precision(self._matmul_precision),
+        ):
+            yield
+
+
+def _find_device(name: str) -> jax.Device:
+    if name == "auto":
+        return jax.devices()[0]
+    platform, _, index = name.partition(":")
+    there = {
+        f"{kind}:{device.id}": device
+        for kind in ("cpu", "cuda", "tpu")
+        for device in _devices(kind)
+    }
+    found = there.get(f"{platform}:{index or 0}")
+    if found is None:
+        names = sorted({key.partition(":")[0] for key in there} | set(there))
+        raise UsageError(
+            f"--device {name}: no such device; JAX sees {', '.join(names)}"
+        )
+    return found
+
+
+def _devices(platform: str) -> list[jax.Device]:
+    try:
+        return jax.devices(platform)
+    except RuntimeError:  # JAX's way of saying that there is no such platform
+        return []
+
+
+def _find_matmul_precision(config: TrainConfig, device: jax.Device) -> str:
+    if config.precision != "tf32":
+        return "highest"
+    if device.platform == "cpu":
+        raise UsageError(
+            "--precision tf32: needs an NVIDIA GPU, the device is cpu; use float32"
+        )
+    return "tensorfloat32"

@@ -1,0 +1,476 @@
+"""Layers of the networks, computing what PyTorch's layers of the same names compute.
+
+Flax's own layers differ from PyTorch's in defaults and in substance (the sense of
+momentum, biased running variances, a spectral norm that overwrites its weight), so
+every layer is written out here, with PyTorch's names for parameters and buffers. Images
+are NHWC. A layer's ``use_running_average`` is what ``.train()`` and ``.eval()`` set.
+"""
+
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+from jaxtyping import Float, Integer
+
+from gans_jax import _convolutions
+
+__all__ = [
+    "BatchNorm2d",
+    "ConditionalBatchNorm2d",
+    "Conv2d",
+    "ConvTranspose2d",
+    "Embedding",
+    "GroupNorm",
+    "InstanceNorm2d",
+    "MinibatchDiscrimination",
+    "MinibatchStd",
+    "build_norm",
+    "leaky_relu",
+    "reparametrise",
+]
+
+Images = Float[Array, "batch height width channels"]
+LayerT = TypeVar("LayerT", "Conv2d", "ConvTranspose2d")
+
+
+class Conv2d(nnx.Module):
+    """`torch.nn.Conv2d` with a square kernel.
+
+    Args:
+        in_channels: channels in.
+        out_channels: channels out.
+        kernel_size: edge of the kernel.
+        stride: step between neighbouring outputs.
+        padding: zeros on every side.
+        bias: whether a bias is added.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        bias: bool = True,
+    ) -> None:
+        shape = (kernel_size, kernel_size, in_channels, out_channels)
+        self.weight = nnx.Param(jnp.zeros(shape))
+        self.bias = nnx.Param(jnp.zeros(out_channels)) if bias else None
+        self.constraint: SpectralNorm | WeightNorm | None = nnx.data(None)
+        self.stride = stride
+        self.padding = padding
+
+    def __call__(self, x: Images) -> Images:
+        """Convolve, as `torch.nn.functional.conv2d` does."""
+        y = _convolutions.conv(
+            x, _constrained(self), stride=self.stride, padding=self.padding
+        )
+        return _add_bias(y, self.bias)
+
+
+class ConvTranspose2d(nnx.Module):
+    """`torch.nn.ConvTranspose2d` with a square kernel; arguments as `Conv2d`."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        bias: bool = True,
+    ) -> None:
+        # PyTorch's [in, out, k, k], permuted as every kernel is: not flipped.
+        shape = (kernel_size, kernel_size, out_channels, in_channels)
+        self.weight = nnx.Param(jnp.zeros(shape))
+        self.bias = nnx.Param(jnp.zeros(out_channels)) if bias else None
+        self.constraint: SpectralNorm | WeightNorm | None = nnx.data(None)
+        self.stride = stride
+        self.padding = padding
+
+    def __call__(self, x: Images) -> Images:
+        """Convolve, as `torch.nn.functional.conv_transpose2d` does."""
+        y = _convolutions.conv_transpose(
+            x, _constrained(self), stride=self.stride, padding=self.padding
+        )
+        return _add_bias(y, self.bias)
+
+
+class Embedding(nnx.Module):
+    """`torch.nn.Embedding`: a table of rows.
+
+    Args:
+        num_embeddings: rows.
+        embedding_dim: length of a row.
+    """
+
+    def __init__(self, num_embeddings: int, embedding_dim: int) -> None:
+        self.weight = nnx.Param(jnp.zeros((num_embeddings, embedding_dim)))
+
+    def __call__(
+        self, ids: Integer[Array, " batch"]
+    ) -> Float[Array, "batch embedding_dim"]:
+        """The rows of ids."""
+        return self.weight[...][ids]
+
+
+class BatchNorm2d(nnx.Module):
+    """`torch.nn.BatchNorm2d`.
+
+    Training: the batch's mean and biased variance normalise, and the running statistics
+    move towards the batch's mean and *unbiased* variance. Evaluation: the running
+    statistics normalise.
+
+    Args:
+        num_features: channels.
+        eps: added to the variance.
+        momentum: weight of the new value (Flax counts the weight of the old one).
+        affine: whether there are a gain and a bias.
+
+    References:
+        Ioffe and Szegedy 2015, arXiv:1502.03167, Algorithms 1 and 2.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = True,
+    ) -> None:
+        self.weight = nnx.Param(jnp.ones(num_features)) if affine else None
+        self.bias = nnx.Param(jnp.zeros(num_features)) if affine else None
+        self.running_mean = nnx.BatchStat(jnp.zeros(num_features))
+        self.running_var = nnx.BatchStat(jnp.ones(num_features))
+        self.num_batches_tracked = nnx.BatchStat(jnp.zeros((), jnp.int32))
+        self.eps = eps
+        self.momentum = momentum
+        self.use_running_average = False
+
+    def __call__(self, x: Images) -> Images:
+        """Normalise each channel; in training mode, advance the running statistics."""
+        if self.use_running_average:
+            mean, variance = self.running_mean[...], self.running_var[...]
+        else:
+            mean, variance = _moments(x, axes=(0, 1, 2))
+            mean, variance = mean.reshape(-1), variance.reshape(-1)
+            self._track(mean, variance, count=x.size // x.shape[-1])
+        y = _standardise(x, _channels(mean), _channels(variance), self.eps)
+        return _scale_and_shift(y, self.weight, self.bias)
+
+    def _track(
+        self, mean: Float[Array, " channels"], variance: Float[Array, " c"], count: int
+    ) -> None:
+        unbiased = variance * (count / (count - 1))
+        for running, new in ((self.running_mean, mean), (self.running_var, unbiased)):
+            old = running[...]
+            new = jax.lax.stop_gradient(new)
+            running[...] = (1 - self.momentum) * old + self.momentum * new
+        self.num_batches_tracked[...] = self.num_batches_tracked[...] + 1
+
+
+class ConditionalBatchNorm2d(nnx.Module):
+    """Batch norm whose gain and bias are rows of a table, one row for each class.
+
+    Args:
+        num_features: channels.
+        num_classes: rows of the tables.
+
+    References:
+        Dumoulin et al. 2017, arXiv:1610.07629, Eq. 5 (for instance norm);
+        de Vries et al. 2017, arXiv:1707.00683.
+    """
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        self.norm = BatchNorm2d(num_features, eps=1e-5, momentum=0.1, affine=False)
+        self.gain_embedding = Embedding(num_classes, num_features)
+        self.bias_embedding = Embedding(num_classes, num_features)
+
+    def __call__(self, x: Images, labels: Integer[Array, " batch"]) -> Images:
+        """Normalise over the whole batch, then scale and shift by each label's row."""
+        gain = self.gain_embedding(labels)[:, None, None, :]
+        bias = self.bias_embedding(labels)[:, None, None, :]
+        return (self.norm(x) * gain + bias).astype(x.dtype)
+
+
+class GroupNorm(nnx.Module):
+    """`torch.nn.GroupNorm`: statistics of each sample over groups of its channels.
+
+    Args:
+        num_groups: groups; 1 normalises over the whole sample.
+        num_channels: channels; a multiple of the groups.
+        eps: added to the variance.
+
+    References:
+        Wu and He 2018, arXiv:1803.08494, Eq. 1 to 5.
+    """
+
+    def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5) -> None:
+        self.weight = nnx.Param(jnp.ones(num_channels))
+        self.bias = nnx.Param(jnp.zeros(num_channels))
+        self.num_groups = num_groups
+        self.eps = eps
+
+    def __call__(self, x: Images) -> Images:
+        """Normalise each sample's groups."""
+        groups = x.reshape(*x.shape[:3], self.num_groups, -1)
+        mean, variance = _moments(groups, axes=(1, 2, 4))
+        y = _standardise(groups, mean, variance, self.eps).reshape(x.shape)
+        return _scale_and_shift(y, self.weight, self.bias)
+
+
+class InstanceNorm2d(nnx.Module):
+    """`torch.nn.InstanceNorm2d`: statistics of each sample and channel.
+
+    Args:
+        num_features: channels.
+        eps: added to the variance.
+        affine: whether there are a gain and a bias.
+
+    References:
+        Ulyanov et al. 2016, arXiv:1607.08022, Eq. 2.
+    """
+
+    def __init__(
+        self, num_features: int, eps: float = 1e-5, affine: bool = False
+    ) -> None:
+        self.weight = nnx.Param(jnp.ones(num_features)) if affine else None
+        self.bias = nnx.Param(jnp.zeros(num_features)) if affine else None
+        self.eps = eps
+
+    def __call__(self, x: Images) -> Images:
+        """Normalise each channel of each sample."""
+        y = _standardise(x, *_moments(x, axes=(1, 2)), self.eps)
+        return _scale_and_shift(y, self.weight, self.bias)
+
+
+class MinibatchDiscrimination(nnx.Module):
+    """How close each sample is to the others of its batch, as extra features.
+
+    M_i = f_i T,  o_ib = sum_j exp(-||M_ib - M_jb||_1), the sample itself included
+
+    Args:
+        in_features: length of a flattened (channels, height, width) feature map.
+        kernels: B, the number of features made.
+        kernel_size: C, the length that the L1 distance runs over.
+
+    References:
+        Salimans et al. 2016, arXiv:1606.03498, section 3.2.
+    """
+
+    def __init__(self, in_features: int, kernels: int, kernel_size: int = 16) -> None:
+        self.kernels = kernels
+        self.weight = nnx.Param(jnp.zeros((in_features, kernels * kernel_size)))
+
+    def __call__(self, x: Images) -> Float[Array, "batch kernels"]:
+        """Closeness by kernel; 1 is the sample's own share."""
+        # Flattened in PyTorch's order, because the rows of T are.
+        flat = x.transpose(0, 3, 1, 2).reshape(len(x), -1)
+        m = (flat @ self.weight[...]).reshape(len(x), self.kernels, -1)
+        difference = m[:, None] - m[None]
+        # sign, and so the gradient of |x|, is 0 at 0, where each sample meets itself.
+        distance = (difference * jax.lax.stop_gradient(jnp.sign(difference))).sum(3)
+        return jnp.exp(-distance).sum(axis=1)
+
+
+class MinibatchStd(nnx.Module):
+    """Mean standard deviation over a group of samples, one number for each group.
+
+    Groups are strided: sample i belongs to group i mod (batch / group_size).
+
+    Args:
+        group_size: samples in a group; a smaller batch is one group.
+
+    References:
+        Karras et al. 2018, arXiv:1710.10196, section 3.
+    """
+
+    def __init__(self, group_size: int) -> None:
+        self.group_size = group_size
+
+    def __call__(self, x: Images) -> Float[Array, " batch"]:
+        """The statistic of each sample's group (biased variance, 1e-8 under the root).
+
+        Raises:
+            ValueError: the batch is no multiple of the group.
+        """
+        batch = x.shape[0]
+        size = min(self.group_size, batch)
+        if batch % size:
+            raise ValueError(f"batch {batch}: must be a multiple of {size}")
+        groups = x.reshape(size, batch // size, -1)
+        centred = groups - groups.mean(axis=0, keepdims=True)
+        variance = jnp.square(centred).mean(axis=0)
+        return jnp.tile(jnp.sqrt(variance + 1e-8).mean(axis=1), size)
+
+
+class SpectralNorm(nnx.Module):
+    """W / sigma(W), as `torch.nn.utils.parametrizations.spectral_norm` computes it.
+
+    One power iteration in training mode: u = W v, then v = W^T u, both normalised, and
+    constants for the gradient. The stored weight is never overwritten.
+
+    Args:
+        weight: kernel as this project stores it, [k, k, a, b].
+        out_axis: its axis of output channels, 3 or 2.
+    """
+
+    def __init__(self, weight: Float[Array, "k k a b"], out_axis: int) -> None:
+        out_channels = weight.shape[out_axis]
+        self._u = nnx.BatchStat(jnp.zeros(out_channels))
+        self._v = nnx.BatchStat(jnp.zeros(weight.size // out_channels))
+        self.out_axis = out_axis
+        self.use_running_average = False
+
+    def __call__(self, weight: Float[Array, "k k a b"]) -> Float[Array, "k k a b"]:
+        """The weight over its largest singular value, as estimated."""
+        # [out, in, k, k] flattened is PyTorch's matrix, which u and v belong to.
+        order = (3, 2, 0, 1) if self.out_axis == 3 else (2, 3, 0, 1)
+        matrix = weight.transpose(order).reshape(weight.shape[self.out_axis], -1)
+        u, v = self._u[...], self._v[...]
+        if not self.use_running_average:
+            constant = jax.lax.stop_gradient(matrix).astype(u.dtype)
+            u = _unit(constant @ v)
+            v = _unit(constant.T @ u)
+            self._u[...], self._v[...] = u, v
+        return weight / jnp.dot(u, matrix @ v)
+
+
+class WeightNorm(nnx.Module):
+    """g v / ||v||, as `torch.nn.utils.parametrizations.weight_norm` computes it.
+
+    Args:
+        weight: kernel as this project stores it, [k, k, a, b]; it is v.
+        out_axis: its axis of output channels, 3 or 2.
+    """
+
+    def __init__(self, weight: Float[Array, "k k a b"], out_axis: int) -> None:
+        self._axes = tuple(axis for axis in range(4) if axis != out_axis)
+        shape = [1, 1, 1, 1]
+        shape[out_axis] = weight.shape[out_axis]
+        self.length = nnx.Param(jnp.ones(shape))
+
+    def __call__(self, weight: Float[Array, "k k a b"]) -> Float[Array, "k k a b"]:
+        """The direction v at the length g of its output channel."""
+        squares = jnp.square(weight).sum(axis=self._axes, keepdims=True)
+        return weight * (self.length[...] / jnp.sqrt(squares))
+
+
+def build_norm(name: str, channels: int, num_classes: int = 0) -> nnx.Module | None:
+    """The normalisation of that name.
+
+    Args:
+        name: ``batch``, ``conditional-batch``, ``instance``, ``layer`` (over all
+            channels and pixels of a sample), ``group`` (of 8 groups at the most) or
+            ``none``.
+        channels: channels of its input.
+        num_classes: rows of the tables of ``conditional-batch``.
+
+    Returns:
+        The module; None for ``none``.
+
+    Raises:
+        ValueError: there is no normalisation of that name.
+    """
+    match name:
+        case "batch":
+            return BatchNorm2d(channels, eps=1e-5, momentum=0.1)
+        case "conditional-batch":
+            return ConditionalBatchNorm2d(channels, num_classes)
+        case "instance":
+            return InstanceNorm2d(channels, eps=1e-5, affine=True)
+        case "layer":
+            return GroupNorm(1, channels, eps=1e-5)
+        case "group":
+            groups = max(g for g in range(1, 9) if channels % g == 0)
+            return GroupNorm(groups, channels, eps=1e-5)
+        case "none":
+            return None
+        case _:
+            raise ValueError(f"name {name!r}: no such normalisation")
+
+
+def reparametrise(layer: LayerT, kind: str) -> LayerT:
+    """Put a constraint on a convolution's weight, in place.
+
+    Args:
+        layer: Conv2d or ConvTranspose2d.
+        kind: ``none``; ``spectral``, W / sigma(W), by one power iteration at each
+            forward pass in training mode; ``weight``, g v / ||v||, a length for each
+            output channel.
+
+    Returns:
+        The same layer.
+
+    Raises:
+        ValueError: there is no constraint of that name.
+
+    References:
+        Miyato et al. 2018, arXiv:1802.05957, Algorithm 1 (spectral).
+        Salimans and Kingma 2016, arXiv:1602.07868, Eq. 2 (weight).
+    """
+    # Output channels are the third axis of a transposed convolution's kernel.
+    out_axis = 2 if isinstance(layer, ConvTranspose2d) else 3
+    match kind:
+        case "none":
+            return layer
+        case "spectral":
+            layer.constraint = SpectralNorm(layer.weight[...], out_axis)
+        case "weight":
+            layer.constraint = WeightNorm(layer.weight[...], out_axis)
+        case _:
+            raise ValueError(f"kind {kind!r}: no such reparametrisation")
+    return layer
+
+
+def leaky_relu(x: Float[Array, " *shape"]) -> Float[Array, " *shape"]:
+    """max(x, 0.2 x), DCGAN's activation of D; its slope at 0 is 0.2."""
+    # Not jax.nn.leaky_relu, whose slope at 0 is 1.
+    return jnp.where(x > 0, x, 0.2 * x)
+
+
+def _constrained(layer: Conv2d | ConvTranspose2d) -> Float[Array, "k k a b"]:
+    weight = layer.weight[...]
+    return weight if layer.constraint is None else layer.constraint(weight)
+
+
+def _add_bias(y: Images, bias: nnx.Param | None) -> Images:
+    return y if bias is None else y + _channels(bias[...]).astype(y.dtype)
+
+
+def _channels(x: Float[Array, " channels"]) -> Float[Array, "1 1 1 channels"]:
+    return x[None, None, None, :]
+
+
+def _moments(
+    x: Float[Array, "..."], axes: tuple[int, ...]
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    """Mean and biased variance, in two passes: one pass cancels at a large mean."""
+    if x.dtype == jnp.bfloat16:
+        x = x.astype(jnp.float32)
+    mean = x.mean(axis=axes, keepdims=True)
+    return mean, jnp.square(x - mean).mean(axis=axes, keepdims=True)
+
+
+def _standardise(
+    x: Float[Array, "..."],
+    mean: Float[Array, "..."],
+    variance: Float[Array, "..."],
+    eps: float,
+) -> Float[Array, "..."]:
+    return ((x - mean) * jax.lax.rsqrt(variance + eps)).astype(x.dtype)
+
+
+def _scale_and_shift(
+    y: Images, weight: nnx.Param | None, bias: nnx.Param | None
+) -> Images:
+    if weight is None or bias is None:
+        return y
+    return (y * _channels(weight[...]) + _channels(bias[...])).astype(y.dtype)
+
+
+def _unit(vector: Float[Array, " n"]) -> Float[Array, " n"]:
+    return vector / jnp.maximum(jnp.sqrt(jnp.square(vector).sum()), 1e-12)

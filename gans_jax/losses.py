@@ -1,0 +1,437 @@
+"""Adversarial losses: pure functions of the discriminator's outputs.
+
+``logits`` are D's outputs before any sigmoid, shape [batch]; for critics they are read
+as scores. Every loss is a batch mean, to be minimised.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float, Integer
+
+
+def softplus(x: Float[Array, " *shape"]) -> Float[Array, " *shape"]:
+    """log(1 + exp(x)), exact over the whole range of x, -log sigmoid(-x).
+
+    Args:
+        x: any shape, any size: neither overflows nor loses its tail.
+    """
+    return jax.nn.softplus(x)
+
+
+def non_saturating_discriminator_loss(
+    real_logits: Float[Array, " batch"],
+    fake_logits: Float[Array, " batch"],
+    real_target: Float[Array, " #batch"] | float = 1.0,
+    fake_target: Float[Array, " #batch"] | float = 0.0,
+) -> Float[Array, ""]:
+    """Binary cross-entropy: real images against 1, generated ones against 0.
+
+    L_D = E[softplus(-D(x))] + E[softplus(D(G(z)))]
+
+    Other targets t replace a term by t softplus(-l) + (1 - t) softplus(l): a real
+    target of 1 - s is one-sided label smoothing, swapped targets are label flipping.
+
+    Args:
+        real_logits: D(x); shape [batch].
+        fake_logits: D(G(z)); shape [batch].
+        real_target: in [0, 1]; one for all or one for each real image.
+        fake_target: in [0, 1]; one for all or one for each generated image.
+
+    Returns:
+        Sum of the two batch means, in nats; 2 log 2 when every logit is zero.
+
+    References:
+        Goodfellow et al. 2014, arXiv:1406.2661, Eq. 1 (negated: we minimise).
+        Salimans et al. 2016, arXiv:1606.03498, section 3.4 (label smoothing).
+    """
+    real = _cross_entropy(real_logits, real_target)
+    return real + _cross_entropy(fake_logits, fake_target)
+
+
+def non_saturating_generator_loss(
+    fake_logits: Float[Array, " batch"],
+) -> Float[Array, ""]:
+    """The generator maximises log D(G(z)): a strong gradient where D wins.
+
+    L_G = E[softplus(-D(G(z)))]
+
+    Args:
+        fake_logits: D(G(z)); shape [batch].
+
+    Returns:
+        Batch mean in nats; log 2 when every logit is zero.
+
+    References:
+        Goodfellow et al. 2014, arXiv:1406.2661, section 3.
+    """
+    return softplus(-fake_logits).mean()
+
+
+def minimax_discriminator_loss(
+    real_logits: Float[Array, " batch"],
+    fake_logits: Float[Array, " batch"],
+    real_target: Float[Array, " #batch"] | float = 1.0,
+    fake_target: Float[Array, " #batch"] | float = 0.0,
+) -> Float[Array, ""]:
+    """The discriminator's side of the minimax game: `non_saturating`'s.
+
+    Args:
+        real_logits: D(x); shape [batch].
+        fake_logits: D(G(z)); shape [batch].
+        real_target: in [0, 1]; one for all or one for each real image.
+        fake_target: in [0, 1]; one for all or one for each generated image.
+
+    Returns:
+        Sum of the two batch means, in nats; 2 log 2 when every logit is zero.
+
+    References:
+        Goodfellow et al. 2014, arXiv:1406.2661, Eq. 1 (negated: we minimise).
+    """
+    return non_saturating_discriminator_loss(
+        real_logits, fake_logits, real_target, fake_target
+    )
+
+
+def minimax_generator_loss(
+    fake_logits: Float[Array, " batch"],
+) -> Float[Array, ""]:
+    """The saturating loss: the generator minimises log(1 - D(G(z))).
+
+    L_G = -E[softplus(D(G(z)))]
+
+    Args:
+        fake_logits: D(G(z)); shape [batch].
+
+    Returns:
+        Batch mean in nats; -log 2 when every logit is zero.
+
+    References:
+        Goodfellow et al. 2014, arXiv:1406.2661, Eq. 1.
+    """
+    return -softplus(fake_logits).mean()
+
+
+def wasserstein_discriminator_loss(
+    real_logits: Float[Array, " batch"],
+    fake_logits: Float[Array, " batch"],
+) -> Float[Array, ""]:
+    """The critic widens the gap between its mean scores.
+
+    L_D = E[D(G(z))] - E[D(x)]
+
+    Args:
+        real_logits: critic's scores of real images; shape [batch].
+        fake_logits: critic's scores of generated images; shape [batch].
+
+    Returns:
+        Minus the Wasserstein estimate, in units of the score.
+
+    References:
+        Arjovsky et al. 2017, arXiv:1701.07875, Eq. 2 and Algorithm 1.
+    """
+    return fake_logits.mean() - real_logits.mean()
+
+
+def wasserstein_generator_loss(
+    fake_logits: Float[Array, " batch"],
+) -> Float[Array, ""]:
+    """The generator raises the critic's mean score of its images.
+
+    L_G = -E[D(G(z))]
+
+    Args:
+        fake_logits: critic's scores of generated images; shape [batch].
+
+    Returns:
+        Batch mean, in units of the score.
+
+    References:
+        Arjovsky et al. 2017, arXiv:1701.07875, Algorithm 1.
+    """
+    return -fake_logits.mean()
+
+
+def least_squares_discriminator_loss(
+    real_logits: Float[Array, " batch"],
+    fake_logits: Float[Array, " batch"],
+    real_target: float = 1.0,
+    fake_target: float = 0.0,
+) -> Float[Array, ""]:
+    """Squared distance of the outputs from their targets.
+
+    L_D = 1/2 E[(D(x) - b)^2] + 1/2 E[(D(G(z)) - a)^2]
+
+    Args:
+        real_logits: D(x); shape [batch].
+        fake_logits: D(G(z)); shape [batch].
+        real_target: b; 1 in the 0-1 coding and in the paper's -1, 1, 0 coding.
+        fake_target: a; 0 in the 0-1 coding, -1 in the -1, 1, 0 coding.
+
+    Returns:
+        Sum of the two halved batch means.
+
+    References:
+        Mao et al. 2017, arXiv:1611.04076, Eq. 2; Eq. 9 (0-1) and Eq. 8 (-1, 1, 0).
+    """
+    real = jnp.square(real_logits - real_target).mean()
+    return 0.5 * real + 0.5 * jnp.square(fake_logits - fake_target).mean()
+
+
+def least_squares_generator_loss(
+    fake_logits: Float[Array, " batch"], target: float = 1.0
+) -> Float[Array, ""]:
+    """Squared distance of D(G(z)) from the generator's target.
+
+    L_G = 1/2 E[(D(G(z)) - c)^2]
+
+    Args:
+        fake_logits: D(G(z)); shape [batch].
+        target: c; 1 in the 0-1 coding, 0 in the -1, 1, 0 coding.
+
+    Returns:
+        Halved batch mean.
+
+    References:
+        Mao et al. 2017, arXiv:1611.04076, Eq. 2; Eq. 9 (0-1) and Eq. 8 (-1, 1, 0).
+    """
+    return 0.5 * jnp.square(fake_logits - target).mean()
+
+
+def hinge_discriminator_loss(
+    real_logits: Float[Array, " batch"],
+    fake_logits: Float[Array, " batch"],
+) -> Float[Array, ""]:
+    """Only outputs inside the margin [-1, 1] count.
+
+    L_D = E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))]
+
+    Args:
+        real_logits: D(x); shape [batch].
+        fake_logits: D(G(z)); shape [batch].
+
+    Returns:
+        Sum of the two batch means; 2 when every logit is zero.
+
+    References:
+        Lim and Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957, Eq. 16.
+    """
+    # relu, because the frameworks' clamp and maximum differ in their gradient at 0.
+    return jax.nn.relu(1 - real_logits).mean() + jax.nn.relu(1 + fake_logits).mean()
+
+
+def hinge_generator_loss(
+    fake_logits: Float[Array, " batch"],
+) -> Float[Array, ""]:
+    """The generator raises D's mean output on its images.
+
+    L_G = -E[D(G(z))]
+
+    Args:
+        fake_logits: D(G(z)); shape [batch].
+
+    Returns:
+        Batch mean, in units of the output.
+
+    References:
+        Miyato et al. 2018, arXiv:1802.05957, Eq. 17.
+    """
+    return -fake_logits.mean()
+
+
+def relativistic_discriminator_loss(
+    real_logits: Float[Array, " batch"],
+    fake_logits: Float[Array, " batch"],
+) -> Float[Array, ""]:
+    """Real images should outscore the generated ones they are paired with.
+
+    L_D = E[softplus(D(G(z)) - D(x))]
+
+    Args:
+        real_logits: D(x); shape [batch].
+        fake_logits: D(G(z)), the i-th paired with the i-th real one; shape [batch].
+
+    Returns:
+        Batch mean in nats; log 2 when every pair is equal.
+
+    References:
+        Jolicoeur-Martineau 2018, arXiv:1807.00734 (RpGAN).
+        Huang et al. 2025, arXiv:2501.05441 (R3GAN).
+    """
+    return softplus(fake_logits - real_logits).mean()
+
+
+def relativistic_generator_loss(
+    real_logits: Float[Array, " batch"],
+    fake_logits: Float[Array, " batch"],
+) -> Float[Array, ""]:
+    """Generated images should outscore the real ones they are paired with.
+
+    L_G = E[softplus(D(x) - D(G(z)))]
+
+    Args:
+        real_logits: D(x); shape [batch].
+        fake_logits: D(G(z)), the i-th paired with the i-th real one; shape [batch].
+
+    Returns:
+        Batch mean in nats; log 2 when every pair is equal.
+
+    References:
+        Jolicoeur-Martineau 2018, arXiv:1807.00734 (RpGAN).
+    """
+    return softplus(real_logits - fake_logits).mean()
+
+
+def relativistic_average_discriminator_loss(
+    real_logits: Float[Array, " batch"],
+    fake_logits: Float[Array, " batch"],
+) -> Float[Array, ""]:
+    """Real images should outscore the average generated one, and conversely.
+
+    L_D = E[softplus(-(D(x) - E D(G(z))))] + E[softplus(D(G(z)) - E D(x))]
+
+    Args:
+        real_logits: D(x); shape [batch].
+        fake_logits: D(G(z)); shape [batch].
+
+    Returns:
+        Sum of the two batch means (some public code halves it), in nats.
+
+    References:
+        Jolicoeur-Martineau 2018, arXiv:1807.00734 (RaSGAN).
+    """
+    real = real_logits - fake_logits.mean()
+    fake = fake_logits - real_logits.mean()
+    return softplus(-real).mean() + softplus(fake).mean()
+
+
+def relativistic_average_generator_loss(
+    real_logits: Float[Array, " batch"],
+    fake_logits: Float[Array, " batch"],
+) -> Float[Array, ""]:
+    """The discriminator's loss with the roles of real and generated exchanged.
+
+    L_G = E[softplus(-(D(G(z)) - E D(x)))] + E[softplus(D(x) - E D(G(z)))]
+
+    Args:
+        real_logits: D(x); shape [batch].
+        fake_logits: D(G(z)); shape [batch].
+
+    Returns:
+        Sum of the two batch means (some public code halves it), in nats.
+
+    References:
+        Jolicoeur-Martineau 2018, arXiv:1807.00734 (RaSGAN).
+    """
+    return relativistic_average_discriminator_loss(fake_logits, real_logits)
+
+
+def game_value(
+    real_logits: Float[Array, " batch"],
+    fake_logits: Float[Array, " batch"],
+) -> Float[Array, ""]:
+    """The value of the game, V(D, G) = E[log D(x)] + E[log(1 - D(G(z)))].
+
+    Args:
+        real_logits: D(x) before the sigmoid; shape [batch].
+        fake_logits: D(G(z)) before the sigmoid; shape [batch].
+
+    Returns:
+        In nats, at most 0; -2 log 2 at the game's optimum, where D is 1/2.
+
+    References:
+        Goodfellow et al. 2014, arXiv:1406.2661, Eq. 1 and Theorem 1.
+    """
+    return -non_saturating_discriminator_loss(real_logits, fake_logits)
+
+
+def feature_matching_loss(
+    real_features: Float[Array, "batch *feature"],
+    fake_features: Float[Array, "batch *feature"],
+) -> Float[Array, ""]:
+    """Squared distance between the mean features of real and generated images.
+
+    L = || E f(x) - E f(G(z)) ||^2
+
+    Args:
+        real_features: D's last features of real images.
+        fake_features: D's last features of generated images.
+
+    Returns:
+        Sum over all features; batch means inside.
+
+    References:
+        Salimans et al. 2016, arXiv:1606.03498, section 3.1.
+    """
+    gap = real_features.mean(axis=0) - fake_features.mean(axis=0)
+    return jnp.square(gap).sum()
+
+
+def class_cross_entropy(
+    class_logits: Float[Array, "batch classes"],
+    labels: Integer[Array, " batch"],
+) -> Float[Array, ""]:
+    """Cross-entropy of the auxiliary classifier: -E[log p(c | x)].
+
+    Args:
+        class_logits: before any softmax; shape [batch, classes].
+        labels: class ids in [0, classes); shape [batch].
+
+    Returns:
+        Batch mean in nats; log(classes) when all logits are equal.
+
+    References:
+        Odena et al. 2017, arXiv:1610.09585, Eq. 3 (AC-GAN).
+    """
+    log_probabilities = jax.nn.log_softmax(class_logits)
+    chosen = jnp.take_along_axis(log_probabilities, labels[:, None], axis=1)
+    return -chosen.mean()
+
+
+class Objective(NamedTuple):
+    """What the discriminator and the generator minimise."""
+
+    discriminator_loss: Callable[..., Float[Array, ""]]
+    """Of (real_logits, fake_logits)."""
+    generator_loss: Callable[..., Float[Array, ""]]
+    """Of (fake_logits), or of (real_logits, fake_logits) where ``relativistic``."""
+    probabilistic: bool = False
+    """Whether sigmoid(D(x)) is a probability, with targets to smooth or to flip."""
+    relativistic: bool = False
+    """Whether the generator's loss looks at real images too."""
+
+
+OBJECTIVES = {
+    "minimax": Objective(
+        minimax_discriminator_loss, minimax_generator_loss, probabilistic=True
+    ),
+    "non-saturating": Objective(
+        non_saturating_discriminator_loss,
+        non_saturating_generator_loss,
+        probabilistic=True,
+    ),
+    "wasserstein": Objective(
+        wasserstein_discriminator_loss, wasserstein_generator_loss
+    ),
+    "least-squares": Objective(
+        least_squares_discriminator_loss, least_squares_generator_loss
+    ),
+    "hinge": Objective(hinge_discriminator_loss, hinge_generator_loss),
+    "relativistic": Objective(
+        relativistic_discriminator_loss, relativistic_generator_loss, relativistic=True
+    ),
+    "relativistic-average": Objective(
+        relativistic_average_discriminator_loss,
+        relativistic_average_generator_loss,
+        relativistic=True,
+    ),
+}
+
+
+def _cross_entropy(
+    logits: Float[Array, " batch"], target: Float[Array, " #batch"] | float
+) -> Float[Array, ""]:
+    return (target * softplus(-logits) + (1 - target) * softplus(logits)).mean()

@@ -1,0 +1,41 @@
+"""Networks, built from a configuration."""
+
+from gans_jax.models.dcgan import Discriminator, Generator, Scores
+from shared.backend import DataInfo
+from shared.config import TrainConfig
+
+__all__ = [
+    "Discriminator",
+    "Generator",
+    "Scores",
+    "build_discriminator",
+    "build_generator",
+]
+
+
+def build_generator(config: TrainConfig, data: DataInfo) -> Generator:
+    """The generator that a configuration asks for; weights are still to be loaded."""
+    return Generator(
+        z_dim=config.z_dim,
+        width=config.width,
+        image_size=config.image_size,
+        channels=data.channels,
+        norm=config.g_norm,
+        weight_norm=config.g_weight_norm,
+        num_classes=data.num_classes if config.conditional else 0,
+    )
+
+
+def build_discriminator(config: TrainConfig, data: DataInfo) -> Discriminator:
+    """The discriminator that a configuration asks for; weights are still to be loaded."""
+    return Discriminator(
+        width=config.width,
+        image_size=config.image_size,
+        channels=data.channels,
+        norm=config.d_norm,
+        weight_norm=config.d_weight_norm,
+        num_classes=data.num_classes if config.conditional else 0,
+        aux_classes=data.num_classes if config.aux_classifier else 0,
+        minibatch_discrimination=config.minibatch_discrimination,
+        minibatch_std=config.minibatch_std,
+    )

@@ -1,0 +1,284 @@
+"""DCGAN's generator and discriminator, at any power-of-two size from 8 up.
+
+References:
+    Radford et al. 2015, arXiv:1511.06434, section 3 and Figure 1.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+from jaxtyping import Float, Integer
+
+from gans_jax import layers
+
+Images = Float[Array, "batch height width channels"]
+Labels = Integer[Array, " batch"] | None
+
+
+class Scores(NamedTuple):
+    """What a discriminator says of a batch of images."""
+
+    logits: Float[Array, " batch"]
+    """Before any sigmoid; a critic's scores."""
+    features: Float[Array, "batch height width channels"]
+    """Last feature map, 4x4; for feature matching."""
+    class_logits: Float[Array, "batch classes"] | None
+    """Of the auxiliary classifier, where there is one."""
+
+
+class UpBlock(nnx.Module):
+    """Transposed convolution, normalisation, ReLU.
+
+    Args:
+        in_channels: channels in.
+        out_channels: channels out.
+        kernel: stride and padding, 2 and 1 doubles the size, 1 and 0 makes 1x1 to 4x4.
+        norm: name for `layers.build_norm`.
+        weight_norm: kind for `layers.reparametrise`.
+        num_classes: classes of ``conditional-batch``.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        stride: int,
+        padding: int,
+        norm: str,
+        weight_norm: str,
+        num_classes: int,
+    ) -> None:
+        up = layers.ConvTranspose2d(
+            in_channels,
+            out_channels,
+            kernel_size=4,
+            stride=stride,
+            padding=padding,
+            bias=needs_bias(norm),
+        )
+        self.up = layers.reparametrise(up, weight_norm)
+        self.norm = layers.build_norm(norm, out_channels, num_classes)
+
+    def __call__(self, x: Images, labels: Labels = None) -> Images:
+        """Images of the same size, or four times the pixels."""
+        x = self.up(x)
+        if isinstance(self.norm, layers.ConditionalBatchNorm2d):
+            x = self.norm(x, labels)
+        elif self.norm is not None:
+            x = self.norm(x)
+        return jax.nn.relu(x)
+
+
+class DownBlock(nnx.Module):
+    """Convolution that halves the size, normalisation, LeakyReLU.
+
+    Args:
+        in_channels: channels in.
+        out_channels: channels out.
+        norm: name for `layers.build_norm`.
+        bias: whether the convolution has a bias.
+        weight_norm: kind for `layers.reparametrise`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        norm: str,
+        bias: bool,
+        weight_norm: str,
+    ) -> None:
+        conv = layers.Conv2d(
+            in_channels, out_channels, kernel_size=4, stride=2, padding=1, bias=bias
+        )
+        self.conv = layers.reparametrise(conv, weight_norm)
+        self.norm = layers.build_norm(norm, out_channels)
+
+    def __call__(self, x: Images) -> Images:
+        """Images of a quarter of the pixels."""
+        x = self.conv(x)
+        if self.norm is not None:
+            x = self.norm(x)
+        return layers.leaky_relu(x)
+
+
+class Generator(nnx.Module):
+    """Latents to images in [-1, 1].
+
+    Channels halve from block to block, down to ``width`` before the image.
+
+    Args:
+        z_dim: length of a latent vector.
+        width: channels of the last feature map.
+        image_size: height and width of the image; a power of two from 8 up.
+        channels: channels of the image.
+        norm: name for `layers.build_norm`.
+        weight_norm: kind for `layers.reparametrise`.
+        num_classes: classes to condition on; 0 for none. The label enters through
+            conditional batch norm where that is the norm (Miyato and Koyama 2018,
+            arXiv:1802.05637), else as a one-hot vector beside the latents (Mirza and
+            Osindero 2014, arXiv:1411.1784).
+    """
+
+    def __init__(
+        self,
+        *,
+        z_dim: int,
+        width: int,
+        image_size: int,
+        channels: int,
+        norm: str = "batch",
+        weight_norm: str = "none",
+        num_classes: int = 0,
+    ) -> None:
+        self.num_classes = num_classes
+        self.one_hot = num_classes > 0 and norm != "conditional-batch"
+        # 8 -> [width], 64 -> [8 width, 4 width, 2 width, width]
+        widths = [width * image_size // size for size in _sizes(image_size)]
+        options = {"norm": norm, "weight_norm": weight_norm, "num_classes": num_classes}
+        first = UpBlock(
+            z_dim + (num_classes if self.one_hot else 0),
+            widths[0],
+            stride=1,
+            padding=0,
+            **options,
+        )
+        rest = [
+            UpBlock(wide, narrow, stride=2, padding=1, **options)
+            for wide, narrow in zip(widths, widths[1:], strict=False)
+        ]
+        self.blocks = nnx.List([first, *rest])
+        up = layers.ConvTranspose2d(
+            width, channels, kernel_size=4, stride=2, padding=1, bias=needs_bias(norm)
+        )
+        self.up = layers.reparametrise(up, weight_norm)
+
+    def __call__(self, z: Float[Array, "batch z_dim"], labels: Labels = None) -> Images:
+        """Images of latents.
+
+        Args:
+            z: latents.
+            labels: class ids, for a conditional generator.
+        """
+        if self.one_hot:
+            one_hot = jax.nn.one_hot(labels, self.num_classes, dtype=z.dtype)
+            z = jnp.concatenate([z, one_hot], axis=1)
+        x = z[:, None, None, :]
+        for block in self.blocks:
+            x = block(x, labels)
+        return jnp.tanh(self.up(x))
+
+
+class Discriminator(nnx.Module):
+    """Images to logits, one for each image.
+
+    Args:
+        width: channels of the first feature map; they double from block to block.
+        image_size: height and width of the image; a power of two from 8 up.
+        channels: channels of the image.
+        norm: name for `layers.build_norm`; the first block has none.
+        weight_norm: kind for `layers.reparametrise`.
+        num_classes: classes to condition on by projection; 0 for none (Miyato and
+            Koyama 2018, arXiv:1802.05637, Eq. 4).
+        aux_classes: classes of the auxiliary classifier; 0 for none.
+        minibatch_discrimination: kernels of `layers.MinibatchDiscrimination`, or 0.
+        minibatch_std: group size of `layers.MinibatchStd`, or 0.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        image_size: int,
+        channels: int,
+        norm: str = "batch",
+        weight_norm: str = "none",
+        num_classes: int = 0,
+        aux_classes: int = 0,
+        minibatch_discrimination: int = 0,
+        minibatch_std: int = 0,
+    ) -> None:
+        bias = needs_bias(norm)
+        widths = [width * image_size // size for size in reversed(_sizes(image_size))]
+        first = DownBlock(
+            channels, width, norm="none", bias=bias, weight_norm=weight_norm
+        )
+        rest = [
+            DownBlock(narrow, wide, norm=norm, bias=bias, weight_norm=weight_norm)
+            for narrow, wide in zip(widths, widths[1:], strict=False)
+        ]
+        self.blocks = nnx.List([first, *rest])
+        last = widths[-1]
+        self.minibatch_discrimination = (
+            layers.MinibatchDiscrimination(last * 4 * 4, minibatch_discrimination)
+            if minibatch_discrimination
+            else None
+        )
+        self.minibatch_std = (
+            layers.MinibatchStd(minibatch_std) if minibatch_std else None
+        )
+        extra = minibatch_discrimination + (1 if minibatch_std else 0)
+        conv = layers.Conv2d(
+            last + extra, 1, kernel_size=4, stride=1, padding=0, bias=bias
+        )
+        self.conv = layers.reparametrise(conv, weight_norm)
+        self.embedding = layers.Embedding(num_classes, last) if num_classes else None
+        self.classifier = (
+            layers.Conv2d(last, aux_classes, kernel_size=4, stride=1, padding=0)
+            if aux_classes
+            else None
+        )
+
+    def __call__(self, images: Images, labels: Labels = None) -> Scores:
+        """Scores of images.
+
+        Args:
+            images: in [-1, 1].
+            labels: class ids, for a conditional discriminator.
+        """
+        features = images
+        for block in self.blocks:
+            features = block(features)
+        x = features
+        if self.minibatch_discrimination is not None:
+            closeness = self.minibatch_discrimination(features)
+            x = jnp.concatenate([x, _as_maps(closeness)], axis=3)
+        if self.minibatch_std is not None:
+            spread = self.minibatch_std(features)
+            x = jnp.concatenate([x, _as_maps(spread[:, None])], axis=3)
+        logits = self.conv(x).reshape(-1)
+        if self.embedding is not None:
+            pooled = features.sum(axis=(1, 2))
+            logits = logits + (self.embedding(labels) * pooled).sum(axis=1)
+        class_logits = None
+        if self.classifier is not None:
+            class_logits = self.classifier(features).reshape(len(images), -1)
+        return Scores(logits, features, class_logits)
+
+
+def needs_bias(norm: str) -> bool:
+    """Whether convolutions beside that normalisation have a bias.
+
+    A bias before a batch norm is cancelled by it: its gradient is rounding noise, which
+    Adam would turn into steps of full size.
+    """
+    return norm not in ("batch", "conditional-batch")
+
+
+def _sizes(image_size: int) -> list[int]:
+    """Sizes of the feature maps that a stride-2 convolution meets, but the image's.
+
+    Halved: 8 -> [8], 64 -> [8, 16, 32, 64]; the map of 4x4 counts as 8.
+    """
+    return [1 << k for k in range(3, image_size.bit_length())]
+
+
+def _as_maps(x: Float[Array, "batch features"]) -> Images:
+    """Each feature as a constant 4x4 map, to stand beside the last feature map."""
+    maps = x[:, None, None, :]
+    return jnp.broadcast_to(maps, (len(x), 4, 4, x.shape[1]))

@@ -1,0 +1,340 @@
+"""One training step: updates of D, then one of G."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from jax import Array
+from jaxtyping import Bool, Float, Integer
+
+from gans_jax import losses, optim, penalties
+from gans_jax._network import Network
+from gans_jax.models import Scores
+from shared.config import TrainConfig
+
+Images = Float[Array, "batch height width channels"]
+Labels = Integer[Array, " batch"] | None
+Metrics = dict[str, Float[Array, ""]]
+
+
+@struct.dataclass
+class TrainState:
+    """Everything that training changes."""
+
+    generator: Network
+    discriminator: Network
+    g_optimizer: optax.OptState
+    d_optimizer: optax.OptState
+    generator_ema: Network | None
+
+
+class Batch(NamedTuple):
+    """What one update of D consumes; None where the configuration has no use for it."""
+
+    real: Images
+    """Real images in [-1, 1]."""
+    labels: Labels
+    """Their classes, which the generated images share."""
+    z: Float[Array, "batch z_dim"]
+    """Latents of the generated images."""
+    alpha: Float[Array, " batch"] | None = None
+    """Share of the real image in the penalty's mix."""
+    penalty_noise: Images | None = None
+    """DRAGAN's uniform noise."""
+    flips: Bool[Array, "2 batch"] | None = None
+    """Which labels are swapped: of the real images, of the generated ones."""
+    instance_noise: Float[Array, "2 batch height width channels"] | None = None
+    """Noise on D's input: on real images, on generated ones."""
+
+
+def train_step(
+    config: TrainConfig,
+    state: TrainState,
+    batches: list[Batch],
+    generator_noise: Float[Array, "2 batch height width channels"] | None,
+    *,
+    update_d: Bool[Array, ""],
+    g_lr: Float[Array, ""],
+    d_lr: Float[Array, ""],
+) -> tuple[TrainState, Metrics]:
+    """Update D on each batch, then G once, on the last batch's latents.
+
+    G's update reuses the images that D has just seen, as DCGAN's authors do: one
+    forward pass of G serves both networks.
+
+    Args:
+        config: the run's configuration.
+        state: not changed.
+        batches: one for each update of D.
+        generator_noise: noise on D's input in G's update.
+        update_d: whether D is updated, or only looked at.
+        g_lr: learning rate of G at this step.
+        d_lr: learning rate of D at this step.
+
+    Returns:
+        The new state, and metrics of the step; those of D are means over its updates.
+    """
+    *earlier, last = batches
+    history = []
+    for batch in earlier:
+        fake, generator = state.generator(batch.z, batch.labels)
+        state = state.replace(generator=generator)
+        state, metrics = discriminator_step(config, state, batch, fake, update_d, d_lr)
+        history.append(metrics)
+
+    def generate(params: Any) -> tuple[Images, Network]:
+        return state.generator.replace(params=params)(last.z, last.labels)
+
+    # The forward pass of G's update; its backward pass, `pull_back`, comes after D's.
+    fake, pull_back, generator = jax.vjp(generate, state.generator.params, has_aux=True)
+    state = state.replace(generator=generator)
+    state, metrics = discriminator_step(config, state, last, fake, update_d, d_lr)
+    history.append(metrics)
+    d_metrics = {
+        name: jnp.stack([metrics[name] for metrics in history]).mean()
+        for name in history[0]
+    }
+    state, g_metrics = generator_step(
+        config, state, last, fake, pull_back, generator_noise, g_lr
+    )
+    return state, d_metrics | g_metrics
+
+
+def discriminator_step(
+    config: TrainConfig,
+    state: TrainState,
+    batch: Batch,
+    fake: Images,
+    update_d: Bool[Array, ""],
+    lr: Float[Array, ""],
+) -> tuple[TrainState, Metrics]:
+    """Update D once, on ``batch.real`` against ``fake``.
+
+    Args:
+        config: the run's configuration.
+        state: not changed.
+        batch: the real images and this update's random numbers.
+        fake: generated images, taken as constants.
+        update_d: whether to update, or only to look (running statistics are kept up
+            either way).
+        lr: learning rate of D.
+    """
+    objective = losses.OBJECTIVES[config.objective]
+    real, fake = _add_noise(batch.real, fake, batch.instance_noise)
+
+    def total_loss(params: Any) -> tuple[Float[Array, ""], tuple[Network, Metrics]]:
+        discriminator = state.discriminator.replace(params=params)
+        real_scores, discriminator = judge(discriminator, real, batch.labels)
+        fake_scores, discriminator = judge(discriminator, fake, batch.labels)
+        d_loss = objective.discriminator_loss(
+            real_scores.logits,
+            fake_scores.logits,
+            **_targets(config, batch.flips, real.dtype),
+        )
+        total = d_loss
+        metrics = {
+            "d_loss": d_loss,
+            "d_real": mean_output(config, real_scores.logits),
+            "d_fake_before": mean_output(config, fake_scores.logits),
+        }
+        if objective.probabilistic:
+            metrics["value"] = losses.game_value(real_scores.logits, fake_scores.logits)
+        if config.objective == "wasserstein":
+            metrics["wasserstein_estimate"] = (
+                real_scores.logits.mean() - fake_scores.logits.mean()
+            )
+        if config.penalty != "none":
+            terms = _penalty(config, discriminator, batch, real, fake)
+            total = total + config.penalty_weight * terms.penalty
+            metrics |= {"penalty": terms.penalty, "gradient_norm": terms.gradient_norm}
+        if config.aux_classifier:
+            class_loss = losses.class_cross_entropy(
+                real_scores.class_logits, batch.labels
+            ) + losses.class_cross_entropy(fake_scores.class_logits, batch.labels)
+            total = total + config.aux_classifier * class_loss
+            metrics["d_class_loss"] = class_loss
+        return total, (discriminator, metrics)
+
+    def update(params: Any, optimizer: optax.OptState) -> tuple[Any, optax.OptState]:
+        (gradient,) = pull_back(jnp.ones_like(total))
+        params, optimizer = _update(config, params, gradient, optimizer, lr)
+        if config.weight_clip:
+            limit = config.weight_clip
+            params = jax.tree.map(lambda p: jnp.clip(p, -limit, limit), params)
+        return params, optimizer
+
+    params = state.discriminator.params
+    total, pull_back, (discriminator, metrics) = jax.vjp(
+        total_loss, params, has_aux=True
+    )
+    if config.d_every == 1:
+        params, optimizer = update(params, state.d_optimizer)
+    else:
+        params, optimizer = jax.lax.cond(
+            update_d, update, lambda *kept: kept, params, state.d_optimizer
+        )
+    state = state.replace(
+        discriminator=discriminator.replace(params=params), d_optimizer=optimizer
+    )
+    return state, metrics
+
+
+def generator_step(
+    config: TrainConfig,
+    state: TrainState,
+    batch: Batch,
+    fake: Images,
+    pull_back: Any,
+    noise: Float[Array, "2 batch height width channels"] | None,
+    lr: Float[Array, ""],
+) -> tuple[TrainState, Metrics]:
+    """Update G once, through what D says of ``fake``.
+
+    Args:
+        config: the run's configuration.
+        state: not changed.
+        batch: the real images that G's images are compared with, and the labels.
+        fake: images generated in training mode.
+        pull_back: from a gradient of ``fake`` to that of G's parameters; PyTorch's
+            ``fake`` carries it as its graph.
+        noise: noise on D's input.
+        lr: learning rate of G.
+    """
+    objective = losses.OBJECTIVES[config.objective]
+
+    def total_loss(fake: Images) -> tuple[Float[Array, ""], tuple[Network, Metrics]]:
+        real, fake = _add_noise(batch.real, fake, noise)
+        fake_scores, discriminator = judge(state.discriminator, fake, batch.labels)
+        if objective.relativistic or config.feature_matching:
+            real_scores, discriminator = judge(discriminator, real, batch.labels)
+        if objective.relativistic:
+            g_loss = objective.generator_loss(real_scores.logits, fake_scores.logits)
+        else:
+            g_loss = objective.generator_loss(fake_scores.logits)
+        total = g_loss
+        metrics = {
+            "g_loss": g_loss,
+            "d_fake_after": mean_output(config, fake_scores.logits),
+        }
+        if config.feature_matching:
+            gap = losses.feature_matching_loss(
+                real_scores.features, fake_scores.features
+            )
+            total = total + config.feature_matching * gap
+            metrics["feature_gap"] = gap
+        if config.aux_classifier:
+            class_loss = losses.class_cross_entropy(
+                fake_scores.class_logits, batch.labels
+            )
+            total = total + config.aux_classifier * class_loss
+            metrics["g_class_loss"] = class_loss
+        return total, (discriminator, metrics)
+
+    # With respect to the images alone: D's weight gradients are never computed.
+    fake_gradient, (discriminator, metrics) = jax.grad(total_loss, has_aux=True)(fake)
+    (gradient,) = pull_back(fake_gradient)
+    params, optimizer = _update(
+        config, state.generator.params, gradient, state.g_optimizer, lr
+    )
+    generator = state.generator.replace(params=params)
+    average = state.generator_ema
+    if average is not None:
+        average = _average(average, generator, config.ema_decay)
+    state = state.replace(
+        generator=generator,
+        discriminator=discriminator,
+        g_optimizer=optimizer,
+        generator_ema=average,
+    )
+    return state, metrics
+
+
+def judge(
+    discriminator: Network, images: Images, labels: Labels
+) -> tuple[Scores, Network]:
+    """D's scores, in float32 where the networks compute in bfloat16."""
+    scores, discriminator = discriminator(images, labels)
+    return Scores(*(_widen(x) for x in scores)), discriminator
+
+
+def mean_output(
+    config: TrainConfig, logits: Float[Array, " batch"]
+) -> Float[Array, ""]:
+    """D's mean output: a probability, or a score where the objective has none."""
+    if losses.OBJECTIVES[config.objective].probabilistic:
+        return jax.nn.sigmoid(logits).mean()
+    return logits.mean()
+
+
+def _widen(x: Array | None) -> Array | None:
+    return x.astype(jnp.float32) if x is not None and x.dtype == jnp.bfloat16 else x
+
+
+def _add_noise(
+    real: Images,
+    fake: Images,
+    noise: Float[Array, "2 batch height width channels"] | None,
+) -> tuple[Images, Images]:
+    return (real, fake) if noise is None else (real + noise[0], fake + noise[1])
+
+
+def _targets(
+    config: TrainConfig, flips: Bool[Array, "2 batch"] | None, dtype: jnp.dtype
+) -> dict[str, float | Array]:
+    """Targets of the real and the generated images, after smoothing and flipping."""
+    real_target = 1.0 - config.label_smoothing
+    if flips is not None:
+        real, fake = flips
+        return {
+            "real_target": real_target * (~real).astype(dtype),
+            "fake_target": real_target * fake.astype(dtype),
+        }
+    return {"real_target": real_target} if config.label_smoothing else {}
+
+
+def _penalty(
+    config: TrainConfig,
+    discriminator: Network,
+    batch: Batch,
+    real: Images,
+    fake: Images,
+) -> penalties.PenaltyTerms:
+    # Evaluation mode: this pass must not advance spectral norm's power iteration.
+    return penalties.apply_penalty(
+        config.penalty,
+        lambda images: _widen(discriminator.evaluate(images, batch.labels).logits),
+        real,
+        fake,
+        batch.alpha,
+        batch.penalty_noise,
+    )
+
+
+def _update(
+    config: TrainConfig,
+    params: Any,
+    gradient: Any,
+    optimizer: optax.OptState,
+    lr: Float[Array, ""],
+) -> tuple[Any, optax.OptState]:
+    if config.clip_grad_norm:
+        gradient = _clip(gradient, config.clip_grad_norm)
+    updates, optimizer = optim.build_optimizer(config).update(gradient, optimizer)
+    return jax.tree.map(lambda p, u: p - lr * u, params, updates), optimizer
+
+
+def _clip(gradient: Any, limit: float) -> Any:
+    """PyTorch's clip_grad_norm_, which optax's differs from by 1e-6 in the divisor."""
+    factor = jnp.minimum(limit / (optax.global_norm(gradient) + 1e-6), 1.0)
+    return jax.tree.map(lambda g: g * factor, gradient)
+
+
+def _average(average: Network, generator: Network, decay: float) -> Network:
+    params = jax.tree.map(
+        lambda mean, parameter: mean + (1 - decay) * (parameter - mean),
+        average.params,
+        generator.params,
+    )
+    return average.replace(params=params, buffers=generator.buffers)

@@ -1,0 +1,1 @@
+"""Generative adversarial networks in PyTorch; `gans_jax` is the twin."""

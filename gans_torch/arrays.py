@@ -1,0 +1,92 @@
+"""State <-> named NumPy arrays: the only place that knows names and layouts.
+
+The arrays carry PyTorch's own names and layouts, so here they are merely collected.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gans_torch.optim import SLOTS
+from gans_torch.steps import TrainState
+from shared.backend import Arrays
+from shared.config import TrainConfig
+
+
+def network_shapes(state: TrainState) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of both networks' arrays, as in a checkpoint."""
+    return {
+        f"{name}.{key}": tuple(value.shape)
+        for name in ("generator", "discriminator")
+        for key, value in getattr(state, name).state_dict().items()
+    }
+
+
+def network_to_arrays(network: nn.Module, prefix: str) -> Arrays:
+    """A copy of a network's parameters and buffers."""
+    return {
+        f"{prefix}.{key}": _to_numpy(value)
+        for key, value in network.state_dict().items()
+    }
+
+
+def arrays_to_network(network: nn.Module, prefix: str, arrays: Arrays) -> None:
+    """Set a network's parameters and buffers, in its own precision."""
+    with torch.no_grad():
+        for key, value in network.state_dict().items():
+            value.copy_(_to_tensor(arrays[f"{prefix}.{key}"]))
+
+
+def state_to_arrays(config: TrainConfig, state: TrainState) -> Arrays:
+    """A copy of the whole training state."""
+    arrays = network_to_arrays(state.generator, "generator")
+    arrays |= network_to_arrays(state.discriminator, "discriminator")
+    if state.generator_ema is not None:
+        arrays |= network_to_arrays(state.generator_ema, "generator_ema")
+    for name, network, optimizer in _optimizers(state):
+        for key, parameter in network.named_parameters():
+            slots = optimizer.state[parameter]
+            for slot in SLOTS[config.optimizer]:
+                arrays[f"{name}.{slot}.{key}"] = _to_numpy(slots[slot])
+        if config.optimizer == "adam":
+            arrays[f"{name}.step"] = np.asarray(slots["step"].item(), np.int64)
+    return arrays
+
+
+def arrays_to_state(config: TrainConfig, state: TrainState, arrays: Arrays) -> None:
+    """Set the state; optimiser arrays left out become zero, an EMA becomes G."""
+    arrays_to_network(state.generator, "generator", arrays)
+    arrays_to_network(state.discriminator, "discriminator", arrays)
+    if state.generator_ema is not None:
+        averaged = any(key.startswith("generator_ema.") for key in arrays)
+        prefix = "generator_ema" if averaged else "generator"
+        arrays_to_network(state.generator_ema, prefix, arrays)
+    for name, network, optimizer in _optimizers(state):
+        step = float(arrays.get(f"{name}.step", 0))
+        for key, parameter in network.named_parameters():
+            # PyTorch counts in float32, and a fused Adam on the parameter's device.
+            device = parameter.device if config.optimizer == "adam" else "cpu"
+            slots = {"step": torch.tensor(step, dtype=torch.float32, device=device)}
+            for slot in SLOTS[config.optimizer]:
+                slots[slot] = torch.zeros_like(parameter)
+                if (value := arrays.get(f"{name}.{slot}.{key}")) is not None:
+                    slots[slot].copy_(_to_tensor(value))
+            optimizer.state[parameter] = slots
+
+
+def _optimizers(
+    state: TrainState,
+) -> Iterator[tuple[str, nn.Module, torch.optim.Optimizer]]:
+    yield "g_optimizer", state.generator, state.g_optimizer
+    yield "d_optimizer", state.discriminator, state.d_optimizer
+
+
+def _to_numpy(value: Tensor) -> np.ndarray:
+    # Contiguous in PyTorch's own order, whatever the memory format; and a copy.
+    return np.array(value.detach().cpu().contiguous().numpy(), order="C")
+
+
+def _to_tensor(value: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.array(value, order="C"))

@@ -1,0 +1,191 @@
+"""Layers of the networks: PyTorch's own, and what they lack.
+
+The names of `torch.nn` are exported from here because `gans_jax.layers` defines layers
+of the same names that compute the same.
+"""
+
+import torch
+from jaxtyping import Float, Integer
+from torch import Tensor, nn
+from torch.nn import (
+    BatchNorm2d,
+    Conv2d,
+    ConvTranspose2d,
+    Embedding,
+    GroupNorm,
+    InstanceNorm2d,
+)
+from torch.nn.utils import parametrizations
+
+__all__ = [
+    "BatchNorm2d",
+    "ConditionalBatchNorm2d",
+    "Conv2d",
+    "ConvTranspose2d",
+    "Embedding",
+    "GroupNorm",
+    "InstanceNorm2d",
+    "MinibatchDiscrimination",
+    "MinibatchStd",
+    "build_norm",
+    "leaky_relu",
+    "reparametrise",
+]
+
+Images = Float[Tensor, "batch channels height width"]
+
+
+class ConditionalBatchNorm2d(nn.Module):
+    """Batch norm whose gain and bias are rows of a table, one row for each class.
+
+    Args:
+        num_features: channels.
+        num_classes: rows of the tables.
+
+    References:
+        Dumoulin et al. 2017, arXiv:1610.07629, Eq. 5 (for instance norm);
+        de Vries et al. 2017, arXiv:1707.00683.
+    """
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.norm = BatchNorm2d(num_features, eps=1e-5, momentum=0.1, affine=False)
+        self.gain_embedding = Embedding(num_classes, num_features)
+        self.bias_embedding = Embedding(num_classes, num_features)
+
+    def forward(self, x: Images, labels: Integer[Tensor, " batch"]) -> Images:
+        """Normalise over the whole batch, then scale and shift by each label's row."""
+        gain = self.gain_embedding(labels)[:, :, None, None]
+        bias = self.bias_embedding(labels)[:, :, None, None]
+        return self.norm(x) * gain + bias
+
+
+class MinibatchDiscrimination(nn.Module):
+    """How close each sample is to the others of its batch, as extra features.
+
+    M_i = f_i T,  o_ib = sum_j exp(-||M_ib - M_jb||_1), the sample itself included
+
+    Args:
+        in_features: length of a flattened (channels, height, width) feature map.
+        kernels: B, the number of features made.
+        kernel_size: C, the length that the L1 distance runs over.
+
+    References:
+        Salimans et al. 2016, arXiv:1606.03498, section 3.2.
+    """
+
+    def __init__(self, in_features: int, kernels: int, kernel_size: int = 16) -> None:
+        super().__init__()
+        self.kernels = kernels
+        self.weight = nn.Parameter(torch.empty(in_features, kernels * kernel_size))
+
+    def forward(self, x: Images) -> Float[Tensor, "batch kernels"]:
+        """Closeness by kernel; 1 is the sample's own share."""
+        m = (x.flatten(1) @ self.weight).unflatten(1, (self.kernels, -1))
+        # abs has gradient 0 at 0, where each sample meets itself.
+        distance = (m[:, None] - m[None]).abs().sum(dim=3)
+        return torch.exp(-distance).sum(dim=1)
+
+
+class MinibatchStd(nn.Module):
+    """Mean standard deviation over a group of samples, one number for each group.
+
+    Groups are strided: sample i belongs to group i mod (batch / group_size).
+
+    Args:
+        group_size: samples in a group; a smaller batch is one group.
+
+    References:
+        Karras et al. 2018, arXiv:1710.10196, section 3.
+    """
+
+    def __init__(self, group_size: int) -> None:
+        super().__init__()
+        self.group_size = group_size
+
+    def forward(self, x: Images) -> Float[Tensor, " batch"]:
+        """The statistic of each sample's group (biased variance, 1e-8 under the root).
+
+        Raises:
+            ValueError: the batch is no multiple of the group.
+        """
+        batch = x.shape[0]
+        size = min(self.group_size, batch)
+        if batch % size:
+            raise ValueError(f"batch {batch}: must be a multiple of {size}")
+        groups = x.reshape(size, batch // size, -1)
+        variance = torch.square(groups - groups.mean(dim=0)).mean(dim=0)
+        return torch.sqrt(variance + 1e-8).mean(dim=1).repeat(size)
+
+
+def build_norm(name: str, channels: int, num_classes: int = 0) -> nn.Module | None:
+    """The normalisation of that name.
+
+    Args:
+        name: ``batch``, ``conditional-batch``, ``instance``, ``layer`` (over all
+            channels and pixels of a sample), ``group`` (of 8 groups at the most) or
+            ``none``.
+        channels: channels of its input.
+        num_classes: rows of the tables of ``conditional-batch``.
+
+    Returns:
+        The module; None for ``none``.
+
+    Raises:
+        ValueError: there is no normalisation of that name.
+    """
+    match name:
+        case "batch":
+            return BatchNorm2d(channels, eps=1e-5, momentum=0.1)
+        case "conditional-batch":
+            return ConditionalBatchNorm2d(channels, num_classes)
+        case "instance":
+            return InstanceNorm2d(channels, eps=1e-5, affine=True)
+        case "layer":
+            return GroupNorm(1, channels, eps=1e-5)
+        case "group":
+            groups = max(g for g in range(1, 9) if channels % g == 0)
+            return GroupNorm(groups, channels, eps=1e-5)
+        case "none":
+            return None
+        case _:
+            raise ValueError(f"name {name!r}: no such normalisation")
+
+
+def reparametrise(layer: nn.Module, kind: str) -> nn.Module:
+    """Put a constraint on a convolution's weight, in place.
+
+    Args:
+        layer: Conv2d or ConvTranspose2d.
+        kind: ``none``; ``spectral``, W / sigma(W), by one power iteration at each
+            forward pass in training mode; ``weight``, g v / ||v||, a length for each
+            output channel.
+
+    Returns:
+        The same layer.
+
+    Raises:
+        ValueError: there is no constraint of that name.
+
+    References:
+        Miyato et al. 2018, arXiv:1802.05957, Algorithm 1 (spectral).
+        Salimans and Kingma 2016, arXiv:1602.07868, Eq. 2 (weight).
+    """
+    # Output channels are the second axis of a transposed convolution's weight.
+    out_axis = 1 if isinstance(layer, ConvTranspose2d) else 0
+    match kind:
+        case "none":
+            return layer
+        case "spectral":
+            return parametrizations.spectral_norm(
+                layer, n_power_iterations=1, eps=1e-12, dim=out_axis
+            )
+        case "weight":
+            return parametrizations.weight_norm(layer, dim=out_axis)
+        case _:
+            raise ValueError(f"kind {kind!r}: no such reparametrisation")
+
+
+def leaky_relu(x: Float[Tensor, " *shape"]) -> Float[Tensor, " *shape"]:
+    """max(x, 0.2 x), DCGAN's activation of D; its slope at 0 is 0.2."""
+    return nn.functional.leaky_relu(x, negative_slope=0.2)

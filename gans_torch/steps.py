@@ -1,0 +1,293 @@
+"""One training step: updates of D, then one of G."""
+
+import dataclasses
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Integer
+from torch import Tensor, nn
+
+from gans_torch import losses, penalties
+from gans_torch.models import Discriminator, Generator, Scores
+from shared.config import TrainConfig
+
+Images = Float[Tensor, "batch channels height width"]
+Labels = Integer[Tensor, " batch"] | None
+Metrics = dict[str, Float[Tensor, ""]]
+
+
+@dataclasses.dataclass
+class TrainState:
+    """Everything that training changes."""
+
+    generator: Generator
+    discriminator: Discriminator
+    g_optimizer: torch.optim.Optimizer
+    d_optimizer: torch.optim.Optimizer
+    generator_ema: Generator | None
+
+
+class Batch(NamedTuple):
+    """What one update of D consumes; None where the configuration has no use for it."""
+
+    real: Images
+    """Real images in [-1, 1]."""
+    labels: Labels
+    """Their classes, which the generated images share."""
+    z: Float[Tensor, "batch z_dim"]
+    """Latents of the generated images."""
+    alpha: Float[Tensor, " batch"] | None = None
+    """Share of the real image in the penalty's mix."""
+    penalty_noise: Images | None = None
+    """DRAGAN's uniform noise."""
+    flips: Bool[Tensor, "2 batch"] | None = None
+    """Which labels are swapped: of the real images, of the generated ones."""
+    instance_noise: Float[Tensor, "2 batch channels height width"] | None = None
+    """Noise on D's input: on real images, on generated ones."""
+
+
+def train_step(
+    config: TrainConfig,
+    state: TrainState,
+    batches: list[Batch],
+    generator_noise: Float[Tensor, "2 batch channels height width"] | None,
+    *,
+    update_d: bool,
+    g_lr: float,
+    d_lr: float,
+) -> Metrics:
+    """Update D on each batch, then G once, on the last batch's latents.
+
+    G's update reuses the images that D has just seen, as DCGAN's authors do: one
+    forward pass of G serves both networks.
+
+    Args:
+        config: the run's configuration.
+        state: changed in place.
+        batches: one for each update of D.
+        generator_noise: noise on D's input in G's update.
+        update_d: whether D is updated, or only looked at.
+        g_lr: learning rate of G at this step.
+        d_lr: learning rate of D at this step.
+
+    Returns:
+        Metrics of the step; those of D are means over its updates.
+    """
+    *earlier, last = batches
+    history = []
+    for batch in earlier:
+        with torch.no_grad():
+            fake = state.generator(batch.z, batch.labels)
+        history.append(discriminator_step(config, state, batch, fake, update_d, d_lr))
+    fake = state.generator(last.z, last.labels)
+    history.append(
+        discriminator_step(config, state, last, fake.detach(), update_d, d_lr)
+    )
+    d_metrics = {
+        name: torch.stack([metrics[name] for metrics in history]).mean()
+        for name in history[0]
+    }
+    g_metrics = generator_step(config, state, last, fake, generator_noise, g_lr)
+    return d_metrics | g_metrics
+
+
+def discriminator_step(
+    config: TrainConfig,
+    state: TrainState,
+    batch: Batch,
+    fake: Images,
+    update_d: bool,
+    lr: float,
+) -> Metrics:
+    """Update D once, on ``batch.real`` against ``fake``.
+
+    Args:
+        config: the run's configuration.
+        state: changed in place.
+        batch: the real images and this update's random numbers.
+        fake: generated images, taken as constants.
+        update_d: whether to update, or only to look (running statistics are kept up
+            either way).
+        lr: learning rate of D.
+    """
+    objective = losses.OBJECTIVES[config.objective]
+    real, fake = _add_noise(batch.real, fake, batch.instance_noise)
+    real_scores = judge(state.discriminator, real, batch.labels)
+    fake_scores = judge(state.discriminator, fake, batch.labels)
+    d_loss = objective.discriminator_loss(
+        real_scores.logits,
+        fake_scores.logits,
+        **_targets(config, batch.flips, real.dtype),
+    )
+    total = d_loss
+    metrics = {
+        "d_loss": d_loss,
+        "d_real": mean_output(config, real_scores.logits),
+        "d_fake_before": mean_output(config, fake_scores.logits),
+    }
+    if objective.probabilistic:
+        metrics["value"] = losses.game_value(real_scores.logits, fake_scores.logits)
+    if config.objective == "wasserstein":
+        metrics["wasserstein_estimate"] = (
+            real_scores.logits.mean() - fake_scores.logits.mean()
+        )
+    if config.penalty != "none":
+        terms = _penalty(config, state.discriminator, batch, real, fake)
+        total = total + config.penalty_weight * terms.penalty
+        metrics |= {"penalty": terms.penalty, "gradient_norm": terms.gradient_norm}
+    if config.aux_classifier:
+        class_loss = losses.class_cross_entropy(
+            real_scores.class_logits, batch.labels
+        ) + losses.class_cross_entropy(fake_scores.class_logits, batch.labels)
+        total = total + config.aux_classifier * class_loss
+        metrics["d_class_loss"] = class_loss
+    if update_d:
+        _update(config, state.discriminator, state.d_optimizer, total, lr)
+        if config.weight_clip:
+            with torch.no_grad():
+                for parameter in state.discriminator.parameters():
+                    parameter.clamp_(-config.weight_clip, config.weight_clip)
+    return {name: value.detach() for name, value in metrics.items()}
+
+
+def generator_step(
+    config: TrainConfig,
+    state: TrainState,
+    batch: Batch,
+    fake: Images,
+    noise: Float[Tensor, "2 batch channels height width"] | None,
+    lr: float,
+) -> Metrics:
+    """Update G once, through what D says of ``fake``.
+
+    Args:
+        config: the run's configuration.
+        state: changed in place.
+        batch: the real images that G's images are compared with, and the labels.
+        fake: images generated in training mode, with their graph.
+        noise: noise on D's input.
+        lr: learning rate of G.
+    """
+    objective = losses.OBJECTIVES[config.objective]
+    real, fake = _add_noise(batch.real, fake, noise)
+    fake_scores = judge(state.discriminator, fake, batch.labels)
+    compares = objective.relativistic or config.feature_matching
+    if compares:
+        with torch.no_grad():
+            real_scores = judge(state.discriminator, real, batch.labels)
+    if objective.relativistic:
+        g_loss = objective.generator_loss(real_scores.logits, fake_scores.logits)
+    else:
+        g_loss = objective.generator_loss(fake_scores.logits)
+    total = g_loss
+    metrics = {
+        "g_loss": g_loss,
+        "d_fake_after": mean_output(config, fake_scores.logits),
+    }
+    if config.feature_matching:
+        gap = losses.feature_matching_loss(real_scores.features, fake_scores.features)
+        total = total + config.feature_matching * gap
+        metrics["feature_gap"] = gap
+    if config.aux_classifier:
+        class_loss = losses.class_cross_entropy(fake_scores.class_logits, batch.labels)
+        total = total + config.aux_classifier * class_loss
+        metrics["g_class_loss"] = class_loss
+    # Only G's gradients are asked for: D's weight gradients are never computed.
+    _update(config, state.generator, state.g_optimizer, total, lr)
+    if state.generator_ema is not None:
+        _average(state.generator_ema, state.generator, config.ema_decay)
+    return {name: value.detach() for name, value in metrics.items()}
+
+
+def judge(discriminator: Discriminator, images: Images, labels: Labels) -> Scores:
+    """D's scores, in float32 where the networks compute in bfloat16."""
+    return Scores(*(_widen(x) for x in discriminator(images, labels)))
+
+
+def mean_output(
+    config: TrainConfig, logits: Float[Tensor, " batch"]
+) -> Float[Tensor, ""]:
+    """D's mean output: a probability, or a score where the objective has none."""
+    if losses.OBJECTIVES[config.objective].probabilistic:
+        return torch.sigmoid(logits).mean()
+    return logits.mean()
+
+
+def _widen(x: Tensor | None) -> Tensor | None:
+    return x.float() if x is not None and x.dtype == torch.bfloat16 else x
+
+
+def _add_noise(
+    real: Images,
+    fake: Images,
+    noise: Float[Tensor, "2 batch channels height width"] | None,
+) -> tuple[Images, Images]:
+    return (real, fake) if noise is None else (real + noise[0], fake + noise[1])
+
+
+def _targets(
+    config: TrainConfig, flips: Bool[Tensor, "2 batch"] | None, dtype: torch.dtype
+) -> dict[str, float | Tensor]:
+    """Targets of the real and the generated images, after smoothing and flipping."""
+    real_target = 1.0 - config.label_smoothing
+    if flips is not None:
+        real, fake = flips
+        return {
+            "real_target": real_target * (~real).to(dtype),
+            "fake_target": real_target * fake.to(dtype),
+        }
+    return {"real_target": real_target} if config.label_smoothing else {}
+
+
+def _penalty(
+    config: TrainConfig,
+    discriminator: Discriminator,
+    batch: Batch,
+    real: Images,
+    fake: Images,
+) -> penalties.PenaltyTerms:
+    # Evaluation mode: this pass must not advance spectral norm's power iteration.
+    discriminator.eval()
+    terms = penalties.apply_penalty(
+        config.penalty,
+        lambda images: judge(discriminator, images, batch.labels).logits,
+        real,
+        fake,
+        batch.alpha,
+        batch.penalty_noise,
+    )
+    discriminator.train()
+    return terms
+
+
+def _update(
+    config: TrainConfig,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loss: Float[Tensor, ""],
+    lr: float,
+) -> None:
+    parameters = list(network.parameters())
+    for parameter in parameters:
+        parameter.grad = None
+    # Not autograd.grad: only backward gives each gradient the memory layout of its
+    # parameter, which a fused Adam takes for granted without checking.
+    loss.backward(inputs=parameters)
+    for parameter in parameters:
+        if parameter.grad is None:  # untouched by the loss; JAX has zeros there
+            parameter.grad = torch.zeros_like(parameter)
+    if config.clip_grad_norm:
+        nn.utils.clip_grad_norm_(parameters, config.clip_grad_norm)
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+    optimizer.step()
+
+
+@torch.no_grad()
+def _average(average: Generator, generator: Generator, decay: float) -> None:
+    for mean, parameter in zip(
+        average.parameters(), generator.parameters(), strict=True
+    ):
+        mean.lerp_(parameter, 1 - decay)
+    for copy, buffer in zip(average.buffers(), generator.buffers(), strict=True):
+        copy.copy_(buffer)

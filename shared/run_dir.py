@@ -1,0 +1,288 @@
+"""The folder that a run leaves behind, the same from both twins.
+
+::
+
+    config.json                     configuration and data
+    metrics.jsonl                   one JSON object for each logged step
+    samples/000500.png              grid of the fixed latents' images after 500 steps
+    checkpoints/000500.safetensors  state after 500 steps
+    losses.png samples.png samples.gif      written at the end
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Self
+
+import filelock
+import numpy as np
+
+from shared import images
+from shared.backend import DataInfo
+from shared.config import TrainConfig, config_from_json, config_to_json
+from shared.errors import UsageError
+from shared.files import TEMPORARY_SUFFIX, write_atomically
+
+
+class RunDir:
+    """One run's folder."""
+
+    def __init__(self, path: Path) -> None:
+        """Name a folder; `create` and `open` also see to it that it holds a run."""
+        self.path = path
+        self._config = path / "config.json"
+        self._metrics = path / "metrics.jsonl"
+        self._samples = path / "samples"
+        self._checkpoints = path / "checkpoints"
+
+    @classmethod
+    def create(cls, path: Path, config: TrainConfig, data: DataInfo) -> Self:
+        """Start a run in ``path``, which is made if need be.
+
+        Raises:
+            UsageError: there is a run already, or the folder cannot be used.
+        """
+        run = cls(path)
+        used = UsageError(
+            f"--run-dir {path}: already holds a run; resume it with --resume {path},"
+            " or choose another folder"
+        )
+        if run._config.exists():
+            raise used
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            # Of two processes that start here at the same time, one gets past this.
+            run._checkpoints.mkdir()
+            run._samples.mkdir(exist_ok=True)
+        except OSError as error:
+            if run._checkpoints.exists():
+                raise used from error
+            reason = error.strerror
+            raise UsageError(f"--run-dir {path}: cannot be used: {reason}") from error
+        run.write_config(config, data)
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The run in ``path``.
+
+        Raises:
+            UsageError: there is none.
+        """
+        run = cls(path)
+        if not run._config.is_file():
+            what = "holds no run: no config.json" if path.is_dir() else "no such folder"
+            raise UsageError(f"{path}: {what}")
+        return run
+
+    def lock(self) -> AbstractContextManager[Any]:
+        """Keep other processes from writing here, within a ``with`` statement.
+
+        The operating system releases the lock when the process ends, however it ends.
+
+        Raises:
+            UsageError: another process holds the lock, or the folder is read-only.
+        """
+        try:
+            return filelock.FileLock(self.path / ".lock").acquire(timeout=0)
+        except filelock.Timeout as error:
+            raise UsageError(
+                f"{self.path}: is being written by another process"
+            ) from error
+        except OSError as error:
+            reason = error.strerror
+            raise UsageError(f"{self.path}: cannot be written: {reason}") from error
+
+    def write_config(self, config: TrainConfig, data: DataInfo) -> None:
+        """Write config.json.
+
+        Raises:
+            UsageError: it cannot be written.
+        """
+        values = {**config_to_json(config), "data": data._asdict()}
+        text = json.dumps(values, indent=2) + "\n"
+        write_atomically(self._config, text.encode())
+
+    def read_config(self) -> tuple[TrainConfig, DataInfo]:
+        """What config.json says.
+
+        Raises:
+            UsageError: it is unreadable or of a newer version.
+        """
+        try:
+            values = json.loads(self._config.read_text("utf-8"))
+            data = values.pop("data", None)
+            return config_from_json(values), DataInfo(**data)
+        except UsageError as error:
+            raise UsageError(f"{self._config}: {error}") from error
+        except (OSError, AttributeError, TypeError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise UsageError(f"{self._config}: unreadable: {reason}") from error
+
+    def checkpoint_path(self, step: int) -> Path:
+        """File of the state after ``step`` steps."""
+        return self._checkpoints / f"{step:06d}.safetensors"
+
+    def sample_path(self, step: int) -> Path:
+        """File of the grid of samples after ``step`` steps."""
+        return self._samples / f"{step:06d}.png"
+
+    def checkpoint_steps(self) -> list[int]:
+        """Steps with a checkpoint, in ascending order."""
+        return _steps(self._checkpoints, ".safetensors")
+
+    def sample_steps(self) -> list[int]:
+        """Steps with a grid of samples, in ascending order."""
+        return _steps(self._samples, ".png")
+
+    def latest_checkpoint(self) -> Path:
+        """The checkpoint of the highest step.
+
+        Raises:
+            UsageError: there is none.
+        """
+        steps = self.checkpoint_steps()
+        if not steps:
+            raise UsageError(f"{self.path}: holds no checkpoint yet")
+        return self.checkpoint_path(steps[-1])
+
+    def append_metrics(self, record: Mapping[str, Any]) -> None:
+        """Add one line to metrics.jsonl; numbers that are not finite become null.
+
+        Args:
+            record: a flat object with ``step``; Python or NumPy scalars.
+
+        Raises:
+            UsageError: the line cannot be written.
+        """
+        line = json.dumps({name: _plain(x) for name, x in record.items()})
+        try:
+            with self._metrics.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            reason = error.strerror
+            raise UsageError(f"{self._metrics}: cannot be written: {reason}") from error
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """All records; a last line that was cut off is left out.
+
+        Raises:
+            UsageError: the file is damaged elsewhere.
+        """
+        if not self._metrics.exists():
+            return []
+        records = []
+        lines = self._metrics.read_bytes().splitlines()
+        for number, line in enumerate(lines, start=1):
+            try:
+                records.append(_record(line))
+            except ValueError as error:
+                if number == len(lines):
+                    break
+                raise UsageError(
+                    f"{self._metrics}: line {number} is no record of metrics"
+                ) from error
+        return records
+
+    def truncate_after(self, step: int) -> None:
+        """Take the run back to ``step``: remove all that is newer, or unfinished.
+
+        Raises:
+            UsageError: metrics.jsonl is damaged, or something cannot be removed.
+        """
+        kept = [record for record in self.read_metrics() if record["step"] <= step]
+        try:
+            for unfinished in self.path.rglob(f".*{TEMPORARY_SUFFIX}"):
+                unfinished.unlink()
+            # Checkpoints first: if this is interrupted, the next attempt starts at an
+            # older one and finds the rest still to be removed, and none missing.
+            for newer in reversed(self.checkpoint_steps()):
+                if newer > step:
+                    self.checkpoint_path(newer).unlink()
+            for newer in self.sample_steps():
+                if newer > step:
+                    self.sample_path(newer).unlink()
+        except OSError as error:
+            reason = error.strerror
+            raise UsageError(f"{self.path}: cannot be taken back: {reason}") from error
+        text = "".join(json.dumps(record) + "\n" for record in kept)
+        write_atomically(self._metrics, text.encode())
+
+    def finish(self, title: str) -> None:
+        """Write the final pictures from what the run has left so far.
+
+        Args:
+            title: line above the plot of the losses.
+
+        Raises:
+            UsageError: a picture cannot be written.
+        """
+        if metrics := self.read_metrics():
+            images.plot_losses(self.path / "losses.png", metrics, title)
+        if grids := [self.sample_path(step) for step in self.sample_steps()]:
+            write_atomically(self.path / "samples.png", grids[-1].read_bytes())
+            images.save_gif(self.path / "samples.gif", grids)
+
+
+def default_path(preset: str, dataset: str, root: Path = Path("runs")) -> Path:
+    """The folder for a new run: ``runs/dcgan-digits-001``, or the next number.
+
+    Args:
+        preset: name of the preset.
+        dataset: name of the data set; ``folder:PATH`` gives its last folder's name.
+        root: folder of all runs.
+    """
+    kind, _, location = dataset.partition(":")
+    name = f"{kind}-{Path(location).resolve().name}" if location else kind
+    stem = f"{preset}-{re.sub(r'[^A-Za-z0-9._-]+', '-', name)[:40].strip('-')}"
+    numbers = [
+        int(number.group(1))
+        for run in root.glob("*")
+        if (number := re.fullmatch(rf"{re.escape(stem)}-(\d+)", run.name))
+    ]
+    return root / f"{stem}-{max(numbers, default=0) + 1:03d}"
+
+
+def resolve_checkpoint(path: Path, step: int | None = None) -> Path:
+    """The checkpoint file meant by ``path``.
+
+    Args:
+        path: a run's folder, or a checkpoint file.
+        step: which of the run's checkpoints; None: the latest.
+
+    Raises:
+        UsageError: there is no such file.
+    """
+    if path.suffix == ".safetensors" and not path.is_dir():
+        if step is not None:
+            raise UsageError(f"--step {step}: needs a run's folder, not {path}")
+        return path
+    run = RunDir.open(path)
+    if step is None:
+        return run.latest_checkpoint()
+    steps = run.checkpoint_steps()
+    if step not in steps:
+        there = ", ".join(map(str, steps)) or "none"
+        raise UsageError(f"--step {step}: {path} has no such checkpoint; has {there}")
+    return run.checkpoint_path(step)
+
+
+def _steps(folder: Path, suffix: str) -> list[int]:
+    names = (path.stem for path in folder.glob(f"*{suffix}"))
+    return sorted(int(name) for name in names if re.fullmatch(r"[0-9]{6,}", name))
+
+
+def _record(line: bytes) -> dict[str, Any]:
+    record = json.loads(line)
+    if not isinstance(record, dict) or not isinstance(record.get("step"), int):
+        raise ValueError("no object with a step")
+    return record
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
