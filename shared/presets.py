@@ -1,9 +1,34 @@
 """One named configuration per published GAN; a variant is a row of this table."""
 
+import dataclasses
+from typing import Any
+
 from shared.config import TrainConfig
 
 # Radford et al. 2015, arXiv:1511.06434, in the size that a CPU trains in minutes.
 _DCGAN = TrainConfig(preset="dcgan")
+
+_WGAN_GP = dataclasses.replace(
+    _DCGAN,
+    preset="wgan-gp",
+    objective="wasserstein",
+    penalty="wgan-gp",
+    d_norm="instance",
+    n_critic=5,
+    adam_betas=(0.5, 0.9),
+)
+_CGAN = dataclasses.replace(
+    _DCGAN, preset="cgan", conditional=True, g_norm="conditional-batch"
+)
+_ORIGINAL: dict[str, Any] = {
+    "image_size": 64,
+    "width": 64,
+    "steps": None,
+    "epochs": 30,
+    "log_every": 50,
+    "sample_every": 500,
+    "save_every": 2000,
+}
 
 PRESETS: dict[str, TrainConfig] = {
     config.preset: config
@@ -11,28 +36,55 @@ PRESETS: dict[str, TrainConfig] = {
         # Goodfellow et al. 2014, arXiv:1406.2661, with DCGAN's networks.
         TrainConfig(preset="gan"),
         _DCGAN,
-        TrainConfig(
-            preset="gan-mnist",
-            dataset="mnist",
-            image_size=64,
-            width=64,
-            steps=None,
-            epochs=30,
-            log_every=50,
-            sample_every=500,
-            save_every=2000,
+        # Arjovsky et al. 2017, arXiv:1701.07875, Algorithm 1.
+        dataclasses.replace(
+            _DCGAN,
+            preset="wgan",
+            objective="wasserstein",
+            weight_clip=0.01,
+            n_critic=5,
+            optimizer="rmsprop",
+            g_lr=5e-5,
+            d_lr=5e-5,
         ),
-        TrainConfig(
+        # Gulrajani et al. 2017, arXiv:1704.00028, Algorithm 1.
+        _WGAN_GP,
+        # Mirza and Osindero 2014, arXiv:1411.1784, with the conditioning of Miyato and
+        # Koyama 2018, arXiv:1802.05637.
+        _CGAN,
+        # Mao et al. 2017, arXiv:1611.04076.
+        dataclasses.replace(_DCGAN, preset="lsgan", objective="least-squares"),
+        # Lim and Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957.
+        dataclasses.replace(
+            _DCGAN,
+            preset="hinge",
+            objective="hinge",
+            d_norm="none",
+            d_weight_norm="spectral",
+        ),
+        # Kodali et al. 2017, arXiv:1705.07215; layer norm, as batch norm rules a
+        # per-sample penalty out.
+        dataclasses.replace(_DCGAN, preset="dragan", penalty="dragan", d_norm="layer"),
+        # Jolicoeur-Martineau 2018, arXiv:1807.00734, with her spectral norm.
+        dataclasses.replace(
+            _DCGAN,
+            preset="relativistic",
+            objective="relativistic",
+            d_norm="none",
+            d_weight_norm="spectral",
+        ),
+        # The original experiments, at full size.
+        dataclasses.replace(_DCGAN, preset="gan-mnist", dataset="mnist", **_ORIGINAL),
+        dataclasses.replace(
+            _DCGAN,
             preset="dcgan-cifar10",
             dataset="cifar10",
-            image_size=64,
-            width=64,
             batch_size=128,
-            steps=None,
-            epochs=25,
-            log_every=50,
-            sample_every=390,
-            save_every=1950,
+            **(_ORIGINAL | {"epochs": 25}),
         ),
+        dataclasses.replace(
+            _WGAN_GP, preset="wgan-gp-mnist", dataset="mnist", **_ORIGINAL
+        ),
+        dataclasses.replace(_CGAN, preset="cgan-mnist", dataset="mnist", **_ORIGINAL),
     )
 }

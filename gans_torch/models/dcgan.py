@@ -205,13 +205,16 @@ class Discriminator(nn.Module):
         minibatch_std: int = 0,
     ) -> None:
         super().__init__()
-        bias = needs_bias(norm)
+        # Beside batch norm, DCGAN has no bias at all (its sizes are well known).
+        bias = norm != "batch"
         widths = [width * image_size // size for size in reversed(_sizes(image_size))]
         first = DownBlock(
             channels, width, norm="none", bias=bias, weight_norm=weight_norm
         )
         rest = [
-            DownBlock(narrow, wide, norm=norm, bias=bias, weight_norm=weight_norm)
+            DownBlock(
+                narrow, wide, norm=norm, bias=needs_bias(norm), weight_norm=weight_norm
+            )
             for narrow, wide in zip(widths, widths[1:], strict=False)
         ]
         self.blocks = nn.ModuleList([first, *rest])
@@ -264,12 +267,12 @@ class Discriminator(nn.Module):
 
 
 def needs_bias(norm: str) -> bool:
-    """Whether convolutions beside that normalisation have a bias.
+    """Whether a convolution that feeds that normalisation has a bias.
 
-    A bias before a batch norm is cancelled by it: its gradient is rounding noise, which
-    Adam would turn into steps of full size.
+    Batch and instance norm cancel it: its gradient would be rounding noise, which Adam
+    turns into steps of full size.
     """
-    return norm not in ("batch", "conditional-batch")
+    return norm not in ("batch", "conditional-batch", "instance")
 
 
 def _sizes(image_size: int) -> list[int]:

@@ -1,0 +1,84 @@
+"""How two results are compared, and how far apart they may be."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Tolerance(NamedTuple):
+    """A bound, and what was measured when it was set."""
+
+    bound: float
+    """The largest `difference` allowed; at most 100 times the measurement."""
+    measured: float
+    """The largest difference measured, on two CPU cores."""
+    reason: str
+    """Where the difference comes from."""
+
+
+# The only table of tolerances; one line for each kind of comparison.
+TOLERANCES: dict[str, Tolerance] = {}
+
+
+def difference(first: Any, second: Any, floor: float = 1e-12) -> float:
+    """Largest difference of two arrays, relative to the largest entry of both.
+
+    Args:
+        first: an array, or what NumPy makes one of.
+        second: another one, of the same shape.
+        floor: least denominator; 1.0 makes the difference of small arrays absolute.
+
+    Returns:
+        max |first - second| / max(|first|, |second|, floor); 0 for empty arrays.
+
+    Raises:
+        AssertionError: the shapes differ, even where one would broadcast to the other,
+            or an entry is NaN or infinite.
+    """
+    first, second = (np.asarray(x, np.float64) for x in (first, second))
+    if first.shape != second.shape:
+        raise AssertionError(f"shapes differ: {first.shape} and {second.shape}")
+    for name, array in (("first", first), ("second", second)):
+        if not np.isfinite(array).all():
+            raise AssertionError(f"the {name} array holds NaN or infinity")
+    if not first.size:
+        return 0.0
+    scale = max(np.abs(first).max(), np.abs(second).max(), floor)
+    return float(np.abs(first - second).max() / scale)
+
+
+def assert_parity(
+    first: Any, second: Any, tolerance: str, floor: float = 1e-12
+) -> float:
+    """Compare two arrays, or dictionaries of arrays with the same keys.
+
+    Args:
+        first: an array, or a dictionary of arrays.
+        second: the other twin's.
+        tolerance: a row of `TOLERANCES`.
+        floor: as in `difference`.
+
+    Returns:
+        The largest difference found.
+
+    Raises:
+        AssertionError: names the array that differs, by how much, and the bound.
+    """
+    if not isinstance(first, dict):
+        first, second = {"value": first}, {"value": second}
+    if first.keys() != second.keys():
+        wrong = sorted(first.keys() ^ second.keys())
+        raise AssertionError(f"only one side has {', '.join(wrong)}")
+    bound = TOLERANCES[tolerance].bound
+    largest = 0.0
+    for name in first:
+        try:
+            found = difference(first[name], second[name], floor)
+        except AssertionError as error:
+            raise AssertionError(f"{name}: {error}") from None
+        if found > bound:
+            raise AssertionError(
+                f"{name}: differs by {found:.3g}, bound {bound:.3g} ({tolerance})"
+            )
+        largest = max(largest, found)
+    return largest
