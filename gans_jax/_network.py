@@ -4,6 +4,7 @@ PyTorch's modules are this already; `steps.py` uses a `Network` where its twin u
 module.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -46,7 +47,7 @@ class Network:
         module = nnx.merge(self.training, self._cast(self.params), buffers)
         output = module(*self._cast(inputs))
         buffers = nnx.split(module, nnx.Param, ...)[2]
-        return output, self.replace(buffers=jax.lax.stop_gradient(buffers))
+        return output, replace(self, buffers=jax.lax.stop_gradient(buffers))
 
     def evaluate(self, *inputs: Any) -> Any:
         """Output in evaluation mode, in which no buffer changes."""

@@ -5,6 +5,7 @@ convolution kernels transposed.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -39,7 +40,8 @@ def network_to_arrays(network: Network, prefix: str) -> Arrays:
 def arrays_to_network(network: Network, prefix: str, arrays: Arrays) -> Network:
     """The network with its parameters and buffers set, in its own precision."""
     names = _names(network)
-    return network.replace(
+    return replace(
+        network,
         params=_restore(network.params, prefix, names, arrays),
         buffers=_restore(network.buffers, prefix, names, arrays),
     )
@@ -81,7 +83,8 @@ def arrays_to_state(
         if config.optimizer == "adam":
             fields["count"] = jnp.asarray(arrays.get(f"{name}.step", 0), jnp.int32)
         optimizers[name] = optimizer._replace(**fields)
-    return state.replace(
+    return replace(
+        state,
         generator=generator,
         discriminator=arrays_to_network(state.discriminator, "discriminator", arrays),
         generator_ema=average,

@@ -133,7 +133,7 @@ class Backend(protocol.Backend):
             state,
             [self._batch(images, labels, draws, k) for k in range(n_critic)],
             None if noise is None else self._float(noise[n_critic]),
-            update_d=draws.update_d,
+            update_d=jnp.asarray(draws.update_d),
             g_lr=self._float(draws.g_lr),
             d_lr=self._float(draws.d_lr),
         )
@@ -173,7 +173,7 @@ class Backend(protocol.Backend):
             lambda x: x.astype(self._dtype) if x.dtype == jnp.float32 else x, network
         )
 
-    def _float(self, array: Array) -> Array:
+    def _float(self, array: Any) -> Array:
         return jnp.asarray(array).astype(self._dtype)
 
     @contextlib.contextmanager

@@ -166,9 +166,8 @@ class BatchNorm2d(nnx.Module):
     ) -> None:
         unbiased = variance * (count / (count - 1))
         for running, new in ((self.running_mean, mean), (self.running_var, unbiased)):
-            old = running[...]
-            new = jax.lax.stop_gradient(new)
-            running[...] = (1 - self.momentum) * old + self.momentum * new
+            kept = (1 - self.momentum) * running[...]
+            running[...] = kept + self.momentum * jax.lax.stop_gradient(new)
         self.num_batches_tracked[...] = self.num_batches_tracked[...] + 1
 
 

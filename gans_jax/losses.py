@@ -349,8 +349,8 @@ def game_value(
 
 
 def feature_matching_loss(
-    real_features: Float[Array, "batch *feature"],
-    fake_features: Float[Array, "batch *feature"],
+    real_features: Float[Array, " batch *feature"],
+    fake_features: Float[Array, " batch *feature"],
 ) -> Float[Array, ""]:
     """Squared distance between the mean features of real and generated images.
 

@@ -1,5 +1,6 @@
 """One training step: updates of D, then one of G."""
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -80,16 +81,16 @@ def train_step(
     history = []
     for batch in earlier:
         fake, generator = state.generator(batch.z, batch.labels)
-        state = state.replace(generator=generator)
+        state = replace(state, generator=generator)
         state, metrics = discriminator_step(config, state, batch, fake, update_d, d_lr)
         history.append(metrics)
 
     def generate(params: Any) -> tuple[Images, Network]:
-        return state.generator.replace(params=params)(last.z, last.labels)
+        return replace(state.generator, params=params)(last.z, last.labels)
 
     # The forward pass of G's update; its backward pass, `pull_back`, comes after D's.
     fake, pull_back, generator = jax.vjp(generate, state.generator.params, has_aux=True)
-    state = state.replace(generator=generator)
+    state = replace(state, generator=generator)
     state, metrics = discriminator_step(config, state, last, fake, update_d, d_lr)
     history.append(metrics)
     d_metrics = {
@@ -125,7 +126,7 @@ def discriminator_step(
     real, fake = _add_noise(batch.real, fake, batch.instance_noise)
 
     def total_loss(params: Any) -> tuple[Float[Array, ""], tuple[Network, Metrics]]:
-        discriminator = state.discriminator.replace(params=params)
+        discriminator = replace(state.discriminator, params=params)
         real_scores, discriminator = judge(discriminator, real, batch.labels)
         fake_scores, discriminator = judge(discriminator, fake, batch.labels)
         d_loss = objective.discriminator_loss(
@@ -150,9 +151,9 @@ def discriminator_step(
             total = total + config.penalty_weight * terms.penalty
             metrics |= {"penalty": terms.penalty, "gradient_norm": terms.gradient_norm}
         if config.aux_classifier:
-            class_loss = losses.class_cross_entropy(
-                real_scores.class_logits, batch.labels
-            ) + losses.class_cross_entropy(fake_scores.class_logits, batch.labels)
+            class_loss = _class_loss(real_scores, batch.labels) + _class_loss(
+                fake_scores, batch.labels
+            )
             total = total + config.aux_classifier * class_loss
             metrics["d_class_loss"] = class_loss
         return total, (discriminator, metrics)
@@ -175,8 +176,10 @@ def discriminator_step(
         params, optimizer = jax.lax.cond(
             update_d, update, lambda *kept: kept, params, state.d_optimizer
         )
-    state = state.replace(
-        discriminator=discriminator.replace(params=params), d_optimizer=optimizer
+    state = replace(
+        state,
+        discriminator=replace(discriminator, params=params),
+        d_optimizer=optimizer,
     )
     return state, metrics
 
@@ -207,6 +210,7 @@ def generator_step(
     def total_loss(fake: Images) -> tuple[Float[Array, ""], tuple[Network, Metrics]]:
         real, fake = _add_noise(batch.real, fake, noise)
         fake_scores, discriminator = judge(state.discriminator, fake, batch.labels)
+        real_scores = fake_scores  # where the loss looks at generated images alone
         if objective.relativistic or config.feature_matching:
             real_scores, discriminator = judge(discriminator, real, batch.labels)
         if objective.relativistic:
@@ -225,9 +229,7 @@ def generator_step(
             total = total + config.feature_matching * gap
             metrics["feature_gap"] = gap
         if config.aux_classifier:
-            class_loss = losses.class_cross_entropy(
-                fake_scores.class_logits, batch.labels
-            )
+            class_loss = _class_loss(fake_scores, batch.labels)
             total = total + config.aux_classifier * class_loss
             metrics["g_class_loss"] = class_loss
         return total, (discriminator, metrics)
@@ -238,11 +240,12 @@ def generator_step(
     params, optimizer = _update(
         config, state.generator.params, gradient, state.g_optimizer, lr
     )
-    generator = state.generator.replace(params=params)
+    generator = replace(state.generator, params=params)
     average = state.generator_ema
     if average is not None:
         average = _average(average, generator, config.ema_decay)
-    state = state.replace(
+    state = replace(
+        state,
         generator=generator,
         discriminator=discriminator,
         g_optimizer=optimizer,
@@ -256,7 +259,13 @@ def judge(
 ) -> tuple[Scores, Network]:
     """D's scores, in float32 where the networks compute in bfloat16."""
     scores, discriminator = discriminator(images, labels)
-    return Scores(*(_widen(x) for x in scores)), discriminator
+    classes = scores.class_logits
+    widened = Scores(
+        _widen(scores.logits),
+        _widen(scores.features),
+        None if classes is None else _widen(classes),
+    )
+    return widened, discriminator
 
 
 def mean_output(
@@ -268,8 +277,16 @@ def mean_output(
     return logits.mean()
 
 
-def _widen(x: Array | None) -> Array | None:
-    return x.astype(jnp.float32) if x is not None and x.dtype == jnp.bfloat16 else x
+def _class_loss(scores: Scores, labels: Labels) -> Float[Array, ""]:
+    if scores.class_logits is None or labels is None:
+        raise ValueError(
+            "the auxiliary classifier's loss needs a classifier and labels"
+        )
+    return losses.class_cross_entropy(scores.class_logits, labels)
+
+
+def _widen(x: Array) -> Array:
+    return x.astype(jnp.float32) if x.dtype == jnp.bfloat16 else x
 
 
 def _add_noise(
@@ -337,4 +354,4 @@ def _average(average: Network, generator: Network, decay: float) -> Network:
         average.params,
         generator.params,
     )
-    return average.replace(params=params, buffers=generator.buffers)
+    return replace(average, params=params, buffers=generator.buffers)

@@ -50,8 +50,8 @@ def state_to_arrays(config: TrainConfig, state: TrainState) -> Arrays:
             slots = optimizer.state[parameter]
             for slot in SLOTS[config.optimizer]:
                 arrays[f"{name}.{slot}.{key}"] = _to_numpy(slots[slot])
-        if config.optimizer == "adam":
-            arrays[f"{name}.step"] = np.asarray(slots["step"].item(), np.int64)
+            if config.optimizer == "adam":  # one count, kept with every parameter
+                arrays[f"{name}.step"] = np.asarray(slots["step"].item(), np.int64)
     return arrays
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 from collections.abc import Mapping
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from shared.backend import Arrays, DataInfo, ImageData
 from shared.config import TrainConfig
 from shared.draws import Draws
 from shared.errors import UsageError
+
+NetworkT = TypeVar("NetworkT", bound=torch.nn.Module)
 
 
 class Backend(protocol.Backend):
@@ -131,11 +134,10 @@ class Backend(protocol.Backend):
             instance_noise=None if noise is None else self._images_from(noise),
         )
 
-    def _place(self, network: torch.nn.Module) -> torch.nn.Module:
+    def _place(self, network: NetworkT) -> NetworkT:
         # channels_last is what both cuDNN and oneDNN compute in.
-        return network.to(
-            self.device, self._dtype, memory_format=torch.channels_last
-        ).train()
+        network.to(self.device, self._dtype).to(memory_format=torch.channels_last)
+        return network.train()
 
     def _precision(self) -> contextlib.AbstractContextManager[object]:
         if self.config.precision == "bfloat16":

@@ -350,8 +350,8 @@ def game_value(
 
 
 def feature_matching_loss(
-    real_features: Float[Tensor, "batch *feature"],
-    fake_features: Float[Tensor, "batch *feature"],
+    real_features: Float[Tensor, " batch *feature"],
+    fake_features: Float[Tensor, " batch *feature"],
 ) -> Float[Tensor, ""]:
     """Squared distance between the mean features of real and generated images.
 

@@ -166,14 +166,14 @@ def apply_penalty(
         penalty_noise: for ``dragan``.
 
     Raises:
-        ValueError: there is no penalty of that name.
+        ValueError: there is no penalty of that name, or what it needs is None.
     """
     match name:
-        case "wgan-gp":
+        case "wgan-gp" if alpha is not None:
             return wgan_gp_penalty(discriminator, real, fake, alpha)
-        case "wgan-lp":
+        case "wgan-lp" if alpha is not None:
             return wgan_lp_penalty(discriminator, real, fake, alpha)
-        case "dragan":
+        case "dragan" if penalty_noise is not None:
             return dragan_penalty(discriminator, real, penalty_noise)
         case "r1":
             return r1_penalty(discriminator, real)
@@ -186,7 +186,7 @@ def apply_penalty(
                 r1.penalty + r2.penalty, 0.5 * (r1.gradient_norm + r2.gradient_norm)
             )
         case _:
-            raise ValueError(f"name {name!r}: no such penalty")
+            raise ValueError(f"name {name!r}: no such penalty, or without its noise")
 
 
 def _mix(real: Images, fake: Images, alpha: Float[Tensor, " batch"]) -> Images:

@@ -136,9 +136,9 @@ def discriminator_step(
         total = total + config.penalty_weight * terms.penalty
         metrics |= {"penalty": terms.penalty, "gradient_norm": terms.gradient_norm}
     if config.aux_classifier:
-        class_loss = losses.class_cross_entropy(
-            real_scores.class_logits, batch.labels
-        ) + losses.class_cross_entropy(fake_scores.class_logits, batch.labels)
+        class_loss = _class_loss(real_scores, batch.labels) + _class_loss(
+            fake_scores, batch.labels
+        )
         total = total + config.aux_classifier * class_loss
         metrics["d_class_loss"] = class_loss
     if update_d:
@@ -171,8 +171,8 @@ def generator_step(
     objective = losses.OBJECTIVES[config.objective]
     real, fake = _add_noise(batch.real, fake, noise)
     fake_scores = judge(state.discriminator, fake, batch.labels)
-    compares = objective.relativistic or config.feature_matching
-    if compares:
+    real_scores = fake_scores  # where the loss looks at generated images alone
+    if objective.relativistic or config.feature_matching:
         with torch.no_grad():
             real_scores = judge(state.discriminator, real, batch.labels)
     if objective.relativistic:
@@ -189,7 +189,7 @@ def generator_step(
         total = total + config.feature_matching * gap
         metrics["feature_gap"] = gap
     if config.aux_classifier:
-        class_loss = losses.class_cross_entropy(fake_scores.class_logits, batch.labels)
+        class_loss = _class_loss(fake_scores, batch.labels)
         total = total + config.aux_classifier * class_loss
         metrics["g_class_loss"] = class_loss
     # Only G's gradients are asked for: D's weight gradients are never computed.
@@ -201,7 +201,13 @@ def generator_step(
 
 def judge(discriminator: Discriminator, images: Images, labels: Labels) -> Scores:
     """D's scores, in float32 where the networks compute in bfloat16."""
-    return Scores(*(_widen(x) for x in discriminator(images, labels)))
+    scores = discriminator(images, labels)
+    classes = scores.class_logits
+    return Scores(
+        _widen(scores.logits),
+        _widen(scores.features),
+        None if classes is None else _widen(classes),
+    )
 
 
 def mean_output(
@@ -213,8 +219,16 @@ def mean_output(
     return logits.mean()
 
 
-def _widen(x: Tensor | None) -> Tensor | None:
-    return x.float() if x is not None and x.dtype == torch.bfloat16 else x
+def _class_loss(scores: Scores, labels: Labels) -> Float[Tensor, ""]:
+    if scores.class_logits is None or labels is None:
+        raise ValueError(
+            "the auxiliary classifier's loss needs a classifier and labels"
+        )
+    return losses.class_cross_entropy(scores.class_logits, labels)
+
+
+def _widen(x: Tensor) -> Tensor:
+    return x.float() if x.dtype == torch.bfloat16 else x
 
 
 def _add_noise(

@@ -50,7 +50,11 @@ def draw(
         steps: which steps.
     """
     per_step = [_draw_step(config, channels, count, total_steps, t) for t in steps]
-    return Draws(*(None if f[0] is None else np.stack(f) for f in zip(*per_step)))
+    stacked: list[Any] = [
+        None if field[0] is None else np.stack(field)
+        for field in zip(*per_step, strict=True)
+    ]
+    return Draws(*stacked)
 
 
 def _draw_step(
@@ -83,11 +87,8 @@ def _draw_step(
         ).reshape(-1, batch, *image)
     if config.label_flip:
         flips = each(
-            lambda u: (
-                noise.uniform(seed, "label flips", u, batch, 2).T
-                < np.float32(config.label_flip)
-            )
-        )
+            lambda u: noise.uniform(seed, "label flips", u, batch, 2).T
+        ) < np.float32(config.label_flip)
     if config.instance_noise:
         scale = schedules.instance_noise_scale(config, step)
         # One more than D's updates: the last is for G's step.

@@ -24,7 +24,7 @@ _ORIGINAL: dict[str, Any] = {
     "image_size": 64,
     "width": 64,
     "steps": None,
-    "epochs": 30,
+    "epochs": 30.0,
     "log_every": 50,
     "sample_every": 500,
     "save_every": 2000,
@@ -80,7 +80,7 @@ PRESETS: dict[str, TrainConfig] = {
             preset="dcgan-cifar10",
             dataset="cifar10",
             batch_size=128,
-            **(_ORIGINAL | {"epochs": 25}),
+            **(_ORIGINAL | {"epochs": 25.0}),
         ),
         dataclasses.replace(
             _WGAN_GP, preset="wgan-gp-mnist", dataset="mnist", **_ORIGINAL

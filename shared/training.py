@@ -51,15 +51,16 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
     data = datasets.load(config.dataset, config.image_size, options.data_dir)
     check_data(config, data.info)
     total = schedules.total_steps(config, data.info.count)
+    run = RunDir(
+        options.resume or options.run_dir or default_path(config.preset, config.dataset)
+    )
     stored = None
     if options.resume is not None:
-        run = RunDir.open(options.resume)
-        stored = _load_for_resuming(run, config, data.info, total)
+        stored = _load_for_resuming(RunDir.open(run.path), config, data.info, total)
     backend = make_backend(config, data.info, options.device)
     if stored is None:
         arrays, step = initial_arrays(backend.shapes(), config.seed), 0
-        path = options.run_dir or default_path(config.preset, config.dataset)
-        run = RunDir.create(path, config, data.info)
+        RunDir.create(run.path, config, data.info)
     else:
         arrays, step = stored.arrays, stored.step
         check_arrays(backend.shapes(), arrays, run.path)

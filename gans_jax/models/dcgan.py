@@ -4,6 +4,7 @@ References:
     Radford et al. 2015, arXiv:1511.06434, section 3 and Figure 1.
 """
 
+import itertools
 from typing import NamedTuple
 
 import jax
@@ -66,7 +67,7 @@ class UpBlock(nnx.Module):
     def __call__(self, x: Images, labels: Labels = None) -> Images:
         """Images of the same size, or four times the pixels."""
         x = self.up(x)
-        if isinstance(self.norm, layers.ConditionalBatchNorm2d):
+        if labels is not None and isinstance(self.norm, layers.ConditionalBatchNorm2d):
             x = self.norm(x, labels)
         elif self.norm is not None:
             x = self.norm(x)
@@ -150,7 +151,7 @@ class Generator(nnx.Module):
         )
         rest = [
             UpBlock(wide, narrow, stride=2, padding=1, **options)
-            for wide, narrow in zip(widths, widths[1:], strict=False)
+            for wide, narrow in itertools.pairwise(widths)
         ]
         self.blocks = nnx.List([first, *rest])
         up = layers.ConvTranspose2d(
@@ -164,8 +165,13 @@ class Generator(nnx.Module):
         Args:
             z: latents.
             labels: class ids, for a conditional generator.
+
+        Raises:
+            ValueError: a conditional generator got no labels.
         """
-        if self.one_hot:
+        if self.num_classes and labels is None:
+            raise ValueError("labels None: a conditional generator needs class ids")
+        if self.one_hot and labels is not None:
             one_hot = jax.nn.one_hot(labels, self.num_classes, dtype=z.dtype)
             z = jnp.concatenate([z, one_hot], axis=1)
         x = z[:, None, None, :]
@@ -213,7 +219,7 @@ class Discriminator(nnx.Module):
             DownBlock(
                 narrow, wide, norm=norm, bias=needs_bias(norm), weight_norm=weight_norm
             )
-            for narrow, wide in zip(widths, widths[1:], strict=False)
+            for narrow, wide in itertools.pairwise(widths)
         ]
         self.blocks = nnx.List([first, *rest])
         last = widths[-1]
@@ -243,7 +249,12 @@ class Discriminator(nnx.Module):
         Args:
             images: in [-1, 1].
             labels: class ids, for a conditional discriminator.
+
+        Raises:
+            ValueError: a conditional discriminator got no labels.
         """
+        if self.embedding is not None and labels is None:
+            raise ValueError("labels None: a conditional discriminator needs class ids")
         features = images
         for block in self.blocks:
             features = block(features)
@@ -255,7 +266,7 @@ class Discriminator(nnx.Module):
             spread = self.minibatch_std(features)
             x = jnp.concatenate([x, _as_maps(spread[:, None])], axis=3)
         logits = self.conv(x).reshape(-1)
-        if self.embedding is not None:
+        if self.embedding is not None and labels is not None:
             pooled = features.sum(axis=(1, 2))
             logits = logits + (self.embedding(labels) * pooled).sum(axis=1)
         class_logits = None

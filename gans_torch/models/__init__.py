@@ -14,7 +14,7 @@ __all__ = [
 
 
 def build_generator(config: TrainConfig, data: DataInfo) -> Generator:
-    """The generator that a configuration asks for; weights are still to be loaded."""
+    """The generator that a configuration asks for; weights are to be loaded."""
     return Generator(
         z_dim=config.z_dim,
         width=config.width,
@@ -27,7 +27,7 @@ def build_generator(config: TrainConfig, data: DataInfo) -> Generator:
 
 
 def build_discriminator(config: TrainConfig, data: DataInfo) -> Discriminator:
-    """The discriminator that a configuration asks for; weights are still to be loaded."""
+    """The discriminator that a configuration asks for; weights are to be loaded."""
     return Discriminator(
         width=config.width,
         image_size=config.image_size,

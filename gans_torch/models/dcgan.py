@@ -4,6 +4,7 @@ References:
     Radford et al. 2015, arXiv:1511.06434, section 3 and Figure 1.
 """
 
+import itertools
 from typing import NamedTuple
 
 import torch
@@ -65,7 +66,7 @@ class UpBlock(nn.Module):
     def forward(self, x: Images, labels: Labels = None) -> Images:
         """Images of the same size, or four times the pixels."""
         x = self.up(x)
-        if isinstance(self.norm, layers.ConditionalBatchNorm2d):
+        if labels is not None and isinstance(self.norm, layers.ConditionalBatchNorm2d):
             x = self.norm(x, labels)
         elif self.norm is not None:
             x = self.norm(x)
@@ -151,7 +152,7 @@ class Generator(nn.Module):
         )
         rest = [
             UpBlock(wide, narrow, stride=2, padding=1, **options)
-            for wide, narrow in zip(widths, widths[1:], strict=False)
+            for wide, narrow in itertools.pairwise(widths)
         ]
         self.blocks = nn.ModuleList([first, *rest])
         up = layers.ConvTranspose2d(
@@ -165,8 +166,13 @@ class Generator(nn.Module):
         Args:
             z: latents.
             labels: class ids, for a conditional generator.
+
+        Raises:
+            ValueError: a conditional generator got no labels.
         """
-        if self.one_hot:
+        if self.num_classes and labels is None:
+            raise ValueError("labels None: a conditional generator needs class ids")
+        if self.one_hot and labels is not None:
             one_hot = nn.functional.one_hot(labels, self.num_classes)
             z = torch.cat([z, one_hot.to(z.dtype)], dim=1)
         x = z[:, :, None, None]
@@ -215,7 +221,7 @@ class Discriminator(nn.Module):
             DownBlock(
                 narrow, wide, norm=norm, bias=needs_bias(norm), weight_norm=weight_norm
             )
-            for narrow, wide in zip(widths, widths[1:], strict=False)
+            for narrow, wide in itertools.pairwise(widths)
         ]
         self.blocks = nn.ModuleList([first, *rest])
         last = widths[-1]
@@ -245,7 +251,12 @@ class Discriminator(nn.Module):
         Args:
             images: in [-1, 1].
             labels: class ids, for a conditional discriminator.
+
+        Raises:
+            ValueError: a conditional discriminator got no labels.
         """
+        if self.embedding is not None and labels is None:
+            raise ValueError("labels None: a conditional discriminator needs class ids")
         features = images
         for block in self.blocks:
             features = block(features)
@@ -257,7 +268,7 @@ class Discriminator(nn.Module):
             spread = self.minibatch_std(features)
             x = torch.cat([x, _as_maps(spread[:, None])], dim=1)
         logits = self.conv(x).flatten()
-        if self.embedding is not None:
+        if self.embedding is not None and labels is not None:
             pooled = features.sum(dim=(2, 3))
             logits = logits + (self.embedding(labels) * pooled).sum(dim=1)
         class_logits = None
