@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gans_jax import arrays as state_arrays
 from gans_jax import models, optim, steps
 from gans_jax._network import Network
+from gans_jax.classifier import Classifier
 from shared import backend as protocol
 from shared.backend import Arrays, DataInfo, ImageData
 from shared.config import TrainConfig
@@ -96,24 +97,46 @@ class Backend(protocol.Backend):
         return metrics
 
     def sample(
-        self, z: NDArray[np.float32], labels: NDArray[np.int32] | None
+        self,
+        z: NDArray[np.float32],
+        labels: NDArray[np.int32] | None,
+        training: bool = False,
     ) -> NDArray[np.float32]:
-        """Images in [-1, 1] from G's average or G, in evaluation mode."""
+        """Images in [-1, 1] from G's average or G; changes no state."""
         with self._settings():
             average = self.state.generator_ema
             generator = self.state.generator if average is None else average
-            images = self._evaluate(generator, jnp.asarray(z, self._dtype), labels)
+            draw = self._evaluate_in_training if training else self._evaluate
+            images = draw(generator, jnp.asarray(z, self._dtype), labels)
         return np.asarray(images, np.float32)
+
+    def discriminate(
+        self, images: NDArray[np.float32], labels: NDArray[np.int32] | None
+    ) -> NDArray[np.float32]:
+        """D's outputs before any sigmoid, in evaluation mode."""
+        with self._settings():
+            scores = self._evaluate(
+                self.state.discriminator, jnp.asarray(images, self._dtype), labels
+            )
+        return np.asarray(scores.logits, np.float32)
+
+    def classifier(self, data: DataInfo, image_size: int) -> Classifier:
+        """A classifier of such images, on this device; its weights are to be loaded."""
+        return Classifier(data.channels, data.num_classes, image_size, self.device)
 
     @functools.cached_property
     def _evaluate(self) -> Any:
-        return jax.jit(lambda generator, z, labels: generator.evaluate(z, labels))
+        return jax.jit(lambda network, x, labels: network.evaluate(x, labels))
+
+    @functools.cached_property
+    def _evaluate_in_training(self) -> Any:
+        return jax.jit(lambda network, x, labels: network(x, labels)[0])
 
     @functools.cached_property
     def _train_steps(self) -> Any:
         def train_steps(
             leaves: Leaves, images: Array, labels: Array | None, draws: Draws
-        ) -> tuple[Leaves, steps.Metrics]:
+        ) -> tuple[Leaves, dict[str, Array]]:
             def one_step(leaves: Leaves, draws: Draws) -> tuple[Leaves, steps.Metrics]:
                 state = jax.tree.unflatten(self._tree, leaves)
                 state, metrics = self._train_step(state, images, labels, draws)
@@ -142,6 +165,9 @@ class Backend(protocol.Backend):
         self, images: Array, labels: Array | None, draws: Draws, k: int
     ) -> steps.Batch:
         indices = draws.indices[k]
+        real = images[indices].astype(self._dtype)
+        if images.dtype == jnp.uint8:
+            real = real / 127.5 - 1.0
         alpha, penalty_noise, flips, noise = (
             None if field is None else field[k]
             for field in (
@@ -152,7 +178,7 @@ class Backend(protocol.Backend):
             )
         )
         return steps.Batch(
-            real=images[indices].astype(self._dtype) / 127.5 - 1.0,
+            real=real,
             labels=None if labels is None else labels[indices],
             z=self._float(draws.z[k]),
             alpha=None if alpha is None else self._float(alpha),

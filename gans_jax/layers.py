@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 Images = Float[Array, "batch height width channels"]
+Features = Float[Array, "batch out_height out_width out_channels"]
 LayerT = TypeVar("LayerT", "Conv2d", "ConvTranspose2d")
 
 
@@ -63,7 +64,7 @@ class Conv2d(nnx.Module):
         self.stride = stride
         self.padding = padding
 
-    def __call__(self, x: Images) -> Images:
+    def __call__(self, x: Images) -> Features:
         """Convolve, as `torch.nn.functional.conv2d` does."""
         y = _convolutions.conv(
             x, _constrained(self), stride=self.stride, padding=self.padding
@@ -91,7 +92,7 @@ class ConvTranspose2d(nnx.Module):
         self.stride = stride
         self.padding = padding
 
-    def __call__(self, x: Images) -> Images:
+    def __call__(self, x: Images) -> Features:
         """Convolve, as `torch.nn.functional.conv_transpose2d` does."""
         y = _convolutions.conv_transpose(
             x, _constrained(self), stride=self.stride, padding=self.padding

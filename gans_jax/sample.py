@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from gans_jax.train import make_backend
 from shared import cli
 
 PROG = "gans_jax.sample"
@@ -15,11 +16,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     with cli.run_command(PROG):
         options = cli.parse_sample(argv, PROG)
-        # Imported late, so that refusing bad input takes a moment only.
-        from gans_jax.backend import Backend
         from shared import sampling
 
-        sampling.sample(options, Backend)
+        sampling.sample(options, make_backend)
 
 
 if __name__ == "__main__":

@@ -158,23 +158,30 @@ def discriminator_step(
             metrics["d_class_loss"] = class_loss
         return total, (discriminator, metrics)
 
-    def update(params: Any, optimizer: optax.OptState) -> tuple[Any, optax.OptState]:
+    def update(
+        params: Any, optimizer: optax.OptState
+    ) -> tuple[Any, optax.OptState, Float[Array, ""]]:
         (gradient,) = pull_back(jnp.ones_like(total))
-        params, optimizer = _update(config, params, gradient, optimizer, lr)
+        params, optimizer, norm = _update(config, params, gradient, optimizer, lr)
         if config.weight_clip:
             limit = config.weight_clip
             params = jax.tree.map(lambda p: jnp.clip(p, -limit, limit), params)
-        return params, optimizer
+        return params, optimizer, norm
 
     params = state.discriminator.params
     total, pull_back, (discriminator, metrics) = jax.vjp(
         total_loss, params, has_aux=True
     )
     if config.d_every == 1:
-        params, optimizer = update(params, state.d_optimizer)
+        params, optimizer, metrics["d_grad_norm"] = update(params, state.d_optimizer)
     else:
+        # The steps that only look have no gradient to measure.
         params, optimizer = jax.lax.cond(
-            update_d, update, lambda *kept: kept, params, state.d_optimizer
+            update_d,
+            lambda *old: update(*old)[:2],
+            lambda *old: old,
+            params,
+            state.d_optimizer,
         )
     state = replace(
         state,
@@ -237,7 +244,7 @@ def generator_step(
     # With respect to the images alone: D's weight gradients are never computed.
     fake_gradient, (discriminator, metrics) = jax.grad(total_loss, has_aux=True)(fake)
     (gradient,) = pull_back(fake_gradient)
-    params, optimizer = _update(
+    params, optimizer, metrics["g_grad_norm"] = _update(
         config, state.generator.params, gradient, state.g_optimizer, lr
     )
     generator = replace(state.generator, params=params)
@@ -335,16 +342,18 @@ def _update(
     gradient: Any,
     optimizer: optax.OptState,
     lr: Float[Array, ""],
-) -> tuple[Any, optax.OptState]:
+) -> tuple[Any, optax.OptState, Float[Array, ""]]:
+    """Update parameters; returns also the gradient's global norm, before clipping."""
+    norm = optax.tree.norm(gradient)
     if config.clip_grad_norm:
-        gradient = _clip(gradient, config.clip_grad_norm)
+        gradient = _clip(gradient, config.clip_grad_norm, norm)
     updates, optimizer = optim.build_optimizer(config).update(gradient, optimizer)
-    return jax.tree.map(lambda p, u: p - lr * u, params, updates), optimizer
+    return jax.tree.map(lambda p, u: p - lr * u, params, updates), optimizer, norm
 
 
-def _clip(gradient: Any, limit: float) -> Any:
+def _clip(gradient: Any, limit: float, norm: Float[Array, ""]) -> Any:
     """PyTorch's clip_grad_norm_, which optax's differs from by 1e-6 in the divisor."""
-    factor = jnp.minimum(limit / (optax.global_norm(gradient) + 1e-6), 1.0)
+    factor = jnp.minimum(limit / (norm + 1e-6), 1.0)
     return jax.tree.map(lambda g: g * factor, gradient)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gans_torch import arrays as state_arrays
 from gans_torch import models, optim, steps
+from gans_torch.classifier import Classifier
 from shared import backend as protocol
 from shared.backend import Arrays, DataInfo, ImageData
 from shared.config import TrainConfig
@@ -81,18 +82,41 @@ class Backend(protocol.Backend):
         }
 
     def sample(
-        self, z: NDArray[np.float32], labels: NDArray[np.int32] | None
+        self,
+        z: NDArray[np.float32],
+        labels: NDArray[np.int32] | None,
+        training: bool = False,
     ) -> NDArray[np.float32]:
-        """Images in [-1, 1] from G's average or G, in evaluation mode."""
+        """Images in [-1, 1] from G's average or G; changes no state."""
         average = self.state.generator_ema
         generator = self.state.generator if average is None else average
-        generator.eval()
+        if training:  # a copy, whose running statistics may move
+            generator = copy.deepcopy(generator)
+        else:
+            generator.eval()
         with torch.no_grad(), self._precision():
             images = generator(
                 self._float(z), None if labels is None else self._long(labels)
             )
         generator.train()
         return images.permute(0, 2, 3, 1).float().cpu().numpy()
+
+    def discriminate(
+        self, images: NDArray[np.float32], labels: NDArray[np.int32] | None
+    ) -> NDArray[np.float32]:
+        """D's outputs before any sigmoid, in evaluation mode."""
+        discriminator = self.state.discriminator.eval()
+        with torch.no_grad(), self._precision():
+            scores = discriminator(
+                self._images_from(images),
+                None if labels is None else self._long(labels),
+            )
+        discriminator.train()
+        return scores.logits.float().cpu().numpy()
+
+    def classifier(self, data: DataInfo, image_size: int) -> Classifier:
+        """A classifier of such images, on this device; its weights are to be loaded."""
+        return Classifier(data.channels, data.num_classes, image_size, self.device)
 
     def _train_step(self, draws: Draws, t: int) -> Mapping[str, Tensor]:
         n_critic = self.config.n_critic
@@ -111,7 +135,9 @@ class Backend(protocol.Backend):
     def _batch(self, draws: Draws, t: int, k: int) -> steps.Batch:
         assert self._images is not None, "load_data comes first"
         indices = self._long(draws.indices[t, k])
-        real = self._images[indices].to(self._dtype) / 127.5 - 1.0
+        real = self._images[indices].to(self._dtype)
+        if self._images.dtype == torch.uint8:
+            real = real / 127.5 - 1.0
         labels = None if self._labels is None else self._labels[indices]
         alpha, penalty_noise, flips, noise = (
             None if field is None else field[t, k]

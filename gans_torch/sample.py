@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from gans_torch.train import make_backend
 from shared import cli
 
 PROG = "gans_torch.sample"
@@ -15,11 +16,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     with cli.run_command(PROG):
         options = cli.parse_sample(argv, PROG)
-        # Imported late, so that refusing bad input takes a moment only.
-        from gans_torch.backend import Backend
         from shared import sampling
 
-        sampling.sample(options, Backend)
+        sampling.sample(options, make_backend)
 
 
 if __name__ == "__main__":

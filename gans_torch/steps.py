@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
 from gans_torch import losses, penalties
-from gans_torch.models import Discriminator, Generator, Scores
+from gans_torch.models import Generator, Head, MlpGenerator, Scores
 from shared.config import TrainConfig
 
 Images = Float[Tensor, "batch channels height width"]
@@ -20,11 +20,11 @@ Metrics = dict[str, Float[Tensor, ""]]
 class TrainState:
     """Everything that training changes."""
 
-    generator: Generator
-    discriminator: Discriminator
+    generator: Generator | MlpGenerator
+    discriminator: Head
     g_optimizer: torch.optim.Optimizer
     d_optimizer: torch.optim.Optimizer
-    generator_ema: Generator | None
+    generator_ema: Generator | MlpGenerator | None
 
 
 class Batch(NamedTuple):
@@ -142,7 +142,10 @@ def discriminator_step(
         total = total + config.aux_classifier * class_loss
         metrics["d_class_loss"] = class_loss
     if update_d:
-        _update(config, state.discriminator, state.d_optimizer, total, lr)
+        norm = _update(config, state.discriminator, state.d_optimizer, total, lr)
+        # Where D only looks at some steps, those would have no gradient to measure.
+        if config.d_every == 1:
+            metrics["d_grad_norm"] = norm
         if config.weight_clip:
             with torch.no_grad():
                 for parameter in state.discriminator.parameters():
@@ -193,13 +196,15 @@ def generator_step(
         total = total + config.aux_classifier * class_loss
         metrics["g_class_loss"] = class_loss
     # Only G's gradients are asked for: D's weight gradients are never computed.
-    _update(config, state.generator, state.g_optimizer, total, lr)
+    metrics["g_grad_norm"] = _update(
+        config, state.generator, state.g_optimizer, total, lr
+    )
     if state.generator_ema is not None:
         _average(state.generator_ema, state.generator, config.ema_decay)
     return {name: value.detach() for name, value in metrics.items()}
 
 
-def judge(discriminator: Discriminator, images: Images, labels: Labels) -> Scores:
+def judge(discriminator: Head, images: Images, labels: Labels) -> Scores:
     """D's scores, in float32 where the networks compute in bfloat16."""
     scores = discriminator(images, labels)
     classes = scores.class_logits
@@ -255,7 +260,7 @@ def _targets(
 
 def _penalty(
     config: TrainConfig,
-    discriminator: Discriminator,
+    discriminator: Head,
     batch: Batch,
     real: Images,
     fake: Images,
@@ -280,7 +285,8 @@ def _update(
     optimizer: torch.optim.Optimizer,
     loss: Float[Tensor, ""],
     lr: float,
-) -> None:
+) -> Float[Tensor, ""]:
+    """Update the network; returns its gradient's global norm, before clipping."""
     parameters = list(network.parameters())
     for parameter in parameters:
         parameter.grad = None
@@ -290,15 +296,18 @@ def _update(
     for parameter in parameters:
         if parameter.grad is None:  # untouched by the loss; JAX has zeros there
             parameter.grad = torch.zeros_like(parameter)
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    norm = nn.utils.get_total_norm(gradients)
     if config.clip_grad_norm:
-        nn.utils.clip_grad_norm_(parameters, config.clip_grad_norm)
+        nn.utils.clip_grads_with_norm_(parameters, config.clip_grad_norm, norm)
     for group in optimizer.param_groups:
         group["lr"] = lr
     optimizer.step()
+    return norm
 
 
 @torch.no_grad()
-def _average(average: Generator, generator: Generator, decay: float) -> None:
+def _average(average: nn.Module, generator: nn.Module, decay: float) -> None:
     for mean, parameter in zip(
         average.parameters(), generator.parameters(), strict=True
     ):

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from shared import cli
+from shared.backend import Backend, DataInfo
+from shared.config import TrainConfig
 
 PROG = "gans_torch.train"
 
@@ -15,11 +17,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     with cli.run_command(PROG):
         options = cli.parse_train(argv, PROG)
-        # Imported late, so that refusing bad input takes a moment only.
-        from gans_torch.backend import Backend
         from shared import training
 
-        training.train(options, Backend, PROG)
+        training.train(options, make_backend, PROG)
+
+
+def make_backend(config: TrainConfig, data: DataInfo, device: str) -> Backend:
+    """`gans_torch.backend.Backend`, imported when everything else has been checked.
+
+    Refusing bad input thus takes a moment only.
+    """
+    from gans_torch import backend
+
+    return backend.Backend(config, data, device)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """The list of comparisons, run by pytest and by `python -m parity_tests`."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from parity_tests.compare import TOLERANCES
+from parity_tests.compare import TOLERANCES, difference
 
 
 class Finding(NamedTuple):
@@ -60,3 +60,45 @@ def check(
         return run
 
     return register
+
+
+class Worst:
+    """Findings of many cases: for each aspect the largest difference, and its case."""
+
+    def __init__(self) -> None:
+        # A tight bound must not hide behind a larger difference within a loose one.
+        self._findings: dict[tuple[str, str], Finding] = {}
+
+    def compare(
+        self,
+        aspect: str,
+        first: Any,
+        second: Any,
+        tolerance: str,
+        case: str,
+        floor: float = 1e-12,
+    ) -> None:
+        """Compare two arrays of one case.
+
+        Args:
+            aspect: as in `Finding`.
+            first: an array.
+            second: the other twin's, or the reference's.
+            tolerance: row of `TOLERANCES`.
+            case: what a reader finds it by.
+            floor: as in `difference`.
+
+        Raises:
+            AssertionError: as `difference` does; names aspect and case.
+        """
+        try:
+            found = difference(first, second, floor)
+        except AssertionError as error:
+            raise AssertionError(f"{aspect}, {case}: {error}") from None
+        worst = self._findings.get((aspect, tolerance))
+        if worst is None or found > worst.difference:
+            self._findings[aspect, tolerance] = Finding(aspect, found, tolerance, note=case)
+
+    def findings(self) -> list[Finding]:
+        """One for each aspect, in the order of their first comparison."""
+        return list(self._findings.values())

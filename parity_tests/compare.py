@@ -17,7 +17,23 @@ class Tolerance(NamedTuple):
 
 
 # The only table of tolerances; one line for each kind of comparison.
-TOLERANCES: dict[str, Tolerance] = {}
+TOLERANCES: dict[str, Tolerance] = {
+    # Trajectories; differences have floor 1.
+    "trajectory, float64": Tolerance(1e-10, 0.0, "rounding, through up to 200 steps"),
+    "trajectory, float32": Tolerance(1e-5, 0.0, "rounding, through 10 steps"),
+    "trajectory, float32 against float64": Tolerance(1e-5, 0.0, "rounding"),
+    "trajectory, bfloat16": Tolerance(0.5, 0.0, "rounding; a check of sanity"),
+    "trajectory, one call": Tolerance(1e-12, 0.0, "XLA fuses a loop differently"),
+    "trajectory, zero penalty": Tolerance(1e-12, 0.0, "XLA fuses differently"),
+    # Hops.
+    "exact": Tolerance(0.0, 0.0, "the same bytes"),
+    "hop, float64": Tolerance(1e-10, 0.0, "rounding, through 8 steps"),
+    "samples, float32": Tolerance(1e-4, 0.0, "rounding"),
+    "samples, grey levels": Tolerance(1.0, 0.0, "a value on the edge of two levels"),
+    # First steps of training.
+    "first steps, float64": Tolerance(5e-14, 6.7e-16, "rounding, through 3 steps"),
+    "first steps, float32": Tolerance(5e-6, 9.0e-8, "rounding, through 2 steps"),
+}
 
 
 def difference(first: Any, second: Any, floor: float = 1e-12) -> float:

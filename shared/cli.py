@@ -6,6 +6,7 @@ Nothing heavy is imported here, so that ``--help`` and refusals take a moment on
 import contextlib
 import dataclasses
 import difflib
+import importlib.util
 import inspect
 import io
 import re
@@ -48,6 +49,8 @@ class TrainOptions:
     """The run to continue; None: start a new one."""
     device: str
     """Name of a device, or auto."""
+    tensorboard: bool
+    """Whether to write TensorBoard's event files too."""
 
 
 def _parse_labels(texts: list[str]) -> tuple[int, ...]:
@@ -95,6 +98,41 @@ class SampleOptions:
     """auto (the best there is), cpu, cuda, cuda:N, tpu, ..."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """What ``evaluate`` was asked to do."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """A run folder of either twin, or one of its checkpoints (.safetensors)."""
+    num: int | None = None
+    """Samples in each draw, from 16 up; without it, 2048 or, if that is less, as many
+    as there are training images; 26000 of stacked-mnist."""
+    draws: int = 5
+    """Independent draws, over which confidence intervals are made."""
+    seed: int = 0
+    """Seed of the samples, from 0 up."""
+    step: int | None = None
+    """Checkpoint to evaluate; without it, the last."""
+    data_dir: Path = Path("data")
+    """Folder of data sets, which also keeps the classifier."""
+    out: Path | None = None
+    """Folder to write into; without it, the run."""
+    device: str = "auto"
+    """auto (the best there is), cpu, cuda, cuda:N, tpu, ..."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CompareOptions:
+    """What ``compare`` was asked to do."""
+
+    runs: Annotated[
+        tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN [RUN ...]")
+    ]
+    """Run folders of either twin."""
+    out: Path = Path("comparison.png")
+    """Picture of the curves to write."""
+
+
 # Flags of the run that exclude each other.
 _LENGTH = tyro.conf.create_mutex_group(required=False, title="length of the run")
 
@@ -117,6 +155,8 @@ class _TrainFlags(TrainConfig):
     """Continue this run, of either twin, where it stopped."""
     device: str = "auto"
     """auto (the best there is), cpu, cuda, cuda:N, tpu, ..."""
+    tensorboard: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Write event files for TensorBoard into the run's folder too."""
 
     def __post_init__(self) -> None:
         pass
@@ -168,6 +208,8 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
     flags = _parse_flags(start, args, prog)
     if flags.resume is None:
         config = _config(flags, start)
+        if flags.run_dir is not None:
+            RunDir(flags.run_dir).check_unused()
     else:
         if flags.run_dir is not None:
             raise refuse(
@@ -177,13 +219,31 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
         config = _config(_parse_flags(start, args, prog), start)
         _check_resumed(preset, config, start)
     validate_name(config.dataset)
+    if flags.tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise UsageError(
+            "--tensorboard: needs the package tensorboard; install it with"
+            " pip install tensorboard"
+        )
     return TrainOptions(
         config=config,
         data_dir=flags.data_dir,
         run_dir=flags.run_dir,
         resume=flags.resume,
         device=flags.device,
+        tensorboard=flags.tensorboard,
     )
+
+
+def resume_command(options: TrainOptions, run: Path, prog: str) -> str:
+    """The command that continues ``run``, which was trained with these options."""
+    words = ["python", "-m", prog, "--resume", str(run)]
+    for name in ("data_dir", "device"):
+        value = getattr(options, name)
+        if value != getattr(_TrainFlags, name):
+            words += [_flag(name), str(value)]
+    if options.tensorboard:
+        words.append("--tensorboard")
+    return shlex.join(words)
 
 
 def parse_sample(argv: Sequence[str] | None, prog: str) -> SampleOptions:
@@ -196,10 +256,7 @@ def parse_sample(argv: Sequence[str] | None, prog: str) -> SampleOptions:
         description="Draw images from a run of either twin.",
         config=(tyro.conf.FlagCreatePairsOff,),
     )
-    for name, smallest in {"num": 1, "seed": 0, "columns": 1, "step": 0}.items():
-        value = getattr(options, name)
-        if value is not None and not smallest <= value < 2**63:
-            raise refuse(name, value, f"must be {smallest} or more, and below 2**63")
+    _check_smallest(options, {"num": 1, "seed": 0, "columns": 1, "step": 0})
     if options.interpolate and options.num % options.columns:
         raise refuse(
             "num",
@@ -207,6 +264,38 @@ def parse_sample(argv: Sequence[str] | None, prog: str) -> SampleOptions:
             f"must be a multiple of --columns {options.columns} with --interpolate",
         )
     return options
+
+
+def parse_evaluate(argv: Sequence[str] | None, prog: str) -> EvaluateOptions:
+    """Options of ``evaluate RUN [--flags]``; arguments and errors as `parse_train`."""
+    options = _tyro(
+        EvaluateOptions,
+        list(sys.argv[1:] if argv is None else argv),
+        prog=prog,
+        description="Score the samples of a run of either twin.",
+    )
+    _check_smallest(options, {"num": 16, "draws": 1, "seed": 0, "step": 0})
+    return options
+
+
+def parse_compare(argv: Sequence[str] | None, prog: str) -> CompareOptions:
+    """Options of ``compare RUN [RUN ...]``; arguments and errors as `parse_train`."""
+    options = _tyro(
+        CompareOptions,
+        list(sys.argv[1:] if argv is None else argv),
+        prog=prog,
+        description="Compare runs of either twin: a table, and their curves.",
+    )
+    if not options.runs:
+        raise UsageError(f"RUN: name one run or more; see {prog} --help")
+    return options
+
+
+def _check_smallest(options: Any, smallest: dict[str, int]) -> None:
+    for name, least in smallest.items():
+        value = getattr(options, name)
+        if value is not None and not least <= value < 2**63:
+            raise refuse(name, value, f"must be {least} or more, and below 2**63")
 
 
 def _parse_flags(start: TrainConfig, args: list[str], prog: str) -> _TrainFlags:

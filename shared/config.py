@@ -5,11 +5,13 @@ import json
 import math
 from typing import Any, Literal
 
+from shared.datasets import POINTS
 from shared.errors import UsageError
 
 # Raised when a field changes its meaning, so that an old program refuses a newer run.
 CONFIG_VERSION = 1
 
+Architecture = Literal["dcgan", "mlp"]
 Objective = Literal[
     "minimax",
     "non-saturating",
@@ -34,7 +36,7 @@ PROBABILISTIC = frozenset({"minimax", "non-saturating"})
 
 # What a resumed run may change: how long it goes on, and what it writes on the way.
 CHANGEABLE_ON_RESUME = frozenset(
-    {"steps", "epochs", "log_every", "sample_every", "save_every"}
+    {"steps", "epochs", "log_every", "sample_every", "save_every", "evaluate_every"}
 )
 
 
@@ -51,12 +53,13 @@ class TrainConfig:
 
     # Data.
     dataset: str = "digits"
-    """digits, mnist, fashion-mnist, cifar10, or folder:PATH (subfolders: classes)."""
+    """digits, mnist, fashion-mnist, cifar10, stacked-mnist (three digits as RGB),
+    folder:PATH (subfolders: classes), or the points ring, grid, swiss-roll."""
     image_size: int = 32
-    """Height and width in pixels: a power of two from 8 up."""
+    """Height and width in pixels: a power of two from 8 up; 1 for points."""
 
     # Length and order.
-    steps: int | None = 600
+    steps: int | None = 1200
     """Generator updates in all. Excludes --epochs."""
     epochs: float | None = None
     """Passes of D over the data; ragged last batches are left out."""
@@ -66,6 +69,8 @@ class TrainConfig:
     """Seed of everything random, from 0 up."""
 
     # Networks.
+    architecture: Architecture = "dcgan"
+    """Convolutional networks, or perceptrons (for points in the plane, always)."""
     z_dim: int = 100
     """Length of a latent vector."""
     width: int = 32
@@ -138,8 +143,10 @@ class TrainConfig:
     """Steps between lines of metrics.jsonl."""
     sample_every: int = 50
     """Steps between grids of samples."""
-    save_every: int = 200
+    save_every: int = 400
     """Steps between checkpoints; the last step is always saved."""
+    evaluate_every: int = 0
+    """Steps between lines of scores.jsonl, each with a checkpoint; 0: off."""
 
     def __post_init__(self) -> None:
         for rule in (_check_ranges, _check_length, _check_combinations):
@@ -176,14 +183,17 @@ def _check_ranges(config: TrainConfig) -> None:
                 raise refuse(name, getattr(config, name), "must be in [0, 1)")
 
     size = config.image_size
-    if size < 8 or size & (size - 1):
+    if config.dataset in POINTS:
+        if size != 1:
+            raise refuse("image_size", size, f"points of {config.dataset} have size 1")
+    elif size < 8 or size & (size - 1):
         raise refuse("image_size", size, "must be a power of two from 8 up")
     at_least(2, "batch_size")  # batch norm has no variance of a single image
     at_least(1, "steps", "z_dim", "width", "n_critic", "d_every")
     at_least(1, "instance_noise_steps", "log_every", "sample_every", "save_every")
     at_least(0, "seed", "minibatch_discrimination", "minibatch_std", "warmup_steps")
     at_least(0, "penalty_weight", "weight_clip", "feature_matching", "aux_classifier")
-    at_least(0, "instance_noise", "clip_grad_norm")
+    at_least(0, "instance_noise", "clip_grad_norm", "evaluate_every")
     positive("epochs", "g_lr", "d_lr")
     share("label_smoothing", "label_flip", "ema_decay")
     if config.seed >= 2**63:
@@ -199,6 +209,13 @@ def _check_length(config: TrainConfig) -> None:
 
 
 def _check_combinations(config: TrainConfig) -> None:
+    if config.dataset in POINTS and config.architecture != "mlp":
+        raise refuse("architecture", config.architecture, f"{config.dataset} needs mlp")
+    for name in ("g_norm", "d_norm"):
+        if config.architecture == "mlp" and getattr(config, name) == "instance":
+            raise refuse(
+                name, "instance", "has one value a channel to normalise in an mlp"
+            )
     if config.n_critic > 1 and config.d_every > 1:
         raise refuse(
             "d_every", config.d_every, "cannot be combined with --n-critic above 1"
@@ -237,7 +254,7 @@ def config_from_json(values: dict[str, Any]) -> TrainConfig:
     """The inverse of `config_to_json`.
 
     Raises:
-        UsageError: the values are of a newer version, incomplete or unknown.
+        UsageError: the values are of a newer version, unknown or refused.
     """
     values = dict(values)
     version = values.pop("version", None)
@@ -247,8 +264,8 @@ def config_from_json(values: dict[str, Any]) -> TrainConfig:
             f" {CONFIG_VERSION}; use a newer program"
         )
     names = {field.name for field in dataclasses.fields(TrainConfig)}
-    if wrong := sorted(names ^ set(values)):
-        raise UsageError(f"configuration: unknown or missing {', '.join(wrong)}")
+    if wrong := sorted(set(values) - names):
+        raise UsageError(f"configuration: unknown {', '.join(wrong)}")
     values["adam_betas"] = tuple(values["adam_betas"])
     return TrainConfig(**values)
 

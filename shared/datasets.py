@@ -9,8 +9,14 @@ from shared.errors import UsageError
 if TYPE_CHECKING:
     from shared.backend import ImageData
 
-NAMES = ("digits", "mnist", "fashion-mnist", "cifar10")
+NAMES = ("digits", "mnist", "fashion-mnist", "cifar10", "stacked-mnist")
 """Data sets that have a name of their own; ``folder:PATH`` is anybody's images."""
+
+STACKED = "stacked-mnist"
+"""Three random digits of MNIST as the channels of a colour image; 1,000 classes."""
+
+POINTS = ("ring", "grid", "swiss-roll")
+"""Points in the plane: 8 Gaussians on a circle, 25 on a lattice, a noisy spiral."""
 
 FOLDER = "folder:"
 
@@ -19,21 +25,22 @@ def validate_name(dataset: str) -> None:
     """Check the name alone: no file is opened, nothing heavy is imported.
 
     Args:
-        dataset: one of `NAMES`, or ``folder:PATH``.
+        dataset: one of `NAMES` or `POINTS`, or ``folder:PATH``.
 
     Raises:
         UsageError: there is no such data set.
     """
-    if dataset in NAMES or (dataset.startswith(FOLDER) and dataset != FOLDER):
+    known = NAMES + POINTS
+    if dataset in known or (dataset.startswith(FOLDER) and dataset != FOLDER):
         return
-    if near := difflib.get_close_matches(dataset.lower(), NAMES, n=1):
+    if near := difflib.get_close_matches(dataset.lower(), known, n=1):
         hint = f"; did you mean {near[0]}?"
     elif "/" in dataset or "\\" in dataset:
         hint = f"; did you mean {FOLDER}{dataset}?"
     else:
         hint = ""
     raise UsageError(
-        f"--dataset {dataset}: must be {', '.join(NAMES)} or {FOLDER}PATH{hint}"
+        f"--dataset {dataset}: must be {', '.join(known)} or {FOLDER}PATH{hint}"
     )
 
 
@@ -45,7 +52,8 @@ def load(dataset: str, image_size: int, data_dir: Path) -> "ImageData":
     ``data_dir/cache``; later calls only map that file into memory.
 
     Args:
-        dataset: one of `NAMES`, or ``folder:PATH`` (see `shared.folder_images`).
+        dataset: one of `NAMES`, one of `POINTS` (see `shared.points`), or
+            ``folder:PATH`` (see `shared.folder_images`).
         image_size: height and width of the images in pixels, from 1 up.
         data_dir: folder of the fetched files and of the cache; made where missing.
 
@@ -56,12 +64,17 @@ def load(dataset: str, image_size: int, data_dir: Path) -> "ImageData":
     validate_name(dataset)
     # Imported here: shared.config checks names with this module, and must neither wait
     # for Pillow nor be imported in a circle.
-    from shared import folder_images, image_cache, image_sources
+    from shared import folder_images, image_cache, image_sources, points
+
+    if dataset in POINTS:
+        return points.load(dataset)
 
     if dataset.startswith(FOLDER):
         source = folder_images.source(dataset.removeprefix(FOLDER))
     elif dataset == "digits":
         source = image_sources.digits()
+    elif dataset == STACKED:
+        source = image_sources.stacked_mnist(data_dir)
     else:
         source = image_sources.fetched(dataset, data_dir)
     return image_cache.load(source, image_size, data_dir)

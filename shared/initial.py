@@ -15,9 +15,9 @@ _POWER_ITERATIONS = 15
 def initial_arrays(shapes: dict[str, tuple[int, ...]], seed: int) -> Arrays:
     """Initial values of both networks, in float32.
 
-    Weights ~ N(0, 0.02); gains of normalisations ~ N(1, 0.02); biases and running
-    means 0; running variances 1. Each array has a stream of its own, so that adding a
-    layer changes no other.
+    Weights ~ N(0, 0.02), or N(0, sqrt(2 / inputs)) for fully connected layers (1x1 kernels);
+    gains of normalisations ~ N(1, 0.02); biases and running means 0; running variances
+    1. Each array has a stream of its own, so that adding a layer changes no other.
 
     Args:
         shapes: shape by name, in PyTorch's names.
@@ -25,7 +25,7 @@ def initial_arrays(shapes: dict[str, tuple[int, ...]], seed: int) -> Arrays:
 
     References:
         Radford et al. 2015, arXiv:1511.06434, section 4 (weights). The gains follow
-        the authors' code.
+        the authors' code. He et al. 2015, arXiv:1502.01852, Eq. 10 (fully connected).
     """
     arrays: Arrays = {}
     # Sorted: "original" comes before the singular vectors that are derived from it.
@@ -57,7 +57,10 @@ def _initial(
         return u if field == "_u" else v
     drawn = _normal(name, shape, seed)
     is_gain = len(shape) == 1 or ".gain_embedding." in name
-    return np.float32(is_gain) + np.float32(_STD) * drawn
+    # With DCGAN's deviation a perceptron would start, and stay, almost mute.
+    is_dense = shape[2:] == (1, 1)
+    std = np.sqrt(2.0 / shape[1]) if is_dense else _STD
+    return np.float32(is_gain) + np.float32(std) * drawn
 
 
 def _singular_vectors(

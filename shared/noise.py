@@ -27,6 +27,10 @@ Purpose = Literal[
     "instance noise",
     "fixed latents",
     "drawn samples",
+    "classifier weights",
+    "evaluated samples",
+    "evaluated labels",
+    "points",
 ]
 
 

@@ -20,6 +20,23 @@ _WGAN_GP = dataclasses.replace(
 _CGAN = dataclasses.replace(
     _DCGAN, preset="cgan", conditional=True, g_norm="conditional-batch"
 )
+_POINTS = TrainConfig(
+    preset="ring",
+    dataset="ring",
+    image_size=1,
+    architecture="mlp",
+    width=128,
+    z_dim=2,
+    batch_size=256,
+    g_norm="none",
+    d_norm="none",
+    steps=2000,
+    g_lr=1e-3,
+    d_lr=1e-3,
+    log_every=20,
+    sample_every=100,
+    save_every=1000,
+)
 _ORIGINAL: dict[str, Any] = {
     "image_size": 64,
     "width": 64,
@@ -72,6 +89,11 @@ PRESETS: dict[str, TrainConfig] = {
             objective="relativistic",
             d_norm="none",
             d_weight_norm="spectral",
+        ),
+        # Points in the plane, where everything can be seen; in seconds.
+        *(
+            dataclasses.replace(_POINTS, preset=name, dataset=name)
+            for name in ("ring", "grid", "swiss-roll")
         ),
         # The original experiments, at full size.
         dataclasses.replace(_DCGAN, preset="gan-mnist", dataset="mnist", **_ORIGINAL),

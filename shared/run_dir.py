@@ -4,9 +4,13 @@
 
     config.json                     configuration and data
     metrics.jsonl                   one JSON object for each logged step
+    samples.jsonl                   the same for each grid of samples: its diversity
     samples/000500.png              grid of the fixed latents' images after 500 steps
     checkpoints/000500.safetensors  state after 500 steps
-    losses.png samples.png samples.gif      written at the end
+    real.png                        real images, in a grid like those of the samples
+    tensorboard/                    event files, with --tensorboard
+    losses.png samples.png samples.gif interpolation.png report.html
+                                    written at the end
 """
 
 import json
@@ -35,6 +39,7 @@ class RunDir:
         self.path = path
         self._config = path / "config.json"
         self._metrics = path / "metrics.jsonl"
+        self._sample_metrics = path / "samples.jsonl"
         self._samples = path / "samples"
         self._checkpoints = path / "checkpoints"
 
@@ -46,12 +51,7 @@ class RunDir:
             UsageError: there is a run already, or the folder cannot be used.
         """
         run = cls(path)
-        used = UsageError(
-            f"--run-dir {path}: already holds a run; resume it with --resume {path},"
-            " or choose another folder"
-        )
-        if run._config.exists():
-            raise used
+        run.check_unused()
         try:
             path.mkdir(parents=True, exist_ok=True)
             # Of two processes that start here at the same time, one gets past this.
@@ -59,7 +59,7 @@ class RunDir:
             run._samples.mkdir(exist_ok=True)
         except OSError as error:
             if run._checkpoints.exists():
-                raise used from error
+                raise run._used() from error
             reason = error.strerror
             raise UsageError(f"--run-dir {path}: cannot be used: {reason}") from error
         run.write_config(config, data)
@@ -77,6 +77,15 @@ class RunDir:
             what = "holds no run: no config.json" if path.is_dir() else "no such folder"
             raise UsageError(f"{path}: {what}")
         return run
+
+    def check_unused(self) -> None:
+        """Refuse a folder that holds a run.
+
+        Raises:
+            UsageError: it does.
+        """
+        if self._config.exists():
+            raise self._used()
 
     def lock(self) -> AbstractContextManager[Any]:
         """Keep other processes from writing here, within a ``with`` statement.
@@ -158,13 +167,7 @@ class RunDir:
         Raises:
             UsageError: the line cannot be written.
         """
-        line = json.dumps({name: _plain(x) for name, x in record.items()})
-        try:
-            with self._metrics.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
-        except OSError as error:
-            reason = error.strerror
-            raise UsageError(f"{self._metrics}: cannot be written: {reason}") from error
+        _append(self._metrics, record)
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """All records; a last line that was cut off is left out.
@@ -172,28 +175,26 @@ class RunDir:
         Raises:
             UsageError: the file is damaged elsewhere.
         """
-        if not self._metrics.exists():
-            return []
-        records = []
-        lines = self._metrics.read_bytes().splitlines()
-        for number, line in enumerate(lines, start=1):
-            try:
-                records.append(_record(line))
-            except ValueError as error:
-                if number == len(lines):
-                    break
-                raise UsageError(
-                    f"{self._metrics}: line {number} is no record of metrics"
-                ) from error
-        return records
+        return _read(self._metrics)
+
+    def append_sample_metrics(self, record: Mapping[str, Any]) -> None:
+        """Add one line to samples.jsonl; as `append_metrics`."""
+        _append(self._sample_metrics, record)
+
+    def read_sample_metrics(self) -> list[dict[str, Any]]:
+        """All records of samples.jsonl; as `read_metrics`."""
+        return _read(self._sample_metrics)
 
     def truncate_after(self, step: int) -> None:
         """Take the run back to ``step``: remove all that is newer, or unfinished.
 
         Raises:
-            UsageError: metrics.jsonl is damaged, or something cannot be removed.
+            UsageError: a .jsonl file is damaged, or something cannot be removed.
         """
-        kept = [record for record in self.read_metrics() if record["step"] <= step]
+        kept = {
+            path: [record for record in _read(path) if record["step"] <= step]
+            for path in (self._metrics, self._sample_metrics)
+        }
         try:
             for unfinished in self.path.rglob(f".*{TEMPORARY_SUFFIX}"):
                 unfinished.unlink()
@@ -208,8 +209,9 @@ class RunDir:
         except OSError as error:
             reason = error.strerror
             raise UsageError(f"{self.path}: cannot be taken back: {reason}") from error
-        text = "".join(json.dumps(record) + "\n" for record in kept)
-        write_atomically(self._metrics, text.encode())
+        for path, records in kept.items():
+            text = "".join(json.dumps(record) + "\n" for record in records)
+            write_atomically(path, text.encode())
 
     def finish(self, title: str) -> None:
         """Write the final pictures from what the run has left so far.
@@ -225,6 +227,12 @@ class RunDir:
         if grids := [self.sample_path(step) for step in self.sample_steps()]:
             write_atomically(self.path / "samples.png", grids[-1].read_bytes())
             images.save_gif(self.path / "samples.gif", grids)
+
+    def _used(self) -> UsageError:
+        return UsageError(
+            f"--run-dir {self.path}: already holds a run; resume it with --resume"
+            f" {self.path}, or choose another folder"
+        )
 
 
 def default_path(preset: str, dataset: str, root: Path = Path("runs")) -> Path:
@@ -270,9 +278,41 @@ def resolve_checkpoint(path: Path, step: int | None = None) -> Path:
     return run.checkpoint_path(step)
 
 
+def root_of(checkpoint: Path) -> Path:
+    """The run's folder around a checkpoint; of one that was moved, its own folder."""
+    folder = checkpoint.parent
+    return folder.parent if folder.name == "checkpoints" else folder
+
+
 def _steps(folder: Path, suffix: str) -> list[int]:
     names = (path.stem for path in folder.glob(f"*{suffix}"))
     return sorted(int(name) for name in names if re.fullmatch(r"[0-9]{6,}", name))
+
+
+def _append(path: Path, record: Mapping[str, Any]) -> None:
+    line = json.dumps({name: _plain(x) for name, x in record.items()})
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    records = []
+    lines = path.read_bytes().splitlines()
+    for number, line in enumerate(lines, start=1):
+        try:
+            records.append(_record(line))
+        except ValueError as error:
+            if number == len(lines):
+                break
+            raise UsageError(
+                f"{path}: line {number} is no record of metrics"
+            ) from error
+    return records
 
 
 def _record(line: bytes) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """New images from a run of either twin."""
 
+import dataclasses
+import itertools
 import sys
 from pathlib import Path
 
@@ -7,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared import checkpoint, images, noise
+from shared.backend import Backend
 from shared.cli import SampleOptions
+from shared.config import TrainConfig
 from shared.errors import UsageError
-from shared.run_dir import resolve_checkpoint
+from shared.latents import great_circle
+from shared.run_dir import resolve_checkpoint, root_of
 from shared.training import MakeBackend, check_arrays, draw_images
 
 
@@ -26,9 +31,7 @@ def sample(options: SampleOptions, make_backend: MakeBackend) -> None:
     path = resolve_checkpoint(options.run, options.step)
     stored = checkpoint.load(path)
     labels = _labels(options, stored)
-    backend = make_backend(stored.config, stored.data, options.device)
-    check_arrays(backend.shapes(), stored.arrays, path)
-    backend.load(stored.arrays)
+    backend = load_backend(stored, path, make_backend, options.device)
     drawn = draw_images(backend, _latents(options, stored.config.z_dim), labels)
     out = options.out or _default_out(options, path, stored.step)
     try:
@@ -44,6 +47,33 @@ def sample(options: SampleOptions, make_backend: MakeBackend) -> None:
     sys.stderr.write(f"drawn: {out}\n")
 
 
+def load_backend(
+    stored: checkpoint.Checkpoint, path: Path, make_backend: MakeBackend, device: str
+) -> Backend:
+    """A twin's backend in the state of a checkpoint.
+
+    Args:
+        stored: the state.
+        path: where it was read from.
+        make_backend: the twin's backend class.
+        device: name of a device, or auto.
+
+    Raises:
+        UsageError: there is no such device, or the arrays do not fit the networks.
+    """
+    backend = make_backend(_config(stored.config), stored.data, device)
+    check_arrays(backend.shapes(), stored.arrays, path)
+    backend.load(stored.arrays)
+    return backend
+
+
+def _config(trained: TrainConfig) -> TrainConfig:
+    # Float32 draws the same images as TF32 does, and not only where there is TF32.
+    if trained.precision == "tf32":
+        return dataclasses.replace(trained, precision="float32")
+    return trained
+
+
 def _latents(options: SampleOptions, z_dim: int) -> NDArray[np.float32]:
     """Independent latents or, with --interpolate, rows of paths between pairs."""
     seed, count = options.seed, options.num
@@ -52,30 +82,10 @@ def _latents(options: SampleOptions, z_dim: int) -> NDArray[np.float32]:
     rows = count // options.columns
     ends = noise.normal(seed, "drawn samples", 0, 2 * rows, z_dim)
     paths = [
-        _great_circle(start, end, options.columns)
+        great_circle(start, end, options.columns)
         for start, end in zip(ends[::2], ends[1::2], strict=True)
     ]
     return np.concatenate(paths)
-
-
-def _great_circle(
-    start: NDArray[np.float32], end: NDArray[np.float32], count: int
-) -> NDArray[np.float32]:
-    """``count`` latents from start to end.
-
-    Along a great circle: on a straight line the middle would be shorter than any latent
-    that the generator was trained on.
-
-    References:
-        White 2016, arXiv:1609.04468, section 2.1.
-    """
-    unit = [x / np.linalg.norm(x) for x in (start, end)]
-    angle = np.arccos(np.clip(np.dot(*unit), -1.0, 1.0))
-    t = np.linspace(0.0, 1.0, count)[:, None]
-    if np.sin(angle) < 1e-6:
-        return ((1 - t) * start + t * end).astype(np.float32)
-    path = np.sin((1 - t) * angle) * start + np.sin(t * angle) * end
-    return (path / np.sin(angle)).astype(np.float32)
 
 
 def _labels(
@@ -104,7 +114,9 @@ def _labels(
 def _default_out(options: SampleOptions, path: Path, step: int) -> Path:
     kind = "interpolation" if options.interpolate else "samples"
     stem = f"{step:06d}-{kind}-seed{options.seed}"
-    # A checkpoint lies in RUN/checkpoints; one that was moved has no run around it.
-    folder = path.parent
-    root = folder.parent if folder.name == "checkpoints" else folder
-    return root / "drawn" / (stem if options.separate else f"{stem}.png")
+    suffix = "" if options.separate else ".png"
+    out = root_of(path) / "drawn" / f"{stem}{suffix}"
+    numbers = itertools.count(2)
+    while out.exists():
+        out = out.with_name(f"{stem}-{next(numbers)}{suffix}")
+    return out

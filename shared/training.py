@@ -3,6 +3,7 @@
 It knows a twin only through `shared.backend.Backend`.
 """
 
+import contextlib
 import dataclasses
 import math
 import signal
@@ -18,20 +19,25 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from shared import checkpoint, datasets, images, noise, schedules
+from shared import checkpoint, datasets, diagnosis, images, noise, report, schedules
 from shared.backend import Arrays, Backend, DataInfo, ImageData
 from shared.checkpoint import Checkpoint
-from shared.cli import TrainOptions
+from shared.cli import TrainOptions, resume_command
 from shared.config import CHANGEABLE_ON_RESUME, TrainConfig, refuse
 from shared.draws import draw
 from shared.errors import TrainingError, UsageError
 from shared.initial import initial_arrays
+from shared.journal import Journal
+from shared.latents import great_circle
 from shared.run_dir import RunDir, default_path
 
 MakeBackend = Callable[[TrainConfig, DataInfo, str], Backend]
 
 _GRID_COLUMNS = 8
 _GRID_ROWS = 8
+# A class in each row, but not a thousand rows.
+_MOST_GRID_ROWS = 32
+_INTERPOLATION_ROWS = 4
 
 
 def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
@@ -54,23 +60,39 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
     run = RunDir(
         options.resume or options.run_dir or default_path(config.preset, config.dataset)
     )
-    stored = None
-    if options.resume is not None:
-        stored = _load_for_resuming(RunDir.open(run.path), config, data.info, total)
-    backend = make_backend(config, data.info, options.device)
-    if stored is None:
-        arrays, step = initial_arrays(backend.shapes(), config.seed), 0
-        RunDir.create(run.path, config, data.info)
-    else:
-        arrays, step = stored.arrays, stored.step
-        check_arrays(backend.shapes(), arrays, run.path)
-    with run.lock():
-        if stored is not None:
+    with contextlib.ExitStack() as locks:
+        stored = None
+        if options.resume is not None:
+            # Before the state is read: until then another process may be adding to it.
+            locks.enter_context(RunDir.open(run.path).lock())
+            stored = _stored_state(run, config, data.info, total)
+        backend = make_backend(config, data.info, options.device)
+        if stored is None:
+            arrays, step = initial_arrays(backend.shapes(), config.seed), 0
+        else:
+            arrays, step = stored.arrays, stored.step
+            check_arrays(backend.shapes(), arrays, run.path)
+        if options.resume is None:
+            locks.enter_context(RunDir.create(run.path, config, data.info).lock())
+        else:
             run.truncate_after(step)
             run.write_config(config, data.info)
         backend.load(arrays)
         backend.load_data(data)
-        _Training(config, data, total, run, backend, prog, step).run_to_end()
+        journal = locks.enter_context(Journal(run, config, options.tensorboard))
+        training = _Training(config, data, total, run, backend, journal, step)
+        stopped_by = training.run_to_end()
+        run.finish(f"{config.preset} on {config.dataset}")
+        # The folder may be moved, so the report does not say where it is.
+        report.write_report(run, resume_command(options, Path("RUN"), prog), prog)
+    if stopped_by is None:
+        sys.stderr.write(f"done: {run.path}/samples.png\n")
+        return
+    sys.stderr.write(
+        f"stopped after {training.step} of {total} steps; continue with:\n"
+        f"  {resume_command(options, run.path, prog)}\n"
+    )
+    sys.exit(128 + stopped_by)
 
 
 def check_data(config: TrainConfig, data: DataInfo) -> None:
@@ -111,30 +133,44 @@ def check_arrays(
 
 
 def draw_images(
-    backend: Backend, z: NDArray[np.float32], labels: NDArray[np.int32] | None
+    backend: Backend,
+    z: NDArray[np.float32],
+    labels: NDArray[np.int32] | None,
+    training: bool = False,
 ) -> NDArray[np.uint8]:
-    """Images of latents, [count, height, width, channels], in batches of 64."""
+    """Images of latents, [count, height, width, channels], in batches of 64.
+
+    Args:
+        backend: what draws.
+        z: latents [count, z_dim].
+        labels: class ids [count], for a conditional generator.
+        training: as in `Backend.sample`.
+    """
     batches = [slice(i, i + 64) for i in range(0, len(z), 64)]
     drawn = [
-        backend.sample(z[batch], None if labels is None else labels[batch])
+        backend.sample(z[batch], None if labels is None else labels[batch], training)
         for batch in batches
     ]
     return images.to_uint8(np.concatenate(drawn))
 
 
-def _load_for_resuming(
+def _stored_state(
     run: RunDir, config: TrainConfig, data: DataInfo, total: int
-) -> Checkpoint:
+) -> Checkpoint | None:
+    """The last checkpoint; None of a run that was stopped before its first."""
+    _, stored_data = run.read_config()
+    if stored_data != data:
+        raise UsageError(
+            f"--dataset {config.dataset}: holds other images than those that the run"
+            f" was started with ({stored_data.count} then, {data.count} now)"
+        )
+    if not run.checkpoint_steps():
+        return None
     path = run.latest_checkpoint()
     stored = checkpoint.load(path)
     changes = {name: getattr(stored.config, name) for name in CHANGEABLE_ON_RESUME}
-    if dataclasses.replace(config, **changes) != stored.config:
-        raise UsageError(f"{path}: belongs to a run of another configuration")
-    if stored.data != data:
-        raise UsageError(
-            f"--dataset {config.dataset}: holds other images than those that the run"
-            f" was started with ({stored.data.count} then, {data.count} now)"
-        )
+    if (dataclasses.replace(config, **changes), data) != (stored.config, stored.data):
+        raise UsageError(f"{path}: belongs to a run of another configuration or data")
     if total < stored.step:
         given = "epochs" if config.steps is None else "steps"
         raise refuse(
@@ -155,7 +191,7 @@ class _Training:
         total: int,
         run: RunDir,
         backend: Backend,
-        prog: str,
+        journal: Journal,
         step: int,
     ) -> None:
         self.config = config
@@ -163,34 +199,34 @@ class _Training:
         self.total = total
         self.run = run
         self.backend = backend
-        self.prog = prog
+        self.journal = journal
         self.step = step
         self.saved = step if step else None
         self.z, self.labels = _fixed_inputs(config, data.info)
+        self.real = _real_images(config, data, len(self.z), self.labels)
         # Metrics of the last call; read only after the next call has been made, so
         # that the device always has work.
         self.pending: list[tuple[range, Mapping[str, Any]]] = []
-        self.logged_at = (step, time.perf_counter())
+        # Images per second are counted from here.
+        self.clock = (step, time.perf_counter())
 
-    def run_to_end(self) -> None:
-        if self.step == 0:
-            self._sample()
+    def run_to_end(self) -> int | None:
+        """Train; returns the number of the signal that stopped it early, or None."""
+        grid = images.grid(self.real, columns=_GRID_COLUMNS)
+        images.save_png(self.run.path / "real.png", grid)
         with _Signals() as signals, _Progress(self) as self.progress:
+            if self.step == 0 and not self.run.sample_path(0).exists():
+                self._sample()
+            self._restart_clock()
             while self.step < self.total and signals.received is None:
                 self._train_until(self._next_stop())
             self._read_metrics()
             if self.saved != self.step:
                 self._save()
-        if self.step % self.config.sample_every or self.total == self.saved:
+        if not self.run.sample_path(self.step).exists():
             self._sample()
-        self.run.finish(f"{self.config.preset} on {self.config.dataset}")
-        if signals.received is not None:
-            sys.stderr.write(
-                f"stopped after {self.step} of {self.total} steps; continue with:\n"
-                f"  python -m {self.prog} --resume {self.run.path}\n"
-            )
-            sys.exit(128 + signals.received)
-        sys.stderr.write(f"done: {self.run.path}/samples.png\n")
+        self._interpolate()
+        return signals.received if self.step < self.total else None
 
     def _next_stop(self) -> int:
         every = (self.config.sample_every, self.config.save_every)
@@ -206,12 +242,15 @@ class _Training:
         self._read_metrics()
         self.pending.append((steps, metrics))
         self.step = stop
-        if stop % self.config.sample_every == 0:
-            self._read_metrics()
+        samples, saves = self.config.sample_every, self.config.save_every
+        if stop % samples and stop % saves:
+            return
+        self._read_metrics()
+        if stop % samples == 0:
             self._sample()
-        if stop % self.config.save_every == 0:
-            self._read_metrics()
+        if stop % saves == 0:
             self._save()
+        self._restart_clock()
 
     def _read_metrics(self) -> None:
         for steps, metrics in self.pending:
@@ -224,42 +263,92 @@ class _Training:
 
     def _log(self, step: int, record: dict[str, float]) -> None:
         if not (math.isfinite(record["d_loss"]) and math.isfinite(record["g_loss"])):
-            raise TrainingError(
-                f"training has diverged: step {step} has d_loss {record['d_loss']} and"
-                f" g_loss {record['g_loss']}; try lower learning rates,"
-                " --clip-grad-norm or a penalty"
+            raise _diverged(
+                f"step {step} has d_loss {record['d_loss']} and"
+                f" g_loss {record['g_loss']}"
             )
         if step % self.config.log_every and step != self.total:
             return
-        before, then = self.logged_at
-        now = time.perf_counter()
-        self.logged_at = (step, now)
+        before, then = self.clock
         trained = (step - before) * self.config.batch_size * self.config.n_critic
-        record["images_per_second"] = round(trained / (now - then), 1)
-        self.run.append_metrics({"step": step, **record})
+        record["images_per_second"] = round(trained / (time.perf_counter() - then), 1)
+        self.journal.log({"step": step, **record})
         self.progress.show(step, record)
 
     def _sample(self) -> None:
         drawn = draw_images(self.backend, self.z, self.labels)
         grid = images.grid(drawn, columns=_GRID_COLUMNS)
         images.save_png(self.run.sample_path(self.step), grid)
+        rows = len(drawn) // _GRID_COLUMNS
+        record = {"diversity": diagnosis.diversity(drawn, self.real, rows)}
+        if self.config.g_norm in ("batch", "conditional-batch"):
+            training = draw_images(self.backend, self.z, self.labels, training=True)
+            gap = diagnosis.batch_norm_gap(drawn, training, self.real)
+            record["batch_norm_gap"] = gap
+        self.journal.log_samples({"step": self.step, **record})
+
+    def _interpolate(self) -> None:
+        count = 2 * _INTERPOLATION_ROWS
+        paths = [
+            great_circle(self.z[i], self.z[i + 1], _GRID_COLUMNS)
+            for i in range(0, count, 2)
+        ]
+        # Each path keeps the class of its start; these come from the first rows.
+        labels = None if self.labels is None else self.labels[::_GRID_COLUMNS]
+        if labels is not None:
+            labels = np.resize(labels, _INTERPOLATION_ROWS).repeat(_GRID_COLUMNS)
+        drawn = draw_images(self.backend, np.concatenate(paths), labels)
+        grid = images.grid(drawn, columns=_GRID_COLUMNS)
+        images.save_png(self.run.path / "interpolation.png", grid)
 
     def _save(self) -> None:
-        state = Checkpoint(self.step, self.config, self.data, self.backend.arrays())
+        arrays = self.backend.arrays()
+        # The losses of a step are those before its updates, which may have failed.
+        for name, array in arrays.items():
+            if not np.isfinite(array).all():
+                raise _diverged(f"{name} is not finite after step {self.step}")
+        state = Checkpoint(self.step, self.config, self.data, arrays)
         checkpoint.save(self.run.checkpoint_path(self.step), state)
         self.saved = self.step
+
+    def _restart_clock(self) -> None:
+        self.clock = (self.step, time.perf_counter())
+
+
+def _diverged(what: str) -> TrainingError:
+    return TrainingError(
+        f"training has diverged: {what}; try lower learning rates, --clip-grad-norm"
+        " or a penalty"
+    )
 
 
 def _fixed_inputs(
     config: TrainConfig, data: DataInfo
 ) -> tuple[NDArray[np.float32], NDArray[np.int32] | None]:
     """Latents of the sample grids, and labels: a class for each row."""
-    rows = data.num_classes if config.conditional else _GRID_ROWS
+    rows = _GRID_ROWS
+    if config.conditional:
+        rows = min(data.num_classes, _MOST_GRID_ROWS)
     count = rows * _GRID_COLUMNS
     z = noise.normal(config.seed, "fixed latents", 0, count, config.z_dim)
     if not config.conditional:
         return z, None
     return z, np.arange(rows, dtype=np.int32).repeat(_GRID_COLUMNS)
+
+
+def _real_images(
+    config: TrainConfig, data: ImageData, count: int, labels: NDArray[np.int32] | None
+) -> NDArray[np.uint8]:
+    """Real images to compare the fixed latents' with: as many, of the same classes."""
+    order = noise.batch_indices(config.seed, 0, data.info.count, data.info.count)
+    if labels is None or data.labels is None:
+        chosen = np.resize(order, count)
+    else:
+        classes = data.labels[order]
+        rows = [order[classes == label] for label in labels[::_GRID_COLUMNS]]
+        chosen = np.concatenate([np.resize(row, _GRID_COLUMNS) for row in rows])
+    real = np.asarray(data.images[chosen])
+    return real if real.dtype == np.uint8 else images.to_uint8(real)
 
 
 class _Signals:
@@ -305,7 +394,8 @@ class _Progress:
             dynamic_ncols=True,
         )
         self._total = training.total
-        self._log_every = training.config.sample_every
+        self._every = training.config.sample_every
+        self._last = training.step
 
     def __enter__(self) -> Self:
         return self
@@ -324,8 +414,9 @@ class _Progress:
         if not self._bar.disable:
             self._bar.set_postfix_str(text, refresh=False)
             self._bar.update(step - self._bar.n)
-        elif step % self._log_every == 0 or step == self._total:
+        elif step // self._every > self._last // self._every or step == self._total:
             sys.stderr.write(f"step {step}/{self._total}  {text}\n")
+            self._last = step
 
 
 def _describe(record: Mapping[str, float]) -> Iterator[str]:

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -41,7 +42,60 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip(f"GANS_TWINS leaves {mark.args[0]} out")
 
 
-@pytest.fixture(params=SELECTED)
-def twin(request: pytest.FixtureRequest) -> Twin:
+@pytest.fixture(params=SELECTED, scope="session")
+def twin(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Twin:
     """Each twin under test in turn."""
+    if request.param == "jax":
+        import jax
+
+        # Compiling takes most of a tiny run's time, and many tests compile the same.
+        cache = str(tmp_path_factory.mktemp("compiled"))
+        jax.config.update("jax_compilation_cache_dir", cache)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     return Twin(request.param)
+
+
+# A training that takes a moment.
+TINY = (
+    *("--image-size", "16", "--width", "4", "--z-dim", "8", "--batch-size", "8"),
+    *("--steps", "6", "--log-every", "1", "--sample-every", "2", "--save-every", "3"),
+    *("--device", "cpu"),
+)
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of data sets, for ``--data-dir``."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="session")
+def train(twin: Twin, data_dir: Path) -> Callable[..., None]:
+    """``train(*arguments)`` calls this twin's ``train`` in this process."""
+
+    def call(*arguments: object) -> None:
+        twin.main("train")([*map(str, arguments), "--data-dir", str(data_dir)])
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def sample(twin: Twin) -> Callable[..., None]:
+    """``sample(*arguments)`` calls this twin's ``sample`` in this process."""
+
+    def call(*arguments: object) -> None:
+        twin.main("sample")([*map(str, arguments), "--device", "cpu"])
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def finished(
+    twin: Twin, train: Callable[..., None], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A finished run of this twin, with the flags `TINY`; copy it to change it."""
+    run = tmp_path_factory.mktemp(f"finished-{twin.name}") / "run"
+    train(*TINY, "--run-dir", run)
+    return run

@@ -1,21 +1,27 @@
 """Networks, built from a configuration."""
 
-from gans_jax.models.dcgan import Discriminator, Generator, Scores
+from gans_jax.models.dcgan import Discriminator, Generator
+from gans_jax.models.head import Head, Scores
+from gans_jax.models.mlp import MlpDiscriminator, MlpGenerator
 from shared.backend import DataInfo
 from shared.config import TrainConfig
 
 __all__ = [
     "Discriminator",
     "Generator",
+    "Head",
+    "MlpDiscriminator",
+    "MlpGenerator",
     "Scores",
     "build_discriminator",
     "build_generator",
 ]
 
 
-def build_generator(config: TrainConfig, data: DataInfo) -> Generator:
+def build_generator(config: TrainConfig, data: DataInfo) -> Generator | MlpGenerator:
     """The generator that a configuration asks for; weights are to be loaded."""
-    return Generator(
+    network = MlpGenerator if config.architecture == "mlp" else Generator
+    return network(
         z_dim=config.z_dim,
         width=config.width,
         image_size=config.image_size,
@@ -26,9 +32,10 @@ def build_generator(config: TrainConfig, data: DataInfo) -> Generator:
     )
 
 
-def build_discriminator(config: TrainConfig, data: DataInfo) -> Discriminator:
+def build_discriminator(config: TrainConfig, data: DataInfo) -> Head:
     """The discriminator that a configuration asks for; weights are to be loaded."""
-    return Discriminator(
+    network = MlpDiscriminator if config.architecture == "mlp" else Discriminator
+    return network(
         width=config.width,
         image_size=config.image_size,
         channels=data.channels,

@@ -5,27 +5,17 @@ References:
 """
 
 import itertools
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from gans_torch import layers
+from gans_torch.models.head import Head, Scores
 
 Images = Float[Tensor, "batch channels height width"]
+Features = Float[Tensor, "batch out_channels out_height out_width"]
 Labels = Integer[Tensor, " batch"] | None
-
-
-class Scores(NamedTuple):
-    """What a discriminator says of a batch of images."""
-
-    logits: Float[Tensor, " batch"]
-    """Before any sigmoid; a critic's scores."""
-    features: Float[Tensor, "batch channels height width"]
-    """Last feature map, 4x4; for feature matching."""
-    class_logits: Float[Tensor, "batch classes"] | None
-    """Of the auxiliary classifier, where there is one."""
 
 
 class UpBlock(nn.Module):
@@ -63,7 +53,7 @@ class UpBlock(nn.Module):
         self.up = layers.reparametrise(up, weight_norm)
         self.norm = layers.build_norm(norm, out_channels, num_classes)
 
-    def forward(self, x: Images, labels: Labels = None) -> Images:
+    def forward(self, x: Images, labels: Labels = None) -> Features:
         """Images of the same size, or four times the pixels."""
         x = self.up(x)
         if labels is not None and isinstance(self.norm, layers.ConditionalBatchNorm2d):
@@ -100,7 +90,7 @@ class DownBlock(nn.Module):
         self.conv = layers.reparametrise(conv, weight_norm)
         self.norm = layers.build_norm(norm, out_channels)
 
-    def forward(self, x: Images) -> Images:
+    def forward(self, x: Images) -> Features:
         """Images of a quarter of the pixels."""
         x = self.conv(x)
         if self.norm is not None:
@@ -181,7 +171,7 @@ class Generator(nn.Module):
         return torch.tanh(self.up(x))
 
 
-class Discriminator(nn.Module):
+class Discriminator(Head):
     """Images to logits, one for each image.
 
     Args:
@@ -190,11 +180,10 @@ class Discriminator(nn.Module):
         channels: channels of the image.
         norm: name for `layers.build_norm`; the first block has none.
         weight_norm: kind for `layers.reparametrise`.
-        num_classes: classes to condition on by projection; 0 for none (Miyato and
-            Koyama 2018, arXiv:1802.05637, Eq. 4).
-        aux_classes: classes of the auxiliary classifier; 0 for none.
-        minibatch_discrimination: kernels of `layers.MinibatchDiscrimination`, or 0.
-        minibatch_std: group size of `layers.MinibatchStd`, or 0.
+        num_classes: as for `Head`.
+        aux_classes: as for `Head`.
+        minibatch_discrimination: as for `Head`.
+        minibatch_std: as for `Head`.
     """
 
     def __init__(
@@ -210,10 +199,19 @@ class Discriminator(nn.Module):
         minibatch_discrimination: int = 0,
         minibatch_std: int = 0,
     ) -> None:
-        super().__init__()
         # Beside batch norm, DCGAN has no bias at all (its sizes are well known).
         bias = norm != "batch"
         widths = [width * image_size // size for size in reversed(_sizes(image_size))]
+        super().__init__(
+            channels=widths[-1],
+            size=4,
+            bias=bias,
+            weight_norm=weight_norm,
+            num_classes=num_classes,
+            aux_classes=aux_classes,
+            minibatch_discrimination=minibatch_discrimination,
+            minibatch_std=minibatch_std,
+        )
         first = DownBlock(
             channels, width, norm="none", bias=bias, weight_norm=weight_norm
         )
@@ -224,26 +222,6 @@ class Discriminator(nn.Module):
             for narrow, wide in itertools.pairwise(widths)
         ]
         self.blocks = nn.ModuleList([first, *rest])
-        last = widths[-1]
-        self.minibatch_discrimination = (
-            layers.MinibatchDiscrimination(last * 4 * 4, minibatch_discrimination)
-            if minibatch_discrimination
-            else None
-        )
-        self.minibatch_std = (
-            layers.MinibatchStd(minibatch_std) if minibatch_std else None
-        )
-        extra = minibatch_discrimination + (1 if minibatch_std else 0)
-        conv = layers.Conv2d(
-            last + extra, 1, kernel_size=4, stride=1, padding=0, bias=bias
-        )
-        self.conv = layers.reparametrise(conv, weight_norm)
-        self.embedding = layers.Embedding(num_classes, last) if num_classes else None
-        self.classifier = (
-            layers.Conv2d(last, aux_classes, kernel_size=4, stride=1, padding=0)
-            if aux_classes
-            else None
-        )
 
     def forward(self, images: Images, labels: Labels = None) -> Scores:
         """Scores of images.
@@ -251,30 +229,11 @@ class Discriminator(nn.Module):
         Args:
             images: in [-1, 1].
             labels: class ids, for a conditional discriminator.
-
-        Raises:
-            ValueError: a conditional discriminator got no labels.
         """
-        if self.embedding is not None and labels is None:
-            raise ValueError("labels None: a conditional discriminator needs class ids")
-        features = images
+        x = images
         for block in self.blocks:
-            features = block(features)
-        x = features
-        if self.minibatch_discrimination is not None:
-            closeness = self.minibatch_discrimination(features)
-            x = torch.cat([x, _as_maps(closeness)], dim=1)
-        if self.minibatch_std is not None:
-            spread = self.minibatch_std(features)
-            x = torch.cat([x, _as_maps(spread[:, None])], dim=1)
-        logits = self.conv(x).flatten()
-        if self.embedding is not None and labels is not None:
-            pooled = features.sum(dim=(2, 3))
-            logits = logits + (self.embedding(labels) * pooled).sum(dim=1)
-        class_logits = None
-        if self.classifier is not None:
-            class_logits = self.classifier(features).flatten(1)
-        return Scores(logits, features, class_logits)
+            x = block(x)
+        return self.judge(x, labels)
 
 
 def needs_bias(norm: str) -> bool:
@@ -292,8 +251,3 @@ def _sizes(image_size: int) -> list[int]:
     Halved: 8 -> [8], 64 -> [8, 16, 32, 64]; the map of 4x4 counts as 8.
     """
     return [1 << k for k in range(3, image_size.bit_length())]
-
-
-def _as_maps(x: Float[Tensor, "batch features"]) -> Images:
-    """Each feature as a constant 4x4 map, to stand beside the last feature map."""
-    return x[:, :, None, None].expand(-1, -1, 4, 4)
