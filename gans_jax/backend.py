@@ -21,7 +21,7 @@ from shared.config import TrainConfig
 from shared.draws import Draws
 from shared.errors import UsageError
 
-Leaves = list[Array]
+_Leaves = list[Array]
 
 
 class Backend(protocol.Backend):
@@ -135,9 +135,11 @@ class Backend(protocol.Backend):
     @functools.cached_property
     def _train_steps(self) -> Any:
         def train_steps(
-            leaves: Leaves, images: Array, labels: Array | None, draws: Draws
-        ) -> tuple[Leaves, dict[str, Array]]:
-            def one_step(leaves: Leaves, draws: Draws) -> tuple[Leaves, steps.Metrics]:
+            leaves: _Leaves, images: Array, labels: Array | None, draws: Draws
+        ) -> tuple[_Leaves, dict[str, Array]]:
+            def one_step(
+                leaves: _Leaves, draws: Draws
+            ) -> tuple[_Leaves, steps.Metrics]:
                 state = jax.tree.unflatten(self._tree, leaves)
                 state, metrics = self._train_step(state, images, labels, draws)
                 return jax.tree.leaves(state), metrics

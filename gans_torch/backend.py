@@ -19,7 +19,7 @@ from shared.config import TrainConfig
 from shared.draws import Draws
 from shared.errors import UsageError
 
-NetworkT = TypeVar("NetworkT", bound=torch.nn.Module)
+_NetworkT = TypeVar("_NetworkT", bound=torch.nn.Module)
 
 
 class Backend(protocol.Backend):
@@ -160,7 +160,7 @@ class Backend(protocol.Backend):
             instance_noise=None if noise is None else self._images_from(noise),
         )
 
-    def _place(self, network: NetworkT) -> NetworkT:
+    def _place(self, network: _NetworkT) -> _NetworkT:
         # channels_last is what both cuDNN and oneDNN compute in.
         network.to(self.device, self._dtype).to(memory_format=torch.channels_last)
         return network.train()

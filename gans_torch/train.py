@@ -1,5 +1,6 @@
 """Train a GAN in PyTorch: ``python -m gans_torch.train [PRESET] [--flags]``."""
 
+import os
 from collections.abc import Sequence
 
 from shared import cli
@@ -27,6 +28,9 @@ def make_backend(config: TrainConfig, data: DataInfo, device: str) -> Backend:
 
     Refusing bad input thus takes a moment only.
     """
+    # Read when PyTorch is imported. By default its idle threads spin while they wait
+    # for each other, so that one busy neighbour makes a step several times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from gans_torch import backend
 
     return backend.Backend(config, data, device)

@@ -97,7 +97,9 @@ class Worst:
             raise AssertionError(f"{aspect}, {case}: {error}") from None
         worst = self._findings.get((aspect, tolerance))
         if worst is None or found > worst.difference:
-            self._findings[aspect, tolerance] = Finding(aspect, found, tolerance, note=case)
+            self._findings[aspect, tolerance] = Finding(
+                aspect, found, tolerance, note=case
+            )
 
     def findings(self) -> list[Finding]:
         """One for each aspect, in the order of their first comparison."""

@@ -18,6 +18,30 @@ class Tolerance(NamedTuple):
 
 # The only table of tolerances; one line for each kind of comparison.
 TOLERANCES: dict[str, Tolerance] = {
+    # Layers, optimisers, networks.
+    "layer, float64": Tolerance(1e-13, 1.6e-15, "rounding"),
+    "layer, float32": Tolerance(5e-5, 2.1e-6, "rounding"),
+    "large mean, float64": Tolerance(5e-12, 1.1e-13, "mean 100, deviation 0.1 cancel"),
+    "large mean, float32": Tolerance(3e-3, 3.1e-4, "mean 100, deviation 0.1 cancel"),
+    "optimizer, float64": Tolerance(1e-13, 2.0e-15, "rounding, through 1,000 steps"),
+    "optimizer, float32": Tolerance(1e-4, 7.8e-6, "rounding, through 1,000 steps"),
+    "network, float64": Tolerance(1e-12, 2.9e-14, "rounding"),
+    "network, float32": Tolerance(5e-6, 3.7e-7, "rounding"),
+    # Losses.
+    "loss, float64": Tolerance(5e-14, 6.8e-16, "rounding; sums that nearly cancel"),
+    "loss, float32": Tolerance(2e-5, 1.2e-6, "rounding; sums that nearly cancel"),
+    "gradient of a loss, float64": Tolerance(1e-13, 1.2e-15, "rounding"),
+    "gradient of a loss, float32": Tolerance(1e-5, 4.6e-7, "rounding"),
+    "softplus, float64": Tolerance(2e-14, 4.4e-16, "rounding, of each entry"),
+    "softplus, float32": Tolerance(2e-6, 6.8e-8, "rounding, of each entry"),
+    # Penalties.
+    "penalty, float64": Tolerance(1e-13, 3.0e-15, "rounding"),
+    "penalty, float32": Tolerance(2e-5, 5.2e-7, "rounding"),
+    "gradient of a penalty, float64": Tolerance(1e-13, 3.0e-15, "rounding"),
+    "gradient of a penalty, float32": Tolerance(4e-5, 1.2e-6, "rounding"),
+    "gradient of a penalty, differences": Tolerance(
+        5e-8, 1.1e-9, "rounding over a step of 1e-6"
+    ),
     # Trajectories; differences have floor 1.
     "trajectory, float64": Tolerance(1e-10, 0.0, "rounding, through up to 200 steps"),
     "trajectory, float32": Tolerance(1e-5, 0.0, "rounding, through 10 steps"),
@@ -30,6 +54,12 @@ TOLERANCES: dict[str, Tolerance] = {
     "hop, float64": Tolerance(1e-10, 0.0, "rounding, through 8 steps"),
     "samples, float32": Tolerance(1e-4, 0.0, "rounding"),
     "samples, grey levels": Tolerance(1.0, 0.0, "a value on the edge of two levels"),
+    # Evaluation.
+    "scores": Tolerance(8e-6, 8.6e-8, "features in float32, grey levels on an edge"),
+    # Facts.
+    "fact, Dirac": Tolerance(1e-12, 1.9e-14, "curvature 1e-7 from the centre"),
+    "fact, optimum": Tolerance(2e-14, 4.8e-16, "rounding"),
+    "fact, Gaussians": Tolerance(1e-3, 3.8e-5, "quantiles, not expectations"),
     # First steps of training.
     "first steps, float64": Tolerance(5e-14, 6.7e-16, "rounding, through 3 steps"),
     "first steps, float32": Tolerance(5e-6, 9.0e-8, "rounding, through 2 steps"),

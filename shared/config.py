@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from shared.datasets import POINTS
 from shared.errors import UsageError
@@ -149,13 +149,20 @@ class TrainConfig:
     """Steps between lines of scores.jsonl, each with a checkpoint; 0: off."""
 
     def __post_init__(self) -> None:
-        for rule in (_check_ranges, _check_length, _check_combinations):
+        for rule in (_check_choices, _check_ranges, _check_length, _check_combinations):
             rule(self)
 
 
 def refuse(field: str, value: object, rule: str) -> UsageError:
     """The error for one refused value; ``field`` is named as its flag."""
     return UsageError(f"--{field.replace('_', '-')} {value}: {rule}")
+
+
+def _check_choices(config: TrainConfig) -> None:
+    for name, kind in get_type_hints(TrainConfig).items():
+        value = getattr(config, name)
+        if get_origin(kind) is Literal and value not in get_args(kind):
+            raise refuse(name, value, f"must be one of {', '.join(get_args(kind))}")
 
 
 def _check_ranges(config: TrainConfig) -> None:
@@ -266,7 +273,8 @@ def config_from_json(values: dict[str, Any]) -> TrainConfig:
     names = {field.name for field in dataclasses.fields(TrainConfig)}
     if wrong := sorted(set(values) - names):
         raise UsageError(f"configuration: unknown {', '.join(wrong)}")
-    values["adam_betas"] = tuple(values["adam_betas"])
+    if "adam_betas" in values:
+        values["adam_betas"] = tuple(values["adam_betas"])
     return TrainConfig(**values)
 
 

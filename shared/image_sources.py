@@ -129,7 +129,8 @@ def stacked_mnist(data_dir: Path) -> Source:
         images = np.stack([digits[order] for order in orders], axis=-1)
         hundreds, tens, ones = (labels[order].astype(np.int64) for order in orders)
         names = tuple(f"{number:03d}" for number in range(1000))
-        return _from_arrays(images, 100 * hundreds + 10 * tens + ones, names, image_size)
+        spelled = 100 * hundreds + 10 * tens + ones
+        return _from_arrays(images, spelled, names, image_size)
 
     return Source("stacked-mnist", "torchvision-1", open_stacked)
 

@@ -192,7 +192,7 @@ def _plot_panel(
         marker = "o" if len(values) < 3 else None
         axes.plot(
             steps,
-            _smooth(values),
+            moving_average(values),
             color=colour,
             linewidth=1.8,
             marker=marker,
@@ -217,7 +217,7 @@ def _fit(axes: Any, values: NDArray[np.float64], is_share: bool) -> None:
     axes.set_ylim(low - margin, high + margin)
 
 
-def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def moving_average(values: Sequence[float] | NDArray[np.float64]) -> NDArray[Any]:
     """Centred moving average over a twentieth of the run; shorter at both ends."""
     window = np.ones(len(values) // 20 | 1)
     total = np.convolve(values, window, mode="same")

@@ -5,6 +5,8 @@
     config.json                     configuration and data
     metrics.jsonl                   one JSON object for each logged step
     samples.jsonl                   the same for each grid of samples: its diversity
+    scores.jsonl                    the same for each evaluation (--evaluate-every)
+    best.json                       the evaluation with the lowest FID
     samples/000500.png              grid of the fixed latents' images after 500 steps
     checkpoints/000500.safetensors  state after 500 steps
     real.png                        real images, in a grid like those of the samples
@@ -40,6 +42,8 @@ class RunDir:
         self._config = path / "config.json"
         self._metrics = path / "metrics.jsonl"
         self._sample_metrics = path / "samples.jsonl"
+        self._scores = path / "scores.jsonl"
+        self._best = path / "best.json"
         self._samples = path / "samples"
         self._checkpoints = path / "checkpoints"
 
@@ -185,6 +189,15 @@ class RunDir:
         """All records of samples.jsonl; as `read_metrics`."""
         return _read(self._sample_metrics)
 
+    def append_scores(self, record: Mapping[str, Any]) -> None:
+        """Add one line to scores.jsonl, as `append_metrics`, and update best.json."""
+        _append(self._scores, record)
+        self._write_best()
+
+    def read_scores(self) -> list[dict[str, Any]]:
+        """All records of scores.jsonl; as `read_metrics`."""
+        return _read(self._scores)
+
     def truncate_after(self, step: int) -> None:
         """Take the run back to ``step``: remove all that is newer, or unfinished.
 
@@ -193,7 +206,8 @@ class RunDir:
         """
         kept = {
             path: [record for record in _read(path) if record["step"] <= step]
-            for path in (self._metrics, self._sample_metrics)
+            for path in (self._metrics, self._sample_metrics, self._scores)
+            if path.exists()
         }
         try:
             for unfinished in self.path.rglob(f".*{TEMPORARY_SUFFIX}"):
@@ -212,6 +226,7 @@ class RunDir:
         for path, records in kept.items():
             text = "".join(json.dumps(record) + "\n" for record in records)
             write_atomically(path, text.encode())
+        self._write_best()
 
     def finish(self, title: str) -> None:
         """Write the final pictures from what the run has left so far.
@@ -227,6 +242,14 @@ class RunDir:
         if grids := [self.sample_path(step) for step in self.sample_steps()]:
             write_atomically(self.path / "samples.png", grids[-1].read_bytes())
             images.save_gif(self.path / "samples.gif", grids)
+
+    def _write_best(self) -> None:
+        scored = [record for record in self.read_scores() if record["fid"] is not None]
+        if scored:
+            best = min(scored, key=lambda record: record["fid"])
+            write_atomically(self._best, (json.dumps(best) + "\n").encode())
+        else:
+            self._best.unlink(missing_ok=True)
 
     def _used(self) -> UsageError:
         return UsageError(

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType, ModuleType, TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -71,7 +71,7 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
             arrays, step = initial_arrays(backend.shapes(), config.seed), 0
         else:
             arrays, step = stored.arrays, stored.step
-            check_arrays(backend.shapes(), arrays, run.path)
+            check_arrays(backend.shapes(), arrays, run.checkpoint_path(step))
         if options.resume is None:
             locks.enter_context(RunDir.create(run.path, config, data.info).lock())
         else:
@@ -79,8 +79,13 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
             run.write_config(config, data.info)
         backend.load(arrays)
         backend.load_data(data)
+        evaluate = None
+        if config.evaluate_every:
+            evaluate = (
+                _evaluation().Evaluator(backend, config, data, options.data_dir).record
+            )
         journal = locks.enter_context(Journal(run, config, options.tensorboard))
-        training = _Training(config, data, total, run, backend, journal, step)
+        training = _Training(config, data, total, run, backend, journal, evaluate, step)
         stopped_by = training.run_to_end()
         run.finish(f"{config.preset} on {config.dataset}")
         # The folder may be moved, so the report does not say where it is.
@@ -95,12 +100,21 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
     sys.exit(128 + stopped_by)
 
 
+def _evaluation() -> ModuleType:
+    # Imported where it is wanted: it takes long, and stands above this module.
+    from shared import evaluation
+
+    return evaluation
+
+
 def check_data(config: TrainConfig, data: DataInfo) -> None:
     """Refuse what the data cannot give.
 
     Raises:
         UsageError: a batch larger than the data, or labels that are not there.
     """
+    if config.evaluate_every:
+        _evaluation().check_data(config, data)
     if config.batch_size > data.count:
         raise refuse(
             "batch_size",
@@ -192,6 +206,7 @@ class _Training:
         run: RunDir,
         backend: Backend,
         journal: Journal,
+        evaluate: Callable[[], dict[str, float]] | None,
         step: int,
     ) -> None:
         self.config = config
@@ -200,6 +215,7 @@ class _Training:
         self.run = run
         self.backend = backend
         self.journal = journal
+        self.evaluate = evaluate
         self.step = step
         self.saved = step if step else None
         self.z, self.labels = _fixed_inputs(config, data.info)
@@ -212,8 +228,9 @@ class _Training:
 
     def run_to_end(self) -> int | None:
         """Train; returns the number of the signal that stopped it early, or None."""
-        grid = images.grid(self.real, columns=_GRID_COLUMNS)
-        images.save_png(self.run.path / "real.png", grid)
+        if self.config.dataset not in datasets.POINTS:
+            grid = images.grid(self.real, columns=_GRID_COLUMNS)
+            images.save_png(self.run.path / "real.png", grid)
         with _Signals() as signals, _Progress(self) as self.progress:
             if self.step == 0 and not self.run.sample_path(0).exists():
                 self._sample()
@@ -225,12 +242,14 @@ class _Training:
                 self._save()
         if not self.run.sample_path(self.step).exists():
             self._sample()
-        self._interpolate()
+        if self.config.dataset not in datasets.POINTS:
+            self._interpolate()
         return signals.received if self.step < self.total else None
 
     def _next_stop(self) -> int:
-        every = (self.config.sample_every, self.config.save_every)
-        events = [(self.step // n + 1) * n for n in every]
+        config = self.config
+        every = (config.sample_every, config.save_every, config.evaluate_every)
+        events = [(self.step // n + 1) * n for n in every if n]
         return min(self.total, self.step + self.backend.steps_per_call, *events)
 
     def _train_until(self, stop: int) -> None:
@@ -242,13 +261,17 @@ class _Training:
         self._read_metrics()
         self.pending.append((steps, metrics))
         self.step = stop
-        samples, saves = self.config.sample_every, self.config.save_every
-        if stop % samples and stop % saves:
+        config = self.config
+        evaluates = self.evaluate is not None and stop % config.evaluate_every == 0
+        if stop % config.sample_every and stop % config.save_every and not evaluates:
             return
         self._read_metrics()
-        if stop % samples == 0:
+        if stop % config.sample_every == 0:
             self._sample()
-        if stop % saves == 0:
+        if evaluates:
+            self._evaluate()
+        # After the scores: a process that is killed in between repeats both.
+        if stop % config.save_every == 0 or evaluates:
             self._save()
         self._restart_clock()
 
@@ -301,6 +324,10 @@ class _Training:
         grid = images.grid(drawn, columns=_GRID_COLUMNS)
         images.save_png(self.run.path / "interpolation.png", grid)
 
+    def _evaluate(self) -> None:
+        assert self.evaluate is not None, "called only where there is one"
+        self.journal.log_scores({"step": self.step, **self.evaluate()})
+
     def _save(self) -> None:
         arrays = self.backend.arrays()
         # The losses of a step are those before its updates, which may have failed.
@@ -348,7 +375,9 @@ def _real_images(
         rows = [order[classes == label] for label in labels[::_GRID_COLUMNS]]
         chosen = np.concatenate([np.resize(row, _GRID_COLUMNS) for row in rows])
     real = np.asarray(data.images[chosen])
-    return real if real.dtype == np.uint8 else images.to_uint8(real)
+    if real.dtype == np.uint8:
+        return real.astype(np.uint8)
+    return images.to_uint8(real.astype(np.float32))
 
 
 class _Signals:

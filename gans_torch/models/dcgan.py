@@ -110,10 +110,11 @@ class Generator(nn.Module):
         channels: channels of the image.
         norm: name for `layers.build_norm`.
         weight_norm: kind for `layers.reparametrise`.
-        num_classes: classes to condition on; 0 for none. The label enters through
-            conditional batch norm where that is the norm (Miyato and Koyama 2018,
-            arXiv:1802.05637), else as a one-hot vector beside the latents (Mirza and
-            Osindero 2014, arXiv:1411.1784).
+        num_classes: classes to condition on; 0 for none. The label enters as a one-hot
+            vector beside the latents (Mirza and Osindero 2014, arXiv:1411.1784), and
+            through the rows of conditional batch norm where that is the norm. Those
+            rows alone learn slowly: at Adam's pace of one learning rate a step, a gain
+            or bias takes thousands of steps to move by as much as it must.
     """
 
     def __init__(
@@ -129,12 +130,11 @@ class Generator(nn.Module):
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
-        self.one_hot = num_classes > 0 and norm != "conditional-batch"
         # 8 -> [width], 64 -> [8 width, 4 width, 2 width, width]
         widths = [width * image_size // size for size in _sizes(image_size)]
         options = {"norm": norm, "weight_norm": weight_norm, "num_classes": num_classes}
         first = UpBlock(
-            z_dim + (num_classes if self.one_hot else 0),
+            z_dim + num_classes,
             widths[0],
             stride=1,
             padding=0,
@@ -162,7 +162,7 @@ class Generator(nn.Module):
         """
         if self.num_classes and labels is None:
             raise ValueError("labels None: a conditional generator needs class ids")
-        if self.one_hot and labels is not None:
+        if self.num_classes and labels is not None:
             one_hot = nn.functional.one_hot(labels, self.num_classes)
             z = torch.cat([z, one_hot.to(z.dtype)], dim=1)
         x = z[:, :, None, None]

@@ -1,0 +1,130 @@
+"""Who competes: the textbook loop and the twins, behind one small interface."""
+
+import itertools
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from benchmarks.cases import Case
+from shared.backend import Backend
+from shared.draws import draw
+from shared.initial import initial_arrays
+
+
+class Contestant(Protocol):
+    """Something that trains."""
+
+    images_per_call: int
+    """Real images that one call of `step` or `step_with_data` consumes."""
+
+    def step(self) -> None:
+        """Train on data that are at hand, without waiting for the device."""
+        ...
+
+    def step_with_data(self) -> None:
+        """Train as in earnest: with fetched data and numbers, and metrics read."""
+        ...
+
+    def wait(self) -> None:
+        """Until the device has done all it was given."""
+        ...
+
+    def sample(self) -> None:
+        """Draw one grid of images, on the host."""
+        ...
+
+
+class TextbookContestant:
+    """The textbook loop; ``.item()`` waits in every step."""
+
+    def __init__(self, case: Case, device: str) -> None:
+        import torch
+
+        from benchmarks.textbook import Textbook
+
+        self.images_per_call = case.config.batch_size * case.config.n_critic
+        self._torch = torch
+        self._textbook = Textbook(case, device)
+        self._batches = self._textbook.batches()
+        self._at_hand = tuple(
+            batch.to(self._textbook.device) for batch in next(self._batches)
+        )
+
+    def step(self) -> None:
+        """Train on one batch, again and again."""
+        self._textbook.step(self._at_hand)
+
+    def step_with_data(self) -> None:
+        """Train on what the DataLoader yields."""
+        self._textbook.step(next(self._batches))
+
+    def wait(self) -> None:
+        """Nothing is under way: every step waits."""
+
+    def sample(self) -> None:
+        """Draw 64 images."""
+        with self._torch.no_grad():
+            z = self._torch.randn(64, self._textbook.config.z_dim, 1, 1)
+            self._textbook.generator(z.to(self._textbook.device)).cpu()
+
+
+class TwinContestant:
+    """A twin, used just as `shared.training` uses it."""
+
+    def __init__(self, case: Case, framework: str, device: str) -> None:
+        self._case = case
+        self._backend = _backend(case, framework, device)
+        self._backend.load(initial_arrays(self._backend.shapes(), case.config.seed))
+        self._backend.load_data(case.data())
+        self._count = self._backend.steps_per_call
+        batch = case.config.batch_size * case.config.n_critic
+        self.images_per_call = batch * self._count
+        self._calls = itertools.count()
+        self._at_hand = self._draws()
+        self._pending: Mapping[str, Any] = {}
+
+    def step(self) -> None:
+        """Train on the same draws, again and again."""
+        self._pending = self._backend.train(self._at_hand)
+
+    def step_with_data(self) -> None:
+        """Draw, train, and read the metrics of the call before."""
+        metrics = self._backend.train(self._draws())
+        self.wait()
+        self._pending = metrics
+
+    def wait(self) -> None:
+        """Read the metrics of the last call, which waits for it."""
+        for value in self._pending.values():
+            np.asarray(value)
+
+    def sample(self) -> None:
+        """Draw 64 images."""
+        config = self._case.config
+        labels = np.arange(64, dtype=np.int32) % 10 if config.conditional else None
+        self._backend.sample(np.zeros((64, config.z_dim), np.float32), labels)
+
+    def _draws(self) -> Any:
+        first = next(self._calls) * self._count
+        steps = range(first, first + self._count)
+        info = self._case.data_info
+        return draw(self._case.config, info.channels, info.count, 10**6, steps)
+
+
+def build(case: Case, framework: str, device: str) -> Contestant:
+    """The contestant of that framework: ``textbook``, ``torch`` or ``jax``."""
+    if framework == "textbook":
+        return TextbookContestant(case, device)
+    return TwinContestant(case, framework, device)
+
+
+def _backend(case: Case, framework: str, device: str) -> Backend:
+    # Imported here: a process measures one framework, with no other in it.
+    if framework == "jax":
+        from gans_jax.train import make_backend as make_jax
+
+        return make_jax(case.config, case.data_info, device)
+    from gans_torch.train import make_backend as make_torch
+
+    return make_torch(case.config, case.data_info, device)

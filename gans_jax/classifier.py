@@ -1,0 +1,153 @@
+"""The image classifier that evaluation takes its features from."""
+
+import contextlib
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jax import Array
+from jaxtyping import Float
+from numpy.typing import NDArray
+
+from gans_jax import _network
+from gans_jax import arrays as state_arrays
+from gans_jax.layers import Conv2d
+from shared import backend as protocol
+from shared.backend import Arrays
+from shared.classifier import FEATURES, channel_widths
+
+Images = Float[Array, "batch height width channels"]
+
+
+class Network(nnx.Module):
+    """Convolutions that halve the image down to 4x4, then two linear maps.
+
+    No normalisation: training and evaluation mode are the same.
+
+    Args:
+        channels: channels of the images.
+        num_classes: number of classes.
+        image_size: height and width; a power of two from 8 up.
+    """
+
+    def __init__(self, channels: int, num_classes: int, image_size: int) -> None:
+        widths = channel_widths(channels, image_size)
+        self.convs = nnx.List(
+            Conv2d(before, after, kernel_size=4, stride=2, padding=1)
+            for before, after in itertools.pairwise(widths)
+        )
+        # On 4x4 pixels a convolution of that size is a linear map.
+        self.features = Conv2d(widths[-1], FEATURES, kernel_size=4)
+        self.output = Conv2d(FEATURES, num_classes, kernel_size=1)
+
+    def __call__(
+        self, x: Images
+    ) -> tuple[Float[Array, "batch features"], Float[Array, "batch classes"]]:
+        """Features, after the ReLU, and logits."""
+        for conv in self.convs:
+            x = jax.nn.relu(conv(x))
+        features = jax.nn.relu(self.features(x))
+        return features[:, 0, 0], self.output(features)[:, 0, 0]
+
+
+class Classifier(protocol.Classifier):
+    """The network, its optimiser (Adam: 0.9, 0.999, eps 1e-8) and its device.
+
+    Args:
+        channels: channels of the images.
+        num_classes: number of classes.
+        image_size: height and width; a power of two from 8 up.
+        device: where it computes.
+        dtype: ``float32`` or ``float64``.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        num_classes: int,
+        image_size: int,
+        device: jax.Device,
+        dtype: str = "float32",
+    ) -> None:
+        self._device = device
+        self._dtype = dtype
+        with self._settings():
+            module = Network(channels, num_classes, image_size)
+            network = _network.Network.of(module)
+            self._network = jax.tree.map(lambda x: x.astype(dtype), network)
+            self._moments = _ADAM.init(self._network.params)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of the weights."""
+        return {name: array.shape for name, array in self.arrays().items()}
+
+    def load(self, arrays: Arrays) -> None:
+        """Set the weights; the optimiser starts anew."""
+        with self._settings():
+            self._network = state_arrays.arrays_to_network(
+                self._network, "classifier", arrays
+            )
+            self._moments = _ADAM.init(self._network.params)
+
+    def arrays(self) -> Arrays:
+        """A copy of the weights, the inverse of `load`."""
+        return state_arrays.network_to_arrays(self._network, "classifier")
+
+    def train(
+        self, images: NDArray[np.uint8], labels: NDArray[np.int32], lr: float
+    ) -> Array:
+        """One step of Adam on the mean cross-entropy; returns the loss before it."""
+        with self._settings():
+            self._network, self._moments, loss = _train_step(
+                self._network, self._moments, self._place(images), labels, lr
+            )
+        return loss
+
+    def predict(
+        self, images: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Features [count, features] and logits [count, classes]."""
+        with self._settings():
+            features, logits = _predict(self._network, self._place(images))
+        return np.asarray(features, np.float32), np.asarray(logits, np.float32)
+
+    def _place(self, images: NDArray[np.uint8]) -> Images:
+        return jnp.asarray(images).astype(self._dtype) / 127.5 - 1.0
+
+    @contextlib.contextmanager
+    def _settings(self) -> Iterator[None]:
+        with (
+            jax.enable_x64(self._dtype == "float64"),
+            jax.default_device(self._device),
+            jax.default_matmul_precision("highest"),
+        ):
+            yield
+
+
+_ADAM = optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8, eps_root=0.0)
+
+
+@jax.jit
+def _predict(network: _network.Network, x: Images) -> tuple[Array, Array]:
+    return network.evaluate(x)
+
+
+@jax.jit
+def _train_step(
+    network: _network.Network, moments: Any, x: Images, labels: Array, lr: Array
+) -> tuple[_network.Network, Any, Array]:
+    def objective(params: Any) -> Array:
+        _, logits = replace(network, params=params).evaluate(x)
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        return losses.mean()
+
+    loss, gradients = jax.value_and_grad(objective)(network.params)
+    updates, moments = _ADAM.update(gradients, moments)
+    params = jax.tree.map(lambda p, u: p - lr * u, network.params, updates)
+    return replace(network, params=params), moments, loss

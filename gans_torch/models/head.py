@@ -1,0 +1,109 @@
+"""From a discriminator's last feature map to its scores, for every architecture."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Integer
+from torch import Tensor, nn
+
+from gans_torch import layers
+
+Images = Float[Tensor, "batch channels height width"]
+Labels = Integer[Tensor, " batch"] | None
+
+
+class Scores(NamedTuple):
+    """What a discriminator says of a batch of images."""
+
+    logits: Float[Tensor, " batch"]
+    """Before any sigmoid; a critic's scores."""
+    features: Float[Tensor, "batch channels height width"]
+    """Last feature map; for feature matching."""
+    class_logits: Float[Tensor, "batch classes"] | None
+    """Of the auxiliary classifier, where there is one."""
+
+
+class Head(nn.Module):
+    """The base of discriminators: what they do with their last feature map.
+
+    Args:
+        channels: channels of the last feature map.
+        size: its height and width.
+        bias: whether the logit has a bias.
+        weight_norm: kind for `layers.reparametrise`.
+        num_classes: classes to condition on by projection; 0 for none (Miyato and
+            Koyama 2018, arXiv:1802.05637, Eq. 4).
+        aux_classes: classes of the auxiliary classifier; 0 for none.
+        minibatch_discrimination: kernels of `layers.MinibatchDiscrimination`, or 0.
+        minibatch_std: group size of `layers.MinibatchStd`, or 0.
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: int,
+        size: int,
+        bias: bool,
+        weight_norm: str,
+        num_classes: int,
+        aux_classes: int,
+        minibatch_discrimination: int,
+        minibatch_std: int,
+    ) -> None:
+        super().__init__()
+        self.minibatch_discrimination = (
+            layers.MinibatchDiscrimination(
+                channels * size * size, minibatch_discrimination
+            )
+            if minibatch_discrimination
+            else None
+        )
+        self.minibatch_std = (
+            layers.MinibatchStd(minibatch_std) if minibatch_std else None
+        )
+        extra = minibatch_discrimination + (1 if minibatch_std else 0)
+        conv = layers.Conv2d(channels + extra, 1, kernel_size=size, bias=bias)
+        self.conv = layers.reparametrise(conv, weight_norm)
+        self.embedding = (
+            layers.Embedding(num_classes, channels) if num_classes else None
+        )
+        self.classifier = (
+            layers.Conv2d(channels, aux_classes, kernel_size=size)
+            if aux_classes
+            else None
+        )
+
+    def judge(self, features: Images, labels: Labels = None) -> Scores:
+        """Scores of the last feature map.
+
+        Args:
+            features: the last feature map.
+            labels: class ids, for a conditional discriminator.
+
+        Raises:
+            ValueError: a conditional discriminator got no labels.
+        """
+        if self.embedding is not None and labels is None:
+            raise ValueError("labels None: a conditional discriminator needs class ids")
+        x = features
+        if self.minibatch_discrimination is not None:
+            closeness = self.minibatch_discrimination(features)
+            x = torch.cat([x, _as_maps(closeness, features)], dim=1)
+        if self.minibatch_std is not None:
+            spread = self.minibatch_std(features)
+            x = torch.cat([x, _as_maps(spread[:, None], features)], dim=1)
+        logits = self.conv(x).flatten()
+        if self.embedding is not None and labels is not None:
+            pooled = features.sum(dim=(2, 3))
+            logits = logits + (self.embedding(labels) * pooled).sum(dim=1)
+        class_logits = None
+        if self.classifier is not None:
+            class_logits = self.classifier(features).flatten(1)
+        return Scores(logits, features, class_logits)
+
+
+def _as_maps(
+    x: Float[Tensor, "batch features"], like: Images
+) -> Float[Tensor, "batch features height width"]:
+    """Each feature as a constant map, to stand beside the last feature map."""
+    return x[:, :, None, None].expand(-1, -1, *like.shape[2:])

@@ -1,0 +1,179 @@
+"""Multi-layer perceptrons, for points in the plane and for small images.
+
+A fully connected layer is written as a convolution of 1x1 maps, so that every
+normalisation, penalty and remedy works as it does for images.
+
+References:
+    Goodfellow et al. 2014, arXiv:1406.2661, section 5 (the first GANs were MLPs).
+"""
+
+import torch
+from jaxtyping import Float, Integer
+from torch import Tensor, nn
+
+from gans_torch import layers
+from gans_torch.models.head import Head, Scores
+
+Images = Float[Tensor, "batch channels height width"]
+Labels = Integer[Tensor, " batch"] | None
+
+_HIDDEN_LAYERS = 3
+
+
+class HiddenLayer(nn.Module):
+    """Fully connected layer, normalisation, and the activation of its network.
+
+    Args:
+        in_features: features in.
+        out_features: features out.
+        norm: name for `layers.build_norm`.
+        weight_norm: kind for `layers.reparametrise`.
+        num_classes: classes of ``conditional-batch``.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        norm: str,
+        weight_norm: str,
+        num_classes: int = 0,
+    ) -> None:
+        super().__init__()
+        bias = norm not in ("batch", "conditional-batch")
+        conv = layers.Conv2d(in_features, out_features, kernel_size=1, bias=bias)
+        self.conv = layers.reparametrise(conv, weight_norm)
+        self.norm = layers.build_norm(norm, out_features, num_classes)
+
+    def forward(
+        self, x: Images, labels: Labels = None
+    ) -> Float[Tensor, "batch out_channels height width"]:
+        """Features of features, before the activation."""
+        x = self.conv(x)
+        if labels is not None and isinstance(self.norm, layers.ConditionalBatchNorm2d):
+            return self.norm(x, labels)
+        return x if self.norm is None else self.norm(x)
+
+
+class MlpGenerator(nn.Module):
+    """Latents to points in the plane, or to images in [-1, 1].
+
+    Args:
+        z_dim: length of a latent vector.
+        width: features of each hidden layer.
+        image_size: height and width of the image; 1 for points, whose coordinates are
+            the channels and are not bounded.
+        channels: channels of the image.
+        norm: name for `layers.build_norm`.
+        weight_norm: kind for `layers.reparametrise`.
+        num_classes: classes to condition on; 0 for none; as for `dcgan.Generator`.
+    """
+
+    def __init__(
+        self,
+        *,
+        z_dim: int,
+        width: int,
+        image_size: int,
+        channels: int,
+        norm: str = "none",
+        weight_norm: str = "none",
+        num_classes: int = 0,
+    ) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.shape = (channels, image_size, image_size)
+        first = z_dim + num_classes
+        options = {"norm": norm, "weight_norm": weight_norm, "num_classes": num_classes}
+        self.blocks = nn.ModuleList(
+            HiddenLayer(width if i else first, width, **options)
+            for i in range(_HIDDEN_LAYERS)
+        )
+        conv = layers.Conv2d(width, channels * image_size * image_size, kernel_size=1)
+        self.conv = layers.reparametrise(conv, weight_norm)
+
+    def forward(self, z: Float[Tensor, "batch z_dim"], labels: Labels = None) -> Images:
+        """Points or images of latents.
+
+        Args:
+            z: latents.
+            labels: class ids, for a conditional generator.
+
+        Raises:
+            ValueError: a conditional generator got no labels.
+        """
+        if self.num_classes and labels is None:
+            raise ValueError("labels None: a conditional generator needs class ids")
+        if self.num_classes and labels is not None:
+            one_hot = nn.functional.one_hot(labels, self.num_classes)
+            z = torch.cat([z, one_hot.to(z.dtype)], dim=1)
+        x = z[:, :, None, None]
+        for block in self.blocks:
+            x = torch.relu(block(x, labels))
+        x = self.conv(x)
+        if self.shape[1] == 1:
+            return x
+        return torch.tanh(x.reshape(-1, *self.shape))
+
+
+class MlpDiscriminator(Head):
+    """Points or images to logits, one for each.
+
+    Args:
+        width: features of each hidden layer.
+        image_size: height and width of the image; 1 for points.
+        channels: channels of the image.
+        norm: name for `layers.build_norm`; the first layer has none.
+        weight_norm: kind for `layers.reparametrise`.
+        num_classes: as for `Head`.
+        aux_classes: as for `Head`.
+        minibatch_discrimination: as for `Head`.
+        minibatch_std: as for `Head`.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        image_size: int,
+        channels: int,
+        norm: str = "none",
+        weight_norm: str = "none",
+        num_classes: int = 0,
+        aux_classes: int = 0,
+        minibatch_discrimination: int = 0,
+        minibatch_std: int = 0,
+    ) -> None:
+        super().__init__(
+            channels=width,
+            size=1,
+            bias=True,
+            weight_norm=weight_norm,
+            num_classes=num_classes,
+            aux_classes=aux_classes,
+            minibatch_discrimination=minibatch_discrimination,
+            minibatch_std=minibatch_std,
+        )
+        first = channels * image_size * image_size
+        self.blocks = nn.ModuleList(
+            HiddenLayer(
+                width if i else first,
+                width,
+                norm=norm if i else "none",
+                weight_norm=weight_norm,
+            )
+            for i in range(_HIDDEN_LAYERS)
+        )
+
+    def forward(self, images: Images, labels: Labels = None) -> Scores:
+        """Scores of points or images.
+
+        Args:
+            images: points [batch, 2, 1, 1], or images in [-1, 1].
+            labels: class ids, for a conditional discriminator.
+        """
+        x = images.flatten(1)[:, :, None, None]
+        for block in self.blocks:
+            x = layers.leaky_relu(block(x))
+        return self.judge(x, labels)

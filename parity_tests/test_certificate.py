@@ -1,0 +1,128 @@
+"""Every comparison holds, and together they leave nothing out."""
+
+import importlib
+import inspect
+import pkgutil
+from types import ModuleType
+
+import pytest
+
+import gans_jax
+import gans_torch
+import parity_tests.all_checks  # noqa: F401  (fills CHECKS)
+from parity_tests.checks import CHECKS, Check, Finding
+from parity_tests.outcomes import Outcome, complaints, run
+
+# What the certificate must name; the rest of a twin is its command lines.
+PROVEN = (
+    "arrays",
+    "backend",
+    "layers",
+    "losses",
+    "models",
+    "optim",
+    "penalties",
+    "steps",
+)
+IN_CI = [check for check in CHECKS.values() if not check.full_only]
+
+
+@pytest.mark.parametrize("check", IN_CI, ids=lambda check: check.name)
+def test_twins_agree(check: Check) -> None:
+    # Not `outcomes.run`, so that an error keeps its traceback.
+    outcome = Outcome(check, 0.0, check.run())
+    assert not complaints(outcome), "\n".join(complaints(outcome))
+
+
+def _broken(check: Check) -> list[str]:
+    return complaints(run(check))
+
+
+def _check(*findings: Finding) -> Check:
+    return Check("toy/check", "toy", (), lambda: list(findings))
+
+
+def test_a_finding_beyond_its_bound_is_named() -> None:
+    good = Finding("value", 0.0, "exact")
+    bad = Finding("input gradient", 0.25, "exact", note="at step 3")
+    assert _broken(_check(good)) == []
+    (line,) = _broken(_check(good, bad))
+    assert line == (
+        "toy/check: input gradient differs by 0.25, bound 0 (exact); at step 3"
+    )
+    assert len(_broken(_check(Finding("value", float("nan"), "exact")))) == 1
+
+
+def test_a_check_that_compares_nothing_fails() -> None:
+    assert _broken(_check()) == ["toy/check: compared nothing"]
+
+
+def test_a_check_that_raises_fails() -> None:
+    def run() -> list[Finding]:
+        raise AssertionError("shapes differ")
+
+    check = Check("toy/check", "toy", (), run)
+    assert _broken(check) == ["toy/check: AssertionError: shapes differ"]
+
+
+def _modules(twin: ModuleType) -> dict[str, ModuleType]:
+    """The proven modules of a twin, submodules included, by name within the twin."""
+    found = pkgutil.walk_packages(twin.__path__, f"{twin.__name__}.")
+    names = [module.name.partition(".")[2] for module in found]
+    return {
+        name: importlib.import_module(f"{twin.__name__}.{name}")
+        for name in names
+        if name.partition(".")[0] in PROVEN
+    }
+
+
+def _public(module: ModuleType) -> dict[str, object]:
+    """Functions and classes that a module exports, or else defines, for the public."""
+    names = getattr(module, "__all__", None)
+    if names is None:
+        names = [
+            name
+            for name, value in vars(module).items()
+            if not name.startswith("_")
+            and getattr(value, "__module__", "") == module.__name__
+        ]
+    members = {name: getattr(module, name) for name in names}
+    return {
+        name: value
+        for name, value in members.items()
+        if inspect.isclass(value) or inspect.isfunction(value)
+    }
+
+
+def _resolve(twin: ModuleType, name: str) -> object | None:
+    """``losses.softplus`` of a twin; None where there is no such thing."""
+    path, _, attribute = name.rpartition(".")
+    module = _modules(twin).get(path)
+    return getattr(module, attribute, None)
+
+
+def _uncovered(twin: ModuleType, covers: set[str]) -> list[str]:
+    covered = {id(_resolve(twin, name)) for name in covers}
+    return [
+        f"{path}.{name}"
+        for path, module in _modules(twin).items()
+        for name, value in _public(module).items()
+        if id(value) not in covered
+    ]
+
+
+COVERS = {name for check in IN_CI for name in check.covers}
+
+
+@pytest.mark.parametrize("twin", [gans_torch, gans_jax], ids=lambda twin: twin.__name__)
+def test_every_public_function_and_class_is_named_by_a_check(twin: ModuleType) -> None:
+    assert _uncovered(twin, COVERS) == []
+    # The same test notices one that is left out.
+    assert _uncovered(twin, COVERS - {"losses.softplus"}) == ["losses.softplus"]
+
+
+@pytest.mark.parametrize("twin", [gans_torch, gans_jax], ids=lambda twin: twin.__name__)
+def test_checks_name_nothing_that_does_not_exist(twin: ModuleType) -> None:
+    names = {name for check in CHECKS.values() for name in check.covers}
+    assert [name for name in sorted(names) if _resolve(twin, name) is None] == []
+    assert _resolve(twin, "losses.softminus") is None

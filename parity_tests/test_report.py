@@ -1,0 +1,270 @@
+"""The certificate's files and exit status."""
+
+import json
+import math
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parity_tests import __main__ as command
+from parity_tests import outcomes, report
+from parity_tests.checks import CHECKS, Check, Finding
+from parity_tests.mutation import Mutant
+
+ROOT = Path(__file__).parent.parent
+CURVE = (1e-16, 3e-16, 2e-15)
+
+
+def _raise() -> list[Finding]:
+    raise AssertionError("<weight>: shapes differ")
+
+
+TOYS = [
+    Check(
+        "toy/good",
+        "toy",
+        ("losses.softplus",),
+        lambda: [
+            Finding("value", 0.0, "exact"),
+            Finding("networks", 2e-15, "loss, float64", CURVE, "at step 3"),
+        ],
+    ),
+    Check("toy/too large", "toy", (), lambda: [Finding("value", 0.5, "exact")]),
+    Check("toy/NaN", "toy", (), lambda: [Finding("value", math.nan, "exact")]),
+    Check("toy/nothing", "other", (), list),
+    Check("toy/error", "other", (), _raise),
+    Check(
+        "toy/long", "toy", (), lambda: [Finding("value", 0.0, "exact")], full_only=True
+    ),
+]
+GOOD = TOYS[0]
+MUTANT = Mutant("flipped kernel", "the <kernel> is mirrored", (), ())
+
+
+def _build(checks: list[Check], *killers: dict[str, str] | None) -> dict[str, Any]:
+    return report.build(
+        [outcomes.run(check) for check in checks],
+        [(MUTANT, found) for found in killers],
+        seconds=1.5,
+        full=False,
+        only="*",
+    )
+
+
+@pytest.fixture(autouse=True)
+def _a_twin_for_the_mutant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Mutant, "twin", "gans_jax")
+
+
+def _documented(heading: str) -> set[str]:
+    """Fields of one table of the description."""
+    text = (ROOT / "docs" / "parity_report.md").read_text()
+    table = text.partition(heading)[2].partition("\n\n")[2].partition("\n\n")[0]
+    return set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
+
+
+def test_the_data_are_as_described() -> None:
+    built = _build(TOYS, {"loss/softplus": "value: 1 > 0"})
+    text = (ROOT / "docs" / "parity_report.md").read_text()
+    assert f"Version {report.VERSION}." in text
+    assert built.keys() == _documented("raises it.")
+    assert built["checks"][0].keys() == _documented("Each of `checks`:")
+    assert built["checks"][0]["findings"][0].keys() == _documented(
+        "Each of `findings`:"
+    )
+    assert built["mutants"][0].keys() == _documented("Each of `mutants`,")
+    assert set(built["environment"]) == {
+        "python", "torch", "jax", "jaxlib", "flax", "optax", "numpy",
+        "platform", "machine", "cores",
+    }  # fmt: skip
+
+
+def test_the_data_hold_what_was_found() -> None:
+    built = _build(TOYS)
+    assert json.loads(json.dumps(built, allow_nan=False)) == built
+    assert not built["holds"]
+    assert built["broken"] == ["toy/too large", "toy/NaN", "toy/nothing", "toy/error"]
+    good, large, nan, nothing, error, _ = built["checks"]
+    assert good["covers"] == ["losses.softplus"]
+    value, networks = good["findings"]
+    assert (value["difference"], value["bound"], value["holds"]) == (0.0, 0.0, True)
+    assert networks["curve"] == list(CURVE)
+    assert networks["note"] == "at step 3"
+    assert networks["measured"] > 0
+    assert large["findings"][0]["holds"] is False
+    assert nan["findings"][0]["difference"] is None
+    assert nothing["findings"] == []
+    assert error["error"] == "AssertionError: <weight>: shapes differ"
+
+
+@pytest.mark.parametrize(
+    ("checks", "killers", "holds"),
+    [
+        ([GOOD], [], True),
+        ([GOOD], [None], True),
+        ([GOOD], [{"loss/softplus": "value: 1 > 0"}], True),
+        ([GOOD], [{}], False),
+        ([GOOD, TOYS[1]], [], False),
+        ([GOOD, TOYS[2]], [], False),
+        ([GOOD, TOYS[3]], [], False),
+        ([GOOD, TOYS[4]], [], False),
+    ],
+)
+def test_one_failure_is_enough(
+    checks: list[Check], killers: list[dict[str, str] | None], holds: bool
+) -> None:
+    built = _build(checks, *killers)
+    assert built["holds"] is holds
+    assert built["survivors"] == (["flipped kernel"] if {} in killers else [])
+
+
+class _Page(HTMLParser):
+    """Checks that tags close in order, and collects what would be fetched."""
+
+    VOID = ("meta", "input", "link", "img", "br", "hr")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.fetched: list[str] = []
+        self.failures = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if tag in ("script", "img", "link", "iframe", "use"):
+            self.fetched += [
+                str(values[key]) for key in ("src", "href") if key in values
+            ]
+        self.failures += tag == "tbody" and values.get("data-holds") == "0"
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def _parse(page: str) -> _Page:
+    parser = _Page()
+    parser.feed(page)
+    parser.close()
+    assert parser.open == []
+    return parser
+
+
+def test_the_page_shows_the_same() -> None:
+    page = report.render(_build(TOYS, {}, None, {"loss/softplus": "value: 1 > 0"}))
+    parsed = _parse(page)
+    assert parsed.fetched == []
+    assert "http" not in page
+    assert parsed.failures == 4
+    assert "4 of 6 comparisons do not hold" in page
+    assert "&lt;weight&gt;: shapes differ" in page
+    assert "the &lt;kernel&gt; is mirrored" in page
+    assert "survived" in page
+    assert "not tried" in page
+    assert page.count("<polyline") == 1
+    assert "at step 3" in page
+
+
+def test_the_page_says_when_all_is_well() -> None:
+    page = report.render(_build([GOOD]))
+    assert _parse(page).failures == 0
+    assert "All 1 comparisons hold" in page
+
+
+@pytest.fixture
+def toy_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    # So that the real ones are not added to the toys below.
+    import parity_tests.all_checks  # noqa: F401
+
+    for name in list(CHECKS):
+        monkeypatch.delitem(CHECKS, name)
+    for check in TOYS:
+        monkeypatch.setitem(CHECKS, check.name, check)
+
+
+def _status(arguments: list[str]) -> int:
+    with pytest.raises(SystemExit) as done:
+        command.main(arguments)
+    assert isinstance(done.value.code, int)
+    return done.value.code
+
+
+@pytest.mark.usefixtures("toy_checks")
+@pytest.mark.parametrize(
+    ("arguments", "status", "names"),
+    [
+        (["--only", "toy/good"], 0, ["toy/good"]),
+        (["--only", "*large"], 1, ["toy/too large"]),
+        (["--only", "toy/[gl]o*"], 0, ["toy/good"]),
+        (["--only", "toy/[gl]o*", "--full"], 0, ["toy/good", "toy/long"]),
+    ],
+)
+def test_the_command_runs_what_is_asked_for(
+    arguments: list[str],
+    status: int,
+    names: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "a" / "b"
+    assert _status([*arguments, "--out", str(out)]) == status
+    built = json.loads((out / "parity_report.json").read_text())
+    assert [check["name"] for check in built["checks"]] == names
+    assert built["holds"] is (status == 0)
+    assert built["mutants"]
+    assert all(mutant["killed_by"] is None for mutant in built["mutants"])
+    assert (out / "parity_report.html").read_text() == report.render(built)
+    printed = capsys.readouterr().out
+    assert ("BROKEN    toy/too large: value differs by 0.5, bound 0" in printed) == (
+        status == 1
+    )
+    assert f"{len(names) - status} of {len(names)} comparisons hold" in printed
+
+
+@pytest.mark.usefixtures("toy_checks")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--only", "nonsense"], "--only nonsense: no comparison has such a name"),
+        (["--only", "toy/long"], "some are run with --full only"),
+        (["--out", __file__], f"--out {__file__}: "),
+        (["--nonsense"], "Unrecognized"),
+    ],
+)
+def test_bad_usage_is_one_line_and_status_2(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert _status(arguments) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_runs_as_a_module(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "parity_tests",
+            "--only",
+            "loss/table",
+            "--out",
+            tmp_path,
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "1 of 1 comparisons hold" in result.stdout

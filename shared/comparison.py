@@ -1,0 +1,150 @@
+"""Several runs side by side: a table of what differs, and their curves in one plot."""
+
+import dataclasses
+import io
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from shared.cli import CompareOptions
+from shared.config import TrainConfig
+from shared.errors import UsageError
+from shared.files import write_atomically
+from shared.run_dir import RunDir
+
+# What is drawn, if any run has it: name in the records, label.
+_CURVES = {
+    "d_loss": "discriminator's loss",
+    "g_loss": "generator's loss",
+    "fid": "FID",
+    "coverage": "coverage",
+}
+_FINAL = ("step", "d_loss", "g_loss", "images_per_second")
+_MISSING = "-"
+
+
+class Run(NamedTuple):
+    """What a run left behind."""
+
+    name: str
+    """Its folder, shortened."""
+    config: TrainConfig
+    """Its configuration."""
+    records: list[dict[str, Any]]
+    """Its metrics and its scores while training."""
+    evaluation: dict[str, Any]
+    """Its last evaluation; empty without one."""
+
+
+def compare(options: CompareOptions) -> None:
+    """Print a table of the runs and write the picture of their curves.
+
+    Args:
+        options: what the user asked for.
+
+    Raises:
+        UsageError: a folder holds no run, or the picture cannot be written.
+    """
+    runs = [_read(path) for path in options.runs]
+    sys.stdout.write(table(runs))
+    _plot(options.out, runs)
+    sys.stderr.write(f"written: {options.out}\n")
+
+
+def table(runs: Sequence[Run]) -> str:
+    """A column for each run, a row for each setting that differs and each result."""
+    rows = [("", *(run.name for run in runs)), *_settings(runs), *_results(runs)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    ]
+    return "".join(line.rstrip() + "\n" for line in lines)
+
+
+def _read(path: Path) -> Run:
+    run = RunDir.open(path)
+    config, _ = run.read_config()
+    evaluation: dict[str, Any] = {}
+    if found := sorted(path.glob("evaluation-*.json")):
+        try:
+            evaluation = json.loads(found[-1].read_text("utf-8"))
+            evaluation["scores"].items()
+        except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise UsageError(f"{found[-1]}: is no evaluation") from error
+    records = sorted(run.read_metrics() + run.read_scores(), key=lambda r: r["step"])
+    return Run(path.resolve().name, config, records, evaluation)
+
+
+def _settings(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:
+    """The preset, and the settings that differ."""
+    for field in dataclasses.fields(TrainConfig):
+        values = [str(getattr(run.config, field.name)) for run in runs]
+        if field.name == "preset" or len(set(values)) > 1:
+            yield (field.name, *values)
+
+
+def _results(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:
+    for name in _FINAL:
+        yield (name, *(_number(_last(run, name)) for run in runs))
+    scores = [run.evaluation.get("scores", {}) for run in runs]
+    names = list(dict.fromkeys(name for of_run in scores for name in of_run))
+    if names:
+        yield ("evaluated step", *(_number(run.evaluation.get("step")) for run in runs))
+    for name in names:
+        yield (name, *(_score(of_run.get(name)) for of_run in scores))
+
+
+def _last(run: Run, name: str) -> float | None:
+    values = [record[name] for record in run.records if record.get(name) is not None]
+    return values[-1] if values else None
+
+
+def _number(value: float | None) -> str:
+    return _MISSING if value is None else f"{value:.6g}"
+
+
+def _score(score: Mapping[str, Any] | None) -> str:
+    if score is None:
+        return _MISSING
+    text = f"{score['value']:.4g}"
+    interval = score["interval_95"]
+    return text if interval is None else f"{text} ± {interval:.2g}"
+
+
+def _plot(path: Path, runs: Sequence[Run]) -> None:
+    # Matplotlib takes long to import.
+    from matplotlib.figure import Figure
+
+    from shared.images import moving_average
+
+    curves = [name for name in _CURVES if any(_last(r, name) is not None for r in runs)]
+    if not curves:
+        raise UsageError("RUN: none of the runs has recorded anything yet")
+    figure = Figure(figsize=(9, 2.8 * len(curves)), layout="constrained")
+    all_axes = figure.subplots(len(curves), sharex=True, squeeze=False)[:, 0]
+    for axes, name in zip(all_axes, curves, strict=True):
+        for number, run in enumerate(runs):
+            points = [
+                (r["step"], r[name]) for r in run.records if r.get(name) is not None
+            ]
+            if points:
+                steps, values = zip(*points, strict=True)
+                marker = "o" if len(points) < 30 else None
+                axes.plot(
+                    steps,
+                    moving_average(values),
+                    color=f"C{number}",  # the same in every panel
+                    marker=marker,
+                    label=run.name,
+                )
+        axes.set_ylabel(_CURVES[name])
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    all_axes[0].legend(frameon=False)
+    all_axes[-1].set_xlabel("step")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    write_atomically(path, buffer.getvalue())

@@ -1,0 +1,71 @@
+"""What a run says of itself while it goes on: its lines, its warnings, its events."""
+
+import contextlib
+import sys
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from tqdm import tqdm
+
+from shared.config import TrainConfig
+from shared.diagnosis import Watch
+from shared.run_dir import RunDir
+
+
+class Journal(contextlib.AbstractContextManager["Journal"]):
+    """Writes a run's records, and warns when they show that something goes wrong.
+
+    Args:
+        run: a run's folder; what it holds already is taken into account.
+        config: the run's configuration.
+        tensorboard: whether to write event files too.
+    """
+
+    def __init__(self, run: RunDir, config: TrainConfig, tensorboard: bool) -> None:
+        self._run = run
+        self._watch = Watch(config)
+        self._watch.replay(run.read_metrics(), run.read_sample_metrics())
+        self._events = None
+        if tensorboard:
+            # Imported here, because it is optional.
+            from shared.event_files import EventFiles
+
+            self._events = EventFiles(run)
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Take in the metrics of a step."""
+        self._run.append_metrics(record)
+        self._warn(record)
+        if self._events is not None:
+            self._events.add_scalars(record)
+
+    def log_samples(self, record: Mapping[str, Any]) -> None:
+        """Take in what there is to say of a grid of samples, which is on the disk."""
+        self._run.append_sample_metrics(record)
+        self._warn(record)
+        if self._events is not None:
+            self._events.add_scalars(record)
+            self._events.add_image(
+                record["step"], self._run.sample_path(record["step"])
+            )
+
+    def log_scores(self, record: Mapping[str, Any]) -> None:
+        """Take in the scores of an evaluation."""
+        self._run.append_scores(record)
+        if self._events is not None:
+            self._events.add_scalars(record)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._events is not None:
+            self._events.close()
+
+    def _warn(self, record: Mapping[str, Any]) -> None:
+        for finding in self._watch.see(record):
+            text = f"warning at step {finding.first}: {finding}"
+            tqdm.write(text, file=sys.stderr)

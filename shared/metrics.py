@@ -1,0 +1,200 @@
+"""Scores of generated images, on features and class probabilities in NumPy.
+
+Features are arrays [count, features]; ``real`` stands before ``fake``. All distances
+are Euclidean.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import rel_entr
+from scipy.stats import t
+from sklearn.metrics import pairwise_distances
+from sklearn.metrics.pairwise import polynomial_kernel
+from sklearn.neighbors import NearestNeighbors
+
+Features = NDArray[np.floating]
+Images = NDArray[np.uint8]
+
+
+def frechet_distance(real: Features, fake: Features) -> float:
+    """Frechet distance of two Gaussians with the sets' moments; FID on its features.
+
+    |m_r - m_f|^2 + tr(S_r + S_f - 2 (S_r S_f)^(1/2)), with unbiased covariances
+
+    Biased upwards, the more so the fewer the samples: compare equal counts only.
+
+    Args:
+        real: at least two samples.
+        fake: at least two samples.
+
+    Returns:
+        From 0; smaller is better.
+
+    References:
+        Heusel et al. 2017, arXiv:1706.08500, Eq. 6.
+    """
+    real, fake = real.astype(np.float64), fake.astype(np.float64)
+    s_real, s_fake = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (real, fake))
+    # S_r S_f has the eigenvalues of root S_f root, which is symmetric: no complex
+    # numbers, and singular covariances do no harm.
+    values, vectors = np.linalg.eigh(s_real)
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    product = np.maximum(np.linalg.eigvalsh(root @ s_fake @ root), 0)
+    means = np.square(real.mean(axis=0) - fake.mean(axis=0)).sum()
+    traces = np.trace(s_real) + np.trace(s_fake) - 2 * np.sqrt(product).sum()
+    return float(max(means + traces, 0.0))
+
+
+def kernel_distance(real: Features, fake: Features) -> float:
+    """Squared maximum mean discrepancy with a cubic kernel; KID on its features.
+
+    E k(r, r') + E k(f, f') - 2 E k(r, f), k(x, y) = (x.y / features + 1)^3, r != r'
+
+    Args:
+        real: at least two samples.
+        fake: at least two samples.
+
+    Returns:
+        The unbiased estimate, which may be negative; smaller is better.
+
+    References:
+        Binkowski et al. 2018, arXiv:1801.01401, section 4.
+    """
+    real, fake = real.astype(np.float64), fake.astype(np.float64)
+
+    def kernel(x: Features, y: Features) -> Features:
+        return polynomial_kernel(x, y, degree=3, gamma=None, coef0=1)
+
+    def within(x: Features) -> float:
+        k = kernel(x, x)
+        return (k.sum() - np.trace(k)) / (len(x) * (len(x) - 1))
+
+    return float(within(real) + within(fake) - 2 * kernel(real, fake).mean())
+
+
+def inception_score(probabilities: Features) -> float:
+    """Exp of the mean KL divergence of each image's classes from all images' classes.
+
+    Args:
+        probabilities: p(class | image), shape [count, classes].
+
+    Returns:
+        From 1 to the number of classes; larger is better.
+
+    References:
+        Salimans et al. 2016, arXiv:1606.03498, section 4.
+    """
+    p = probabilities.astype(np.float64)
+    return float(np.exp(rel_entr(p, p.mean(axis=0)).sum(axis=1).mean()))
+
+
+def precision(real: Features, fake: Features, k: int = 3) -> float:
+    """Share of generated samples within the manifold of the real ones; quality.
+
+    The manifold: balls around each sample, out to its k-th neighbour.
+
+    References:
+        Kynkaanniemi et al. 2019, arXiv:1904.06991, Eqs. 1 and 2.
+    """
+    inside = pairwise_distances(real, fake) <= _radii(real, k)[:, None]
+    return float(inside.any(axis=0).mean())
+
+
+def recall(real: Features, fake: Features, k: int = 3) -> float:
+    """Share of real samples within the manifold of the generated ones; variety.
+
+    References:
+        Kynkaanniemi et al. 2019, arXiv:1904.06991, Eqs. 1 and 2.
+    """
+    return precision(fake, real, k)
+
+
+def density(real: Features, fake: Features, k: int = 5) -> float:
+    """How many real samples' balls hold a generated sample, over k; quality.
+
+    Unlike `precision` not fooled by an outlier's large ball; may exceed 1.
+
+    References:
+        Naeem et al. 2020, arXiv:2002.09797, section 3.1.
+    """
+    inside = pairwise_distances(real, fake) <= _radii(real, k)[:, None]
+    return float(inside.sum(axis=0).mean() / k)
+
+
+def coverage(real: Features, fake: Features, k: int = 5) -> float:
+    """Share of real samples whose ball holds a generated sample; variety.
+
+    References:
+        Naeem et al. 2020, arXiv:2002.09797, section 3.2.
+    """
+    nearest = pairwise_distances(real, fake).min(axis=1)
+    return float((nearest <= _radii(real, k)).mean())
+
+
+def class_divergence(real_labels: NDArray, fake_labels: NDArray) -> float:
+    """KL divergence of the classes of generated images from those of the data.
+
+    sum_c p_f(c) log(p_f(c) / p_r(c)): finite also where classes are missing.
+
+    Args:
+        real_labels: class ids.
+        fake_labels: class ids, each of which occurs among the real ones.
+
+    Returns:
+        In nats, from 0; smaller is better.
+
+    References:
+        Metz et al. 2017, arXiv:1611.02163, section 3.3.
+    """
+    classes = 1 + max(real_labels.max(), fake_labels.max())
+    p_real, p_fake = (
+        np.bincount(x, minlength=classes) / len(x) for x in (real_labels, fake_labels)
+    )
+    return float(rel_entr(p_fake, p_real).sum())
+
+
+def nearest_images(
+    queries: Images, images: Images, k: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The ``k`` images nearest to each query, pixel by pixel.
+
+    Args:
+        queries: shape [queries, height, width, channels].
+        images: of the same size; may be mapped from a file, is read in pieces.
+        k: at most the number of images.
+
+    Returns:
+        Distances per pixel (root mean square, of 255), ascending, and places in
+        ``images``; both [queries, k].
+    """
+    flat = queries.reshape(len(queries), -1).astype(np.float64)
+    distances = np.empty((len(queries), 0))
+    indices = np.empty((len(queries), 0), np.int64)
+    for start in range(0, len(images), 1024):
+        piece = images[start : start + 1024].reshape(-1, flat.shape[1])
+        found = pairwise_distances(flat, piece.astype(np.float64))
+        distances = np.concatenate([distances, found], axis=1)
+        places = np.broadcast_to(start + np.arange(len(piece)), found.shape)
+        indices = np.concatenate([indices, places], axis=1)
+        best = np.argsort(distances, axis=1, kind="stable")[:, :k]
+        distances = np.take_along_axis(distances, best, axis=1)
+        indices = np.take_along_axis(indices, best, axis=1)
+    return distances / np.sqrt(flat.shape[1]), indices
+
+
+def mean_interval(values: list[float]) -> tuple[float, float | None]:
+    """Mean of independent draws, and half the width of its 95% confidence interval.
+
+    By Student's t distribution; None for a single draw.
+    """
+    if len(values) < 2:
+        return float(np.mean(values)), None
+    error = np.std(values, ddof=1) / np.sqrt(len(values))
+    return float(np.mean(values)), float(t.ppf(0.975, len(values) - 1) * error)
+
+
+def _radii(x: Features, k: int) -> NDArray[np.floating]:
+    """Distance of each sample to its k-th neighbour, itself not counted."""
+    neighbours = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(x)
+    distances, _ = neighbours.kneighbors()
+    return distances[:, -1]

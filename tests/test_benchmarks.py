@@ -1,0 +1,56 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import report, train
+from benchmarks.cases import CASES
+from benchmarks.race import Effort, Entry, Worker, run_case, spread
+
+
+def test_spread() -> None:
+    assert spread([3.0, 1.0, 2.0]) == {"median": 2.0, "min": 1.0, "max": 3.0}
+
+
+def test_the_images_have_the_sizes_that_the_case_names() -> None:
+    case = CASES["dcgan-64"]
+    assert case.originals().shape == (case.data_info.count, 32, 32, 3)
+    assert case.data().images.shape == (case.data_info.count, 64, 64, 3)
+
+
+@pytest.mark.parametrize("framework", ["textbook", "torch"])
+def test_a_race_measures_what_the_report_shows(framework: str, tmp_path: Path) -> None:
+    effort = Effort(rounds=1, seconds=0.0, matmul_size=64)
+    tiny: dict[str, Any] = {"width": 2, "batch_size": 4, "image_size": 8}
+    races = run_case("small", [Entry(framework)], "cpu", effort, **tiny)
+    (row,) = races
+    assert row["step"]["images_per_second"]["median"] > 0
+    assert row["step_with_data"]["images_per_second"]["median"] > 0
+    assert row["memory"]["host"] > 1 << 20
+    sweep = {"contestant": "a", "width": 2, "images_per_second": spread([1.0])}
+    results = {
+        "machine": "here",
+        "races": races,
+        "sweeps": {"width": [sweep]},
+        "start_up": {"torch": {"help_seconds": 0.5}},
+    }
+    report.write(results, tmp_path)
+    assert json.loads((tmp_path / "results.json").read_text())["races"] == races
+    assert f"{framework} float32" in (tmp_path / "table.txt").read_text()
+    assert (tmp_path / "throughput.png").stat().st_size > 1000
+
+
+def test_a_dead_worker_is_an_error() -> None:
+    with (
+        Worker("small", Entry("torch"), "no such device") as worker,
+        pytest.raises(RuntimeError, match="died at open"),
+    ):
+        worker.ask("open")
+
+
+def test_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        train.main(["--help"])
+    assert stop.value.code == 0
+    assert "--cases" in capsys.readouterr().out

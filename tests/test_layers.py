@@ -1,0 +1,36 @@
+"""What the layers of each twin refuse."""
+
+import importlib
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from conftest import Twin
+
+
+@pytest.fixture
+def layers(twin: Twin) -> ModuleType:
+    return importlib.import_module(f"gans_{twin.name}.layers")
+
+
+def _zeros(twin: Twin, *shape: int) -> Any:
+    array_module = {"torch": "torch", "jax": "jax.numpy"}[twin.name]
+    return importlib.import_module(array_module).zeros(shape)
+
+
+def test_an_unknown_normalisation_is_refused(layers: ModuleType) -> None:
+    with pytest.raises(ValueError, match="name 'bach': no such normalisation"):
+        layers.build_norm("bach", 8)
+
+
+def test_an_unknown_constraint_is_refused(layers: ModuleType) -> None:
+    with pytest.raises(ValueError, match="kind 'spectre': no such reparametrisation"):
+        layers.reparametrise(layers.Conv2d(3, 4, kernel_size=4), "spectre")
+
+
+def test_a_batch_that_does_not_make_groups_is_refused(
+    twin: Twin, layers: ModuleType
+) -> None:
+    with pytest.raises(ValueError, match="batch 6: must be a multiple of 4"):
+        layers.MinibatchStd(4)(_zeros(twin, 6, 2, 4, 4))

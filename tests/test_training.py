@@ -1,0 +1,409 @@
+"""Whole runs, as a user starts, stops and resumes them."""
+
+import fcntl
+import importlib
+import json
+import math
+import os
+import pty
+import re
+import shlex
+import signal
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageSequence
+
+from conftest import TINY, Twin
+from runs import Train, contents, copy, last_checkpoint, metrics, stopped
+from shared import checkpoint, cli, images, noise
+from shared.run_dir import RunDir
+
+# Stops are sent to runs that would go on for hours.
+ENDLESS = (*TINY, "--steps", "1000000")
+
+
+def grid_size(rows: int, columns: int = 8, size: int = 16) -> tuple[int, int]:
+    """Width and height of a grid."""
+    return columns * (size + 2) + 2, rows * (size + 2) + 2
+
+
+def test_a_run_leaves_these_files(finished: Path) -> None:
+    assert contents(finished).keys() == {
+        "config.json",
+        "metrics.jsonl",
+        *(f"samples/{step:06d}.png" for step in (0, 2, 4, 6)),
+        *(f"checkpoints/{step:06d}.safetensors" for step in (3, 6)),
+        "samples.jsonl",
+        "real.png",
+        "losses.png",
+        "samples.png",
+        "samples.gif",
+        "interpolation.png",
+        "report.html",
+    }
+
+
+def test_the_configuration_is_stored_with_the_data(finished: Path) -> None:
+    config, data = RunDir.open(finished).read_config()
+    assert config == cli.parse_train(TINY, "prog").config
+    assert data[:3] == (1, 10, 1797)
+    state = checkpoint.load(last_checkpoint(finished))
+    assert (state.step, state.config, state.data) == (6, config, data)
+
+
+def test_every_logged_step_has_all_metrics(finished: Path) -> None:
+    records = metrics(finished)
+    assert [record["step"] for record in records] == [1, 2, 3, 4, 5, 6]
+    for record in records:
+        assert record.keys() == records[0].keys()
+        assert all(map(math.isfinite, record.values()))
+        for name in ("d_real", "d_fake_before", "d_fake_after"):
+            assert 0 < record[name] < 1
+        # Without remedies, what D minimises is the negated value of the game.
+        assert record["value"] == pytest.approx(-record["d_loss"], rel=1e-6)
+        assert record["g_loss"] > 0
+
+
+def test_pictures_show_the_grids(finished: Path) -> None:
+    grids = sorted((finished / "samples").iterdir())
+    for path in grids:
+        with Image.open(path) as picture:
+            assert (picture.mode, picture.size) == ("L", grid_size(rows=8))
+    assert len({path.read_bytes() for path in grids}) == len(grids)
+    assert (finished / "samples.png").read_bytes() == grids[-1].read_bytes()
+    with Image.open(finished / "samples.gif") as animation:
+        frames = sum(1 for _ in ImageSequence.Iterator(animation))
+        assert (frames, animation.size) == (len(grids), grid_size(rows=8))
+    with Image.open(finished / "losses.png") as plot:
+        assert plot.width > 500
+
+
+def test_grids_are_of_fixed_latents_in_evaluation_mode(
+    twin: Twin, finished: Path
+) -> None:
+    state = checkpoint.load(last_checkpoint(finished))
+    make_backend = importlib.import_module(f"gans_{twin.name}.train").make_backend
+    backend = make_backend(state.config, state.data, "cpu")
+    backend.load(state.arrays)
+    z = noise.normal(state.config.seed, "fixed latents", 0, 64, state.config.z_dim)
+    with Image.open(finished / "samples.png") as picture:
+        grid = np.asarray(picture)
+    for number in (0, 13, 63):
+        # Batch statistics would make an image depend on its neighbours.
+        alone = images.to_uint8(backend.sample(z[number : number + 1], None))[
+            0, :, :, 0
+        ]
+        top, left = (2 + 18 * index for index in divmod(number, 8))
+        there = grid[top : top + 16, left : left + 16]
+        assert np.abs(alone.astype(int) - there).max() <= 1
+    after = backend.arrays()
+    assert after.keys() == state.arrays.keys()
+    for name, array in state.arrays.items():
+        np.testing.assert_array_equal(after[name], array, name)
+
+
+def test_a_new_run_gets_a_folder_of_its_own(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        train("gan", *TINY, "--steps", 1)
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {
+        "gan-digits-001",
+        "gan-digits-002",
+    }
+    first, second = (
+        contents(tmp_path / "runs" / f"gan-digits-00{number}") for number in (1, 2)
+    )
+    for name in ("metrics.jsonl", "report.html"):  # which know the speed
+        del first[name], second[name]
+    assert first == second
+
+
+def test_log_samples_and_checkpoints_have_their_own_rhythm(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    every = ("--log-every", 3, "--sample-every", 4, "--save-every", 5)
+    train(*TINY, "--run-dir", run, "--steps", 8, *every)
+    assert [record["step"] for record in metrics(run)] == [3, 6, 8]
+    assert RunDir.open(run).sample_steps() == [0, 4, 8]
+    assert RunDir.open(run).checkpoint_steps() == [5, 8]
+    # No terminal: a line for each grid, after the step that was logged next.
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[1] for line in lines[:-1]] == ["6/8", "8/8"]
+    assert lines[-1] == f"done: {run}/samples.png"
+
+
+def test_the_length_may_be_given_in_epochs(train: Train, tmp_path: Path) -> None:
+    # 1797 // 8 = 224 batches; the last partial one is left out.
+    flags = TINY[: TINY.index("--steps")]
+    train(*flags, "--device", "cpu", "--run-dir", tmp_path, "--epochs", 0.01)
+    assert RunDir.open(tmp_path).checkpoint_steps() == [2]
+
+
+def test_a_conditional_grid_has_a_row_for_each_class(
+    train: Train, tmp_path: Path
+) -> None:
+    train("cgan", *TINY, "--run-dir", tmp_path, "--steps", 1)
+    with Image.open(tmp_path / "samples.png") as picture:
+        assert picture.size == grid_size(rows=10)
+
+
+# Each keeps another kind of state, or draws other random numbers.
+VARIANTS = {
+    "dcgan": "float32",
+    "wgan --precision float64 --weight-clip 0.1": "float64",
+    "lsgan --precision bfloat16 --ema-decay 0.9": "float32",
+    "wgan-gp --n-critic 2 --warmup-steps 4 --ema-decay 0.5": "float32",
+    "cgan --label-flip 0.2 --instance-noise 0.1 --d-norm none"
+    " --d-weight-norm spectral --d-every 2": "float32",
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_stopping_and_resuming_changes_nothing(
+    variant: str, train: Train, tmp_path: Path
+) -> None:
+    preset, *flags = variant.split()
+    words = [preset, *TINY, *flags]
+    unbroken, resumed = tmp_path / "unbroken", tmp_path / "resumed"
+    train(*words, "--run-dir", unbroken, "--steps", 6)
+    train(*words, "--run-dir", resumed, "--steps", 4)
+    train("--resume", resumed, "--steps", 6, "--device", "cpu")
+    name = "checkpoints/000006.safetensors"
+    assert (resumed / name).read_bytes() == (unbroken / name).read_bytes()
+    assert metrics(resumed) == metrics(unbroken)
+    assert contents(resumed / "samples") == contents(unbroken / "samples")
+    for picture in ("losses.png", "samples.png", "samples.gif", "config.json"):
+        assert (resumed / picture).read_bytes() == (unbroken / picture).read_bytes()
+    arrays = checkpoint.load(resumed / name).arrays
+    kinds = {array.dtype.name for array in arrays.values()}
+    assert kinds - {"int64"} == {VARIANTS[variant]}
+
+
+def test_a_finished_run_stays_as_it_is(
+    train: Train, finished: Path, tmp_path: Path
+) -> None:
+    run = copy(finished, tmp_path)
+    train("--resume", run, "--device", "cpu")
+    assert contents(run) == contents(finished)
+
+
+def test_a_run_that_was_stopped_before_its_first_checkpoint_resumes(
+    train: Train, finished: Path, tmp_path: Path
+) -> None:
+    run = copy(finished, tmp_path)
+    for path in (run / "checkpoints").iterdir():
+        path.unlink()
+    (run / "samples.png").unlink()
+    train("--resume", run, "--device", "cpu")
+    assert metrics(run) == metrics(finished)
+    for name in ("checkpoints", "samples"):
+        assert contents(run / name) == contents(finished / name)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--width 8", "--width 8: the run was started with 4; only --epochs"),
+        ("--seed 1", "--seed 1: the run was started with 0; only --epochs"),
+        ("gan", "preset 'gan': the run was started with 'dcgan'"),
+        ("--steps 5", "--steps 5: the run has already done 6 steps"),
+        ("--run-dir elsewhere", "--run-dir elsewhere: a resumed run stays in its own"),
+    ],
+)
+def test_a_conflicting_setting_is_refused(
+    flags: str,
+    message: str,
+    train: Train,
+    finished: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = contents(finished)
+    words = flags.split()
+    stopped(2, lambda: train(*words, "--resume", finished, "--device", "cpu"))
+    assert message in capsys.readouterr().err
+    assert contents(finished) == before
+
+
+def test_other_data_are_refused(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(8):
+        picture = np.full((16, 16, 1), 30 * number, np.uint8)
+        (tmp_path / "faces").mkdir(exist_ok=True)
+        images.save_png(tmp_path / "faces" / f"{number}.png", picture)
+    run = tmp_path / "run"
+    dataset = f"folder:{tmp_path}/faces"
+    train(*TINY, "--dataset", dataset, "--steps", 1, "--run-dir", run)
+    images.save_png(tmp_path / "faces" / "new.png", np.zeros((16, 16, 1), np.uint8))
+    before = contents(run)
+    stopped(2, lambda: train("--resume", run, "--steps", 2, "--device", "cpu"))
+    message = "than those that the run was started with (8 then, 9 now)"
+    assert message in capsys.readouterr().err
+    assert contents(run) == before
+
+
+def test_only_one_process_writes_a_run(
+    train: Train, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = copy(finished, tmp_path)
+    with RunDir.open(run).lock():
+        stopped(2, lambda: train("--resume", run, "--device", "cpu"))
+    assert "is being written by another process" in capsys.readouterr().err
+    assert contents(run) == contents(finished)
+
+
+@pytest.mark.parametrize("objective", ["least-squares", "wasserstein"])
+def test_divergence_is_told_in_one_line(
+    objective: str, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    rates = ("--g-lr", "1e30", "--d-lr", "1e30", "--warmup-steps", 3)
+    words = [*TINY, "--objective", objective, *rates, "--save-every", 1]
+    stopped(1, lambda: train(*words, "--run-dir", run))
+    *log, message = capsys.readouterr().err.splitlines()
+    assert re.match(r"gans_\w+\.train: training has diverged: .*; try lower", message)
+    assert all(line.startswith("step ") for line in log)
+    for step in RunDir.open(run).checkpoint_steps():
+        state = checkpoint.load(RunDir.open(run).checkpoint_path(step))
+        assert all(np.isfinite(array).all() for array in state.arrays.values())
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    for _ in range(6000):
+        if condition():
+            return
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        time.sleep(0.01)
+    raise AssertionError("nothing happened for a minute")
+
+
+def logged_steps(run: Path) -> int:
+    path = run / "metrics.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_says_how_to_resume(
+    number: signal.Signals, twin: Twin, train: Train, data_dir: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "a run"
+    places = ("--run-dir", run, "--data-dir", data_dir)
+    command = twin.command("train", *ENDLESS, *places, "--save-every", 1000000)
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        wait_until(lambda: logged_steps(run) >= 3, process)
+        process.send_signal(number)
+        _, log = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert b"\r" not in log
+    *_, told, advice = log.decode().splitlines()
+    (step,) = RunDir.open(run).checkpoint_steps()
+    assert step >= 3
+    assert told == f"stopped after {step} of 1000000 steps; continue with:"
+    assert metrics(run)[-1]["step"] == step
+    assert (run / "samples.png").read_bytes() == (
+        RunDir.open(run).sample_path(step).read_bytes()
+    )
+    python, dash_m, module, *arguments = shlex.split(advice)
+    assert (python, dash_m, module) == ("python", "-m", f"gans_{twin.name}.train")
+    flags = ("--steps", step + 3, "--save-every", 1000000)
+    train(*arguments, *flags)
+    unbroken = tmp_path / "unbroken"
+    train(*TINY, *flags, "--run-dir", unbroken)
+    assert last_checkpoint(run).read_bytes() == last_checkpoint(unbroken).read_bytes()
+    assert metrics(run) == metrics(unbroken)
+
+
+def test_a_killed_run_resumes_from_its_last_checkpoint(
+    twin: Twin, train: Train, data_dir: Path, tmp_path: Path
+) -> None:
+    killed, unbroken = tmp_path / "killed", tmp_path / "unbroken"
+    places = ("--run-dir", killed, "--data-dir", data_dir)
+    command = twin.command("train", *ENDLESS, *places, "--save-every", 5)
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        wait_until(lambda: logged_steps(killed) >= 8, process)
+        process.kill()
+    run = RunDir.open(killed)
+    step = run.checkpoint_steps()[-1] + 7
+    train("--resume", killed, "--steps", step, "--device", "cpu")
+    train(*TINY, "--save-every", 5, "--steps", step, "--run-dir", unbroken)
+    assert metrics(killed) == metrics(unbroken)
+    assert last_checkpoint(killed).read_bytes() == (
+        last_checkpoint(unbroken).read_bytes()
+    )
+    ours, theirs = contents(killed), contents(unbroken)
+    assert ours.keys() == theirs.keys()
+    # The earlier checkpoints name the length that the run had then; and the time.
+    for name in ours:
+        if not name.startswith("checkpoints") and name != "metrics.jsonl":
+            assert ours[name] == theirs[name], name
+
+
+def test_a_terminal_gets_a_progress_bar(
+    twin: Twin, data_dir: Path, tmp_path: Path
+) -> None:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 40, 200, 0, 0))
+    places = ("--run-dir", tmp_path / "run", "--data-dir", data_dir)
+    command = twin.command("train", *TINY, *places)
+    with subprocess.Popen(command, stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        # Linux says that the other end is closed with an error.
+        while chunk := _read(ours):
+            shown += chunk
+    os.close(ours)
+    assert process.returncode == 0
+    *_, last, done = filter(None, re.split(r"[\r\n]+", shown.decode()))
+    assert done == f"done: {tmp_path}/run/samples.png"
+    number = r"-?\d+\.\d+"
+    assert re.search(
+        rf"100%\|.*\| 6/6 \[.*<00:00, .*D loss {number}  G loss {number}"
+        rf"  D\(x\) {number}  D\(G\(z\)\) {number}/{number}  \d+ images/s\]",
+        last,
+    ), shown
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:
+        return b""
+
+
+@pytest.mark.needs("torch")
+@pytest.mark.needs("jax")
+def test_the_other_twin_continues_a_run(
+    twin: Twin, finished: Path, train: Train, data_dir: Path, tmp_path: Path
+) -> None:
+    other = Twin({"torch": "jax", "jax": "torch"}[twin.name])
+    run = tmp_path / "run"
+    train(*TINY, "--steps", 3, "--run-dir", run)
+    flags = ("--resume", run, "--steps", 6, "--device", "cpu", "--data-dir", data_dir)
+    other.main("train")(list(map(str, flags)))
+    assert contents(run).keys() == contents(finished).keys()
+    for ours, theirs in zip(metrics(run), metrics(finished), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+    for name in ("config.json", "checkpoints/000003.safetensors", "samples/000002.png"):
+        # Saved before the length was raised, the checkpoint names the first one.
+        if not name.startswith("checkpoints"):
+            assert (run / name).read_bytes() == (finished / name).read_bytes()
+    states = [checkpoint.load(last_checkpoint(path)) for path in (run, finished)]
+    assert states[0][:3] == states[1][:3]
+    assert states[0].arrays.keys() == states[1].arrays.keys()
+
+
+def test_json_is_readable_by_any_program(finished: Path) -> None:
+    text = (finished / "config.json").read_text()
+    values = json.loads(text)
+    assert values["image_size"] == 16
+    assert "\n" in text.strip()
