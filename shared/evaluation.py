@@ -16,9 +16,10 @@ from shared.cli import EvaluateOptions
 from shared.config import TrainConfig
 from shared.errors import UsageError
 from shared.files import write_atomically
+from shared.pictures import draw_images
 from shared.run_dir import resolve_checkpoint, root_of
 from shared.sampling import load_backend
-from shared.training import MakeBackend, draw_images
+from shared.training import MakeBackend
 
 _NUM = 2048
 # As in the literature on stacked MNIST: Metz et al. 2017, arXiv:1611.02163.

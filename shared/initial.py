@@ -15,7 +15,7 @@ _POWER_ITERATIONS = 15
 def initial_arrays(shapes: dict[str, tuple[int, ...]], seed: int) -> Arrays:
     """Initial values of both networks, in float32.
 
-    Weights ~ N(0, 0.02), or N(0, sqrt(2 / inputs)) for fully connected layers (1x1 kernels);
+    Weights ~ N(0, 0.02); of fully connected layers (1x1 kernels), N(0, sqrt(2 / in));
     gains of normalisations ~ N(1, 0.02); biases and running means 0; running variances
     1. Each array has a stream of its own, so that adding a layer changes no other.
 

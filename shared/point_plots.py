@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from shared import images
 from shared.points import PointScores
 
 _LIMIT = 1.6
@@ -31,6 +32,7 @@ def plot_points(
         title: shown above D's landscape.
     """
     # Imported here: matplotlib takes a second to import. No pyplot: it keeps state.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 5), layout="constrained", dpi=80)
@@ -62,4 +64,6 @@ def plot_points(
     landscape.set_title(title)
     for axes in (samples, landscape):
         axes.set(xlim=(-_LIMIT, _LIMIT), ylim=(-_LIMIT, _LIMIT), aspect="equal")
-    figure.savefig(path)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    images.save_png(path, np.asarray(canvas.buffer_rgba())[..., :3])

@@ -124,7 +124,7 @@ def changed_settings(config: TrainConfig) -> list[tuple[str, str, str]]:
     return [
         (_flag(name), _text(getattr(config, name)), _text(getattr(preset, name)))
         for name in fields
-        if name != "preset" and getattr(config, name) != getattr(preset, name)
+        if getattr(config, name) != getattr(preset, name)
     ]
 
 

@@ -14,8 +14,9 @@ from shared.cli import SampleOptions
 from shared.config import TrainConfig
 from shared.errors import UsageError
 from shared.latents import great_circle
+from shared.pictures import draw_images
 from shared.run_dir import resolve_checkpoint, root_of
-from shared.training import MakeBackend, check_arrays, draw_images
+from shared.training import MakeBackend, check_arrays
 
 
 def sample(options: SampleOptions, make_backend: MakeBackend) -> None:

@@ -16,10 +16,9 @@ from types import FrameType, ModuleType, TracebackType
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
-from shared import checkpoint, datasets, diagnosis, images, noise, report, schedules
+from shared import checkpoint, datasets, report, schedules
 from shared.backend import Arrays, Backend, DataInfo, ImageData
 from shared.checkpoint import Checkpoint
 from shared.cli import TrainOptions, resume_command
@@ -28,16 +27,10 @@ from shared.draws import draw
 from shared.errors import TrainingError, UsageError
 from shared.initial import initial_arrays
 from shared.journal import Journal
-from shared.latents import great_circle
+from shared.pictures import make_pictures
 from shared.run_dir import RunDir, default_path
 
 MakeBackend = Callable[[TrainConfig, DataInfo, str], Backend]
-
-_GRID_COLUMNS = 8
-_GRID_ROWS = 8
-# A class in each row, but not a thousand rows.
-_MOST_GRID_ROWS = 32
-_INTERPOLATION_ROWS = 4
 
 
 def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
@@ -146,28 +139,6 @@ def check_arrays(
             )
 
 
-def draw_images(
-    backend: Backend,
-    z: NDArray[np.float32],
-    labels: NDArray[np.int32] | None,
-    training: bool = False,
-) -> NDArray[np.uint8]:
-    """Images of latents, [count, height, width, channels], in batches of 64.
-
-    Args:
-        backend: what draws.
-        z: latents [count, z_dim].
-        labels: class ids [count], for a conditional generator.
-        training: as in `Backend.sample`.
-    """
-    batches = [slice(i, i + 64) for i in range(0, len(z), 64)]
-    drawn = [
-        backend.sample(z[batch], None if labels is None else labels[batch], training)
-        for batch in batches
-    ]
-    return images.to_uint8(np.concatenate(drawn))
-
-
 def _stored_state(
     run: RunDir, config: TrainConfig, data: DataInfo, total: int
 ) -> Checkpoint | None:
@@ -218,8 +189,7 @@ class _Training:
         self.evaluate = evaluate
         self.step = step
         self.saved = step if step else None
-        self.z, self.labels = _fixed_inputs(config, data.info)
-        self.real = _real_images(config, data, len(self.z), self.labels)
+        self.pictures = make_pictures(config, data, run, backend)
         # Metrics of the last call; read only after the next call has been made, so
         # that the device always has work.
         self.pending: list[tuple[range, Mapping[str, Any]]] = []
@@ -228,9 +198,7 @@ class _Training:
 
     def run_to_end(self) -> int | None:
         """Train; returns the number of the signal that stopped it early, or None."""
-        if self.config.dataset not in datasets.POINTS:
-            grid = images.grid(self.real, columns=_GRID_COLUMNS)
-            images.save_png(self.run.path / "real.png", grid)
+        self.pictures.begin()
         with _Signals() as signals, _Progress(self) as self.progress:
             if self.step == 0 and not self.run.sample_path(0).exists():
                 self._sample()
@@ -242,8 +210,7 @@ class _Training:
                 self._save()
         if not self.run.sample_path(self.step).exists():
             self._sample()
-        if self.config.dataset not in datasets.POINTS:
-            self._interpolate()
+        self.pictures.end()
         return signals.received if self.step < self.total else None
 
     def _next_stop(self) -> int:
@@ -299,30 +266,8 @@ class _Training:
         self.progress.show(step, record)
 
     def _sample(self) -> None:
-        drawn = draw_images(self.backend, self.z, self.labels)
-        grid = images.grid(drawn, columns=_GRID_COLUMNS)
-        images.save_png(self.run.sample_path(self.step), grid)
-        rows = len(drawn) // _GRID_COLUMNS
-        record = {"diversity": diagnosis.diversity(drawn, self.real, rows)}
-        if self.config.g_norm in ("batch", "conditional-batch"):
-            training = draw_images(self.backend, self.z, self.labels, training=True)
-            gap = diagnosis.batch_norm_gap(drawn, training, self.real)
-            record["batch_norm_gap"] = gap
+        record = self.pictures.draw(self.step)
         self.journal.log_samples({"step": self.step, **record})
-
-    def _interpolate(self) -> None:
-        count = 2 * _INTERPOLATION_ROWS
-        paths = [
-            great_circle(self.z[i], self.z[i + 1], _GRID_COLUMNS)
-            for i in range(0, count, 2)
-        ]
-        # Each path keeps the class of its start; these come from the first rows.
-        labels = None if self.labels is None else self.labels[::_GRID_COLUMNS]
-        if labels is not None:
-            labels = np.resize(labels, _INTERPOLATION_ROWS).repeat(_GRID_COLUMNS)
-        drawn = draw_images(self.backend, np.concatenate(paths), labels)
-        grid = images.grid(drawn, columns=_GRID_COLUMNS)
-        images.save_png(self.run.path / "interpolation.png", grid)
 
     def _evaluate(self) -> None:
         assert self.evaluate is not None, "called only where there is one"
@@ -347,37 +292,6 @@ def _diverged(what: str) -> TrainingError:
         f"training has diverged: {what}; try lower learning rates, --clip-grad-norm"
         " or a penalty"
     )
-
-
-def _fixed_inputs(
-    config: TrainConfig, data: DataInfo
-) -> tuple[NDArray[np.float32], NDArray[np.int32] | None]:
-    """Latents of the sample grids, and labels: a class for each row."""
-    rows = _GRID_ROWS
-    if config.conditional:
-        rows = min(data.num_classes, _MOST_GRID_ROWS)
-    count = rows * _GRID_COLUMNS
-    z = noise.normal(config.seed, "fixed latents", 0, count, config.z_dim)
-    if not config.conditional:
-        return z, None
-    return z, np.arange(rows, dtype=np.int32).repeat(_GRID_COLUMNS)
-
-
-def _real_images(
-    config: TrainConfig, data: ImageData, count: int, labels: NDArray[np.int32] | None
-) -> NDArray[np.uint8]:
-    """Real images to compare the fixed latents' with: as many, of the same classes."""
-    order = noise.batch_indices(config.seed, 0, data.info.count, data.info.count)
-    if labels is None or data.labels is None:
-        chosen = np.resize(order, count)
-    else:
-        classes = data.labels[order]
-        rows = [order[classes == label] for label in labels[::_GRID_COLUMNS]]
-        chosen = np.concatenate([np.resize(row, _GRID_COLUMNS) for row in rows])
-    real = np.asarray(data.images[chosen])
-    if real.dtype == np.uint8:
-        return real.astype(np.uint8)
-    return images.to_uint8(real.astype(np.float32))
 
 
 class _Signals:

@@ -60,6 +60,7 @@ def test_a_resumed_run_repeats_no_step(train: Train, tmp_path: Path) -> None:
     assert scalars(run, "d_loss") == logged(run, "d_loss")
     assert [step for step, _ in scalars(run, "d_loss")] == [1, 2, 3, 4, 5, 6]
     assert [x.step for x in events(run).Images("samples")] == [0, 2, 4, 6]
+    assert [step for step, _ in scalars(run, "diversity")] == [0, 2, 4, 6]
 
 
 def test_event_files_can_start_later_and_are_otherwise_not_there(

@@ -1,0 +1,185 @@
+"""What a run draws on its way: grids of images, or points over their density."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared import diagnosis, images, noise, point_plots, points
+from shared.backend import Backend, DataInfo, ImageData
+from shared.config import TrainConfig
+from shared.datasets import POINTS
+from shared.latents import great_circle
+from shared.run_dir import RunDir
+
+COLUMNS = 8
+"""Images in a row of a grid."""
+
+_ROWS = 8
+# A class in each row, but not a thousand rows.
+_MOST_ROWS = 32
+_INTERPOLATION_ROWS = 4
+# As many as Srivastava et al. 2017, arXiv:1705.07761, count modes in.
+_POINTS_DRAWN = 2500
+
+
+class Pictures(Protocol):
+    """What is drawn at the start, at every sampled step, and at the end."""
+
+    def begin(self) -> None:
+        """Before the first step."""
+        ...
+
+    def draw(self, step: int) -> dict[str, float]:
+        """Write the picture of a step; returns what was measured in it."""
+        ...
+
+    def end(self) -> None:
+        """After the last step."""
+        ...
+
+
+def make_pictures(
+    config: TrainConfig, data: ImageData, run: RunDir, backend: Backend
+) -> Pictures:
+    """The pictures that suit the data."""
+    kind = PointPictures if config.dataset in POINTS else GridPictures
+    return kind(config, data, run, backend)
+
+
+class GridPictures:
+    """Grids of the fixed latents' images; for a conditional run, a class per row."""
+
+    def __init__(
+        self, config: TrainConfig, data: ImageData, run: RunDir, backend: Backend
+    ) -> None:
+        self._config = config
+        self._run = run
+        self._backend = backend
+        self._z, self._labels = _fixed_inputs(config, data.info)
+        self._real = _real_images(config, data, len(self._z), self._labels)
+
+    def begin(self) -> None:
+        """Write real images, as many and of the same classes, to compare with."""
+        grid = images.grid(self._real, columns=COLUMNS)
+        images.save_png(self._run.path / "real.png", grid)
+
+    def draw(self, step: int) -> dict[str, float]:
+        """Write the grid; returns its diversity, and what batch norm's mode changes."""
+        drawn = draw_images(self._backend, self._z, self._labels)
+        images.save_png(
+            self._run.sample_path(step), images.grid(drawn, columns=COLUMNS)
+        )
+        rows = len(drawn) // COLUMNS
+        record = {"diversity": diagnosis.diversity(drawn, self._real, rows)}
+        if self._config.g_norm in ("batch", "conditional-batch"):
+            training = draw_images(self._backend, self._z, self._labels, training=True)
+            gap = diagnosis.batch_norm_gap(drawn, training, self._real)
+            record["batch_norm_gap"] = gap
+        return record
+
+    def end(self) -> None:
+        """Write paths between the fixed latents."""
+        paths = [
+            great_circle(self._z[i], self._z[i + 1], COLUMNS)
+            for i in range(0, 2 * _INTERPOLATION_ROWS, 2)
+        ]
+        # Each path keeps the class of its start; these come from the first rows.
+        labels = None if self._labels is None else self._labels[::COLUMNS]
+        if labels is not None:
+            labels = np.resize(labels, _INTERPOLATION_ROWS).repeat(COLUMNS)
+        drawn = draw_images(self._backend, np.concatenate(paths), labels)
+        grid = images.grid(drawn, columns=COLUMNS)
+        images.save_png(self._run.path / "interpolation.png", grid)
+
+
+class PointPictures:
+    """The fixed latents' points over the real density, and D's landscape."""
+
+    def __init__(
+        self, config: TrainConfig, data: ImageData, run: RunDir, backend: Backend
+    ) -> None:
+        self._config = config
+        self._run = run
+        self._backend = backend
+        self._z = noise.normal(
+            config.seed, "fixed latents", 0, _POINTS_DRAWN, config.z_dim
+        )
+        self._labels = None
+        if config.conditional:
+            classes = np.arange(data.info.num_classes, dtype=np.int32)
+            self._labels = np.resize(classes, _POINTS_DRAWN)
+        self._real = data.images.reshape(-1, 2)
+
+    def begin(self) -> None:
+        """Points need no preparation: the density is in every picture."""
+
+    def draw(self, step: int) -> dict[str, float]:
+        """Write the plot; returns modes covered and the share of good points."""
+        fake = self._backend.sample(self._z, self._labels).reshape(-1, 2)
+        scores = points.score(self._config.dataset, fake)
+        point_plots.plot_points(
+            self._run.sample_path(step),
+            self._real,
+            fake,
+            self._discriminate,
+            scores,
+            f"D after {step} steps",
+        )
+        record = {"high_quality": scores.high_quality}
+        return record if scores.modes is None else record | {"modes": scores.modes}
+
+    def end(self) -> None:
+        """Nothing is left to draw."""
+
+    def _discriminate(self, where: NDArray[np.float32]) -> NDArray[np.float32]:
+        # A conditional D is shown for the first class.
+        labels = None if self._labels is None else np.zeros(len(where), np.int32)
+        return self._backend.discriminate(where.reshape(-1, 1, 1, 2), labels)
+
+
+def draw_images(
+    backend: Backend,
+    z: NDArray[np.float32],
+    labels: NDArray[np.int32] | None,
+    training: bool = False,
+) -> NDArray[np.uint8]:
+    """Images of latents, [count, height, width, channels], in batches of 64.
+
+    Args:
+        backend: what draws.
+        z: latents [count, z_dim].
+        labels: class ids [count], for a conditional generator.
+        training: as in `Backend.sample`.
+    """
+    batches = [slice(i, i + 64) for i in range(0, len(z), 64)]
+    drawn = [
+        backend.sample(z[batch], None if labels is None else labels[batch], training)
+        for batch in batches
+    ]
+    return images.to_uint8(np.concatenate(drawn))
+
+
+def _fixed_inputs(
+    config: TrainConfig, data: DataInfo
+) -> tuple[NDArray[np.float32], NDArray[np.int32] | None]:
+    """Latents of the sample grids, and labels: a class for each row."""
+    rows = min(data.num_classes, _MOST_ROWS) if config.conditional else _ROWS
+    z = noise.normal(config.seed, "fixed latents", 0, rows * COLUMNS, config.z_dim)
+    if not config.conditional:
+        return z, None
+    return z, np.arange(rows, dtype=np.int32).repeat(COLUMNS)
+
+
+def _real_images(
+    config: TrainConfig, data: ImageData, count: int, labels: NDArray[np.int32] | None
+) -> NDArray[np.uint8]:
+    """Real images to compare the fixed latents' with: as many, of the same classes."""
+    order = noise.batch_indices(config.seed, 0, data.info.count, data.info.count)
+    if labels is None or data.labels is None:
+        chosen = np.resize(order, count)
+    else:
+        classes = data.labels[order]
+        rows = [order[classes == label] for label in labels[::COLUMNS]]
+        chosen = np.concatenate([np.resize(row, COLUMNS) for row in rows])
+    return np.asarray(data.images[chosen], np.uint8)
