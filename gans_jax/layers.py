@@ -364,7 +364,7 @@ def build_norm(name: str, channels: int, num_classes: int = 0) -> nnx.Module | N
 
     Args:
         name: ``batch``, ``conditional-batch``, ``instance``, ``layer`` (over all
-            channels and pixels of a sample), ``group`` (of 8 groups at the most) or
+            channels and pixels of a sample), ``group`` (up to 8 groups) or
             ``none``.
         channels: channels of its input.
         num_classes: rows of the tables of ``conditional-batch``.
@@ -385,7 +385,10 @@ def build_norm(name: str, channels: int, num_classes: int = 0) -> nnx.Module | N
         case "layer":
             return GroupNorm(1, channels, eps=1e-5)
         case "group":
-            groups = max(g for g in range(1, 9) if channels % g == 0)
+            # Of two channels at the least: in a group of its own, a channel would
+            # lose the bias that the convolution before has given it.
+            fitting = (g for g in range(2, 9) if channels % g == 0 and g < channels)
+            groups = max(fitting, default=1)
             return GroupNorm(groups, channels, eps=1e-5)
         case "none":
             return None

@@ -240,13 +240,14 @@ def _sampling() -> list[Finding]:
     z, labels = normal(4, config.z_dim), np.array([0, 2, 2, 1], np.int32)
     samples = []
     for twin, backend in twins.items():
-        arrays = random_arrays(backend.shapes())
+        shapes = backend.shapes()
+        # Another network than G, so that samples from G would be noticed.
         average = {
-            name.replace("generator.", "generator_ema."): 0.5 * x
-            for name, x in arrays.items()
+            name.replace("generator.", "generator_ema."): shape
+            for name, shape in shapes.items()
             if name.startswith("generator.")
         }
-        backend.load(arrays | average)
+        backend.load(random_arrays(shapes | average))
         before = backend.arrays()
         samples.append(backend.sample(z, labels))
         again = backend.sample(z, labels)

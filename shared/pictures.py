@@ -109,7 +109,7 @@ class PointPictures:
         if config.conditional:
             classes = np.arange(data.info.num_classes, dtype=np.int32)
             self._labels = np.resize(classes, _POINTS_DRAWN)
-        self._real = data.images.reshape(-1, 2)
+        self._real = np.asarray(data.images, np.float32).reshape(-1, 2)
 
     def begin(self) -> None:
         """Points need no preparation: the density is in every picture."""

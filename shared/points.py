@@ -37,18 +37,19 @@ def load(name: str) -> ImageData:
     """
     stream = POINTS.index(name)
     scatter = _STD[name] * noise.normal(0, "points", stream, COUNT, 2)
-    labels = None
+    labels, classes = None, 0
     if name == "swiss-roll":
         along = noise.uniform(0, "points", len(POINTS) + stream, COUNT)[:, 0]
         points = _spiral(along) + scatter
     else:
         modes = centres(name)
-        labels = np.arange(COUNT, dtype=np.int32) % len(modes)
+        classes = len(modes)
+        labels = np.arange(COUNT, dtype=np.int32) % classes
         points = modes[labels] + scatter
-    count = 0 if labels is None else len(modes)
-    info = DataInfo(channels=2, num_classes=count, count=COUNT, sha256=f"{name}-1")
+    # There is no file to digest; the number changes with this function.
+    info = DataInfo(channels=2, num_classes=classes, count=COUNT, sha256=f"{name}-1")
     images = points.astype(np.float32).reshape(COUNT, 1, 1, 2)
-    return ImageData(images, labels, tuple(map(str, range(count))), info)
+    return ImageData(images, labels, tuple(map(str, range(classes))), info)
 
 
 def centres(name: str) -> NDArray[np.float64]:

@@ -20,6 +20,12 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
+def untimed_contents(run: Path) -> dict[str, bytes]:
+    """The same of a run, without what tells how fast it was."""
+    timed = ("metrics.jsonl", "report.html")
+    return {name: file for name, file in contents(run).items() if name not in timed}
+
+
 def metrics(run: Path) -> list[dict[str, Any]]:
     """The records of metrics.jsonl, without what depends on the time."""
     records = list(map(json.loads, (run / "metrics.jsonl").read_text().splitlines()))

@@ -267,7 +267,7 @@ def rewrite(path: Path, **changes: Any) -> None:
         ({"version": 2}, "checkpoint version 2: this program reads versions up to 1"),
         ({"version": "x"}, "unreadable metadata"),
         ({"config": {"version": 99}}, "configuration version 99"),
-        ({"config": {"version": 1, "colour": 3}}, "unknown or missing"),
+        ({"config": {"version": 1, "colour": 3}}, "unknown colour"),
         ({"config": None}, "unreadable metadata"),
         ({"data": {"colour": 3}}, "unreadable metadata"),
     ],

@@ -45,6 +45,7 @@ def test_no_arguments_give_the_default_preset_and_places() -> None:
         run_dir=None,
         resume=None,
         device="auto",
+        tensorboard=False,
     )
 
 
@@ -81,6 +82,7 @@ def test_flags_of_every_form_change_the_preset() -> None:
         run_dir=Path("r"),
         resume=None,
         device="cuda:1",
+        tensorboard=False,
     )
 
 
@@ -177,7 +179,12 @@ def test_resuming_starts_from_the_stored_configuration(run: Path) -> None:
     stored, _ = RunDir.open(run).read_config()
     options = train("--resume", str(run), "--device", "cpu")
     assert options == cli.TrainOptions(
-        config=stored, data_dir=Path("data"), run_dir=None, resume=run, device="cpu"
+        config=stored,
+        data_dir=Path("data"),
+        run_dir=None,
+        resume=run,
+        device="cpu",
+        tensorboard=False,
     )
     assert train("gan", "--resume", str(run), "--width", "8") == dataclasses.replace(
         options, device="auto"

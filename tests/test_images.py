@@ -256,9 +256,9 @@ def test_wild_first_value_does_not_flatten_the_plot(
 
 
 def test_moving_average_keeps_constants_and_lines() -> None:
-    np.testing.assert_allclose(images._smooth(np.full(100, 3.0)), 3.0)
+    np.testing.assert_allclose(images.moving_average(np.full(100, 3.0)), 3.0)
     line = np.arange(100.0)
-    np.testing.assert_allclose(images._smooth(line)[5:-5], line[5:-5])
+    np.testing.assert_allclose(images.moving_average(line)[5:-5], line[5:-5])
 
 
 def test_importing_images_does_not_import_matplotlib() -> None:

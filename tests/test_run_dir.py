@@ -95,7 +95,7 @@ def test_open_refuses_what_holds_no_run(tmp_path: Path) -> None:
         ("[]", "unreadable"),
         ("\udcff", "unreadable"),
         ('{"version": 99}', "configuration version 99: this program reads"),
-        ('{"version": 1, "data": {}, "colour": 1}', "unknown or missing"),
+        ('{"version": 1, "data": {}, "colour": 1}', "unknown colour"),
     ],
 )
 def test_bad_config_is_refused(run: RunDir, text: str, expected: str) -> None:
