@@ -362,7 +362,7 @@ def _saturation() -> list[Finding]:
 
 
 def _states(config: TrainConfig, steps: int) -> Iterator[tuple[str, list[State]]]:
-    """What each twin holds after each step, preceded by its initial arrays."""
+    """Each twin, and what it holds after each step."""
     *pair, data = make_pair(config)
     for twin, backend in zip(("torch", "jax"), pair, strict=True):
         yield twin, list(run(config, backend, data, steps))
@@ -385,13 +385,9 @@ def _clipped() -> list[Finding]:
     config = VARIANTS["wgan"].config
     result = []
     for twin, states in _states(config, 3):
-        largest = [
-            max(
-                float(np.abs(s[name]).max()) for name in _parameters(s, "discriminator")
-            )
-            for s in states
-        ]
-        gap = max(abs(x - config.weight_clip) for x in largest)
+        names = [f"discriminator.{k}" for k in _parameters(states[0], "discriminator")]
+        largest = [max(np.abs(state[k]).max() for k in names) for state in states]
+        gap = float(np.abs(np.array(largest) - config.weight_clip).max())
         result.append(Finding(f"limit, {twin}", gap, "exact"))
     return result
 

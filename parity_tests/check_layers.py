@@ -178,7 +178,7 @@ for _norm, _name in (
 
 @check("layer/build_norm", "layer", ("layers.build_norm",))
 def _build_norm() -> list[Finding]:
-    # 12 channels make 6 groups, 11 make one.
+    # 12 channels make 6 groups, 4 make two, 11 make one.
     tasks = {
         f"{norm}, {channels} channels": Task(
             lambda twin, norm=norm, channels=channels: twin.layers.build_norm(
@@ -193,6 +193,7 @@ def _build_norm() -> list[Finding]:
             ("instance", 3),
             ("layer", 3),
             ("group", 12),
+            ("group", 4),
             ("group", 11),
         )
     }

@@ -138,6 +138,45 @@ def _minibatch_layers() -> list[Finding]:
     return _compare(tasks)
 
 
+@check(
+    "network/perceptrons",
+    "network",
+    (
+        "models.Head",
+        "models.MlpDiscriminator",
+        "models.MlpGenerator",
+        "models.mlp.HiddenLayer",
+    ),
+)
+def _perceptrons() -> list[Finding]:
+    """For points, and for images, whose pixels have an order to be kept."""
+    points = {"architecture": "mlp", "dataset": "ring", "image_size": 1}
+    images = {"architecture": "mlp", "conditional": True}
+    features = {"minibatch_discrimination": 3, "minibatch_std": 2}
+    tasks = {
+        "generator of points": _task("generator", 2, g_norm="none", **points),
+        "generator of images": _task(
+            "generator",
+            3,
+            g_norm="conditional-batch",
+            g_weight_norm="spectral",
+            **images,
+        ),
+        "discriminator of points": _task(
+            "discriminator", 2, d_norm="layer", **points, **features
+        ),
+        "discriminator of images": _task(
+            "discriminator",
+            3,
+            d_norm="group",
+            d_weight_norm="weight",
+            aux_classifier=1.0,
+            **images,
+        ),
+    }
+    return _compare(tasks)
+
+
 @check("network/evaluation", "network", _G_COVERS + _D_COVERS)
 def _evaluation() -> list[Finding]:
     spectral = {"g_weight_norm": "spectral", "d_weight_norm": "spectral"}

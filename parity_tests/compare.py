@@ -25,7 +25,7 @@ TOLERANCES: dict[str, Tolerance] = {
     "large mean, float32": Tolerance(3e-3, 3.1e-4, "mean 100, deviation 0.1 cancel"),
     "optimizer, float64": Tolerance(1e-13, 2.0e-15, "rounding, through 1,000 steps"),
     "optimizer, float32": Tolerance(1e-4, 7.8e-6, "rounding, through 1,000 steps"),
-    "network, float64": Tolerance(1e-12, 2.9e-14, "rounding"),
+    "network, float64": Tolerance(1e-12, 3.9e-14, "rounding"),
     "network, float32": Tolerance(5e-6, 3.7e-7, "rounding"),
     # Losses.
     "loss, float64": Tolerance(5e-14, 6.8e-16, "rounding; sums that nearly cancel"),
@@ -43,17 +43,19 @@ TOLERANCES: dict[str, Tolerance] = {
         5e-8, 1.1e-9, "rounding over a step of 1e-6"
     ),
     # Trajectories; differences have floor 1.
-    "trajectory, float64": Tolerance(1e-10, 0.0, "rounding, through up to 200 steps"),
-    "trajectory, float32": Tolerance(1e-5, 0.0, "rounding, through 10 steps"),
-    "trajectory, float32 against float64": Tolerance(1e-5, 0.0, "rounding"),
-    "trajectory, bfloat16": Tolerance(0.5, 0.0, "rounding; a check of sanity"),
-    "trajectory, one call": Tolerance(1e-12, 0.0, "XLA fuses a loop differently"),
-    "trajectory, zero penalty": Tolerance(1e-12, 0.0, "XLA fuses differently"),
+    "trajectory, float64": Tolerance(1e-12, 2.8e-14, "rounding, through 200 steps"),
+    "trajectory, float64, free bias": Tolerance(
+        1e-10, 4.3e-12, "Adam's steps on a gradient that is nothing but rounding"
+    ),
+    "trajectory, float32": Tolerance(1e-5, 2.0e-6, "rounding, through 10 steps"),
+    "trajectory, float32 against float64": Tolerance(
+        1e-5, 2.1e-6, "rounding, through 10 steps"
+    ),
+    "trajectory, bfloat16": Tolerance(2e-2, 8.2e-4, "rounding, through 5 steps"),
     # Hops.
     "exact": Tolerance(0.0, 0.0, "the same bytes"),
-    "hop, float64": Tolerance(1e-10, 0.0, "rounding, through 8 steps"),
-    "samples, float32": Tolerance(1e-4, 0.0, "rounding"),
-    "samples, grey levels": Tolerance(1.0, 0.0, "a value on the edge of two levels"),
+    "samples, float32": Tolerance(2e-5, 5.0e-7, "rounding"),
+    "samples, grey levels": Tolerance(1.0, 1.0, "a value on the edge of two levels"),
     # Evaluation.
     "scores": Tolerance(8e-6, 8.6e-8, "features in float32, grey levels on an edge"),
     # Facts.
@@ -62,7 +64,7 @@ TOLERANCES: dict[str, Tolerance] = {
     "fact, Gaussians": Tolerance(1e-3, 3.8e-5, "quantiles, not expectations"),
     # First steps of training.
     "first steps, float64": Tolerance(5e-14, 6.7e-16, "rounding, through 3 steps"),
-    "first steps, float32": Tolerance(5e-6, 9.0e-8, "rounding, through 2 steps"),
+    "first steps, float32": Tolerance(1e-6, 9.0e-8, "rounding, through 2 steps"),
 }
 
 

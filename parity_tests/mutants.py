@@ -1,8 +1,8 @@
 """All mutants. One that survives is a hole in the certificate.
 
 Not here, as the twins have nothing to put them into: GELU's approximation, antialiased
-resizing, TF32 (needs a GPU), `torch.compile` (not used). Statistics that an inner
-gradient captures are an error in JAX, not a wrong number.
+resizing, `torch.compile`. Statistics that an inner gradient captures are an error in
+JAX, not a wrong number.
 """
 
 from parity_tests import mutants_formulas, mutants_layers, mutants_training

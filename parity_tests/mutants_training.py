@@ -238,6 +238,7 @@ MUTANTS = (
                 " if x.dtype == jnp.float32 else x, tree)"
             )
         },
+        "layer/reparametrise/none",
         "first steps/float32",
     ),
     mutant(
