@@ -4,6 +4,7 @@ import dataclasses
 import fnmatch
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -109,16 +110,18 @@ def _run_checks(options: Options) -> list["Outcome"]:
 
 def _try_mutants(options: Options) -> list[tuple["Mutant", dict[str, str] | None]]:
     from parity_tests.mutants import MUTANTS
-    from parity_tests.mutation import kill
+    from parity_tests.mutation import compiled_kept, kill
 
     if not options.full or options.only != "*":
         return [(mutant, None) for mutant in MUTANTS.values()]
     results: list[tuple[Mutant, dict[str, str] | None]] = []
-    for mutant in (bar := tqdm(MUTANTS.values(), unit="mutant", disable=None)):
-        bar.set_postfix_str(mutant.name)
-        results.append((mutant, kill(mutant)))
-        if not results[-1][1]:
-            tqdm.write(f"SURVIVED  {mutant.name}: {mutant.trap}", file=sys.stdout)
+    with tempfile.TemporaryDirectory() as folder, compiled_kept(Path(folder)):
+        for mutant in (bar := tqdm(MUTANTS.values(), unit="mutant", disable=None)):
+            bar.set_postfix_str(mutant.name)
+            killers = kill(mutant)
+            results.append((mutant, killers))
+            if not killers:
+                tqdm.write(f"SURVIVED  {mutant.name}: {mutant.trap}", file=sys.stdout)
     return results
 
 

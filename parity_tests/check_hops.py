@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from parity_tests.check_trajectories import VARIANTS
+from parity_tests.check_trajectories import VARIANTS, tolerance
 from parity_tests.checks import Finding, check
 from parity_tests.compare import difference
 from parity_tests.trajectories import advance_singly, make_pair, shrink, start
@@ -38,9 +38,7 @@ _EXTRAS: dict[str, dict[str, Any]] = {
 }
 
 
-def _hop(
-    config: TrainConfig, channels: int = 1, tolerance: str = "trajectory, float64"
-) -> list[Finding]:
+def _hop(config: TrainConfig, channels: int = 1) -> list[Finding]:
     """Both directions, against both twins that never hopped."""
     torch, jax, data = make_pair(config, channels)
     never = {
@@ -62,7 +60,7 @@ def _hop(
             Finding(
                 f"{name}, against {twin} alone",
                 _largest(ended, arrays, floor=1.0),
-                tolerance,
+                tolerance(config),
             )
             for twin, arrays in never.items()
         ]
@@ -94,7 +92,7 @@ def _largest(first: Arrays, second: Arrays, floor: float = 1e-12) -> float:
 
 for _name, _variant in VARIANTS.items():
     check(f"hop/{_name}", "hop", _COVERS)(
-        functools.partial(_hop, _variant.config, _variant.channels, _variant.tolerance)
+        functools.partial(_hop, _variant.config, _variant.channels)
     )
 for _name, _changes in _EXTRAS.items():
     check(f"hop/{_name}", "hop", _COVERS)(

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import numpy as np
 import safetensors.torch
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 import gans_jax.backend
@@ -266,7 +267,7 @@ def _known_sizes() -> list[Finding]:
 
 @check("network/sampling keeps the state", "network", ("backend.Backend",))
 def _sampling() -> list[Finding]:
-    """Samples are drawn in evaluation mode, from G or its average; nothing moves."""
+    """Samples come from G's average where there is one, and move no state."""
     worst = Worst()
     config = shrink(
         PRESETS["cgan"],
@@ -277,7 +278,7 @@ def _sampling() -> list[Finding]:
     )
     twins = _backends(config, channels=3)
     z, labels = normal(4, config.z_dim), np.array([0, 2, 2, 1], np.int32)
-    samples = []
+    samples: dict[bool, list[NDArray[np.float32]]] = {False: [], True: []}
     for twin, backend in twins.items():
         shapes = backend.shapes()
         # Another network than G, so that samples from G would be noticed.
@@ -288,15 +289,18 @@ def _sampling() -> list[Finding]:
         }
         backend.load(random_arrays(shapes | average))
         before = backend.arrays()
-        samples.append(backend.sample(z, labels))
-        again = backend.sample(z, labels)
-        worst.compare(f"drawn twice, {twin}", samples[-1], again, "exact", "4 samples")
+        for training, drawn in samples.items():
+            drawn.append(backend.sample(z, labels, training))
+            again = backend.sample(z, labels, training)
+            case = "training mode" if training else "evaluation mode"
+            worst.compare(f"drawn twice, {twin}", drawn[-1], again, "exact", case)
         after = backend.arrays()
         assert before.keys() == after.keys()
         for name, array in before.items():
             worst.compare(f"state, {twin}", array, after[name], "exact", name)
-    ours, theirs = samples
-    worst.compare("samples", ours, theirs, _FLOAT32, "4 samples")
+    for training, (ours, theirs) in samples.items():
+        case = "training mode" if training else "evaluation mode"
+        worst.compare("samples", ours, theirs, _FLOAT32, case)
     return worst.findings()
 
 

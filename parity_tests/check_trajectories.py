@@ -44,7 +44,6 @@ class Variant(NamedTuple):
     steps: int = 100
     """Updates of G; D may make more."""
     channels: int = 1
-    tolerance: str = "trajectory, float64"
 
 
 VARIANTS = {
@@ -59,11 +58,10 @@ VARIANTS = {
     # As a preset it differs from ``gan`` in name alone, so here in size. Not 32x32: in
     # so thin a network's 200 steps, rounding grows to 1e-10, in either twin by itself.
     "dcgan": Variant(shrink(PRESETS["dcgan"], width=8), 200, channels=3),
-    "mlp": Variant(shrink(PRESETS["ring"], image_size=8, width=8)),
+    # Wide enough for group norm: of a group of two numbers it leaves but the signs.
+    "mlp": Variant(shrink(PRESETS["ring"], image_size=8, width=32)),
     "relativistic-average": Variant(
-        shrink(PRESETS["relativistic"], objective="relativistic-average"),
-        # D's last bias cancels in its loss, but not in each rounded sum.
-        tolerance="trajectory, float64, free bias",
+        shrink(PRESETS["relativistic"], objective="relativistic-average")
     ),
 }
 
@@ -137,15 +135,25 @@ def _combinations() -> Iterator[tuple[str, str]]:
                 yield remedy, variant
 
 
-def _compare(variant: str, config: TrainConfig, steps: int) -> list[Finding]:
-    _, _, channels, tolerance = VARIANTS[variant]
-    return compare_trajectories(config, steps, tolerance, channels)
+def tolerance(config: TrainConfig) -> str:
+    """The row for a trajectory in float64."""
+    # Where a bias cancels in the loss, Adam makes steps of its gradient's rounding: D's
+    # last one in the average form, and, as the batch is small, those of perceptrons
+    # whose activations have one sign on all of it.
+    shifts_cancel = config.objective == "relativistic-average" or (
+        config.architecture == "mlp" and config.d_norm == "batch"
+    )
+    return "trajectory, float64" + (", free bias" if shifts_cancel else "")
+
+
+def _compare(config: TrainConfig, steps: int, channels: int) -> list[Finding]:
+    return compare_trajectories(config, steps, tolerance(config), channels)
 
 
 def _register() -> dict[str, str]:
     """Register every trajectory; returns what is refused, and why."""
     for name, variant in VARIANTS.items():
-        compare = functools.partial(_compare, name, variant.config, variant.steps)
+        compare = functools.partial(_compare, *variant)
         check(f"variant/{name}", "variant", _COVERS)(compare)
     refused = {}
     for remedy, variant in _combinations():
@@ -157,7 +165,9 @@ def _register() -> dict[str, str]:
         # The short certificate tries a remedy once, if no variant's preset holds it.
         base = "hinge" if remedy.startswith("penalty") else "gan"
         full_only = variant != base or any(_has(name, remedy) for name in VARIANTS)
-        compare = functools.partial(_compare, variant, config, _REMEDY_STEPS)
+        compare = functools.partial(
+            _compare, config, _REMEDY_STEPS, VARIANTS[variant].channels
+        )
         check(f"remedy/{remedy}/{variant}", "remedy", _COVERS, full_only)(compare)
     return refused
 
@@ -176,7 +186,7 @@ def _refused() -> list[Finding]:
 
 def _float32(variant: str) -> list[Finding]:
     """Ten steps in float32: twin against twin, and each against itself in float64."""
-    config, _, channels, _ = VARIANTS[variant]
+    config, _, channels = VARIANTS[variant]
     low = dataclasses.replace(config, precision="float32")
     result = compare_trajectories(low, 10, "trajectory, float32", channels)
     *fine_pair, data = make_pair(config, channels)

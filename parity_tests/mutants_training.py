@@ -239,7 +239,6 @@ MUTANTS = (
             )
         },
         "layer/reparametrise/none",
-        "first steps/float32",
     ),
     mutant(
         "bfloat16 in a float32 run",

@@ -9,12 +9,16 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
+from gans_torch import losses
 from parity_tests import __main__ as command
-from parity_tests import outcomes, report
+from parity_tests import mutants, outcomes, report
 from parity_tests.checks import CHECKS, Check, Finding
-from parity_tests.mutation import Mutant
+from parity_tests.compare import difference
+from parity_tests.mutation import mutant
 
 ROOT = Path(__file__).parent.parent
 CURVE = (1e-16, 3e-16, 2e-15)
@@ -43,7 +47,7 @@ TOYS = [
     ),
 ]
 GOOD = TOYS[0]
-MUTANT = Mutant("flipped kernel", "the <kernel> is mirrored", (), ())
+MUTANT = mutant("flipped kernel", "the <kernel> is mirrored", losses.softplus, {})
 
 
 def _build(checks: list[Check], *killers: dict[str, str] | None) -> dict[str, Any]:
@@ -54,11 +58,6 @@ def _build(checks: list[Check], *killers: dict[str, str] | None) -> dict[str, An
         full=False,
         only="*",
     )
-
-
-@pytest.fixture(autouse=True)
-def _a_twin_for_the_mutant(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Mutant, "twin", "gans_jax")
 
 
 def _documented(heading: str) -> set[str]:
@@ -225,6 +224,40 @@ def test_the_command_runs_what_is_asked_for(
         status == 1
     )
     assert f"{len(names) - status} of {len(names)} comparisons hold" in printed
+
+
+@pytest.mark.usefixtures("toy_checks")
+def test_the_full_certificate_tries_every_mutant(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for check in TOYS[1:-1]:
+        monkeypatch.delitem(CHECKS, check.name)
+    monkeypatch.setitem(
+        CHECKS,
+        "toy/softplus",
+        Check("toy/softplus", "toy", (), lambda: [_softplus_of_0()]),
+    )
+    identity = {"-F.logsigmoid(-x)": "x"}
+    found = mutant("identity", "toy", losses.softplus, identity, "toy/softplus")
+    missed = mutant("missed", "the <kernel>", losses.softplus, identity, "toy/good")
+    monkeypatch.setattr(mutants, "MUTANTS", {"identity": found, "missed": missed})
+    assert _status(["--full", "--out", str(tmp_path)]) == 1
+    built = json.loads((tmp_path / "parity_report.json").read_text())
+    names = [check["name"] for check in built["checks"]]
+    assert names == ["toy/good", "toy/long", "toy/softplus"]
+    assert built["broken"] == []
+    assert built["survivors"] == ["missed"]
+    first, second = (mutant["killed_by"] for mutant in built["mutants"])
+    assert first == {"toy/softplus": "value differs by 1, bound 0 (exact)"}
+    assert second == {}
+    assert "SURVIVED  missed: the <kernel>" in capsys.readouterr().out
+
+
+def _softplus_of_0() -> Finding:
+    value = losses.softplus(torch.zeros((), dtype=torch.float64)).numpy()
+    return Finding("value", difference(value, np.log(2.0)), "exact")
 
 
 @pytest.mark.usefixtures("toy_checks")

@@ -30,7 +30,11 @@ from runs import (
     stopped,
     untimed_contents,
 )
-from shared import checkpoint, cli, images, noise
+from shared import checkpoint, cli, datasets, images, noise
+from shared.backend import Backend
+from shared.checkpoint import Checkpoint
+from shared.draws import draw
+from shared.initial import initial_arrays
 from shared.run_dir import RunDir
 
 # Stops are sent to runs that would go on for hours.
@@ -93,12 +97,32 @@ def test_pictures_show_the_grids(finished: Path) -> None:
         assert plot.width > 500
 
 
+def make_backend(twin: Twin, state: Checkpoint) -> Backend:
+    module = importlib.import_module(f"gans_{twin.name}.train")
+    return module.make_backend(state.config, state.data, "cpu")
+
+
+def test_every_step_has_its_own_draws(
+    twin: Twin, finished: Path, data_dir: Path
+) -> None:
+    state = checkpoint.load(last_checkpoint(finished))
+    backend = make_backend(twin, state)
+    backend.load(initial_arrays(backend.shapes(), state.config.seed))
+    backend.load_data(datasets.load("digits", 16, data_dir))
+    for step in range(6):
+        drawn = draw(state.config, 1, 1797, 6, range(step, step + 1))
+        backend.train(drawn)
+    arrays = backend.arrays()
+    assert arrays.keys() == state.arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, state.arrays[name], name)
+
+
 def test_grids_are_of_fixed_latents_in_evaluation_mode(
     twin: Twin, finished: Path
 ) -> None:
     state = checkpoint.load(last_checkpoint(finished))
-    make_backend = importlib.import_module(f"gans_{twin.name}.train").make_backend
-    backend = make_backend(state.config, state.data, "cpu")
+    backend = make_backend(twin, state)
     backend.load(state.arrays)
     z = noise.normal(state.config.seed, "fixed latents", 0, 64, state.config.z_dim)
     with Image.open(finished / "samples.png") as picture:
@@ -137,13 +161,13 @@ def test_log_samples_and_checkpoints_have_their_own_rhythm(
 ) -> None:
     run = tmp_path / "run"
     every = ("--log-every", 3, "--sample-every", 4, "--save-every", 5)
-    train(*TINY, "--run-dir", run, "--steps", 8, *every)
-    assert [record["step"] for record in metrics(run)] == [3, 6, 8]
-    assert RunDir.open(run).sample_steps() == [0, 4, 8]
-    assert RunDir.open(run).checkpoint_steps() == [5, 8]
+    train(*TINY, "--run-dir", run, "--steps", 7, *every)
+    assert [record["step"] for record in metrics(run)] == [3, 6, 7]
+    assert RunDir.open(run).sample_steps() == [0, 4, 7]
+    assert RunDir.open(run).checkpoint_steps() == [5, 7]
     # No terminal: a line for each grid, after the step that was logged next.
     lines = capsys.readouterr().err.splitlines()
-    assert [line.split()[1] for line in lines[:-1]] == ["6/8", "8/8"]
+    assert [line.split()[1] for line in lines[:-1]] == ["6/7", "7/7"]
     assert lines[-1] == f"done: {run}/samples.png"
 
 
@@ -334,6 +358,9 @@ def test_a_signal_saves_and_says_how_to_resume(
     )
     python, dash_m, module, *arguments = shlex.split(advice)
     assert (python, dash_m, module) == ("python", "-m", f"gans_{twin.name}.train")
+    assert arguments == [
+        *("--resume", str(run), "--data-dir", str(data_dir), "--device", "cpu")
+    ]
     flags = ("--steps", step + 3, "--save-every", 1000000)
     train(*arguments, *flags)
     unbroken = tmp_path / "unbroken"
