@@ -118,7 +118,8 @@ def step_flops(config: TrainConfig, channels: int, num_classes: int = 0) -> floa
     passes += points * (d.forward + d.input_gradient)
     gradients += points * _penalty_gradient(config, d)
     d_update = g.forward + passes + gradients / config.d_every
-    looks_at_real = config.feature_matching or config.objective.startswith("relativ")
+    relativistic = config.objective in ("relativistic", "relativistic-average")
+    looks_at_real = config.feature_matching or relativistic
     g_update = (1 + bool(looks_at_real)) * d.forward + d.input_gradient
     g_update += g.weight_gradient + g.inner_gradient
     return config.n_critic * d_update + g_update

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+# Before PyTorch is imported, here and in the commands that tests run: two processes
+# test side by side, and threads cost such small networks more than they save.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 TWINS = ("torch", "jax")
 # A twin that is named here and not installed fails its tests; it is never skipped.
 SELECTED = tuple(os.environ.get("GANS_TWINS", ",".join(TWINS)).split(","))

@@ -20,7 +20,8 @@ def test_the_data_are_always_the_same_and_of_high_quality(name: str) -> None:
     assert np.abs(data.images).max() < 1.3
     np.testing.assert_array_equal(data.images, points.load(name).images)
     # Within three deviations of its centre lies 1 - exp(-9/2) = 98.9% of a Gaussian.
-    quality = points.score(name, data.images[:5000].reshape(-1, 2)).high_quality
+    some = np.asarray(data.images[:5000], np.float32).reshape(-1, 2)
+    quality = points.score(name, some).high_quality
     assert 0.98 < quality < 1.0
 
 
