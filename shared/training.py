@@ -244,7 +244,8 @@ class _Training:
 
     def _read_metrics(self) -> None:
         for steps, metrics in self.pending:
-            values = {name: np.asarray(value) for name, value in metrics.items()}
+            # Sorted, because JAX sorts dictionaries and the twins' files are alike.
+            values = {name: np.asarray(metrics[name]) for name in sorted(metrics)}
             for row, step in enumerate(steps):
                 # Steps are counted by how many are done.
                 record = {name: float(value[row]) for name, value in values.items()}
