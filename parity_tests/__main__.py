@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from parity_tests.outcomes import Outcome
 
 PROG = "python -m parity_tests"
+# Comparisons until what JAX compiled for them is dropped: Linux maps so many pieces of
+# code and no more into a process, and the full certificate compiles more than that.
+_KEPT_COMPILED = 25
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,6 +89,8 @@ def certify(options: Options) -> bool:
 
 
 def _run_checks(options: Options) -> list["Outcome"]:
+    import jax
+
     import parity_tests.all_checks  # noqa: F401  (fills CHECKS)
     from parity_tests import outcomes
     from parity_tests.checks import CHECKS
@@ -100,7 +105,9 @@ def _run_checks(options: Options) -> list["Outcome"]:
         hint = "" if options.full else "; some are run with --full only"
         raise UsageError(f"--only {options.only}: no comparison has such a name{hint}")
     results = []
-    for check in (bar := tqdm(chosen, unit="check", disable=None)):
+    for number, check in enumerate(bar := tqdm(chosen, unit="check", disable=None)):
+        if number % _KEPT_COMPILED == 0:
+            jax.clear_caches()
         bar.set_postfix_str(check.name)
         results.append(outcomes.run(check))
         for line in outcomes.complaints(results[-1]):
