@@ -77,8 +77,10 @@ PRESETS: dict[str, TrainConfig] = {
         # Mirza and Osindero 2014, arXiv:1411.1784, with the conditioning of Miyato and
         # Koyama 2018, arXiv:1802.05637.
         _CGAN,
-        # Mao et al. 2017, arXiv:1611.04076.
-        dataclasses.replace(_DCGAN, preset="lsgan", objective="least-squares"),
+        # Mao et al. 2017, arXiv:1611.04076, with the rates of its section 4.1.
+        dataclasses.replace(
+            _DCGAN, preset="lsgan", objective="least-squares", g_lr=1e-3, d_lr=1e-3
+        ),
         # Lim and Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957.
         dataclasses.replace(
             _DCGAN, preset="hinge", objective="hinge", **_SPECTRAL_NORM
