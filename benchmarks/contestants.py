@@ -1,7 +1,7 @@
 """Who competes: the textbook loop and the twins, behind one small interface."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,6 +10,7 @@ from benchmarks.cases import Case
 from shared.backend import Backend
 from shared.draws import draw
 from shared.initial import initial_arrays
+from shared.overlap import ahead
 
 
 class Contestant(Protocol):
@@ -80,24 +81,23 @@ class TwinContestant:
         self._count = self._backend.steps_per_call
         batch = case.config.batch_size * case.config.n_critic
         self.images_per_call = batch * self._count
-        self._calls = itertools.count()
-        self._at_hand = self._draws()
-        self._pending: Mapping[str, Any] = {}
+        self._at_hand = self._prepare(0)
+        self._inputs = ahead(self._prepare, itertools.count())
+        self._read: Callable[[], object] = dict
 
     def step(self) -> None:
         """Train on the same draws, again and again."""
-        self._pending = self._backend.train(self._at_hand)
+        self._read = self._backend.train(self._at_hand)
 
     def step_with_data(self) -> None:
-        """Draw, train, and read the metrics of the call before."""
-        metrics = self._backend.train(self._draws())
+        """Train on what is drawn meanwhile, and read the metrics of the call before."""
+        read = self._backend.train(next(self._inputs))
         self.wait()
-        self._pending = metrics
+        self._read = read
 
     def wait(self) -> None:
         """Read the metrics of the last call, which waits for it."""
-        for value in self._pending.values():
-            np.asarray(value)
+        self._read()
 
     def sample(self) -> None:
         """Draw 64 images."""
@@ -105,11 +105,11 @@ class TwinContestant:
         labels = np.arange(64, dtype=np.int32) % 10 if config.conditional else None
         self._backend.sample(np.zeros((64, config.z_dim), np.float32), labels)
 
-    def _draws(self) -> Any:
-        first = next(self._calls) * self._count
-        steps = range(first, first + self._count)
+    def _prepare(self, call: int) -> Any:
+        steps = range(call * self._count, (call + 1) * self._count)
         info = self._case.data_info
-        return draw(self._case.config, info.channels, info.count, 10**6, steps)
+        draws = draw(self._case.config, info.channels, info.count, 10**6, steps)
+        return self._backend.prepare(draws)
 
 
 def build(case: Case, framework: str, device: str) -> Contestant:

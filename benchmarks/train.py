@@ -89,7 +89,7 @@ def measure(options: Options) -> dict[str, Any]:
         for name in ("torch", "jax")
     }
     return {
-        "machine": _describe_machine(device),
+        "machine": describe_machine(device),
         "effort": dataclasses.asdict(effort),
         "races": races,
         "sweeps": sweeps,
@@ -104,7 +104,8 @@ def _matmul_size(options: Options) -> int:
     return 512 if options.quick else 2048
 
 
-def _describe_machine(device: str) -> str:
+def describe_machine(device: str) -> str:
+    """Processor and system, for the head of a table."""
     cores = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
     if device == "cpu":
         return f"{_cpu_model()}, {cores}"

@@ -2,8 +2,8 @@
 
 import contextlib
 import functools
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,12 +16,23 @@ from gans_jax import models, optim, steps
 from gans_jax._network import Network
 from gans_jax.classifier import Classifier
 from shared import backend as protocol
-from shared.backend import Arrays, DataInfo, ImageData
+from shared.backend import Arrays, DataInfo, DataPlace, FeatureNetwork, ImageData
 from shared.config import TrainConfig
 from shared.draws import Draws
 from shared.errors import UsageError
+from shared.streaming import gather, stays_on_host
 
 _Leaves = list[Array]
+
+
+class _Inputs(NamedTuple):
+    """What a call of `Backend.train` consumes."""
+
+    images: Array
+    """Those that ``draws.indices`` number: all, or the batches of this call."""
+    labels: Array | None
+    draws: Any
+    """As `Draws`, with arrays of the device."""
 
 
 class Backend(protocol.Backend):
@@ -44,6 +55,8 @@ class Backend(protocol.Backend):
         self.device = _find_device(device)
         self.steps_per_call = 1 if self.device.platform == "cpu" else 10
         self._matmul_precision = _find_matmul_precision(config, self.device)
+        # The data: either on the host, or as arrays on the device.
+        self._data: ImageData | None = None
         self._images: Array | None = None
         self._labels: Array | None = None
         with self._settings():
@@ -80,21 +93,32 @@ class Backend(protocol.Backend):
         """A copy of the state, the inverse of `load`."""
         return state_arrays.state_to_arrays(self.config, self.state)
 
-    def load_data(self, data: ImageData) -> None:
-        """Keep the images on the device as bytes; they are normalised there."""
+    def load_data(self, data: ImageData, place: DataPlace = "auto") -> None:
+        """Keep the images as bytes; they are normalised on the device."""
+        on_host = stays_on_host(data, place, self._free_memory())
+        self._data = data if on_host else None
+        if on_host:
+            return
         with self._settings():
-            self._images = jnp.array(data.images)
+            self._images = jnp.asarray(data.images)
             if data.labels is not None:
-                self._labels = jnp.array(data.labels)
+                self._labels = jnp.asarray(data.labels)
 
-    def train(self, draws: Draws) -> Mapping[str, Array]:
-        """Run the steps that ``draws`` holds; returns before they have finished."""
-        assert self._images is not None, "load_data comes first"
+    def prepare(self, draws: Draws) -> _Inputs:
+        """What `train` needs for these steps; depends on no state."""
+        images, labels = self._images, self._labels
+        if self._data is not None:
+            data, draws = gather(self._data, draws)
+            images, labels = data.images, data.labels
+        assert images is not None, "load_data comes first"
         with self._settings():
-            self._leaves, metrics = self._train_steps(
-                self._leaves, self._images, self._labels, draws
-            )
-        return metrics
+            return _Inputs(*jax.device_put((images, labels, draws)))
+
+    def train(self, inputs: _Inputs) -> Callable[[], Arrays]:
+        """Run the steps that were prepared; returns before they have finished."""
+        with self._settings():
+            self._leaves, metrics = self._train_steps(self._leaves, *inputs)
+        return functools.partial(jax.device_get, metrics)
 
     def sample(
         self,
@@ -123,6 +147,17 @@ class Backend(protocol.Backend):
     def classifier(self, data: DataInfo, image_size: int) -> Classifier:
         """A classifier of such images, on this device; its weights are to be loaded."""
         return Classifier(data.channels, data.num_classes, image_size, self.device)
+
+    def inception(self) -> FeatureNetwork:
+        """Inception v3, whose features are those of the standard FID.
+
+        Raises:
+            UsageError: it cannot be had, as in JAX, where no library has it.
+        """
+        raise UsageError(
+            "--features inception: PyTorch has the network; the run is the same there:"
+            " python -m gans_torch.evaluate RUN --features inception"
+        )
 
     @functools.cached_property
     def _evaluate(self) -> Any:
@@ -188,6 +223,11 @@ class Backend(protocol.Backend):
             flips=flips,
             instance_noise=None if noise is None else self._float(noise),
         )
+
+    def _free_memory(self) -> int:
+        """Bytes that are free on the device; 0: its memory is the host's."""
+        memory = self.device.memory_stats() or {}
+        return memory.get("bytes_limit", 0) - memory.get("bytes_in_use", 0)
 
     @property
     def _dtype(self) -> jnp.dtype:

@@ -2,8 +2,9 @@
 
 import contextlib
 import copy
-from collections.abc import Mapping
-from typing import TypeVar
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -14,12 +15,23 @@ from gans_torch import arrays as state_arrays
 from gans_torch import models, optim, steps
 from gans_torch.classifier import Classifier
 from shared import backend as protocol
-from shared.backend import Arrays, DataInfo, ImageData
+from shared.backend import Arrays, DataInfo, DataPlace, FeatureNetwork, ImageData
 from shared.config import TrainConfig
 from shared.draws import Draws
 from shared.errors import UsageError
+from shared.streaming import gather, stays_on_host
 
 _NetworkT = TypeVar("_NetworkT", bound=torch.nn.Module)
+
+
+class _Inputs(NamedTuple):
+    """What a call of `Backend.train` consumes."""
+
+    images: Tensor
+    """Those that ``draws.indices`` number: all, or the batches of this call."""
+    labels: Tensor | None
+    draws: Any
+    """As `Draws`, with tensors."""
 
 
 class Backend(protocol.Backend):
@@ -42,8 +54,10 @@ class Backend(protocol.Backend):
         self.device = _find_device(device)
         _set_matmul_precision(config, self.device)
         self._dtype = torch.float64 if config.precision == "float64" else torch.float32
-        self._labels: Tensor | None = None
+        # The data: either on the host, or as tensors on the device.
+        self._data: ImageData | None = None
         self._images: Tensor | None = None
+        self._labels: Tensor | None = None
         generator = self._place(models.build_generator(config, data))
         discriminator = self._place(models.build_discriminator(config, data))
         self.state = steps.TrainState(
@@ -66,20 +80,50 @@ class Backend(protocol.Backend):
         """A copy of the state, the inverse of `load`."""
         return state_arrays.state_to_arrays(self.config, self.state)
 
-    def load_data(self, data: ImageData) -> None:
-        """Keep the images on the device as bytes; they are normalised there."""
-        self._images = torch.from_numpy(np.array(data.images)).to(self.device)
+    def load_data(self, data: ImageData, place: DataPlace = "auto") -> None:
+        """Keep the images as bytes; they are normalised on the device."""
+        on_host = stays_on_host(data, place, self._free_memory())
+        self._data = data if on_host else None
+        if on_host:
+            return
+        with warnings.catch_warnings():
+            # A map of a file is read-only; and nobody writes to it.
+            warnings.simplefilter("ignore", UserWarning)
+            self._images = torch.from_numpy(data.images).to(self.device)
         if data.labels is not None:
-            labels = torch.from_numpy(np.array(data.labels, np.int64))
-            self._labels = labels.to(self.device)
+            self._labels = self._long(data.labels)
 
-    def train(self, draws: Draws) -> Mapping[str, Tensor]:
-        """Run the steps that ``draws`` holds; returns before a GPU has finished."""
-        history = [self._train_step(draws, t) for t in range(len(draws.g_lr))]
-        return {
-            name: torch.stack([metrics[name] for metrics in history])
-            for name in history[0]
-        }
+    def prepare(self, draws: Draws) -> _Inputs:
+        """What `train` needs for these steps; depends on no state."""
+        images, labels = self._images, self._labels
+        if self._data is not None:
+            data, draws = gather(self._data, draws)
+            images, labels = self._tensor(data.images), self._tensor(data.labels)
+        assert images is not None, "load_data comes first"
+        # What has no axis but the steps is for the host alone.
+        tensors: list[Any] = [
+            self._tensor(x) if x is not None and x.ndim > 1 else x for x in draws
+        ]
+        return _Inputs(images, labels, Draws(*tensors))
+
+    def train(self, inputs: _Inputs) -> Callable[[], Arrays]:
+        """Run the steps that were prepared; returns before a GPU has finished."""
+        inputs = self._send(inputs)
+        history = [self._train_step(inputs, t) for t in range(len(inputs.draws.g_lr))]
+        names = list(history[0])
+        metrics = torch.stack(
+            [torch.stack([m[name] for m in history]) for name in names]
+        )
+        # Under way at once: later, it would queue behind the next call's steps.
+        on_host = metrics.to("cpu", non_blocking=True)
+        done = self._mark()
+
+        def read() -> Arrays:
+            if done is not None:
+                done.synchronize()
+            return dict(zip(names, on_host.numpy(), strict=True))
+
+        return read
 
     def sample(
         self,
@@ -108,7 +152,7 @@ class Backend(protocol.Backend):
         discriminator = self.state.discriminator.eval()
         with torch.no_grad(), self._precision():
             scores = discriminator(
-                self._images_from(images),
+                _to_nchw(self._float(images)),
                 None if labels is None else self._long(labels),
             )
         discriminator.train()
@@ -118,27 +162,38 @@ class Backend(protocol.Backend):
         """A classifier of such images, on this device; its weights are to be loaded."""
         return Classifier(data.channels, data.num_classes, image_size, self.device)
 
-    def _train_step(self, draws: Draws, t: int) -> Mapping[str, Tensor]:
+    def inception(self) -> FeatureNetwork:
+        """Inception v3, whose features are those of the standard FID.
+
+        Raises:
+            UsageError: it cannot be had, as in JAX, where no library has it.
+        """
+        # Imported when it is asked for: its library is optional.
+        from gans_torch._inception import Inception
+
+        return Inception(self.device)
+
+    def _train_step(self, inputs: _Inputs, t: int) -> steps.Metrics:
         n_critic = self.config.n_critic
+        draws = inputs.draws
         noise = draws.instance_noise
         with self._precision():
             return steps.train_step(
                 self.config,
                 self.state,
-                [self._batch(draws, t, k) for k in range(n_critic)],
-                None if noise is None else self._images_from(noise[t, n_critic]),
+                [self._batch(inputs, t, k) for k in range(n_critic)],
+                None if noise is None else _to_nchw(noise[t, n_critic]),
                 update_d=bool(draws.update_d[t]),
                 g_lr=float(draws.g_lr[t]),
                 d_lr=float(draws.d_lr[t]),
             )
 
-    def _batch(self, draws: Draws, t: int, k: int) -> steps.Batch:
-        assert self._images is not None, "load_data comes first"
-        indices = self._long(draws.indices[t, k])
-        real = self._images[indices].to(self._dtype)
-        if self._images.dtype == torch.uint8:
+    def _batch(self, inputs: _Inputs, t: int, k: int) -> steps.Batch:
+        images, labels, draws = inputs
+        indices = draws.indices[t, k]
+        real = images[indices].to(self._dtype)
+        if images.dtype == torch.uint8:
             real = real / 127.5 - 1.0
-        labels = None if self._labels is None else self._labels[indices]
         alpha, penalty_noise, flips, noise = (
             None if field is None else field[t, k]
             for field in (
@@ -149,16 +204,52 @@ class Backend(protocol.Backend):
             )
         )
         return steps.Batch(
-            real=real.permute(0, 3, 1, 2),
-            labels=labels,
-            z=self._float(draws.z[t, k]),
-            alpha=None if alpha is None else self._float(alpha),
-            penalty_noise=(
-                None if penalty_noise is None else self._images_from(penalty_noise)
-            ),
-            flips=None if flips is None else torch.from_numpy(flips).to(self.device),
-            instance_noise=None if noise is None else self._images_from(noise),
+            real=_to_nchw(real),
+            labels=None if labels is None else labels[indices],
+            z=draws.z[t, k],
+            alpha=alpha,
+            penalty_noise=None if penalty_noise is None else _to_nchw(penalty_noise),
+            flips=flips,
+            instance_noise=None if noise is None else _to_nchw(noise),
         )
+
+    def _tensor(self, array: NDArray[Any] | None) -> Tensor | None:
+        """On the host, but so that a GPU can fetch it without anybody waiting."""
+        if array is None:
+            return None
+        tensor = torch.from_numpy(array)
+        if tensor.dtype == torch.int32:
+            tensor = tensor.long()
+        elif tensor.is_floating_point():
+            tensor = tensor.to(self._dtype)
+        if self.device.type != "cuda":
+            return tensor
+        with torch.cuda.device(self.device):
+            return tensor.pin_memory()
+
+    def _send(self, inputs: _Inputs) -> _Inputs:
+        def send(x: Any) -> Any:
+            if not isinstance(x, Tensor):
+                return x
+            return x.to(self.device, non_blocking=True)
+
+        images, labels, draws = inputs
+        return _Inputs(send(images), send(labels), Draws(*map(send, draws)))
+
+    def _mark(self) -> torch.cuda.Event | None:
+        """Happens when the device has done what it was given so far; None: it has."""
+        if self.device.type != "cuda":
+            return None
+        # A thread that waits for it sleeps, instead of spinning.
+        event = torch.cuda.Event(blocking=True)
+        event.record(torch.cuda.current_stream(self.device))
+        return event
+
+    def _free_memory(self) -> int:
+        """Bytes that are free on the device; 0: its memory is the host's."""
+        if self.device.type != "cuda":
+            return 0
+        return torch.cuda.mem_get_info(self.device)[0]
 
     def _place(self, network: _NetworkT) -> _NetworkT:
         # channels_last is what both cuDNN and oneDNN compute in.
@@ -176,8 +267,9 @@ class Backend(protocol.Backend):
     def _long(self, array: NDArray[np.int32]) -> Tensor:
         return torch.from_numpy(array).to(self.device, torch.int64, non_blocking=True)
 
-    def _images_from(self, nhwc: NDArray[np.float32]) -> Tensor:
-        return self._float(nhwc).movedim(-1, -3)
+
+def _to_nchw(images: Tensor) -> Tensor:
+    return images.movedim(-1, -3)
 
 
 def _find_device(name: str) -> torch.device:

@@ -94,12 +94,11 @@ def compare_scores() -> list[Finding]:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "cache").mkdir()
         for backend in (pair.torch, pair.jax):
-            judge = evaluation.Evaluator(
+            judge = evaluation.make_evaluator(
                 backend, config, make_data(_SIZE), Path(folder)
             )
             found = judge.scores(num=48, draws=2, seed=3)
-            found |= judge.batch_norm_scores(num=48, seed=3)
-            scores.append(found | judge.nearest(seed=3)[0])
+            scores.append(found | judge.further(num=48, seed=3)[0])
     assert scores[0].keys() == scores[1].keys(), "the scores differ in name"
     worst = Worst()
     for name, score in scores[0].items():

@@ -74,7 +74,7 @@ def make_data(image_size: int, channels: int = 1) -> ImageData:
     return ImageData(noisy.astype(np.uint8), labels, names, info)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=20)
 def make_pair(config: TrainConfig, channels: int = 1) -> Pair:
     """Both twins' backends, with the data; kept, as JAX takes seconds to compile."""
     data = make_data(config.image_size, channels)
@@ -100,7 +100,7 @@ def advance(
     """Run these steps in one call; returns the metrics, each of shape [steps]."""
     total = config.steps or len(steps)
     drawn = draws.draw(config, data.channels, data.count, total, steps)
-    return {name: np.asarray(x) for name, x in backend.train(drawn).items()}
+    return backend.train(backend.prepare(drawn))()
 
 
 def advance_singly(

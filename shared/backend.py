@@ -1,7 +1,7 @@
 """What the driver asks of a twin: the small `Backend` protocol."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,9 @@ from shared.draws import Draws
 
 # Named arrays of a whole training state, in PyTorch's names and layouts.
 Arrays = dict[str, NDArray[Any]]
+
+# Where the training images are kept.
+DataPlace = Literal["auto", "device", "host"]
 
 
 class DataInfo(NamedTuple):
@@ -38,7 +41,25 @@ class ImageData(NamedTuple):
 
 
 @runtime_checkable
-class Classifier(Protocol):
+class FeatureNetwork(Protocol):
+    """A trained network that looks at images."""
+
+    def predict(
+        self, images: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What the last layer sees, and what it says.
+
+        Args:
+            images: shape [count, height, width, channels].
+
+        Returns:
+            Features [count, features] and logits [count, classes].
+        """
+        ...
+
+
+@runtime_checkable
+class Classifier(FeatureNetwork, Protocol):
     """One twin's image classifier behind NumPy arrays; see `shared.classifier`."""
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -68,19 +89,6 @@ class Classifier(Protocol):
         """
         ...
 
-    def predict(
-        self, images: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """What the last layer sees, and what it says.
-
-        Args:
-            images: shape [count, height, width, channels].
-
-        Returns:
-            Features [count, features] and logits [count, classes].
-        """
-        ...
-
 
 @runtime_checkable  # for the type checks while tests run
 class Backend(Protocol):
@@ -105,16 +113,32 @@ class Backend(Protocol):
         """A copy of the state, the inverse of `load`."""
         ...
 
-    def load_data(self, data: ImageData) -> None:
-        """Put the training images where `train` finds them."""
+    def load_data(self, data: ImageData, place: DataPlace = "auto") -> None:
+        """Keep the training images where `prepare` finds them.
+
+        Args:
+            data: the images, and their labels.
+            place: ``device``; ``host``, from where the images of each call are sent
+                to the device; or ``auto``: on a device that has the room for them.
+        """
         ...
 
-    def train(self, draws: Draws) -> Mapping[str, Any]:
-        """Run one step for each leading entry of ``draws``, without waiting for them.
+    def prepare(self, draws: Draws) -> Any:
+        """What `train` needs for one step for each leading entry of ``draws``.
+
+        Depends on no state, so that another thread can make it ahead.
+        """
+        ...
+
+    def train(self, inputs: Any) -> Callable[[], Arrays]:
+        """Run the steps that were prepared, without waiting for them.
+
+        Args:
+            inputs: from `prepare`.
 
         Returns:
-            Metrics by name, each readable by ``np.asarray``, of shape [steps]; reading
-            one waits for the device.
+            Waits for these steps, and returns their metrics, each of shape [steps]; to
+            be called from any thread.
         """
         ...
 
@@ -155,4 +179,12 @@ class Backend(Protocol):
 
     def classifier(self, data: DataInfo, image_size: int) -> Classifier:
         """A classifier of such images, on this device; its weights are to be loaded."""
+        ...
+
+    def inception(self) -> FeatureNetwork:
+        """Inception v3, whose features are those of the standard FID.
+
+        Raises:
+            UsageError: it cannot be had.
+        """
         ...

@@ -9,13 +9,14 @@ import difflib
 import importlib.util
 import inspect
 import io
+import os
 import re
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import tyro
 from tyro.constructors import (
@@ -24,6 +25,7 @@ from tyro.constructors import (
     PrimitiveTypeInfo,
 )
 
+from shared.backend import DataPlace
 from shared.config import CHANGEABLE_ON_RESUME, TrainConfig, refuse
 from shared.datasets import validate_name
 from shared.errors import TrainingError, UsageError
@@ -31,6 +33,9 @@ from shared.presets import PRESETS
 from shared.run_dir import RunDir
 
 _DEFAULT_PRESET = "dcgan"
+
+# What images are compared by.
+Features = Literal["classifier", "inception"]
 
 _T = TypeVar("_T")
 
@@ -49,8 +54,12 @@ class TrainOptions:
     """The run to continue; None: start a new one."""
     device: str
     """Name of a device, or auto."""
+    data_on: DataPlace
+    """Where the images are kept."""
     tensorboard: bool
     """Whether to write TensorBoard's event files too."""
+    check_reference: bool
+    """Whether to compare the first steps with those of other installations."""
 
 
 def _parse_labels(texts: list[str]) -> tuple[int, ...]:
@@ -61,6 +70,26 @@ def _parse_labels(texts: list[str]) -> tuple[int, ...]:
     if min(labels) < 0:
         raise ValueError(f"{shlex.join(texts)}: must be class ids from 0 up, as in 3,7")
     return labels
+
+
+def _parse_step(texts: list[str]) -> int | Literal["best"]:
+    try:
+        return "best" if texts[0] == "best" else int(texts[0])
+    except ValueError:
+        rule = "must be a whole number, or best"
+        raise ValueError(f"{shlex.join(texts)}: {rule}") from None
+
+
+_Step = Annotated[
+    int | Literal["best"] | None,
+    PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="INT|best",
+        instance_from_str=_parse_step,
+        is_instance=lambda _: True,
+        str_from_instance=lambda step: [str(step)],
+    ),
+]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,8 +119,9 @@ class SampleOptions:
     """Write one file for each image instead of a grid."""
     columns: int = 8
     """Images in a row of the grid, or on a path."""
-    step: int | None = None
-    """Checkpoint to draw from; without it, the last."""
+    step: _Step = None
+    """Checkpoint to draw from; best: by the scores of --evaluate-every; without it,
+    the last."""
     out: Path | None = None
     """File to write, or folder with --separate; without it, a new one in the run."""
     device: str = "auto"
@@ -106,13 +136,18 @@ class EvaluateOptions:
     """A run folder of either twin, or one of its checkpoints (.safetensors)."""
     num: int | None = None
     """Samples in each draw, from 16 up; without it, 2048 or, if that is less, as many
-    as there are training images; 26000 of stacked-mnist."""
+    as there are training images; 26000 of stacked-mnist, 2500 points in the plane,
+    10000 with --features inception."""
     draws: int = 5
     """Independent draws, over which confidence intervals are made."""
     seed: int = 0
     """Seed of the samples, from 0 up."""
-    step: int | None = None
-    """Checkpoint to evaluate; without it, the last."""
+    features: Features = "classifier"
+    """What images are compared by: a classifier that is trained on the data's labels,
+    or Inception v3 as for the published FID (PyTorch; fetched when first used)."""
+    step: _Step = None
+    """Checkpoint to evaluate; best: by the scores of --evaluate-every; without it, the
+    last."""
     data_dir: Path = Path("data")
     """Folder of data sets, which also keeps the classifier."""
     out: Path | None = None
@@ -155,8 +190,14 @@ class _TrainFlags(TrainConfig):
     """Continue this run, of either twin, where it stopped."""
     device: str = "auto"
     """auto (the best there is), cpu, cuda, cuda:N, tpu, ..."""
+    data_on: DataPlace = "auto"
+    """Where the images are kept: on the device, or on the host, which sends each batch;
+    auto: on an accelerator with room for them."""
     tensorboard: tyro.conf.FlagCreatePairsOff[bool] = False
     """Write event files for TensorBoard into the run's folder too."""
+    check_reference: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Say after the first steps of an unchanged preset whether its metrics are where
+    they were on other machines."""
 
     def __post_init__(self) -> None:
         pass
@@ -166,13 +207,17 @@ class _TrainFlags(TrainConfig):
 def run_command(prog: str) -> Iterator[None]:
     """Turn a `UsageError` into one line on stderr and exit status 2.
 
-    Ctrl-C, where nobody else takes it, ends the program without a traceback.
+    Ctrl-C, where nobody else takes it, ends the program without a traceback; so does
+    a reader of its output that goes away, as in ``--help | head``.
 
     Args:
         prog: how the user calls the program.
     """
     try:
-        yield
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
     except UsageError as error:
         # A value may hold line breaks; the message must not.
         sys.stderr.write(f"{prog}: error: {' '.join(str(error).split())}\n")
@@ -182,6 +227,12 @@ def run_command(prog: str) -> Iterator[None]:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:
+        # What is still to be written goes nowhere, when Python ends, without a word.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
+        sys.exit(141)  # what a shell says of SIGPIPE
 
 
 def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
@@ -219,6 +270,11 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
         config = _config(_parse_flags(start, args, prog), start)
         _check_resumed(preset, config, start)
     validate_name(config.dataset)
+    if flags.check_reference and flags.resume is not None:
+        raise UsageError(
+            "--check-reference: looks at the first steps, which a run to --resume has"
+            " behind it"
+        )
     if flags.tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise UsageError(
             "--tensorboard: needs the package tensorboard; install it with"
@@ -230,14 +286,16 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
         run_dir=flags.run_dir,
         resume=flags.resume,
         device=flags.device,
+        data_on=flags.data_on,
         tensorboard=flags.tensorboard,
+        check_reference=flags.check_reference,
     )
 
 
 def resume_command(options: TrainOptions, run: Path, prog: str) -> str:
     """The command that continues ``run``, which was trained with these options."""
     words = ["python", "-m", prog, "--resume", str(run)]
-    for name in ("data_dir", "device"):
+    for name in ("data_dir", "device", "data_on"):
         value = getattr(options, name)
         if value != getattr(_TrainFlags, name):
             words += [_flag(name), str(value)]
@@ -294,7 +352,7 @@ def parse_compare(argv: Sequence[str] | None, prog: str) -> CompareOptions:
 def _check_smallest(options: Any, smallest: dict[str, int]) -> None:
     for name, least in smallest.items():
         value = getattr(options, name)
-        if value is not None and not least <= value < 2**63:
+        if isinstance(value, int) and not least <= value < 2**63:
             raise refuse(name, value, f"must be {least} or more, and below 2**63")
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import io
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,8 @@ _CURVES = {
     "g_loss": "generator's loss",
     "fid": "FID",
     "coverage": "coverage",
+    "modes": "modes covered",
+    "high_quality": "high-quality samples",
 }
 _FINAL = ("step", "d_loss", "g_loss", "images_per_second")
 _MISSING = "-"
@@ -33,7 +34,7 @@ class Run(NamedTuple):
     config: TrainConfig
     """Its configuration."""
     records: list[dict[str, Any]]
-    """Its metrics and its scores while training."""
+    """Its metrics, and its scores while training."""
     evaluation: dict[str, Any]
     """Its last evaluation; empty without one."""
 
@@ -67,14 +68,10 @@ def table(runs: Sequence[Run]) -> str:
 def _read(path: Path) -> Run:
     run = RunDir.open(path)
     config, _ = run.read_config()
-    evaluation: dict[str, Any] = {}
-    if found := sorted(path.glob("evaluation-*.json")):
-        try:
-            evaluation = json.loads(found[-1].read_text("utf-8"))
-            evaluation["scores"].items()
-        except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
-            raise UsageError(f"{found[-1]}: is no evaluation") from error
-    records = sorted(run.read_metrics() + run.read_scores(), key=lambda r: r["step"])
+    evaluations = run.read_evaluations()
+    evaluation = evaluations[-1] if evaluations else {}
+    found = run.read_metrics() + run.read_sample_metrics() + run.read_scores()
+    records = sorted(found, key=lambda record: record["step"])
     return Run(path.resolve().name, config, records, evaluation)
 
 
@@ -93,8 +90,18 @@ def _results(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:
     names = list(dict.fromkeys(name for of_run in scores for name in of_run))
     if names:
         yield ("evaluated step", *(_number(run.evaluation.get("step")) for run in runs))
+    yield from _protocols(runs)
     for name in names:
         yield (name, *(_score(of_run.get(name)) for of_run in scores))
+
+
+def _protocols(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:
+    """How the runs were evaluated, where it differs and scores cannot be compared."""
+    protocols = [r.evaluation["protocol"] for r in runs if r.evaluation]
+    for name in dict.fromkeys(name for protocol in protocols for name in protocol):
+        if len({str(protocol.get(name)) for protocol in protocols}) > 1:
+            values = [run.evaluation.get("protocol", {}).get(name) for run in runs]
+            yield (name, *(_MISSING if x is None else str(x) for x in values))
 
 
 def _last(run: Run, name: str) -> float | None:

@@ -1,9 +1,9 @@
 """A run that watches itself: what goes wrong, in plain words, with the usual remedy.
 
-Everything is judged from the lines of metrics.jsonl and samples.jsonl alone, so a
-resumed run comes to the same findings as one that never stopped, and so does the
-report. A rule speaks when *every* value of some time is beyond its bound: a single bad
-batch is normal, a state that lasts is not.
+Everything is judged from the lines of metrics.jsonl, samples.jsonl and scores.jsonl
+alone, so a resumed run comes to the same findings as one that never stopped, and so
+does the report. A rule speaks when *every* value of some time is beyond its bound: a
+single bad batch is normal, a state that lasts is not.
 
 The bounds are far from what healthy runs show; beside each is what was measured on
 digits with the presets.
@@ -21,7 +21,7 @@ from shared.config import TrainConfig
 # How long a state must last: this many steps, and at least so many logged values.
 LASTING_STEPS = 200
 _LASTING_VALUES = 5
-_LASTING_GRIDS = 3
+_LASTING_RECORDS = 3
 
 # D's loss as a share of the way from its least value to that of a D that says the same
 # of every image. In healthy runs its highest value in such a time is 0.02 or more.
@@ -36,6 +36,12 @@ _GRADIENT_NORMS = {"D": "d_grad_norm", "G": "g_grad_norm"}
 _DIVERSITY_KEPT = 0.5
 _DIVERSITY_LEAST = 0.05
 _DIVERSITY_START_STEPS = 500
+# The share of the data's classes, or of the modes of points, that G makes. Healthy runs
+# of digits have 0.85 or more from step 300 on, those of points 0.5 or more.
+_CLASSES_KEPT = 0.5
+_CLASSES_START_STEPS = 1000
+# With more, the samples of an evaluation are too few to hit them all.
+_MOST_CLASSES = 1000
 # Distance between the same latents' images in both modes; 0.01 to 0.05 when healthy.
 _BATCH_NORM_GAP = 0.5
 
@@ -69,9 +75,15 @@ class _Rule(NamedTuple):
 
 
 class Watch:
-    """Sees the records of a run in order and says what is wrong."""
+    """Sees the records of a run in order and says what is wrong.
 
-    def __init__(self, config: TrainConfig) -> None:
+    Args:
+        config: the run's configuration.
+        num_classes: classes of its data, or modes of its points.
+    """
+
+    def __init__(self, config: TrainConfig, num_classes: int) -> None:
+        self._num_classes = num_classes
         self.findings: dict[str, Finding] = {}
         """By problem."""
         self._rules = _rules(config)
@@ -85,7 +97,7 @@ class Watch:
         """Take in one record; returns what it shows for the first time.
 
         Args:
-            record: a line of metrics.jsonl or samples.jsonl, in the order of steps.
+            record: a line of one of the three files, in the order of steps.
         """
         step = record["step"]
         values = {**record, **self._derived(record)}
@@ -107,7 +119,7 @@ class Watch:
         return new
 
     def replay(self, *lines: Iterable[Mapping[str, Any]]) -> None:
-        """Take in the records of metrics.jsonl and of samples.jsonl."""
+        """Take in the records of metrics.jsonl, samples.jsonl and scores.jsonl."""
         records = [record for records in lines for record in records]
         for record in sorted(records, key=lambda record: record["step"]):
             self.see(record)
@@ -128,7 +140,21 @@ class Watch:
             derived["diversity_kept"] = diversity / max(self._most_diversity, 1e-300)
             if record["step"] >= _DIVERSITY_START_STEPS:
                 derived["late_diversity"] = diversity
+        if record["step"] >= _CLASSES_START_STEPS:
+            derived |= self._classes_kept(record)
         return derived
+
+    def _classes_kept(self, record: Mapping[str, Any]) -> dict[str, float]:
+        """The share of the classes that G makes, where that was measured."""
+        if not 1 < self._num_classes <= _MOST_CLASSES:
+            return {}
+        if (divergence := record.get("class_kl")) is not None:
+            # Of n equally frequent classes, k alone have the divergence log(n / k); a
+            # class that is hit by a bad image once in a while hardly counts.
+            return {"classes_kept": math.exp(-divergence)}
+        if (modes := record.get("modes")) is not None:
+            return {"classes_kept": modes / self._num_classes}
+        return {}
 
 
 def diversity(images: NDArray[np.uint8], real: NDArray[np.uint8], rows: int) -> float:
@@ -186,7 +212,7 @@ def _rules(config: TrainConfig) -> list[_Rule]:
                 "D has won: its loss has been near zero for long, and G can hardly"
                 " learn from it",
                 "--d-lr smaller than --g-lr, --label-smoothing 0.1, --instance-noise"
-                " 0.1 or --objective wasserstein --penalty wgan-gp --d-norm instance",
+                f" 0.1 or {_critic(config)}",
             )
         )
     rules += [
@@ -194,24 +220,32 @@ def _rules(config: TrainConfig) -> list[_Rule]:
             "diversity_kept",
             _DIVERSITY_KEPT,
             math.inf,
-            _LASTING_GRIDS,
+            _LASTING_RECORDS,
             "G is collapsing: its images differ less than half as much as they did"
             " before",
-            _COLLAPSE_REMEDY,
+            _collapse_remedy(config),
         ),
         _Rule(
             "late_diversity",
             _DIVERSITY_LEAST,
             math.inf,
-            _LASTING_GRIDS,
+            _LASTING_RECORDS,
             "G has collapsed: it makes nearly the same image of every latent",
-            _COLLAPSE_REMEDY,
+            _collapse_remedy(config),
+        ),
+        _Rule(
+            "classes_kept",
+            _CLASSES_KEPT,
+            math.inf,
+            _LASTING_RECORDS,
+            "G has lost modes: it makes, in effect, less than half of the classes",
+            _collapse_remedy(config),
         ),
         _Rule(
             "batch_norm_gap",
             0.0,
             _BATCH_NORM_GAP,
-            _LASTING_GRIDS,
+            _LASTING_RECORDS,
             "G's batch norm disagrees with itself: images drawn with its running"
             " statistics are others than those that D judges",
             "a larger --batch-size, a smaller --g-lr or --g-norm instance",
@@ -253,10 +287,17 @@ def _rules(config: TrainConfig) -> list[_Rule]:
     return rules
 
 
-_COLLAPSE_REMEDY = (
-    "--minibatch-std 8, --feature-matching 1, a smaller --g-lr, or --objective"
-    " wasserstein --penalty wgan-gp --d-norm instance"
-)
+def _collapse_remedy(config: TrainConfig) -> str:
+    return (
+        "--minibatch-std 8, --feature-matching 1, a smaller --g-lr, or"
+        f" {_critic(config)}"
+    )
+
+
+def _critic(config: TrainConfig) -> str:
+    # A perceptron has no instance norm.
+    norm = "none" if config.architecture == "mlp" else "instance"
+    return f"--objective wasserstein --penalty wgan-gp --d-norm {norm}"
 
 
 def _chance_losses() -> dict[str, float]:

@@ -24,8 +24,11 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
 
     def __init__(self, run: RunDir, config: TrainConfig, tensorboard: bool) -> None:
         self._run = run
-        self._watch = Watch(config)
-        self._watch.replay(run.read_metrics(), run.read_sample_metrics())
+        _, data = run.read_config()
+        self._watch = Watch(config, data.num_classes)
+        self._watch.replay(
+            run.read_metrics(), run.read_sample_metrics(), run.read_scores()
+        )
         self._events = None
         if tensorboard:
             # Imported here, because it is optional.
@@ -53,6 +56,7 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
     def log_scores(self, record: Mapping[str, Any]) -> None:
         """Take in the scores of an evaluation."""
         self._run.append_scores(record)
+        self._warn(record)
         if self._events is not None:
             self._events.add_scalars(record)
 

@@ -1,5 +1,6 @@
 """What a run draws on its way: grids of images, or points over their density."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -30,8 +31,13 @@ class Pictures(Protocol):
         """Before the first step."""
         ...
 
-    def draw(self, step: int) -> dict[str, float]:
-        """Write the picture of a step; returns what was measured in it."""
+    def draw(self, step: int) -> Callable[[], dict[str, float]]:
+        """Have the networks draw the picture of a step.
+
+        Returns:
+            Writes the picture, and returns what was measured in it; needs the networks
+            no more, so that another thread can do it while they train on.
+        """
         ...
 
     def end(self) -> None:
@@ -64,19 +70,27 @@ class GridPictures:
         grid = images.grid(self._real, columns=COLUMNS)
         images.save_png(self._run.path / "real.png", grid)
 
-    def draw(self, step: int) -> dict[str, float]:
-        """Write the grid; returns its diversity, and what batch norm's mode changes."""
+    def draw(self, step: int) -> Callable[[], dict[str, float]]:
+        """Draw a grid; measured are diversity, and what batch norm's mode changes."""
         drawn = draw_images(self._backend, self._z, self._labels)
-        images.save_png(
-            self._run.sample_path(step), images.grid(drawn, columns=COLUMNS)
-        )
-        rows = len(drawn) // COLUMNS
-        record = {"diversity": diagnosis.diversity(drawn, self._real, rows)}
+        in_training = None
         if self._config.g_norm in ("batch", "conditional-batch"):
-            training = draw_images(self._backend, self._z, self._labels, training=True)
-            gap = diagnosis.batch_norm_gap(drawn, training, self._real)
-            record["batch_norm_gap"] = gap
-        return record
+            in_training = draw_images(
+                self._backend, self._z, self._labels, training=True
+            )
+
+        def write() -> dict[str, float]:
+            images.save_png(
+                self._run.sample_path(step), images.grid(drawn, columns=COLUMNS)
+            )
+            rows = len(drawn) // COLUMNS
+            record = {"diversity": diagnosis.diversity(drawn, self._real, rows)}
+            if in_training is not None:
+                gap = diagnosis.batch_norm_gap(drawn, in_training, self._real)
+                record["batch_norm_gap"] = gap
+            return record
+
+        return write
 
     def end(self) -> None:
         """Write paths between the fixed latents."""
@@ -114,20 +128,25 @@ class PointPictures:
     def begin(self) -> None:
         """Points need no preparation: the density is in every picture."""
 
-    def draw(self, step: int) -> dict[str, float]:
-        """Write the plot; returns modes covered and the share of good points."""
+    def draw(self, step: int) -> Callable[[], dict[str, float]]:
+        """Draw a plot; measured are modes covered and the share of good points."""
         fake = self._backend.sample(self._z, self._labels).reshape(-1, 2)
-        scores = points.score(self._config.dataset, fake)
-        point_plots.plot_points(
-            self._run.sample_path(step),
-            self._real,
-            fake,
-            self._discriminate,
-            scores,
-            f"D after {step} steps",
-        )
-        record = {"high_quality": scores.high_quality}
-        return record if scores.modes is None else record | {"modes": scores.modes}
+        landscape = self._discriminate(point_plots.landscape_points())
+
+        def write() -> dict[str, float]:
+            scores = points.score(self._config.dataset, fake)
+            point_plots.plot_points(
+                self._run.sample_path(step),
+                self._real,
+                fake,
+                landscape,
+                scores,
+                f"D after {step} steps",
+            )
+            record = {"high_quality": scores.high_quality}
+            return record if scores.modes is None else record | {"modes": scores.modes}
+
+        return write
 
     def end(self) -> None:
         """Nothing is left to draw."""

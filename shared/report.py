@@ -2,8 +2,10 @@
 
 import base64
 import dataclasses
-import json
-from collections.abc import Mapping, Sequence
+import html
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +13,7 @@ import jinja2
 import numpy as np
 
 from shared.config import TrainConfig
+from shared.datasets import POINTS
 from shared.diagnosis import Watch
 from shared.files import write_atomically
 from shared.presets import PRESETS
@@ -40,6 +43,28 @@ _CHARTS = (
             "d_fake_after": "D(G(z)) after it",
         },
         "Probabilities, or a critic's scores.",
+    ),
+    _Chart("FID", {"fid": "FID"}, "Of --evaluate-every; smaller is better."),
+    _Chart("KID", {"kid": "KID"}, "Smaller is better."),
+    _Chart(
+        "Quality and variety",
+        {
+            "precision": "precision",
+            "recall": "recall",
+            "density": "density",
+            "coverage": "coverage",
+            "high_quality": "high-quality samples",
+        },
+        "Larger is better. Precision and density are of quality, recall and coverage of"
+        " variety.",
+    ),
+    _Chart("Modes covered", {"modes": "modes"}),
+    _Chart("Inception score", {"inception_score": "Inception score"}),
+    _Chart("Classes hit", {"classes_hit": "classes"}),
+    _Chart(
+        "KL divergence of the classes",
+        {"class_kl": "from those of the data"},
+        "0 where all are as frequent as in the data, log 2 where half are missing.",
     ),
     _Chart(
         "Wasserstein estimate",
@@ -72,6 +97,11 @@ _CHARTS = (
         },
     ),
     _Chart("Images per second", {"images_per_second": "seen by D"}),
+    _Chart(
+        "Waiting for the host",
+        {"wait_share": "share of the time"},
+        "The device waits from the end of one training call to the start of the next.",
+    ),
 )
 
 
@@ -89,11 +119,16 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
     """
     config, data = run.read_config()
     metrics, samples = run.read_metrics(), run.read_sample_metrics()
-    watch = Watch(config)
-    watch.replay(metrics, samples)
+    scores = run.read_scores()
+    watch = Watch(config, data.num_classes)
+    watch.replay(metrics, samples, scores)
     twin = prog.partition(".")[0]
+    are_points = config.dataset in POINTS
+    draw = f"python -m {twin}.sample RUN"
     page = _template().render(
-        title=f"{config.preset} on {config.dataset}",
+        title=config.preset
+        if config.preset == config.dataset
+        else f"{config.preset} on {config.dataset}",
         framework={"gans_torch": "PyTorch", "gans_jax": "JAX"}.get(twin, twin),
         step=max((r["step"] for r in [*metrics, *samples]), default=0),
         last=metrics[-1] if metrics else {},
@@ -101,8 +136,8 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
         changed=changed_settings(config),
         settings={k: _text(v) for k, v in dataclasses.asdict(config).items()},
         findings=sorted(watch.findings.values(), key=lambda finding: finding.first),
-        charts=_charts(metrics, samples, run.read_scores()),
-        evaluations=_evaluations(run.path),
+        charts=list(_charts([*metrics, *samples, *scores])),
+        evaluations=list(_evaluations(run)),
         frames=_frames(run),
         pictures={
             name: _data_uri(run.path / f"{name}.png")
@@ -111,10 +146,28 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
         },
         files=sorted(p.name for p in run.path.iterdir() if p.name in _LINKED),
         resume=resume_command,
-        sample=f"python -m {twin}.sample RUN --num 100 --columns 10",
-        interpolate=f"python -m {twin}.sample RUN --interpolate",
+        are_points=are_points,
+        sample=[f"{draw} --num 2500"]
+        if are_points
+        else [f"{draw} --num 100 --columns 10", f"{draw} --interpolate"],
     )
     write_atomically(run.path / "report.html", page.encode())
+
+
+def refresh_report(run: RunDir) -> None:
+    """Write a page that is there anew, with what the run's folder holds now.
+
+    Args:
+        run: the run's folder; nothing happens where there is no page.
+
+    Raises:
+        UsageError: as `write_report`.
+    """
+    page = run.path / "report.html"
+    # Only the page knows how the run was called.
+    if page.is_file() and (found := _RESUME.search(page.read_text("utf-8"))):
+        resume_command = html.unescape(found[1])
+        write_report(run, resume_command, shlex.split(resume_command)[2])
 
 
 def changed_settings(config: TrainConfig) -> list[tuple[str, str, str]]:
@@ -127,6 +180,8 @@ def changed_settings(config: TrainConfig) -> list[tuple[str, str, str]]:
         if getattr(config, name) != getattr(preset, name)
     ]
 
+
+_RESUME = re.compile(r'id="resume">(python -m [^<]+)<')
 
 _LINKED = {
     *("config.json", "metrics.jsonl", "samples.jsonl", "scores.jsonl", "best.json"),
@@ -145,44 +200,31 @@ def _template() -> jinja2.Template:
     return environment.get_template("report.html")
 
 
-def _charts(
-    metrics: Sequence[Mapping[str, Any]],
-    samples: Sequence[Mapping[str, Any]],
-    scores: Sequence[Mapping[str, Any]],
-) -> list[dict[str, Any]]:
-    names = {
-        name: None
-        for record in scores
-        for name, value in record.items()
-        if name != "step" and isinstance(value, int | float)
-    }
-    score_charts = [_Chart(f"Score: {name}", {name: name}) for name in names]
-    drawn = []
-    for records, charts in ((scores, score_charts), ((*metrics, *samples), _CHARTS)):
-        for chart in charts:
-            curves = [
-                {"label": label, "points": points}
-                for name, label in chart.curves.items()
-                if (points := _points(records, name))
-            ]
-            if curves:
-                drawn.append(
-                    {
-                        "title": chart.title,
-                        "note": chart.note,
-                        "log": chart.log_scale,
-                        "curves": curves,
-                    }
-                )
-    return drawn
+def _charts(records: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    ordered = sorted(records, key=lambda record: record["step"])
+    for chart in _CHARTS:
+        curves = [
+            {"label": label, "points": points}
+            for name, label in chart.curves.items()
+            if (points := _points(ordered, name))
+        ]
+        if curves:
+            yield {
+                "title": chart.title,
+                "note": chart.note,
+                "log": chart.log_scale,
+                "curves": curves,
+            }
 
 
 def _points(records: Sequence[Mapping[str, Any]], name: str) -> list[list[float]]:
-    points = [
-        [r["step"], float(f"{r[name]:.5g}")]
+    # Of two values of a step, the later: scores come after what grids were measured.
+    values = {
+        r["step"]: float(f"{r[name]:.5g}")
         for r in records
         if isinstance(r.get(name), int | float)
-    ]
+    }
+    points = [[step, value] for step, value in values.items()]
     return [points[i] for i in _evenly(len(points), _MOST_POINTS)]
 
 
@@ -204,23 +246,16 @@ def _evenly(count: int, most: int) -> list[int]:
     return chosen.tolist()
 
 
-def _evaluations(folder: Path) -> list[dict[str, Any]]:
-    found = []
-    for path in sorted(folder.glob("evaluation-*.json")):
-        stored = json.loads(path.read_text("utf-8"))
+def _evaluations(run: RunDir) -> Iterator[dict[str, Any]]:
+    for stored in run.read_evaluations():
         protocol = stored["protocol"].items()
-        scores = [
-            {
-                "name": name,
-                "value": _text(score["value"])
-                + (f" ± {score['interval_95']:.2g}" if score["interval_95"] else ""),
-                "protocol": score["protocol"],
-            }
-            for name, score in stored["scores"].items()
-        ]
-        joined = "; ".join(f"{name}: {_text(value)}" for name, value in protocol)
-        found.append({"step": stored["step"], "scores": scores, "protocol": joined})
-    return found
+        nearest = run.path / f"nearest-{stored['step']:06d}.png"
+        yield {
+            "step": stored["step"],
+            "scores": list(stored["scores"].values()),
+            "protocol": "; ".join(f"{name}: {_text(x)}" for name, x in protocol),
+            "nearest": _data_uri(nearest) if nearest.is_file() else None,
+        }
 
 
 def _data_uri(path: Path) -> str:

@@ -6,10 +6,11 @@
     metrics.jsonl                   one JSON object for each logged step
     samples.jsonl                   the same for each grid of samples: its diversity
     scores.jsonl                    the same for each evaluation (--evaluate-every)
-    best.json                       the evaluation with the lowest FID
+    best.json                       the best of these: lowest FID; of points, coverage
     samples/000500.png              grid of the fixed latents' images after 500 steps
     checkpoints/000500.safetensors  state after 500 steps
     real.png                        real images, in a grid like those of the samples
+    evaluation-000500.json          scores by ``evaluate``; nearest-000500.png with it
     tensorboard/                    event files, with --tensorboard
     losses.png samples.png samples.gif interpolation.png report.html
                                     written at the end
@@ -18,10 +19,10 @@
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import filelock
 import numpy as np
@@ -198,6 +199,20 @@ class RunDir:
         """All records of scores.jsonl; as `read_metrics`."""
         return _read(self._scores)
 
+    def best_step(self) -> int | None:
+        """The step that best.json names; None without scores."""
+        best = _best(self.read_scores())
+        return None if best is None else best["step"]
+
+    def read_evaluations(self) -> list[dict[str, Any]]:
+        """What `shared.evaluation` has left here, in the order of steps.
+
+        Raises:
+            UsageError: a file is damaged.
+        """
+        found = map(_evaluation, sorted(self.path.glob("evaluation-*.json")))
+        return sorted(found, key=lambda evaluation: evaluation["step"])
+
     def truncate_after(self, step: int) -> None:
         """Take the run back to ``step``: remove all that is newer, or unfinished.
 
@@ -244,9 +259,7 @@ class RunDir:
             images.save_gif(self.path / "samples.gif", grids)
 
     def _write_best(self) -> None:
-        scored = [record for record in self.read_scores() if record["fid"] is not None]
-        if scored:
-            best = min(scored, key=lambda record: record["fid"])
+        if best := _best(self.read_scores()):
             write_atomically(self._best, (json.dumps(best) + "\n").encode())
         else:
             self._best.unlink(missing_ok=True)
@@ -277,12 +290,13 @@ def default_path(preset: str, dataset: str, root: Path = Path("runs")) -> Path:
     return root / f"{stem}-{max(numbers, default=0) + 1:03d}"
 
 
-def resolve_checkpoint(path: Path, step: int | None = None) -> Path:
+def resolve_checkpoint(path: Path, step: int | Literal["best"] | None = None) -> Path:
     """The checkpoint file meant by ``path``.
 
     Args:
         path: a run's folder, or a checkpoint file.
-        step: which of the run's checkpoints; None: the latest.
+        step: which of the run's checkpoints; the one with the best scores; None: the
+            latest.
 
     Raises:
         UsageError: there is no such file.
@@ -294,6 +308,13 @@ def resolve_checkpoint(path: Path, step: int | None = None) -> Path:
     run = RunDir.open(path)
     if step is None:
         return run.latest_checkpoint()
+    if step == "best":
+        step = run.best_step()
+        if step is None:
+            raise UsageError(
+                f"--step best: {path} has no scores; it was trained without"
+                " --evaluate-every"
+            )
     steps = run.checkpoint_steps()
     if step not in steps:
         there = ", ".join(map(str, steps)) or "none"
@@ -310,6 +331,25 @@ def root_of(checkpoint: Path) -> Path:
 def _steps(folder: Path, suffix: str) -> list[int]:
     names = (path.stem for path in folder.glob(f"*{suffix}"))
     return sorted(int(name) for name in names if re.fullmatch(r"[0-9]{6,}", name))
+
+
+def _best(records: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The record with the lowest FID or, of points, the highest coverage."""
+    for name, sign in (("fid", 1), ("coverage", -1)):
+        if scored := [record for record in records if record.get(name) is not None]:
+            return min(scored, key=lambda record: sign * record[name])
+    return None
+
+
+def _evaluation(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text("utf-8"))
+        kinds = {"step": int, "protocol": dict, "scores": dict}
+        if all(isinstance(values[name], kind) for name, kind in kinds.items()):
+            return values
+    except (OSError, KeyError, TypeError, ValueError):
+        pass
+    raise UsageError(f"{path}: is no evaluation")
 
 
 def _append(path: Path, record: Mapping[str, Any]) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shared import checkpoint, images, noise
+from shared import checkpoint, images, noise, point_plots, points
 from shared.backend import Backend
 from shared.cli import SampleOptions
 from shared.config import TrainConfig
+from shared.datasets import POINTS
 from shared.errors import UsageError
 from shared.latents import great_circle
 from shared.pictures import draw_images
@@ -22,26 +23,35 @@ from shared.training import MakeBackend, check_arrays
 def sample(options: SampleOptions, make_backend: MakeBackend) -> None:
     """Draw images from a checkpoint and write a grid, or one file for each.
 
+    Points in the plane are drawn over their density, beside D's landscape.
+
     Args:
         options: what the user asked for.
         make_backend: the twin's backend class.
 
     Raises:
-        UsageError: there is no such checkpoint, class or device.
+        UsageError: there is no such checkpoint, class or device, or points are to be
+            written to a file each.
     """
     path = resolve_checkpoint(options.run, options.step)
     stored = checkpoint.load(path)
-    labels = _labels(options, stored)
+    are_points = stored.config.dataset in POINTS
+    if are_points and options.separate:
+        raise UsageError("--separate: points in the plane are drawn in one picture")
+    z, labels = _latents(options, stored.config.z_dim), _labels(options, stored)
     backend = load_backend(stored, path, make_backend, options.device)
-    drawn = draw_images(backend, _latents(options, stored.config.z_dim), labels)
     out = options.out or _default_out(options, path, stored.step)
     try:
-        if options.separate:
+        if are_points:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            _plot_points(out, stored, backend, z, labels)
+        elif options.separate:
             out.mkdir(parents=True, exist_ok=True)
-            for number, image in enumerate(drawn):
+            for number, image in enumerate(draw_images(backend, z, labels)):
                 images.save_png(out / f"{number:06d}.png", image)
         else:
             out.parent.mkdir(parents=True, exist_ok=True)
+            drawn = draw_images(backend, z, labels)
             images.save_png(out, images.grid(drawn, columns=options.columns))
     except OSError as error:
         raise UsageError(f"--out {out}: cannot be written: {error.strerror}") from error
@@ -110,6 +120,25 @@ def _labels(
     rows = -(-options.num // options.columns)
     each_row = np.resize(np.asarray(classes, np.int32), rows)
     return each_row.repeat(options.columns)[: options.num]
+
+
+def _plot_points(
+    out: Path,
+    stored: checkpoint.Checkpoint,
+    backend: Backend,
+    z: NDArray[np.float32],
+    labels: NDArray[np.int32] | None,
+) -> None:
+    name = stored.config.dataset
+    drawn = backend.sample(z, labels).reshape(-1, 2)
+    real = np.asarray(points.load(name).images, np.float32).reshape(-1, 2)
+    where = point_plots.landscape_points()
+    # A conditional D is shown for the first class, as in `shared.pictures`.
+    shown = None if labels is None else np.zeros(len(where), np.int32)
+    landscape = backend.discriminate(where.reshape(-1, 1, 1, 2), shown)
+    scores = points.score(name, drawn)
+    title = f"D after {stored.step} steps"
+    point_plots.plot_points(out, real, drawn, landscape, scores, title)
 
 
 def _default_out(options: SampleOptions, path: Path, step: int) -> Path:

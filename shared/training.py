@@ -11,9 +11,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType, ModuleType, TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from tqdm import tqdm
@@ -27,7 +28,9 @@ from shared.draws import draw
 from shared.errors import TrainingError, UsageError
 from shared.initial import initial_arrays
 from shared.journal import Journal
+from shared.overlap import Behind, ahead
 from shared.pictures import make_pictures
+from shared.reference import ReferenceCheck
 from shared.run_dir import RunDir, default_path
 
 MakeBackend = Callable[[TrainConfig, DataInfo, str], Backend]
@@ -50,6 +53,7 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
     data = datasets.load(config.dataset, config.image_size, options.data_dir)
     check_data(config, data.info)
     total = schedules.total_steps(config, data.info.count)
+    reference = ReferenceCheck(config) if options.check_reference else None
     run = RunDir(
         options.resume or options.run_dir or default_path(config.preset, config.dataset)
     )
@@ -71,14 +75,15 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
             run.truncate_after(step)
             run.write_config(config, data.info)
         backend.load(arrays)
-        backend.load_data(data)
+        backend.load_data(data, options.data_on)
         evaluate = None
         if config.evaluate_every:
-            evaluate = (
-                _evaluation().Evaluator(backend, config, data, options.data_dir).record
-            )
+            make_evaluator = _evaluation().make_evaluator
+            evaluate = make_evaluator(backend, config, data, options.data_dir).record
         journal = locks.enter_context(Journal(run, config, options.tensorboard))
-        training = _Training(config, data, total, run, backend, journal, evaluate, step)
+        training = _Training(
+            config, data, total, run, backend, journal, evaluate, reference, step
+        )
         stopped_by = training.run_to_end()
         run.finish(f"{config.preset} on {config.dataset}")
         # The folder may be moved, so the report does not say where it is.
@@ -166,8 +171,23 @@ def _stored_state(
     return stored
 
 
+class _Call(NamedTuple):
+    """A call of `Backend.train` that has been made."""
+
+    steps: range
+    start: float
+    """When it was made."""
+    result: Future[tuple[Arrays, float]]
+    """Its metrics, and when the device had them."""
+
+
 class _Training:
-    """A run in progress."""
+    """A run in progress.
+
+    The device is kept at work: what a call needs is made ahead in a second thread, its
+    metrics are awaited in a third, and a fourth writes them, and pictures and
+    checkpoints, in the order in which they come.
+    """
 
     def __init__(
         self,
@@ -178,6 +198,7 @@ class _Training:
         backend: Backend,
         journal: Journal,
         evaluate: Callable[[], dict[str, float]] | None,
+        reference: ReferenceCheck | None,
         step: int,
     ) -> None:
         self.config = config
@@ -187,70 +208,93 @@ class _Training:
         self.backend = backend
         self.journal = journal
         self.evaluate = evaluate
+        self.reference = reference
         self.step = step
         self.saved = step if step else None
+        self.sampled = step if run.sample_path(step).exists() else None
         self.pictures = make_pictures(config, data, run, backend)
-        # Metrics of the last call; read only after the next call has been made, so
+        # The last call; its metrics are read only after the next call has been made, so
         # that the device always has work.
-        self.pending: list[tuple[range, Mapping[str, Any]]] = []
-        # Images per second are counted from here.
-        self.clock = (step, time.perf_counter())
+        self.pending: _Call | None = None
+        self.clock = _Clock(config.batch_size * config.n_critic, step)
 
     def run_to_end(self) -> int | None:
         """Train; returns the number of the signal that stopped it early, or None."""
         self.pictures.begin()
-        with _Signals() as signals, _Progress(self) as self.progress:
-            if self.step == 0 and not self.run.sample_path(0).exists():
+        with (
+            _Signals() as signals,
+            _Progress(self) as self.progress,
+            ThreadPoolExecutor(1, "metrics") as self.reader,
+            Behind() as self.behind,
+            contextlib.closing(ahead(self._prepare, self._calls())) as calls,
+        ):
+            if self.step == 0 and self.sampled is None:
                 self._sample()
-            self._restart_clock()
-            while self.step < self.total and signals.received is None:
-                self._train_until(self._next_stop())
+            self.clock.restart(self.step)
+            for steps, inputs in calls:
+                if signals.received is not None:
+                    break
+                self._train(steps, inputs)
             self._read_metrics()
             if self.saved != self.step:
                 self._save()
-        if not self.run.sample_path(self.step).exists():
-            self._sample()
+            if self.sampled != self.step:
+                self._sample()
         self.pictures.end()
         return signals.received if self.step < self.total else None
 
-    def _next_stop(self) -> int:
-        config = self.config
+    def _calls(self) -> Iterator[range]:
+        """The steps of each call from here to the end."""
+        config, step = self.config, self.step
         every = (config.sample_every, config.save_every, config.evaluate_every)
-        events = [(self.step // n + 1) * n for n in every if n]
-        return min(self.total, self.step + self.backend.steps_per_call, *events)
+        while step < self.total:
+            events = [(step // n + 1) * n for n in every if n]
+            stop = min(self.total, step + self.backend.steps_per_call, *events)
+            yield range(step, stop)
+            step = stop
 
-    def _train_until(self, stop: int) -> None:
-        steps = range(self.step, stop)
+    def _prepare(self, steps: range) -> tuple[range, Any]:
         draws = draw(
             self.config, self.data.channels, self.data.count, self.total, steps
         )
-        metrics = self.backend.train(draws)
+        return steps, self.backend.prepare(draws)
+
+    def _train(self, steps: range, inputs: Any) -> None:
+        start = time.perf_counter()
+        read = self.backend.train(inputs)
+        call = _Call(steps, start, self.reader.submit(_time, read))
         self._read_metrics()
-        self.pending.append((steps, metrics))
-        self.step = stop
+        self.pending = call
+        self.step = stop = steps.stop
         config = self.config
+        samples = stop % config.sample_every == 0
         evaluates = self.evaluate is not None and stop % config.evaluate_every == 0
-        if stop % config.sample_every and stop % config.save_every and not evaluates:
+        # After the scores: a process that is killed in between repeats both.
+        saves = stop % config.save_every == 0 or evaluates
+        if not (samples or evaluates or saves):
             return
         self._read_metrics()
-        if stop % config.sample_every == 0:
+        if samples:
             self._sample()
         if evaluates:
             self._evaluate()
-        # After the scores: a process that is killed in between repeats both.
-        if stop % config.save_every == 0 or evaluates:
+        if samples or evaluates:
+            self.clock.restart(stop)
+        if saves:
             self._save()
-        self._restart_clock()
 
     def _read_metrics(self) -> None:
-        for steps, metrics in self.pending:
+        if self.pending is None:
+            return
+        steps, start, result = self.pending
+        self.pending = None
+        metrics, end = result.result()
+        self.clock.add(steps, start, end)
+        for row, step in enumerate(steps):
             # Sorted, because JAX sorts dictionaries and the twins' files are alike.
-            values = {name: np.asarray(metrics[name]) for name in sorted(metrics)}
-            for row, step in enumerate(steps):
-                # Steps are counted by how many are done.
-                record = {name: float(value[row]) for name, value in values.items()}
-                self._log(step + 1, record)
-        self.pending.clear()
+            record = {name: float(metrics[name][row]) for name in sorted(metrics)}
+            # Steps are counted by how many are done.
+            self._log(step + 1, record)
 
     def _log(self, step: int, record: dict[str, float]) -> None:
         if not (math.isfinite(record["d_loss"]) and math.isfinite(record["g_loss"])):
@@ -258,21 +302,26 @@ class _Training:
                 f"step {step} has d_loss {record['d_loss']} and"
                 f" g_loss {record['g_loss']}"
             )
+        if self.reference and (verdict := self.reference.see(step, record)):
+            self.behind.do(tqdm.write, verdict, file=sys.stderr)
         if step % self.config.log_every and step != self.total:
             return
-        before, then = self.clock
-        trained = (step - before) * self.config.batch_size * self.config.n_critic
-        record["images_per_second"] = round(trained / (time.perf_counter() - then), 1)
-        self.journal.log({"step": step, **record})
-        self.progress.show(step, record)
+        record |= self.clock.rates()
+        self.behind.do(self._write, {"step": step, **record})
+
+    def _write(self, record: Mapping[str, Any]) -> None:
+        self.journal.log(record)
+        self.progress.show(record)
 
     def _sample(self) -> None:
-        record = self.pictures.draw(self.step)
-        self.journal.log_samples({"step": self.step, **record})
+        step, finish = self.step, self.pictures.draw(self.step)
+        self.behind.do(lambda: self.journal.log_samples({"step": step, **finish()}))
+        self.sampled = step
 
     def _evaluate(self) -> None:
         assert self.evaluate is not None, "called only where there is one"
-        self.journal.log_scores({"step": self.step, **self.evaluate()})
+        scores = {"step": self.step, **self.evaluate()}
+        self.behind.do(self.journal.log_scores, scores)
 
     def _save(self) -> None:
         arrays = self.backend.arrays()
@@ -281,11 +330,50 @@ class _Training:
             if not np.isfinite(array).all():
                 raise _diverged(f"{name} is not finite after step {self.step}")
         state = Checkpoint(self.step, self.config, self.data, arrays)
-        checkpoint.save(self.run.checkpoint_path(self.step), state)
+        self.behind.wait()  # so that no two states wait in memory
+        self.behind.do(checkpoint.save, self.run.checkpoint_path(self.step), state)
         self.saved = self.step
 
-    def _restart_clock(self) -> None:
-        self.clock = (self.step, time.perf_counter())
+
+def _time(read: Callable[[], Arrays]) -> tuple[Arrays, float]:
+    return read(), time.perf_counter()
+
+
+class _Clock:
+    """How fast the calls follow each other.
+
+    Left out is the time in which the device draws grids and evaluates.
+
+    Args:
+        images: real images in each step.
+        step: where the run starts.
+    """
+
+    def __init__(self, images: int, step: int) -> None:
+        self._images = images
+        self.restart(step)
+
+    def restart(self, step: int) -> None:
+        """Measure from here."""
+        self._first = self._last = step
+        self._start = self._free = time.perf_counter()
+        self._waited = 0.0
+
+    def add(self, steps: range, start: float, end: float) -> None:
+        """Take in a call: when it was made, and when the device had done it."""
+        self._last = steps.stop
+        # Made while the call before was under way, it found the device at work.
+        self._waited += max(0.0, start - self._free)
+        self._free = end
+
+    def rates(self) -> dict[str, float]:
+        """Images per second; and the share of the time when the device had no call."""
+        seconds = self._free - self._start
+        trained = (self._last - self._first) * self._images
+        return {
+            "images_per_second": round(trained / seconds, 1),
+            "wait_share": round(self._waited / seconds, 3),
+        }
 
 
 def _diverged(what: str) -> TrainingError:
@@ -352,8 +440,9 @@ class _Progress:
     ) -> None:
         self._bar.close()
 
-    def show(self, step: int, record: Mapping[str, float]) -> None:
+    def show(self, record: Mapping[str, Any]) -> None:
         """Report a logged step."""
+        step = record["step"]
         text = "  ".join(_describe(record))
         if not self._bar.disable:
             self._bar.set_postfix_str(text, refresh=False)

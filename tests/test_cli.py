@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -45,8 +46,20 @@ def test_no_arguments_give_the_default_preset_and_places() -> None:
         run_dir=None,
         resume=None,
         device="auto",
+        data_on="auto",
         tensorboard=False,
+        check_reference=False,
     )
+
+
+def test_a_resumed_run_keeps_its_places() -> None:
+    def resume(*flags: str) -> str:
+        return cli.resume_command(train(*flags), Path("a run"), "gans_torch.train")
+
+    plain = "python -m gans_torch.train --resume 'a run'"
+    assert resume("--run-dir", "a run") == plain
+    flags = "--data-dir d --device cpu --data-on host"
+    assert resume("--seed", "5", *flags.split()) == f"{plain} {flags}"
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -67,6 +80,7 @@ def test_flags_of_every_form_change_the_preset() -> None:
         *("gan", "--g-lr=1e-3", "--adam-betas", "0", "0.9", "--image_size", "16"),
         *("--objective", "minimax", "--conditional", "--dataset", "folder:a b"),
         *("--data-dir", "d", "--run-dir", "r", "--device", "cuda:1"),
+        *("--data-on", "host"),
     )
     assert options == cli.TrainOptions(
         config=dataclasses.replace(
@@ -82,7 +96,9 @@ def test_flags_of_every_form_change_the_preset() -> None:
         run_dir=Path("r"),
         resume=None,
         device="cuda:1",
+        data_on="host",
         tensorboard=False,
+        check_reference=False,
     )
 
 
@@ -184,7 +200,9 @@ def test_resuming_starts_from_the_stored_configuration(run: Path) -> None:
         run_dir=None,
         resume=run,
         device="cpu",
+        data_on="auto",
         tensorboard=False,
+        check_reference=False,
     )
     assert train("gan", "--resume", str(run), "--width", "8") == dataclasses.replace(
         options, device="auto"
@@ -229,6 +247,12 @@ def test_resuming_refuses_to_stretch_a_schedule(tmp_path: Path) -> None:
     assert_says(message, "--epochs 9.0: --lr-schedule linear may not change")
 
 
+def test_a_step_is_a_number_or_the_best() -> None:
+    assert sample("a", "--step", "5").step == 5
+    assert sample("a", "--step", "best").step == "best"
+    assert cli.parse_evaluate(["a", "--step=best"], PROG).step == "best"
+
+
 def test_sample_has_defaults_for_all_but_the_run() -> None:
     assert sample("runs/a") == cli.SampleOptions(run=Path("runs/a"))
     assert sample("a", "--num", "9") == cli.SampleOptions(run=Path("a"), num=9)
@@ -261,6 +285,7 @@ def test_sample_has_defaults_for_all_but_the_run() -> None:
         ("a --seed 9223372036854775808", "--seed 9223372036854775808: below 2**63"),
         ("a --columns 0", "--columns 0: must be 1 or more"),
         ("a --step -1", "--step -1: must be 0 or more"),
+        ("a --step last", "--step last: must be a whole number, or best"),
         ("a --labels 3,x", "--labels 3,x: must be class ids from 0 up"),
         ("a --labels -1", "--labels -1: must be class ids from 0 up"),
         ("a --num 9 --interpolate", "--num 9: must be a multiple of --columns 8"),
@@ -283,6 +308,34 @@ def test_ctrl_c_ends_a_command_without_a_traceback() -> None:
     with pytest.raises(SystemExit) as stopped, cli.run_command("prog"):
         raise KeyboardInterrupt
     assert stopped.value.code == 130
+
+
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_a_reader_that_goes_away_ends_a_command_quietly(lines: int) -> None:
+    # A few lines fail when they are flushed, many when they are printed.
+    script = f"""
+import sys
+from shared import cli
+with cli.run_command("prog"):
+    sys.stdin.read()
+    for _ in range({lines}):
+        print("x")
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        env={k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdin.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 141
 
 
 def test_other_errors_keep_their_traceback() -> None:

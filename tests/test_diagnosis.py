@@ -25,7 +25,7 @@ Series = dict[str, Callable[[int], float]]
 
 def findings(config: TrainConfig, series: Series) -> list[str]:
     """Problems that a run with these metrics shows."""
-    watch = Watch(config)
+    watch = Watch(config, num_classes=10)
     steps = range(config.log_every, 2001, config.log_every)
     watch.replay([{"step": t, **{k: f(t) for k, f in series.items()}} for t in steps])
     return [finding.problem for finding in watch.findings.values()]
@@ -39,6 +39,7 @@ HEALTHY: Series = {
     "gradient_norm": lambda t: 0.6 if t < 200 else 1.2,
     "d_grad_norm": lambda t: 90.0 if t < 50 else 2.6,
     "g_grad_norm": lambda t: 0.002 if t < 50 else 0.07,
+    "class_kl": lambda t: 2.3 if t < 500 else 0.5,
 }
 
 
@@ -57,6 +58,7 @@ def test_a_critic_may_have_any_loss() -> None:
         (DCGAN, {"d_loss": lambda t: 0.001}, "D has won"),
         (DCGAN, {"diversity": lambda t: 0.8 if t < 900 else 0.3}, "G is collapsing"),
         (DCGAN, {"diversity": lambda t: 0.01}, "G has collapsed"),
+        (DCGAN, {"class_kl": lambda t: 0.7}, "G has lost modes"),
         (DCGAN, {"batch_norm_gap": lambda t: 0.7}, "G's batch norm disagrees"),
         (WGAN_GP, {"gradient_norm": lambda t: 3.0}, "the critic has left"),
         (DCGAN, {"d_grad_norm": lambda t: 4.0 ** (t / 100)}, "D's gradient explodes"),
@@ -71,6 +73,14 @@ def test_each_problem_is_named_and_no_other(
     found = findings(config, HEALTHY | series)
     assert len(found) == 1
     assert found[0].startswith(problem)
+
+
+def test_classes_count_late_and_only_where_samples_can_hit_them_all() -> None:
+    hit = [{"step": 400 * i, "modes": 400} for i in range(1, 6)]
+    for num_classes, first in ((1000, 2000), (800, None), (1001, None), (0, None)):
+        watch = Watch(DCGAN, num_classes)
+        watch.replay(hit)
+        assert [x.first for x in watch.findings.values()] == ([first] if first else [])
 
 
 @pytest.mark.parametrize("objective", ["least-squares", "hinge", "relativistic"])
@@ -91,7 +101,7 @@ def test_smoothed_and_flipped_labels_raise_the_least_loss() -> None:
 
 
 def test_only_what_lasts_is_reported() -> None:
-    watch = Watch(DCGAN)
+    watch = Watch(DCGAN, num_classes=10)
     steps = [t for t in STEPS if t <= 200]
     said = [watch.see({"step": t, "d_loss": 0.0}) for t in steps[:-1]]
     assert not any(said)
@@ -106,7 +116,7 @@ def test_only_what_lasts_is_reported() -> None:
 def test_what_was_not_measured_or_not_finite_is_left_out() -> None:
     nothing: Series = {"g_grad_norm": lambda t: np.inf, "d_loss": lambda t: np.nan}
     assert findings(DCGAN, nothing) == []
-    watch = Watch(DCGAN)
+    watch = Watch(DCGAN, num_classes=10)
     watch.replay([{"step": t, "d_loss": None} for t in STEPS])
     assert not watch.findings
 
@@ -161,3 +171,41 @@ def test_a_run_that_is_fine_is_left_alone(
     assert [record["step"] for record in records] == [0, 100, 200, 250]
     assert all(0 < record["diversity"] < 2 for record in records)
     assert all(0 <= record["batch_norm_gap"] < 0.5 for record in records)
+
+
+@pytest.fixture
+def early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judge the classes early, for the sake of short runs."""
+    monkeypatch.setattr(diagnosis, "_CLASSES_START_STEPS", 100)
+
+
+@pytest.mark.usefixtures("early")
+def test_points_that_miss_modes_are_noticed_and_others_are_not(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ("--width", 16, "--batch-size", 64, "--log-every", 100, "--device", "cpu")
+    flags = ("ring", *flags, "--steps", 450, "--sample-every", 150)
+    # An untrained G makes a blob in the middle.
+    train(*flags, "--g-lr", 1e-6, "--d-lr", 1e-6, "--run-dir", tmp_path / "blob")
+    assert "warning at step 450: G has lost modes" in capsys.readouterr().err
+    page = (tmp_path / "blob" / "report.html").read_text()
+    assert "G has lost modes" in page
+    assert "<code>--d-norm</code> none" in " ".join(page.split())
+    train(*flags, "--run-dir", tmp_path / "fine")
+    assert "warning" not in capsys.readouterr().err
+    assert RunDir(tmp_path / "fine").read_sample_metrics()[-1]["modes"] >= 6
+
+
+@pytest.mark.usefixtures("early")
+def test_images_of_few_classes_are_noticed_and_others_are_not(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = ("--image-size", 8, "--width", 4, "--z-dim", 8, "--batch-size", 16)
+    every = ("--log-every", 100, "--sample-every", 300, "--evaluate-every", 100)
+    flags = (*small, *every, "--steps", 300, "--device", "cpu")
+    train(*flags, "--g-lr", 1e-6, "--d-lr", 1e-6, "--run-dir", tmp_path / "few")
+    assert "warning at step 300: G has lost modes" in capsys.readouterr().err
+    assert "G has lost modes" in (tmp_path / "few" / "report.html").read_text()
+    train(*flags, "--g-lr", 2e-3, "--d-lr", 2e-3, "--run-dir", tmp_path / "fine")
+    assert "warning" not in capsys.readouterr().err
+    assert RunDir(tmp_path / "fine").read_scores()[-1]["classes_hit"] == 10

@@ -1,7 +1,10 @@
 """Evaluation: scores mean what they say, are repeatable, and change no training."""
 
+import base64
 import functools
 import json
+import sys
+import types
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,11 +14,21 @@ import pytest
 from numpy.typing import NDArray
 
 from conftest import Twin
-from shared import checkpoint, classifier, datasets, evaluation, image_sources
+from shared import (
+    checkpoint,
+    classifier,
+    datasets,
+    evaluation,
+    image_sources,
+    judges,
+    points,
+)
 from shared.backend import ImageData
 from shared.config import TrainConfig
 from shared.errors import UsageError
+from shared.presets import PRESETS
 from shared.run_dir import RunDir
+from shared.scores import Evaluator
 
 SMALL = ("--image-size", "8", "--width", "4", "--batch-size", "16", "--z-dim", "8")
 Pixels = NDArray[np.uint8]
@@ -88,6 +101,213 @@ def test_evaluating_changes_no_number_of_the_training(
     assert scores(train(twin, parts, data_dir, "--steps", 6)) == records
 
 
+def test_the_best_checkpoint_can_be_chosen(
+    twin: Twin, tmp_path: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    every = ("--evaluate-every", 2, "--steps", 4)
+    run = train(twin, tmp_path / "run", data_dir, *every)
+    # The first is the best.
+    lines = [json.dumps({"step": step, "fid": step}) for step in (2, 4)]
+    (run / "scores.jsonl").write_text("\n".join(lines))
+    place = ["--data-dir", str(data_dir), "--num", "16", "--draws", "1"]
+    twin.main("evaluate")([str(run), "--step", "best", *place])
+    assert [path.name for path in run.glob("evaluation-*")] == [
+        "evaluation-000002.json"
+    ]
+    for step in ("best", "2"):
+        out = str(tmp_path / f"{step}.png")
+        twin.main("sample")([str(run), "--step", step, "--out", out])
+    best, second = ((tmp_path / f"{step}.png").read_bytes() for step in ("best", "2"))
+    assert best == second
+    (run / "scores.jsonl").unlink()
+    capsys.readouterr()
+    for command in ("sample", "evaluate"):
+        with pytest.raises(SystemExit, match="2"):
+            twin.main(command)([str(run), "--step", "best"])
+        error = capsys.readouterr().err
+        assert error.endswith(
+            f"--step best: {run} has no scores; it was trained without"
+            " --evaluate-every\n"
+        )
+
+
+def test_evaluating_shows_in_the_report(
+    twin: Twin, tmp_path: Path, data_dir: Path
+) -> None:
+    run = train(twin, tmp_path / "run", data_dir, "--steps", 2, "--device", "cpu")
+    page = run / "report.html"
+    before = page.read_text()
+    command = [str(run), "--num", "16", "--draws", "1", "--data-dir", str(data_dir)]
+    twin.main("evaluate")([*command, "--out", str(tmp_path / "elsewhere")])
+    assert page.read_text() == before
+    assert "Scores after step" not in before
+    twin.main("evaluate")(command)
+    after = page.read_text()
+    nearest = base64.b64encode((run / "nearest-000002.png").read_bytes()).decode()
+    assert "Scores after step 2" in after
+    assert f'src="data:image/png;base64,{nearest}"' in after
+    # All else is as it was, such as how to go on.
+    lines = set(after.splitlines())
+    assert [x for x in before.splitlines() if x not in lines] == []
+    assert f"gans_{twin.name}.train --resume RUN --data-dir {data_dir}" in before
+    page.unlink()
+    twin.main("evaluate")(command)
+    assert not page.exists()
+
+
+# Within three deviations of a centre: 1 - exp(-9/2); of a line: 1 - 0.0027.
+@pytest.mark.parametrize(
+    ("name", "modes", "quality"), [("ring", 8, 0.989), ("swiss-roll", None, 0.997)]
+)
+def test_points_are_scored_by_the_formula_of_their_distribution(
+    name: str, modes: int | None, quality: float
+) -> None:
+    config = PRESETS[name]
+    data = points.load(name)
+
+    class Real:
+        """Hands out real points, those of a ring from three of its modes."""
+
+        labels = np.arange(points.COUNT) % 8
+        chosen = data.images[np.isin(labels, (0, 1, 2))] if modes else data.images
+
+        def sample(self, z: NDArray, labels: Any, training: bool = False) -> NDArray:
+            return self.chosen[: len(z)]
+
+    backend: Any = Real()
+    judge = evaluation.make_evaluator(backend, config, data, Path())
+    found = judge.scores(judge.usual_num, draws=2, seed=0)
+    assert judge.usual_num == 2500
+    assert found["high_quality"].values == pytest.approx([quality] * 2, abs=0.004)
+    if modes:
+        assert found["modes"].values == [3, 3]
+        assert found["coverage"].values == pytest.approx([3 / 8] * 2, abs=0.03)
+    else:
+        assert "modes" not in found
+        assert found["coverage"].values == [1, 1]
+    assert judge.further(100, seed=0) == ({}, None)
+
+
+def test_a_run_of_points_is_scored_and_its_best_kept(
+    twin: Twin, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    flags = "ring --width 8 --batch-size 16 --g-norm batch --device cpu --steps 6"
+    twin.main("train")([*flags.split(), "--evaluate-every", "2", "--run-dir", str(run)])
+    records = scores(run)
+    assert [record["step"] for record in records] == [2, 4, 6]
+    assert records[0].keys() == {"step", "modes", "high_quality", "coverage"}
+    best = json.loads((run / "best.json").read_text())
+    assert best == max(records, key=lambda record: record["coverage"])
+    capsys.readouterr()
+    twin.main("evaluate")([str(run), "--step", "best", "--draws", "3"])
+    table = capsys.readouterr().out
+    report = json.loads((run / f"evaluation-{best['step']:06d}.json").read_text())
+    assert report["protocol"]["samples"] == 2500
+    for name, score in report["scores"].items():
+        assert (score["interval_95"] is None) == name.endswith("training_mode")
+        assert score["protocol"] in table
+    assert len(report["scores"]["modes"]["draws"]) == 3
+    assert report["scores"]["high_quality"]["draws"][0] == best["high_quality"]
+    assert not list(run.glob("nearest-*"))
+    assert f"Scores after step {best['step']}" in (run / "report.html").read_text()
+
+
+class Stub:
+    """Stands for Inception v3: three features, of which two are the mean colour."""
+
+    def predict(self, images: NDArray) -> tuple[NDArray, NDArray]:
+        assert images.shape[3] == 3
+        assert len(images) <= 64
+        mean = images.astype(np.float32).mean(axis=(1, 2))
+        features = np.stack([mean[:, 0], mean[:, 2], mean.std(axis=1)], axis=1)
+        return features, np.eye(1008, dtype=np.float32)[:1].repeat(len(images), axis=0)
+
+
+def test_inception_needs_no_labels_and_is_used_as_it_is(
+    twin: Twin, data_dir: Path
+) -> None:
+    data = datasets.load("digits", 8, data_dir)._replace(labels=None)
+    data = data._replace(info=data.info._replace(num_classes=0))
+    pictures = classifier.pixels(data)
+    backend: Any = Copier(twin, pictures // 2)
+    backend.inception = Stub
+    config = TrainConfig(image_size=8, width=4)
+    judge = evaluation.make_evaluator(backend, config, data, Path(), "inception")
+    assert judge.usual_num == 10_000
+    found = {k: v.values[0] for k, v in judge.scores(1797, 1, 0).items()}
+    assert "classes_hit" not in found
+    assert found["inception_score"] == pytest.approx(1)
+    # Unscaled: the two means differ by half the mean grey level, which is 78.
+    means = pictures.mean(axis=(1, 2, 3))
+    expected = 2 * (means.mean() / 2) ** 2 + 2 * (means.std() / 2) ** 2
+    assert found["fid"] == pytest.approx(expected, rel=0.05)
+    assert "Inception v3" in str(judge.protocol(1797, 1, 0)["features"])
+
+
+def test_where_inception_cannot_be_had_one_line_says_what_to_do(
+    twin: Twin,
+    tmp_path: Path,
+    data_dir: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = train(twin, tmp_path / "run", data_dir, "--steps", 1)
+
+    def refusal() -> str:
+        capsys.readouterr()
+        place = ["--data-dir", str(data_dir), "--device", "cpu"]
+        with pytest.raises(SystemExit, match="2"):
+            twin.main("evaluate")([str(run), "--features", "inception", *place])
+        (line,) = capsys.readouterr().err.splitlines()
+        prefix = f"gans_{twin.name}.evaluate: error: --features inception: "
+        assert line.startswith(prefix)
+        return line.removeprefix(prefix)
+
+    def unreachable(*_: Any) -> None:
+        raise OSError("no route\nto host")
+
+    if twin.name == "jax":
+        assert "python -m gans_torch.evaluate RUN --features inception" in refusal()
+        return
+    library = types.ModuleType("torch_fidelity")
+    monkeypatch.setitem(sys.modules, "torch_fidelity", library)
+    assert "pip install torch-fidelity" in refusal()
+    library.feature_extractor_inceptionv3 = SimpleNamespace(  # type: ignore
+        FeatureExtractorInceptionV3=unreachable, URL_INCEPTION_V3="https://x/y.pth"
+    )
+    found = refusal()
+    assert "(no route to host); put https://x/y.pth into " in found
+
+
+@pytest.mark.needs("torch")
+def test_inception_sees_bytes_with_channels_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import torch
+
+    from gans_torch._inception import Inception
+
+    class Network(torch.nn.Module):
+        def __init__(self, name: str, features: list[str]) -> None:
+            super().__init__()
+            assert features == ["2048", "logits_unbiased"]
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            assert x.dtype == torch.uint8
+            return x.float().mean(dim=(2, 3)), x[:, :, 0, 1].float()
+
+    library = types.ModuleType("torch_fidelity")
+    library.feature_extractor_inceptionv3 = SimpleNamespace(  # type: ignore
+        FeatureExtractorInceptionV3=Network
+    )
+    monkeypatch.setitem(sys.modules, "torch_fidelity", library)
+    images = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 3), np.uint8)
+    features, logits = Inception(torch.device("cpu")).predict(images)
+    np.testing.assert_allclose(features, images.mean(axis=(1, 2)), rtol=1e-6)
+    np.testing.assert_array_equal(logits, images[:, 0, 1])
+
+
 def test_taking_a_run_back_takes_back_scores_and_the_best(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     for step, fid in ((10, 3.0), (20, 2.0), (30, 1.0)):
@@ -101,17 +321,27 @@ def test_taking_a_run_back_takes_back_scores_and_the_best(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("dataset", "size", "rule"),
-    [("ring", 1, "images, not points"), ("folder:photos", 8, "needs labels")],
+    ("dataset", "count", "features", "rule"),
+    [
+        ("ring", 100, "inception", "--features inception: not of --dataset ring"),
+        ("folder:photos", 100, "classifier", "--dataset folder:photos: .* labels"),
+        ("folder:photos", 15, "inception", "--dataset folder:photos: .* needs 16"),
+    ],
 )
 def test_data_that_cannot_be_scored_are_refused(
-    dataset: str, size: int, rule: str
+    dataset: str, count: int, features: Any, rule: str
 ) -> None:
-    config = SimpleNamespace(dataset=dataset, image_size=size)
-    info = SimpleNamespace(num_classes=0, count=100)
-    with pytest.raises(UsageError, match=rule) as caught:
-        evaluation.check_data(config, info)  # type: ignore
-    assert str(caught.value).startswith(f"--dataset {dataset}: ")
+    config: Any = SimpleNamespace(dataset=dataset)
+    info: Any = SimpleNamespace(num_classes=0, count=count)
+    with pytest.raises(UsageError, match=rule):
+        evaluation.check_data(config, info, features)
+
+
+def test_unlabelled_images_and_points_can_be_scored() -> None:
+    info: Any = SimpleNamespace(num_classes=0, count=100)
+    for dataset, features in (("folder:x", "inception"), ("swiss-roll", "classifier")):
+        config: Any = SimpleNamespace(dataset=dataset)
+        evaluation.check_data(config, info, features)  # type: ignore
 
 
 def test_a_run_of_other_images_is_refused(
@@ -149,12 +379,10 @@ def _classifier(twin: Twin, config: TrainConfig, info: Any, size: int) -> Any:
     return make(config, info, "cpu").classifier(info, size)
 
 
-def evaluator(
-    twin: Twin, pictures: Pixels, data: ImageData, folder: Path
-) -> evaluation.Evaluator:
+def evaluator(twin: Twin, pictures: Pixels, data: ImageData, folder: Path) -> Evaluator:
     config = TrainConfig(image_size=8, width=4)
     backend: Any = Copier(twin, pictures)
-    return evaluation.Evaluator(backend, config, data, folder)
+    return evaluation.make_evaluator(backend, config, data, folder)
 
 
 def test_copies_of_the_data_score_best_and_are_found_out(
@@ -172,10 +400,12 @@ def test_copies_of_the_data_score_best_and_are_found_out(
     assert min(found["recall"], found["coverage"]) > 0.9
     assert found["classes_hit"] == 10
     assert found["class_kl"] < 0.02
-    nearest, picture = judge.nearest(seed=0)
-    assert nearest["nearest_distance"].values == [0]
-    assert nearest["nearest_distance_real"].values[0] > 10
+    further, picture = judge.further(64, seed=0)
+    assert further["nearest_distance"].values == [0]
+    assert further["nearest_distance_real"].values[0] > 10
+    assert further["batch_norm_gap"].values == [0]
     # Twelve samples above three rows, with a white line between.
+    assert picture is not None
     assert picture.shape == (12 + 2 + 32, 122, 1)
     np.testing.assert_array_equal(picture[2:10], picture[16:24])
 
@@ -247,7 +477,7 @@ def test_stacks_are_judged_digit_by_digit(
     monkeypatch.setattr(datasets, "load", lambda *_: digits)
     config = TrainConfig(dataset="stacked-mnist", image_size=8, width=4)
     backend: Any = Copier(twin, classifier.pixels(digits))
-    judge = evaluation.Judge(backend, config, digits, data_dir)
+    judge = judges.ClassifierJudge(backend, config, digits, data_dir)
     thirds = np.arange(300).reshape(3, 100)
     stacks = np.concatenate(
         [classifier.pixels(digits)[third] for third in thirds], axis=3
@@ -281,6 +511,15 @@ def test_compare_shows_what_differs_and_draws_curves(
     report = json.loads((second / "evaluation-000002.json").read_text())
     assert rows["fid"] == ["-", f"{report['scores']['fid']['value']:.4g}"]
     assert out.read_bytes().startswith(b"\x89PNG")
+    # Evaluated in another way: the table says so.
+    assert "samples" not in rows
+    twin.main("evaluate")(
+        [str(first), "--num", "16", "--draws", "1", "--data-dir", str(data_dir)]
+    )
+    capsys.readouterr()
+    twin.main("compare")([str(first), str(second), "--out", str(out)])
+    lines = capsys.readouterr().out.splitlines()
+    assert ["samples", "16", "32"] in [line.split() for line in lines]
     with pytest.raises(SystemExit, match="2"):
         twin.main("compare")([str(tmp_path / "none")])
     assert "no such folder" in capsys.readouterr().err

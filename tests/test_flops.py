@@ -90,9 +90,10 @@ def _executed_flops(config: TrainConfig) -> int:
     backend.load(initial_arrays(backend.shapes(), 0))
     images = torch.zeros(shape, dtype=torch.uint8).numpy()
     backend.load_data(ImageData(images, labels, (), info))
+    inputs = backend.prepare(draw(config, 3, 8, 10, range(1)))
     counter = FlopCounterMode(display=False)
     # It counts by module with hooks, which a penalty's autograd.grad cannot run.
     counter.mod_tracker = _NoModules()  # pyrefly: ignore
     with counter:
-        backend.train(draw(config, 3, 8, 10, range(1)))
+        backend.train(inputs)
     return counter.get_total_flops()

@@ -53,7 +53,9 @@ def test_scores_count_modes_and_good_points() -> None:
     assert points.score("swiss-roll", np.array([[5.0, 5.0]])) == (None, 0.0)
 
 
-def test_a_run_draws_its_points_and_scores_them(twin: Twin, tmp_path: Path) -> None:
+def test_a_run_draws_its_points_and_scores_them(
+    twin: Twin, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = tmp_path / "run"
     twin.main("train")(
         [
@@ -79,7 +81,16 @@ def test_a_run_draws_its_points_and_scores_them(twin: Twin, tmp_path: Path) -> N
     with Image.open(run / "samples.gif") as animation:
         assert getattr(animation, "n_frames", 1) == 3
         assert animation.size == (800, 400)
-    assert (run / "report.html").exists()
+    page = (run / "report.html").read_text()
+    assert "20000 points in the plane, 8 classes" in " ".join(page.split())
+    assert f"python -m gans_{twin.name}.sample RUN --num 2500" in page
+    # New points are drawn in the same way.
+    twin.main("sample")([str(run), "--num", "500", "--device", "cpu"])
+    with Image.open(run / "drawn" / "000004-samples-seed0.png") as drawn:
+        assert drawn.size == (800, 400)
+    with pytest.raises(SystemExit, match="2"):
+        twin.main("sample")([str(run), "--separate"])
+    assert "--separate: points in the plane are" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

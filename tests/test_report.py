@@ -140,25 +140,26 @@ def test_a_run_without_anything_has_a_page(run: RunDir) -> None:
 
 
 def test_scores_are_shown_with_their_protocol(run: RunDir) -> None:
-    score = {"value": 12.345, "interval_95": 0.678, "draws": [], "protocol": "by <us>"}
-    stored = {
-        "step": 40,
-        "protocol": {"samples": 2000},
-        "scores": {"fid": score, "modes": score | {"interval_95": None}},
-    }
+    score = {"title": "FID <", "shown": "12.345 ± 0.678", "protocol": "by <us>"}
+    stored = {"step": 40, "protocol": {"samples": 2000}, "scores": {"fid": score}}
     (run.path / "evaluation-000040.json").write_text(json.dumps(stored))
     line = {"step": 40, "fid": 12.345}
     (run.path / "scores.jsonl").write_text(json.dumps(line) + "\n")
     found = write(run)
-    for words in ("Scores after step 40", "12.345 ± 0.68", "by &lt;us&gt;"):
+    for words in (
+        "Scores after step 40",
+        "FID &lt;",
+        "12.345 ± 0.678",
+        "by &lt;us&gt;",
+    ):
         assert words in found.text
     assert "samples: 2000" in found.text
     assert found.data()["charts"] == [
         {
-            "title": "Score: fid",
-            "note": "",
+            "title": "FID",
+            "note": "Of --evaluate-every; smaller is better.",
             "log": False,
-            "curves": [{"label": "fid", "points": [[40, 12.345]]}],
+            "curves": [{"label": "FID", "points": [[40, 12.345]]}],
         }
     ]
 

@@ -279,7 +279,36 @@ def test_resolve_checkpoint(run: RunDir) -> None:
     assert resolve_checkpoint(newest) == newest
     with pytest.raises(UsageError, match=r"--step 7: .* no such checkpoint; has 5, 10"):
         resolve_checkpoint(run.path, 7)
+    with pytest.raises(UsageError, match=r"--step best: .* has no scores"):
+        resolve_checkpoint(run.path, "best")
+    for step, fid in ((5, 2.0), (7, None), (10, 3.0)):
+        run.append_scores({"step": step, "fid": fid})
+    assert resolve_checkpoint(run.path, "best") == run.checkpoint_path(5)
+    run.append_scores({"step": 7, "fid": 1.0})
+    with pytest.raises(UsageError, match=r"--step 7: .* no such checkpoint"):
+        resolve_checkpoint(run.path, "best")
+    with pytest.raises(UsageError, match="--step best: needs a run's folder"):
+        resolve_checkpoint(newest, "best")
     with pytest.raises(UsageError, match="--step 5: needs a run's folder"):
         resolve_checkpoint(newest, 5)
     with pytest.raises(UsageError, match="holds no run"):
         resolve_checkpoint(run.path.parent)
+
+
+def test_evaluations_come_in_the_order_of_steps(run: RunDir) -> None:
+    assert run.read_evaluations() == []
+    for step in (1_000_000, 999_999):
+        stored = {"step": step, "protocol": {}, "scores": {}}
+        name = f"evaluation-{step:06d}.json"
+        (run.path / name).write_text(json.dumps(stored))
+    steps = [evaluation["step"] for evaluation in run.read_evaluations()]
+    assert steps == [999_999, 1_000_000]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"step": 1}', '{"step": "1", "protocol": {}, "scores": {}}']
+)
+def test_a_damaged_evaluation_is_refused(run: RunDir, text: str) -> None:
+    (run.path / "evaluation-000001.json").write_text(text)
+    with pytest.raises(UsageError, match=r"evaluation-000001\.json: is no evaluation"):
+        run.read_evaluations()

@@ -2,6 +2,7 @@
 
 import fcntl
 import importlib
+import itertools
 import json
 import math
 import os
@@ -12,9 +13,11 @@ import signal
 import struct
 import subprocess
 import termios
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,6 +37,7 @@ from shared import checkpoint, cli, datasets, images, noise
 from shared.backend import Backend
 from shared.checkpoint import Checkpoint
 from shared.draws import draw
+from shared.errors import UsageError
 from shared.initial import initial_arrays
 from shared.run_dir import RunDir
 
@@ -111,7 +115,7 @@ def test_every_step_has_its_own_draws(
     backend.load_data(datasets.load("digits", 16, data_dir))
     for step in range(6):
         drawn = draw(state.config, 1, 1797, 6, range(step, step + 1))
-        backend.train(drawn)
+        backend.train(backend.prepare(drawn))
     arrays = backend.arrays()
     assert arrays.keys() == state.arrays.keys()
     for name, array in arrays.items():
@@ -319,6 +323,94 @@ def test_divergence_is_told_in_one_line(
     for step in RunDir.open(run).checkpoint_steps():
         state = checkpoint.load(RunDir.open(run).checkpoint_path(step))
         assert all(np.isfinite(array).all() for array in state.arrays.values())
+
+
+def make_wrapped(
+    twin: Twin, monkeypatch: pytest.MonkeyPatch, method: str, wrap: Callable[..., Any]
+) -> None:
+    """Have this twin's backends call ``wrap(method)`` for one of their methods."""
+    module = importlib.import_module(f"gans_{twin.name}.train")
+    make = module.make_backend
+
+    def make_backend(*arguments: object) -> Backend:
+        backend = make(*arguments)
+        monkeypatch.setattr(backend, method, wrap(getattr(backend, method)))
+        return backend
+
+    monkeypatch.setattr(module, "make_backend", make_backend)
+
+
+def slow(function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*arguments: Any) -> Any:
+        time.sleep(0.1)
+        return function(*arguments)
+
+    return call
+
+
+def slow_to_end(train: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda inputs: slow(train(inputs))
+
+
+@pytest.mark.parametrize(
+    ("method", "wrap", "least", "most"),
+    [("prepare", slow, 0.5, 1), ("train", slow_to_end, 0, 0.2)],
+)
+def test_the_log_says_how_long_the_device_waits(
+    method: str,
+    wrap: Callable[..., Any],
+    least: float,
+    most: float,
+    twin: Twin,
+    train: Train,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make_wrapped(twin, monkeypatch, method, wrap)
+    # It is measured from the last grid on; compiling thus does not count.
+    train(*TINY, "--sample-every", 6, "--steps", 12, "--run-dir", tmp_path)
+    *_, last = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert least <= json.loads(last)["wait_share"] <= most
+
+
+# A disk is full for a picture, or for a checkpoint; the next steps' inputs fail.
+@pytest.mark.parametrize(
+    ("place", "calls", "leaves"),
+    [
+        ("shared.images.save_png", 3, {"samples": 1, "checkpoints": 0}),
+        ("shared.checkpoint.save", 2, {"samples": 4, "checkpoints": 1}),
+        ("shared.training.draw", 6, {"samples": 3, "checkpoints": 1}),
+    ],
+)
+def test_an_error_in_any_thread_ends_the_run(
+    place: str,
+    calls: int,
+    leaves: dict[str, int],
+    train: Train,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module, _, name = place.rpartition(".")
+    function = getattr(importlib.import_module(module), name)
+    count = itertools.count(1)
+
+    def fail(*arguments: Any) -> Any:
+        if next(count) >= calls:
+            raise UsageError("no space left")
+        return function(*arguments)
+
+    monkeypatch.setattr(place, fail)
+    threads = threading.enumerate()
+    stopped(2, lambda: train(*TINY, "--run-dir", tmp_path))
+    *_, message = capsys.readouterr().err.splitlines()
+    assert message.endswith("error: no space left")
+    assert threading.enumerate() == threads
+    run = RunDir.open(tmp_path)
+    assert len(run.sample_steps()) == leaves["samples"]
+    assert len(run.checkpoint_steps()) == leaves["checkpoints"]
+    assert [x["step"] for x in run.read_sample_metrics()] == run.sample_steps()
+    assert not (tmp_path / "report.html").exists()
 
 
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:

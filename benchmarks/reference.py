@@ -1,0 +1,258 @@
+"""Reference results: ``python -m benchmarks.reference bands`` or ``... table``.
+
+``bands`` writes shared/reference.json, with which ``train --check-reference`` compares.
+``table`` trains presets with both twins and several seeds by the very commands that a
+user would give, evaluates each run, and writes docs/reference_results.md from all runs
+in its folder. It continues where it was stopped.
+"""
+
+import dataclasses
+import importlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import tyro
+from tqdm import tqdm
+
+from benchmarks.train import describe_machine
+from shared import datasets, draws, initial, metrics, reference, schedules
+from shared.presets import PRESETS
+
+_ROOT = Path(__file__).parents[1]
+_TWINS = ("torch", "jax")
+# Those that need no download, in sizes that a CPU takes.
+_SMALL = tuple(name for name, preset in PRESETS.items() if preset.image_size <= 32)
+_IMAGES = tuple(name for name in _SMALL if PRESETS[name].architecture == "dcgan")
+_RESULT = "reference.json"
+_SHOWN = {
+    "fid": "FID ↓",
+    "coverage": "coverage ↑",
+    "classes_hit": "classes hit ↑",
+    "modes": "modes ↑",
+    "high_quality": "high quality ↑",
+}
+_INTRODUCTION = """# Reference results
+
+What the presets reach in both twins, after a fixed number of steps on a CPU: mean over
+seeds ± half the 95% interval of that mean. Written by `python -m benchmarks.reference
+table`; each row is reproduced by the command below and an `evaluate` of its run. The
+budgets are small, so that anyone can repeat them: the numbers compare installations
+and twins, and say little about how good a variant can become. Minutes include
+start-up, sampling and checkpoints, with whatever else the machine was doing.
+"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bands:
+    """Where the metrics of each preset's first steps belong."""
+
+    presets: tuple[str, ...] = _SMALL
+    """Presets to renew; the others' bands are kept."""
+    seeds: int = 5
+    """Runs of each twin."""
+    data_dir: Path = Path("data")
+    """Folder of data sets."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Table:
+    """What the presets reach."""
+
+    presets: tuple[str, ...] = _IMAGES
+    """Presets to train, each on the data set below, or on its own if it has points."""
+    dataset: str = "digits"
+    """Data set."""
+    twins: tuple[Literal["torch", "jax"], ...] = _TWINS
+    """Which twins."""
+    seeds: int = 3
+    """Runs of each twin."""
+    steps: int = 600
+    """Updates of G."""
+    runs: Path = Path("runs/reference")
+    """Folder of the runs."""
+    data_dir: Path = Path("data")
+    """Folder of data sets."""
+    page: Path = _ROOT / "docs" / "reference_results.md"
+    """Page to write."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure, and write the file.
+
+    Args:
+        argv: the arguments; None: the process's.
+    """
+    options = tyro.cli(
+        tyro.conf.OmitSubcommandPrefixes[Bands | Table],
+        args=argv,
+        prog="benchmarks.reference",
+        description=__doc__,
+    )
+    if isinstance(options, Bands):
+        write_bands(options)
+    else:
+        measure(options)
+        options.page.write_text(render(options.runs), encoding="utf-8")
+
+
+def write_bands(options: Bands) -> None:
+    """Run the first steps of each preset, and renew its bands."""
+    stored = json.loads(reference.PATH.read_text()) if reference.PATH.exists() else {}
+    bands = stored.get("bands", {})
+    for name in (bar := tqdm(options.presets, unit="preset")):
+        bar.set_postfix_str(name)
+        runs = [
+            means
+            for twin in _TWINS
+            for means in _first_means(name, twin, options.seeds, options.data_dir)
+        ]
+        bands[name] = {
+            metric: [
+                float(f"{edge:.6g}")
+                for edge in reference.make_band([run[metric] for run in runs])
+            ]
+            for metric in runs[0]
+        }
+        stored = {
+            "steps": reference.STEPS,
+            "runs": f"{options.seeds} seeds of each twin",
+            "bands": dict(sorted(bands.items())),
+        }
+        reference.PATH.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+
+
+def _first_means(
+    preset: str, twin: str, seeds: int, data_dir: Path
+) -> Iterator[dict[str, float]]:
+    """The metrics' means over the first steps, for each seed."""
+    config = PRESETS[preset]
+    data = datasets.load(config.dataset, config.image_size, data_dir)
+    module = importlib.import_module(f"gans_{twin}.backend")
+    # One for all seeds, because JAX takes long to compile.
+    backend = module.Backend(config, data.info, "cpu")
+    backend.load_data(data)
+    total = schedules.total_steps(config, data.info.count)
+    for seed in range(seeds):
+        seeded = dataclasses.replace(config, seed=seed)
+        backend.load(initial.initial_arrays(backend.shapes(), seed))
+        history: list[dict[str, Any]] = []
+        for step in range(reference.STEPS):
+            drawn = draws.draw(
+                seeded,
+                data.info.channels,
+                data.info.count,
+                total,
+                range(step, step + 1),
+            )
+            history.append(backend.train(backend.prepare(drawn))())
+        yield {
+            name: float(np.mean([record[name] for record in history]))
+            for name in sorted(history[0])
+        }
+
+
+def measure(options: Table) -> None:
+    """Train and evaluate what the folder of runs does not hold yet."""
+    for seed in range(options.seeds):
+        for preset in options.presets:
+            for twin in options.twins:
+                _measure_one(options, preset, twin, seed)
+
+
+def _measure_one(options: Table, preset: str, twin: str, seed: int) -> None:
+    points = PRESETS[preset].dataset in datasets.POINTS
+    dataset = PRESETS[preset].dataset if points else options.dataset
+    run = options.runs / f"{preset}-{dataset}-{twin}-{seed}"
+    result = run / _RESULT
+    if result.exists():
+        return
+    sys.stderr.write(f"{run.name}\n")
+    settings = [preset, "--dataset", dataset, "--steps", str(options.steps)]
+    settings += ["--seed", str(seed)]
+    where = ["--run-dir", str(run)]
+    if run.exists():
+        where = ["--resume", str(run)]
+    common = ["--data-dir", str(options.data_dir), "--device", "cpu"]
+    command = [sys.executable, "-m", f"gans_{twin}.train", *settings]
+    start = time.perf_counter()
+    _call([*command, *where, *common])
+    minutes = (time.perf_counter() - start) / 60
+    evaluate = [sys.executable, "-m", f"gans_{twin}.evaluate", str(run), *common]
+    _call([*evaluate, "--draws", "1"])
+    evaluation = json.loads(max(run.glob("evaluation-*.json")).read_text("utf-8"))
+    config = json.loads((run / "config.json").read_text("utf-8"))
+    found = {
+        "preset": preset,
+        "dataset": dataset,
+        "twin": twin,
+        "seed": seed,
+        "steps": options.steps,
+        "images_seen": options.steps * config["batch_size"] * config["n_critic"],
+        "minutes": round(minutes, 2),
+        "threads": os.environ.get("OMP_NUM_THREADS", "all"),
+        "machine": describe_machine("cpu"),
+        "command": shlex.join([f"python -m gans_{twin}.train", *settings]),
+        "protocol": evaluation["protocol"],
+        "scores": {k: score["value"] for k, score in evaluation["scores"].items()},
+    }
+    result.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def _call(command: list[str]) -> None:
+    done = subprocess.run(
+        command, cwd=_ROOT, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"{shlex.join(command)}: {done.stderr[-2000:]}")
+
+
+def render(runs: Path) -> str:
+    """The documentation's page, from all finished runs in a folder."""
+    found = [
+        json.loads(p.read_text("utf-8")) for p in sorted(runs.glob(f"*/{_RESULT}"))
+    ]
+    lines = [_INTRODUCTION]
+    for dataset in dict.fromkeys(row["dataset"] for row in found):
+        rows = [row for row in found if row["dataset"] == dataset]
+        protocol = "; ".join(f"{k}: {v}" for k, v in rows[0]["protocol"].items())
+        names = [name for name in _SHOWN if name in rows[0]["scores"]]
+        lines += [f"## {dataset}\n", f"{protocol}.\n"]
+        head = ["preset", "twin", "seeds", *map(_SHOWN.get, names), "images", "minutes"]
+        lines += [_line(head), _line(["---"] * len(head))]
+        for preset in PRESETS:
+            for twin in _TWINS:
+                group = [r for r in rows if (r["preset"], r["twin"]) == (preset, twin)]
+                if group:
+                    lines.append(_line(_cells(group, names)))
+        lines.append("")
+    commands = [row["command"] for row in found if row["seed"] == 0]
+    machines = sorted({f"{row['machine']}, {row['threads']} threads" for row in found})
+    lines += ["## Commands\n", "```bash", *commands, "```\n"]
+    lines += [f"Machine: {'; '.join(machines)}."]
+    return "\n".join(lines) + "\n"
+
+
+def _cells(group: list[dict[str, Any]], names: list[str]) -> list[str]:
+    first = group[0]
+    cells = [first["preset"], first["twin"], str(len(group))]
+    for name in names:
+        mean, reach = metrics.mean_interval([row["scores"][name] for row in group])
+        cells.append(f"{mean:.3f}" + ("" if reach is None else f" ± {reach:.3f}"))
+    minutes = np.mean([row["minutes"] for row in group])
+    return [*cells, f"{first['images_seen']:,}", f"{minutes:.1f}"]
+
+
+def _line(cells: Sequence[str | None]) -> str:
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+if __name__ == "__main__":
+    main()
