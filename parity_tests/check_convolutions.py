@@ -61,6 +61,8 @@ _CONVOLUTIONS = {
     "stride 3": _Case(2, 3, 6, 3, 2, True, 2, 9, 8),
     "kernel 5, stride 2": _Case(3, 5, 5, 2, 2, True, 2, 7, 5),
     "wide padding": _Case(3, 4, 2, 2, 2, True, 1, 5, 6),
+    "more features than entries": _Case(1, 17, 4, 2, 1, True, 2, 6, 4),
+    "in parts": _Case(8, 5, 4, 2, 1, True, 4, 64, 64),
 }
 _TRANSPOSED = {
     "DCGAN": _Case(3, 5, 4, 2, 1, False, 2, 4, 4),
@@ -70,6 +72,8 @@ _TRANSPOSED = {
     "stride 3": _Case(2, 3, 6, 3, 2, True, 2, 3, 2),
     "wide padding": _Case(3, 1, 4, 2, 3, True, 1, 5, 4),
     "kernel 5, stride 2": _Case(3, 5, 5, 2, 2, True, 2, 3, 5),
+    "more features than entries": _Case(17, 1, 4, 2, 1, True, 2, 3, 2),
+    "in parts": _Case(5, 8, 4, 2, 1, True, 4, 32, 32),
 }
 
 
@@ -116,6 +120,9 @@ def _check_convolution(
         expected = run_jax(in_xla, np.float64)
         aspect = "against XLA's convolution"
         compare(worst, numbers, expected, _FLOAT64, name, aspect=aspect)
+        rounded = run_jax(task, np.float32)
+        aspect = "float32 against float64"
+        compare(worst, rounded, numbers, _FLOAT32, name, aspect=aspect)
     return worst.findings()
 
 

@@ -17,18 +17,14 @@ MUTANTS = (
         "flipped kernel",
         "a transposed convolution whose kernel is turned by 180 degrees",
         _convolutions.conv_transpose,
-        {"@ kernel.reshape": "@ kernel[::-1, ::-1].reshape"},
+        {"height, width), x, kernel)": "height, width), x, kernel[::-1, ::-1])"},
         "layer/square convolutions",
     ),
     mutant(
         "padding on one side",
         "a transposed convolution cut at the wrong sides: the shape is right",
         _convolutions._overlap_add,
-        {
-            "padding : tall - padding, padding : wide - padding": (
-                ": tall - 2 * padding, : wide - 2 * padding"
-            )
-        },
+        {"(-low, -high, 0) for": "(0, -low - high, 0) for"},
         "layer/square convolutions",
     ),
     mutant(
@@ -40,6 +36,13 @@ MUTANTS = (
             "[(padding, padding)] * 2": "'SAME'",
         },
         "layer/square convolutions",
+    ),
+    mutant(
+        "the batch's last part forgotten",
+        "a batch computed in parts, whose end is off by one in the kernel's gradient",
+        _convolutions._kernel_gradient,
+        {"1, len(xs), lambda": "1, len(xs) - 1, lambda"},
+        "layer/Conv2d",
     ),
     Mutant(
         "square kernels transposed",
