@@ -3,8 +3,9 @@
 On a GPU or TPU both functions are XLA's own convolutions. On a CPU XLA's transposed
 convolution is up to twenty times slower than PyTorch's, above all in its gradients, so
 there the same sums are written as matrix products with the *patches* of the images.
-Patches take four times the memory of their images, which costs more to write and read
-than the product; made for a few images at a time they stay in the processor's cache.
+Patches take four times the memory of their images; written out for a whole batch they
+can cost as much time as the product itself. Made for a few images at a time, they stay
+in the processor's cache and cost a tenth to a quarter.
 
 A convolution, its transpose and the gradient of its kernel are the derivatives of one
 sum over products of a pixel, a weight and a feature. So the derivatives of each are the
@@ -189,9 +190,9 @@ def _kernel_gradient(grid: _Grid, x: jax.Array, y: jax.Array) -> jax.Array:
     def of_part(i: int | jax.Array) -> jax.Array:
         a = _patches(grid, _part(xs, i)).reshape(-1, matrix[0])
         b = _part(ys, i).reshape(-1, matrix[1])
-        # XLA's product that sums over the first axes of both operands runs at a third
-        # to two thirds of its usual rate, so the narrower operand is turned beforehand;
-        # without the barriers XLA would undo that.
+        # XLA's product that sums over the first axes of both operands runs, where its
+        # result is narrow, at a third of the usual rate. So the narrower operand is
+        # turned beforehand, and the barriers keep XLA from undoing that.
         narrow, wide = (a, b) if matrix[0] <= matrix[1] else (b, a)
         narrow = lax.optimization_barrier(narrow.T)
         product = jnp.matmul(narrow, wide, preferred_element_type=dtype)
@@ -225,8 +226,9 @@ def _map(function: Callable[[jax.Array], jax.Array], xs: jax.Array) -> jax.Array
     if len(xs) == 1:
         return function(xs[0])[None]
     shape = jax.eval_shape(function, xs[0]).shape
-    # Filled with any number that comes out of `xs`. With zeros, as `lax.map` does it,
-    # XLA would set the results of all convolutions aside when the program starts.
+    # Filled with any number that comes out of `xs`. Zeros, as in `lax.map`, depend on
+    # nothing: XLA would set the results of all convolutions aside when the program
+    # starts, and a step of WGAN-GP would take twice the memory.
     out = jnp.broadcast_to(xs[(0,) * xs.ndim], (len(xs), *shape))
 
     def step(i: jax.Array, out: jax.Array) -> jax.Array:

@@ -62,7 +62,7 @@ _CONVOLUTIONS = {
     "kernel 5, stride 2": _Case(3, 5, 5, 2, 2, True, 2, 7, 5),
     "wide padding": _Case(3, 4, 2, 2, 2, True, 1, 5, 6),
     "more features than entries": _Case(1, 17, 4, 2, 1, True, 2, 6, 4),
-    "in parts": _Case(8, 5, 4, 2, 1, True, 4, 64, 64),
+    "in parts": _Case(8, 5, 4, 2, 1, True, 6, 64, 64),
 }
 _TRANSPOSED = {
     "DCGAN": _Case(3, 5, 4, 2, 1, False, 2, 4, 4),
@@ -73,7 +73,7 @@ _TRANSPOSED = {
     "wide padding": _Case(3, 1, 4, 2, 3, True, 1, 5, 4),
     "kernel 5, stride 2": _Case(3, 5, 5, 2, 2, True, 2, 3, 5),
     "more features than entries": _Case(17, 1, 4, 2, 1, True, 2, 3, 2),
-    "in parts": _Case(5, 8, 4, 2, 1, True, 4, 32, 32),
+    "in parts": _Case(5, 8, 4, 2, 1, True, 6, 32, 32),
 }
 
 
