@@ -336,7 +336,8 @@ class SpectralNorm(nnx.Module):
             u = _unit(constant @ v)
             v = _unit(constant.T @ u)
             self._u[...], self._v[...] = u, v
-        return weight / jnp.dot(u, matrix @ v)
+        # In bfloat16 u and v stay in float32, and would take the weight along.
+        return (weight / jnp.dot(u, matrix @ v)).astype(weight.dtype)
 
 
 class WeightNorm(nnx.Module):

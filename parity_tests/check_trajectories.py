@@ -215,10 +215,9 @@ for _name in ("gan", "dcgan"):
     )
 
 
-@check("variant/gan/bfloat16", "variant", _COVERS)
-def _bfloat16() -> list[Finding]:
+def _bfloat16(variant: str) -> list[Finding]:
     """Five steps in bfloat16: losses alone, as a loose check of sanity."""
-    config = VARIANTS["gan"].config
+    config = VARIANTS[variant].config
     exact = make_pair(config)
     low = dataclasses.replace(config, precision="bfloat16")
     pair = make_pair(low)
@@ -238,6 +237,12 @@ def _bfloat16() -> list[Finding]:
             ("losses, jax against torch in float64", losses[::2]),
         )
     ]
+
+
+for _name in ("gan", "hinge"):
+    check(f"variant/{_name}/bfloat16", "variant", _COVERS)(
+        functools.partial(_bfloat16, _name)
+    )
 
 
 @check("variant/several steps in one call", "variant", ("backend.Backend",))
