@@ -1,8 +1,8 @@
 """Whether a run's first steps look as they should: ``train --check-reference``.
 
 The file beside this one, written by ``python -m benchmarks.reference bands``, holds for
-each preset a band for the mean of each metric over the first steps, from runs of both
-twins with several seeds. A framework that is installed wrongly, or a change of the code
+each preset a band for the mean of each metric over the first steps, from runs with
+several seeds. A framework that is installed wrongly, or a change of the code
 that alters what is computed, falls out of the bands long before pictures tell.
 """
 
@@ -37,15 +37,20 @@ class Band(NamedTuple):
 def make_band(means: list[float]) -> Band:
     """The band for a metric, from its means in several runs.
 
-    Five standard deviations about the mean: a healthy run falls out of one band in some
-    thousands, while what breaks a run moves a metric by tens of them.
+    Student's interval for one more run: a healthy one falls out once in ten thousand
+    times, for each metric.
 
     Args:
-        means: one of each run, two at least.
+        means: one for each seed, two at least.
     """
+    # Imported here: only who makes bands needs it.
+    from scipy.stats import t
+
+    count = len(means)
     centre, deviation = float(np.mean(means)), float(np.std(means, ddof=1))
+    reach = float(t.ppf(1 - 0.5e-4, count - 1)) * deviation * np.sqrt(1 + 1 / count)
     # Seeds may agree by chance, and so may a metric that hardly moves.
-    reach = max(5 * deviation, 0.02 * abs(centre), 1e-6)
+    reach = max(reach, 0.02 * abs(centre), 1e-6)
     return Band(centre - reach, centre + reach)
 
 

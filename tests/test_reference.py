@@ -27,9 +27,11 @@ def _see(check: ReferenceCheck, **record: float) -> list[str | None]:
     return [check.see(step, record) for step in range(1, STEPS + 2)]
 
 
-def test_a_band_reaches_five_deviations() -> None:
-    band = reference.make_band([1.0, 2.0, 3.0])
-    assert band == pytest.approx((-3.0, 7.0))
+def test_a_band_is_students_interval_for_one_more_run() -> None:
+    # With four degrees of freedom the quantile of 0.99995 is 15.544.
+    band = reference.make_band([1.0, 2.0, 3.0, 4.0, 5.0])
+    reach = 15.544 * 2.5**0.5 * 1.2**0.5
+    assert band == pytest.approx((3 - reach, 3 + reach), rel=1e-4)
 
 
 def test_a_band_is_never_a_point() -> None:
@@ -68,7 +70,7 @@ def test_the_mean_is_judged_not_the_last_step() -> None:
 
 
 @pytest.mark.usefixtures("bands")
-@pytest.mark.parametrize("record", [{"d_loss": 1.5}, {"d_loss": 1.5, "g_loss": -1.0}])
+@pytest.mark.parametrize("record", [{"g_loss": 0.6}, {"d_loss": 1.5, "g_loss": -1.0}])
 def test_a_metric_that_is_missing_or_too_low_is_out(record: dict[str, float]) -> None:
     *_, verdict, _ = _see(ReferenceCheck(PRESETS["ring"]), **record)
     assert verdict is not None
