@@ -37,7 +37,7 @@ class Band(NamedTuple):
 def make_band(means: list[float]) -> Band:
     """The band for a metric, from its means in several runs.
 
-    Student's interval for one more run: a healthy one falls out once in ten thousand
+    Student's interval for one more run: a healthy one falls out once in a thousand
     times, for each metric.
 
     Args:
@@ -48,7 +48,7 @@ def make_band(means: list[float]) -> Band:
 
     count = len(means)
     centre, deviation = float(np.mean(means)), float(np.std(means, ddof=1))
-    reach = float(t.ppf(1 - 0.5e-4, count - 1)) * deviation * np.sqrt(1 + 1 / count)
+    reach = float(t.ppf(1 - 0.5e-3, count - 1)) * deviation * np.sqrt(1 + 1 / count)
     # Seeds may agree by chance, and so may a metric that hardly moves.
     reach = max(reach, 0.02 * abs(centre), 1e-6)
     return Band(centre - reach, centre + reach)
