@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from conftest import TINY, Twin
-from runs import contents, last_checkpoint, stopped
+from run_helpers import contents, last_checkpoint, stopped
 from shared import checkpoint, config, images
 
 # Places that a command names: {run} holds a run, {file} is a file, {empty} an empty

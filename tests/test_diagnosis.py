@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from conftest import TINY
-from runs import Train, copy
+from run_helpers import Train, copy
 from shared import diagnosis
 from shared.config import TrainConfig
 from shared.diagnosis import Watch

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from conftest import Twin
-from runs import stopped
+from run_helpers import stopped
 from shared import reference
 from shared.backend import DataInfo
 from shared.errors import UsageError

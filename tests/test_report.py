@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from conftest import TINY, Twin
-from runs import Train, copy
+from run_helpers import Train, copy
 from shared import images, report
 from shared.backend import DataInfo
 from shared.config import TrainConfig

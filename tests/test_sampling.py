@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from conftest import TINY, Twin
-from runs import Train, contents, copy, last_checkpoint
+from run_helpers import Train, contents, copy, last_checkpoint
 from shared import checkpoint, cli, images, noise, sampling
 from shared.backend import Arrays, DataInfo
 from shared.checkpoint import Checkpoint

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from conftest import TINY, Twin
-from runs import Train, metrics, untimed_contents
+from run_helpers import Train, metrics, untimed_contents
 from shared.backend import Backend, DataInfo, ImageData
 from shared.cli import parse_train
 from shared.config import TrainConfig

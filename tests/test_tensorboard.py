@@ -12,7 +12,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from conftest import TINY, Twin
-from runs import Train, stopped
+from run_helpers import Train, stopped
 from shared import cli
 from shared.event_files import EventFiles
 from shared.images import save_png

@@ -24,7 +24,7 @@ import pytest
 from PIL import Image, ImageSequence
 
 from conftest import TINY, Twin
-from runs import (
+from run_helpers import (
     Train,
     contents,
     copy,
