@@ -26,7 +26,7 @@ from tyro.constructors import (
 )
 
 from shared.backend import DataPlace
-from shared.config import CHANGEABLE_ON_RESUME, TrainConfig, refuse
+from shared.config import CHANGEABLE_ON_RESUME, TrainConfig, flag, refuse
 from shared.datasets import validate_name
 from shared.errors import TrainingError, UsageError
 from shared.presets import PRESETS
@@ -298,7 +298,7 @@ def resume_command(options: TrainOptions, run: Path, prog: str) -> str:
     for name in ("data_dir", "device", "data_on"):
         value = getattr(options, name)
         if value != getattr(_TrainFlags, name):
-            words += [_flag(name), str(value)]
+            words += [flag(name), str(value)]
     if options.tensorboard:
         words.append("--tensorboard")
     return shlex.join(words)
@@ -414,7 +414,7 @@ def _check_resumed(
     changed = {name: v for name, v in _values(config).items() if v != old[name]}
     for name, value in changed.items():
         if name not in CHANGEABLE_ON_RESUME:
-            may = ", ".join(map(_flag, sorted(CHANGEABLE_ON_RESUME)))
+            may = ", ".join(map(flag, sorted(CHANGEABLE_ON_RESUME)))
             rule = f"the run was started with {_text(old[name])}; only {may} may change"
             raise refuse(name, _text(value), rule)
     length = [name for name in ("steps", "epochs") if changed.get(name) is not None]
@@ -429,10 +429,6 @@ def _check_resumed(
 
 def _text(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
 
 
 def _suggestion(word: str, known: Iterable[str]) -> str:
@@ -488,7 +484,7 @@ def _tyro(flags: type[_T], args: list[str], *, prog: str, **options: Any) -> _T:
         option = unknown[0].partition("=")[0].replace("_", "-")
         if not option.startswith("-"):
             raise UsageError(f"unexpected argument {option!r}; see {prog} --help")
-        known = map(_flag, inspect.signature(flags).parameters)
+        known = map(flag, inspect.signature(flags).parameters)
         raise UsageError(f"unrecognized option {option}{_suggestion(option, known)}")
     return parsed
 

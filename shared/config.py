@@ -153,9 +153,14 @@ class TrainConfig:
             rule(self)
 
 
+def flag(field: str) -> str:
+    """How the command line calls a setting."""
+    return f"--{field.replace('_', '-')}"
+
+
 def refuse(field: str, value: object, rule: str) -> UsageError:
     """The error for one refused value; ``field`` is named as its flag."""
-    return UsageError(f"--{field.replace('_', '-')} {value}: {rule}")
+    return UsageError(f"{flag(field)} {value}: {rule}")
 
 
 def _check_choices(config: TrainConfig) -> None:

@@ -1,6 +1,7 @@
 """What a run draws on its way: grids of images, or points over their density."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -130,19 +131,12 @@ class PointPictures:
 
     def draw(self, step: int) -> Callable[[], dict[str, float]]:
         """Draw a plot; measured are modes covered and the share of good points."""
-        fake = self._backend.sample(self._z, self._labels).reshape(-1, 2)
-        landscape = self._discriminate(point_plots.landscape_points())
+        plot = draw_points(
+            self._backend, self._config, self._real, self._z, self._labels, step
+        )
 
         def write() -> dict[str, float]:
-            scores = points.score(self._config.dataset, fake)
-            point_plots.plot_points(
-                self._run.sample_path(step),
-                self._real,
-                fake,
-                landscape,
-                scores,
-                f"D after {step} steps",
-            )
+            scores = plot(self._run.sample_path(step))
             record = {"high_quality": scores.high_quality}
             return record if scores.modes is None else record | {"modes": scores.modes}
 
@@ -151,10 +145,42 @@ class PointPictures:
     def end(self) -> None:
         """Nothing is left to draw."""
 
-    def _discriminate(self, where: NDArray[np.float32]) -> NDArray[np.float32]:
-        # A conditional D is shown for the first class.
-        labels = None if self._labels is None else np.zeros(len(where), np.int32)
-        return self._backend.discriminate(where.reshape(-1, 1, 1, 2), labels)
+
+def draw_points(
+    backend: Backend,
+    config: TrainConfig,
+    real: NDArray[np.float32],
+    z: NDArray[np.float32],
+    labels: NDArray[np.int32] | None,
+    step: int,
+) -> Callable[[Path], points.PointScores]:
+    """Have the networks draw points, and D's landscape around them.
+
+    Args:
+        backend: what draws.
+        config: names the distribution.
+        real: real points [count, 2].
+        z: latents [count, z_dim].
+        labels: class ids [count], for a conditional generator.
+        step: of the state; for the title.
+
+    Returns:
+        Writes the plot to a file, and returns the points' scores; needs the networks
+        no more.
+    """
+    fake = backend.sample(z, labels).reshape(-1, 2)
+    where = point_plots.landscape_points()
+    # A conditional D is shown for the first class.
+    first = None if labels is None else np.zeros(len(where), np.int32)
+    landscape = backend.discriminate(where.reshape(-1, 1, 1, 2), first)
+
+    def write(path: Path) -> points.PointScores:
+        scores = points.score(config.dataset, fake)
+        title = f"D after {step} steps"
+        point_plots.plot_points(path, real, fake, landscape, scores, title)
+        return scores
+
+    return write
 
 
 def draw_images(

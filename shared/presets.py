@@ -115,3 +115,13 @@ PRESETS: dict[str, TrainConfig] = {
         dataclasses.replace(_CGAN, preset="cgan-mnist", dataset="mnist", **_ORIGINAL),
     )
 }
+
+
+def changed_fields(config: TrainConfig) -> dict[str, tuple[Any, Any]]:
+    """Fields that are not the preset's: the value, and the preset's value."""
+    preset = PRESETS.get(config.preset, TrainConfig())
+    pairs = {
+        field.name: (getattr(config, field.name), getattr(preset, field.name))
+        for field in dataclasses.fields(config)
+    }
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

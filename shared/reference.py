@@ -6,7 +6,6 @@ several seeds. A framework that is installed wrongly, or a change of the code
 that alters what is computed, falls out of the bands long before pictures tell.
 """
 
-import dataclasses
 import functools
 import json
 from collections.abc import Mapping
@@ -15,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared.config import CHANGEABLE_ON_RESUME, TrainConfig
+from shared.config import CHANGEABLE_ON_RESUME, TrainConfig, flag
 from shared.errors import UsageError
-from shared.presets import PRESETS
+from shared.presets import changed_fields
 
 STEPS = 50
 """How many steps the means run over."""
@@ -80,13 +79,7 @@ class ReferenceCheck:
                 f"--check-reference: there are no bands for preset {config.preset};"
                 f" there are for {', '.join(sorted(_bands()))}"
             )
-        preset = PRESETS[config.preset]
-        changed = [
-            f"--{field.name.replace('_', '-')}"
-            for field in dataclasses.fields(config)
-            if field.name not in _FREE
-            and getattr(config, field.name) != getattr(preset, field.name)
-        ]
+        changed = [flag(name) for name in changed_fields(config) if name not in _FREE]
         if changed:
             raise UsageError(
                 f"--check-reference: compares with preset {config.preset} as it is,"

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import jinja2
 import numpy as np
 
-from shared.config import TrainConfig
+from shared.config import TrainConfig, flag
 from shared.datasets import POINTS
 from shared.diagnosis import Watch
 from shared.files import write_atomically
-from shared.presets import PRESETS
+from shared.presets import changed_fields
 from shared.run_dir import RunDir
 
 # What a page may hold: a phone must be able to open it.
@@ -172,12 +172,9 @@ def refresh_report(run: RunDir) -> None:
 
 def changed_settings(config: TrainConfig) -> list[tuple[str, str, str]]:
     """Settings that are not the preset's: flag, value, the preset's value."""
-    preset = PRESETS.get(config.preset, TrainConfig())
-    fields = [field.name for field in dataclasses.fields(config)]
     return [
-        (_flag(name), _text(getattr(config, name)), _text(getattr(preset, name)))
-        for name in fields
-        if getattr(config, name) != getattr(preset, name)
+        (flag(name), _text(value), _text(of_preset))
+        for name, (value, of_preset) in changed_fields(config).items()
     ]
 
 
@@ -260,10 +257,6 @@ def _evaluations(run: RunDir) -> Iterator[dict[str, Any]]:
 
 def _data_uri(path: Path) -> str:
     return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
 
 
 def _text(value: Any) -> str:

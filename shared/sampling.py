@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shared import checkpoint, images, noise, point_plots, points
+from shared import checkpoint, images, noise, points
 from shared.backend import Backend
 from shared.cli import SampleOptions
 from shared.config import TrainConfig
 from shared.datasets import POINTS
 from shared.errors import UsageError
 from shared.latents import great_circle
-from shared.pictures import draw_images
+from shared.pictures import draw_images, draw_points
 from shared.run_dir import resolve_checkpoint, root_of
 from shared.training import MakeBackend, check_arrays
 
@@ -35,16 +35,19 @@ def sample(options: SampleOptions, make_backend: MakeBackend) -> None:
     """
     path = resolve_checkpoint(options.run, options.step)
     stored = checkpoint.load(path)
-    are_points = stored.config.dataset in POINTS
+    config = stored.config
+    are_points = config.dataset in POINTS
     if are_points and options.separate:
         raise UsageError("--separate: points in the plane are drawn in one picture")
-    z, labels = _latents(options, stored.config.z_dim), _labels(options, stored)
+    z, labels = _latents(options, config.z_dim), _labels(options, stored)
     backend = load_backend(stored, path, make_backend, options.device)
     out = options.out or _default_out(options, path, stored.step)
     try:
         if are_points:
             out.parent.mkdir(parents=True, exist_ok=True)
-            _plot_points(out, stored, backend, z, labels)
+            density = points.load(config.dataset).images
+            real = np.asarray(density, np.float32).reshape(-1, 2)
+            draw_points(backend, config, real, z, labels, stored.step)(out)
         elif options.separate:
             out.mkdir(parents=True, exist_ok=True)
             for number, image in enumerate(draw_images(backend, z, labels)):
@@ -120,25 +123,6 @@ def _labels(
     rows = -(-options.num // options.columns)
     each_row = np.resize(np.asarray(classes, np.int32), rows)
     return each_row.repeat(options.columns)[: options.num]
-
-
-def _plot_points(
-    out: Path,
-    stored: checkpoint.Checkpoint,
-    backend: Backend,
-    z: NDArray[np.float32],
-    labels: NDArray[np.int32] | None,
-) -> None:
-    name = stored.config.dataset
-    drawn = backend.sample(z, labels).reshape(-1, 2)
-    real = np.asarray(points.load(name).images, np.float32).reshape(-1, 2)
-    where = point_plots.landscape_points()
-    # A conditional D is shown for the first class, as in `shared.pictures`.
-    shown = None if labels is None else np.zeros(len(where), np.int32)
-    landscape = backend.discriminate(where.reshape(-1, 1, 1, 2), shown)
-    scores = points.score(name, drawn)
-    title = f"D after {stored.step} steps"
-    point_plots.plot_points(out, real, drawn, landscape, scores, title)
 
 
 def _default_out(options: SampleOptions, path: Path, step: int) -> Path:
