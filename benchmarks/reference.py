@@ -3,7 +3,7 @@
 ``bands`` writes shared/reference.json, with which ``train --check-reference`` compares.
 ``table`` trains presets with both twins and several seeds by the very commands that a
 user would give, evaluates each run, and writes docs/reference_results.md from all runs
-in its folder. It continues where it was stopped.
+in its folder. Runs that were finished before are kept.
 """
 
 import dataclasses
@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -173,20 +174,19 @@ def measure(options: Table) -> None:
 def _measure_one(options: Table, preset: str, twin: str, seed: int) -> None:
     points = PRESETS[preset].dataset in datasets.POINTS
     dataset = PRESETS[preset].dataset if points else options.dataset
-    run = options.runs / f"{preset}-{dataset}-{twin}-{seed}"
+    run = options.runs.resolve() / f"{preset}-{dataset}-{twin}-{seed}"
     result = run / _RESULT
     if result.exists():
         return
     sys.stderr.write(f"{run.name}\n")
     settings = [preset, "--dataset", dataset, "--steps", str(options.steps)]
     settings += ["--seed", str(seed)]
-    where = ["--run-dir", str(run)]
-    if run.exists():
-        where = ["--resume", str(run)]
-    common = ["--data-dir", str(options.data_dir), "--device", "cpu"]
+    if run.exists():  # It was interrupted, and its minutes would be wrong.
+        shutil.rmtree(run)
+    common = ["--data-dir", str(options.data_dir.resolve()), "--device", "cpu"]
     command = [sys.executable, "-m", f"gans_{twin}.train", *settings]
     start = time.perf_counter()
-    _call([*command, *where, *common])
+    _call([*command, "--run-dir", str(run), *common])
     minutes = (time.perf_counter() - start) / 60
     evaluate = [sys.executable, "-m", f"gans_{twin}.evaluate", str(run), *common]
     _call([*evaluate, "--draws", "1"])
@@ -202,7 +202,7 @@ def _measure_one(options: Table, preset: str, twin: str, seed: int) -> None:
         "minutes": round(minutes, 2),
         "threads": os.environ.get("OMP_NUM_THREADS", "all"),
         "machine": describe_machine("cpu"),
-        "command": shlex.join([f"python -m gans_{twin}.train", *settings]),
+        "command": shlex.join(["python", "-m", f"gans_{twin}.train", *settings]),
         "protocol": evaluation["protocol"],
         "scores": {k: score["value"] for k, score in evaluation["scores"].items()},
     }

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import report, train
+from benchmarks import reference, report, train
 from benchmarks.cases import CASES
 from benchmarks.race import Effort, Entry, Worker, run_case, spread
 
@@ -54,3 +54,30 @@ def test_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
         train.main(["--help"])
     assert stop.value.code == 0
     assert "--cases" in capsys.readouterr().out
+
+
+def test_the_reference_page_has_a_row_for_each_twin(tmp_path: Path) -> None:
+    for twin, scores in {"torch": (0.4, 0.6), "jax": (0.5, 0.5)}.items():
+        for seed, fid in enumerate(scores):
+            run = tmp_path / f"lsgan-digits-{twin}-{seed}"
+            run.mkdir()
+            result = {
+                "preset": "lsgan",
+                "dataset": "digits",
+                "twin": twin,
+                "seed": seed,
+                "images_seen": 38400,
+                "minutes": 1.5,
+                "threads": "all",
+                "machine": "a machine",
+                "command": f"python -m gans_{twin}.train lsgan",
+                "protocol": {"samples": 1797},
+                "scores": {"fid": fid, "kid": 1.0},
+            }
+            (run / "reference.json").write_text(json.dumps(result))
+    page = reference.render(tmp_path).splitlines()
+    assert "| preset | twin | seeds | FID ↓ | images | minutes |" in page
+    # Student's t for one degree of freedom, 12.706, times 0.1.
+    assert "| lsgan | torch | 2 | 0.500 ± 1.271 | 38,400 | 1.5 |" in page
+    assert "| lsgan | jax | 2 | 0.500 ± 0.000 | 38,400 | 1.5 |" in page
+    assert page.count("python -m gans_torch.train lsgan") == 1
