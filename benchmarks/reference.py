@@ -42,12 +42,13 @@ _SHOWN = {
 }
 _INTRODUCTION = """# Reference results
 
-What the presets reach in both twins, after a fixed number of steps on a CPU: mean over
-seeds ± half the 95% interval of that mean. Written by `python -m benchmarks.reference
-table`; each row is reproduced by the command below and an `evaluate` of its run. The
-budgets are small, so that anyone can repeat them: the numbers compare installations
-and twins, and say little about how good a variant can become. Minutes include
-start-up, sampling and checkpoints, with whatever else the machine was doing.
+What the presets reach in both twins, after the same number of real images on a CPU:
+mean over seeds ± half the 95% interval of that mean. Written by `python -m
+benchmarks.reference table`; each row is reproduced by its command below and an
+`evaluate` of that run. The budget is small, so that anyone can repeat it: the numbers
+compare installations and twins, and say little about how good a variant can become.
+A critic that sees five batches for each update of G is at a disadvantage here. Minutes
+include start-up, sampling and checkpoints, with whatever else the machine was doing.
 """
 
 
@@ -75,8 +76,9 @@ class Table:
     """Which twins."""
     seeds: int = 3
     """Runs of each twin."""
-    steps: int = 600
-    """Updates of G."""
+    images: int = 38_400
+    """Real images that each run sees: the budget, the same for critics that take five
+    batches a step."""
     runs: Path = Path("runs/reference")
     """Folder of the runs."""
     data_dir: Path = Path("data")
@@ -179,7 +181,9 @@ def _measure_one(options: Table, preset: str, twin: str, seed: int) -> None:
     if result.exists():
         return
     sys.stderr.write(f"{run.name}\n")
-    settings = [preset, "--dataset", dataset, "--steps", str(options.steps)]
+    images_per_step = PRESETS[preset].batch_size * PRESETS[preset].n_critic
+    steps = options.images // images_per_step
+    settings = [preset, "--dataset", dataset, "--steps", str(steps)]
     settings += ["--seed", str(seed)]
     if run.exists():  # It was interrupted, and its minutes would be wrong.
         shutil.rmtree(run)
@@ -191,14 +195,13 @@ def _measure_one(options: Table, preset: str, twin: str, seed: int) -> None:
     evaluate = [sys.executable, "-m", f"gans_{twin}.evaluate", str(run), *common]
     _call([*evaluate, "--draws", "1"])
     evaluation = json.loads(max(run.glob("evaluation-*.json")).read_text("utf-8"))
-    config = json.loads((run / "config.json").read_text("utf-8"))
     found = {
         "preset": preset,
         "dataset": dataset,
         "twin": twin,
         "seed": seed,
-        "steps": options.steps,
-        "images_seen": options.steps * config["batch_size"] * config["n_critic"],
+        "steps": steps,
+        "images_seen": steps * images_per_step,
         "minutes": round(minutes, 2),
         "threads": os.environ.get("OMP_NUM_THREADS", "all"),
         "machine": describe_machine("cpu"),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from shared import cli
 from shared.backend import Backend, DataInfo
 from shared.config import TrainConfig
+from shared.host_memory import keep_freed_memory
 
 PROG = "gans_jax.train"
 
@@ -27,6 +28,7 @@ def make_backend(config: TrainConfig, data: DataInfo, device: str) -> Backend:
 
     Refusing bad input thus takes a moment only.
     """
+    keep_freed_memory()
     from gans_jax import backend
 
     return backend.Backend(config, data, device)

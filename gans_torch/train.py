@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from shared import cli
 from shared.backend import Backend, DataInfo
 from shared.config import TrainConfig
+from shared.host_memory import keep_freed_memory
 
 PROG = "gans_torch.train"
 
@@ -28,6 +29,7 @@ def make_backend(config: TrainConfig, data: DataInfo, device: str) -> Backend:
 
     Refusing bad input thus takes a moment only.
     """
+    keep_freed_memory()
     # Read when PyTorch is imported. By default its idle threads spin while they wait
     # for each other, so that one busy neighbour makes a step several times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

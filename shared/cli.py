@@ -255,6 +255,10 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
             f"preset {preset!r}: must be one of {', '.join(PRESETS)}"
             + _suggestion(preset, PRESETS)
         )
+    if any(word.partition("=")[0] == "--preset" for word in args):
+        raise UsageError(
+            f"--preset: the name stands alone and comes first, as in {prog} wgan-gp"
+        )
     start = PRESETS[preset or _DEFAULT_PRESET]
     flags = _parse_flags(start, args, prog)
     if flags.resume is None:

@@ -144,10 +144,11 @@ def test_one_measure_of_length_replaces_the_other(
 REFUSED = {
     "dgan": "preset 'dgan': must be one of gan, dcgan, ; did you mean dcgan?",
     "": "preset '': must be one of",
-    "--preset gan": "unrecognized option --preset",
     "--stpes 3": "unrecognized option --stpes; did you mean --steps?",
     "--image_sze=3": "unrecognized option --image-sze; did you mean --image-size?",
     "-x": "unrecognized option -x",
+    "--preset gan": f"the name stands alone and comes first, as in {PROG} wgan-gp",
+    "--preset=gan": "--preset: the name stands alone",
     "--steps 3 gan": f"unexpected argument 'gan'; see {PROG} [PRESET] --help",
     "--conditional yes": "unexpected argument 'yes'",
     "--steps": "'--steps' Expected 1 value",
