@@ -258,7 +258,8 @@ class Backend(protocol.Backend):
 
     def _precision(self) -> contextlib.AbstractContextManager[object]:
         if self.config.precision == "bfloat16":
-            return torch.autocast(self.device.type, torch.bfloat16)
+            # Weights that were cast before an update must not serve after it.
+            return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
         return contextlib.nullcontext()
 
     def _float(self, array: NDArray[np.float32]) -> Tensor:

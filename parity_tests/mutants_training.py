@@ -89,6 +89,13 @@ MUTANTS = (
         "optimizer/adam/memory layout",
     ),
     # The training step.
+    mutant(
+        "weights cast once a step",
+        "autocast keeps what it has cast: the critic's later updates see old weights",
+        torch_backend.Backend._precision,
+        {", cache_enabled=False": ""},
+        "variant/wgan-gp/bfloat16",
+    ),
     Mutant(
         "missing detach",
         "D's loss reaches G's weights, and G's update takes it along",
