@@ -23,7 +23,8 @@ class Finding(NamedTuple):
     @property
     def holds(self) -> bool:
         """Whether the difference is within its bound (NaN is not)."""
-        return self.difference <= TOLERANCES[self.tolerance].bound
+        # NumPy's floats compare to a bool of its own, which JSON does not take.
+        return bool(self.difference <= TOLERANCES[self.tolerance].bound)
 
 
 class Check(NamedTuple):
