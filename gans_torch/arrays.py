@@ -66,9 +66,9 @@ def arrays_to_state(config: TrainConfig, state: TrainState, arrays: Arrays) -> N
     for name, network, optimizer in _optimizers(state):
         step = float(arrays.get(f"{name}.step", 0))
         for key, parameter in network.named_parameters():
-            # PyTorch counts in float32, and a fused Adam on the parameter's device.
-            device = parameter.device if config.optimizer == "adam" else "cpu"
-            slots = {"step": torch.tensor(step, dtype=torch.float32, device=device)}
+            # PyTorch counts in float32.
+            count = torch.tensor(step, dtype=torch.float32, device=parameter.device)
+            slots = {"step": count}
             for slot in SLOTS[config.optimizer]:
                 slots[slot] = torch.zeros_like(parameter)
                 if (value := arrays.get(f"{name}.{slot}.{key}")) is not None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gans_torch import arrays as state_arrays
 from gans_torch import models, optim, steps
+from gans_torch._graphs import CudaRecorder, StepGraphs, StepInputs
 from gans_torch.classifier import Classifier
 from shared import backend as protocol
 from shared.backend import Arrays, DataInfo, DataPlace, FeatureNetwork, ImageData
@@ -67,6 +68,10 @@ class Backend(protocol.Backend):
             d_optimizer=optim.build_optimizer(config, discriminator),
             generator_ema=copy.deepcopy(generator) if config.ema_decay else None,
         )
+        # A recorded Adam reads its rate in float32, which float64 is not for.
+        self._graphs: StepGraphs | None = None
+        if self.device.type == "cuda" and config.precision != "float64":
+            self._graphs = StepGraphs(self._step, CudaRecorder(self.device))
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the arrays of both networks."""
@@ -75,6 +80,8 @@ class Backend(protocol.Backend):
     def load(self, arrays: Arrays) -> None:
         """Set the state; optimiser arrays left out start at zero, an EMA at G."""
         state_arrays.arrays_to_state(self.config, self.state, arrays)
+        if self._graphs is not None:
+            self._graphs.clear()
 
     def arrays(self) -> Arrays:
         """A copy of the state, the inverse of `load`."""
@@ -100,11 +107,17 @@ class Backend(protocol.Backend):
             data, draws = gather(self._data, draws)
             images, labels = self._tensor(data.images), self._tensor(data.labels)
         assert images is not None, "load_data comes first"
-        # What has no axis but the steps is for the host alone.
+        # What has no axis but the steps is for the host alone, unless it is recorded.
         tensors: list[Any] = [
             self._tensor(x) if x is not None and x.ndim > 1 else x for x in draws
         ]
-        return _Inputs(images, labels, Draws(*tensors))
+        prepared = Draws(*tensors)
+        if self._graphs is not None:
+            rates: dict[str, Any] = {
+                name: self._tensor(getattr(draws, name)) for name in ("g_lr", "d_lr")
+            }
+            prepared = prepared._replace(**rates)
+        return _Inputs(images, labels, prepared)
 
     def train(self, inputs: _Inputs) -> Callable[[], Arrays]:
         """Run the steps that were prepared; returns before a GPU has finished."""
@@ -174,18 +187,29 @@ class Backend(protocol.Backend):
         return Inception(self.device)
 
     def _train_step(self, inputs: _Inputs, t: int) -> steps.Metrics:
-        n_critic = self.config.n_critic
         draws = inputs.draws
         noise = draws.instance_noise
+        n_critic = self.config.n_critic
+        step_inputs = StepInputs(
+            [self._batch(inputs, t, k) for k in range(n_critic)],
+            None if noise is None else _to_nchw(noise[t, n_critic]),
+            g_lr=draws.g_lr[t],
+            d_lr=draws.d_lr[t],
+        )
+        step = self._step if self._graphs is None else self._graphs
+        return step(bool(draws.update_d[t]), step_inputs)
+
+    def _step(self, update_d: bool, inputs: StepInputs) -> steps.Metrics:
+        batches, noise, g_lr, d_lr = inputs
         with self._precision():
             return steps.train_step(
                 self.config,
                 self.state,
-                [self._batch(inputs, t, k) for k in range(n_critic)],
-                None if noise is None else _to_nchw(noise[t, n_critic]),
-                update_d=bool(draws.update_d[t]),
-                g_lr=float(draws.g_lr[t]),
-                d_lr=float(draws.d_lr[t]),
+                batches,
+                noise,
+                update_d=update_d,
+                g_lr=g_lr,
+                d_lr=d_lr,
             )
 
     def _batch(self, inputs: _Inputs, t: int, k: int) -> steps.Batch:

@@ -20,8 +20,17 @@ def build_optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Opti
         Tieleman and Hinton 2012, lecture 6.5 (RMSprop).
     """
     parameters = list(network.parameters())
+    # Whether a CUDA graph may record it; without one it does the same.
+    capturable = parameters[0].is_cuda
     if config.optimizer == "rmsprop":
-        return torch.optim.RMSprop(parameters, lr=0.0, alpha=0.99, eps=1e-8)
+        return torch.optim.RMSprop(
+            parameters, lr=0.0, alpha=0.99, eps=1e-8, capturable=capturable
+        )
     return torch.optim.Adam(
-        parameters, lr=0.0, betas=config.adam_betas, eps=1e-8, fused=True
+        parameters,
+        lr=0.0,
+        betas=config.adam_betas,
+        eps=1e-8,
+        fused=True,
+        capturable=capturable,
     )

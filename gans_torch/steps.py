@@ -53,8 +53,8 @@ def train_step(
     generator_noise: Float[Tensor, "2 batch channels height width"] | None,
     *,
     update_d: bool,
-    g_lr: float,
-    d_lr: float,
+    g_lr: float | Float[Tensor, ""],
+    d_lr: float | Float[Tensor, ""],
 ) -> Metrics:
     """Update D on each batch, then G once, on the last batch's latents.
 
@@ -97,7 +97,7 @@ def discriminator_step(
     batch: Batch,
     fake: Images,
     update_d: bool,
-    lr: float,
+    lr: float | Float[Tensor, ""],
 ) -> Metrics:
     """Update D once, on ``batch.real`` against ``fake``.
 
@@ -159,7 +159,7 @@ def generator_step(
     batch: Batch,
     fake: Images,
     noise: Float[Tensor, "2 batch channels height width"] | None,
-    lr: float,
+    lr: float | Float[Tensor, ""],
 ) -> Metrics:
     """Update G once, through what D says of ``fake``.
 
@@ -284,7 +284,7 @@ def _update(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
     loss: Float[Tensor, ""],
-    lr: float,
+    lr: float | Float[Tensor, ""],
 ) -> Float[Tensor, ""]:
     """Update the network; returns its gradient's global norm, before clipping."""
     parameters = list(network.parameters())

@@ -27,7 +27,7 @@ from shared.presets import PRESETS
 _TINY = {"image_size": 8, "width": 2, "z_dim": 3, "batch_size": 4, "steps": 8}
 
 # Several settings each, because JAX takes seconds to compile a step.
-_CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
+CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "averages": (
         "dcgan",
         {"ema_decay": 0.9, "d_lr": 3e-4, "lr_schedule": "linear", "warmup_steps": 2},
@@ -58,13 +58,14 @@ _CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def _config(name: str, **changes: Any) -> TrainConfig:
-    preset, settings = _CONFIGS[name]
+def make_config(name: str, **changes: Any) -> TrainConfig:
+    """One of `CONFIGS`, tiny, in float64; and what else to change."""
+    preset, settings = CONFIGS[name]
     return shrink(PRESETS[preset], **(_TINY | settings | changes))
 
 
 def _compare(name: str) -> list[Finding]:
-    config = _config(name)
+    config = make_config(name)
     findings = compare_trajectories(config, 3, "first steps, float64")
     pair = make_pair(config, 1)
     return [*findings, *_compare_samples(config, pair.torch, pair.jax)]
@@ -88,7 +89,7 @@ def _compare_samples(
     ]
 
 
-for _name in _CONFIGS:
+for _name in CONFIGS:
     check(f"first steps/{_name}", kind="training")(functools.partial(_compare, _name))
 
 
@@ -97,7 +98,7 @@ def _float32() -> list[Finding]:
     """Each twin in float32 against itself in float64: nothing coarser leaks in."""
     ends: dict[str, dict[str, Arrays]] = {}
     for precision in ("float64", "float32"):
-        config = _config("averages", precision=precision)
+        config = make_config("averages", precision=precision)
         *pair, data = make_pair(config)
         for twin, backend in zip(("torch", "jax"), pair, strict=True):
             start(config, backend)

@@ -47,20 +47,23 @@ DIFFERENCES: dict[str, list[tuple[str, str]]] = {
         _STATE_IN,
         _STATE_OUT,
         _UPDATE_D,
-        ("g_lr: float, d_lr: float", "g_lr: Float[Array, ''], d_lr: Float[Array, '']"),
+        (
+            "g_lr: float | Float[Array, ''], d_lr: float | Float[Array, '']",
+            "g_lr: Float[Array, ''], d_lr: Float[Array, '']",
+        ),
         ("Metrics of the step;", "The new state, and metrics of the step;"),
     ],
     "steps.discriminator_step": [
         _STATE_IN,
         _STATE_OUT,
         _UPDATE_D,
-        ("lr: float", "lr: Float[Array, '']"),
+        ("lr: float | Float", "lr: Float"),
     ],
     # The graph of G's forward pass is part of a tensor, but a value of its own in JAX.
     "steps.generator_step": [
         _STATE_IN,
         _STATE_OUT,
-        ("lr: float", "lr: Float[Array, '']"),
+        ("lr: float | Float", "lr: Float"),
         ("fake: Images,", "fake: Images, pull_back: Any,"),
         (
             "training mode, with their graph.",

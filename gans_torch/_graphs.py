@@ -1,0 +1,160 @@
+"""Training steps as CUDA graphs: a step's kernels recorded once, launched together.
+
+A step has hundreds of kernels. Unless they are large, the CPU takes longer to launch
+them one by one than the GPU to run them.
+"""
+
+import math
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from itertools import chain
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gans_torch.steps import Batch, Images, Metrics
+
+
+class StepInputs(NamedTuple):
+    """What changes from one step to the next."""
+
+    batches: list[Batch]
+    generator_noise: Images | None
+    g_lr: float | Float[Tensor, ""]
+    """A tensor where the step is recorded, so that it may change."""
+    d_lr: float | Float[Tensor, ""]
+
+
+class CudaRecorder:
+    """How a device runs and records what a Python function asks of it.
+
+    Args:
+        device: a GPU.
+    """
+
+    # As PyTorch's documentation asks: libraries set themselves up in the first runs.
+    eager_runs = 3
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream = torch.cuda.Stream(device)
+
+    def run(self, function: Callable[[], Metrics]) -> Metrics:
+        """Run the function eagerly, on a stream beside the usual one.
+
+        Autograd remembers streams, and must not remember the usual one when it is
+        recorded.
+        """
+        usual = torch.cuda.current_stream(self._device)
+        self._stream.wait_stream(usual)
+        with torch.cuda.stream(self._stream):
+            result = function()
+        usual.wait_stream(self._stream)
+        return result
+
+    def record(
+        self, function: Callable[[], Tensor]
+    ) -> tuple[Tensor, Callable[[], None]]:
+        """Run the function and record what it does.
+
+        Returns:
+            Its result, and what does the same again, in the same memory.
+        """
+        graph = torch.cuda.CUDAGraph()
+        # Other threads may go on to use the GPU meanwhile.
+        with (
+            torch.cuda.device(self._device),
+            torch.cuda.graph(graph, capture_error_mode="thread_local"),
+        ):
+            result = function()
+        graph.replay()  # until here, nothing was run
+        return result, graph.replay
+
+
+class StepGraphs:
+    """A training step that is recorded when it has run a few times.
+
+    The tensors that it changes must stay where they are, or be followed by a `clear`.
+
+    Args:
+        step: from whether to update D, and the inputs, to the step's metrics. It waits
+            for nothing, and reads nothing else that changes, but the state.
+        recorder: a `CudaRecorder`, or what stands in for it.
+    """
+
+    def __init__(
+        self, step: Callable[[bool, StepInputs], Metrics], recorder: Any
+    ) -> None:
+        self._step = step
+        self._recorder = recorder
+        self._eager_runs = recorder.eager_runs
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what was recorded."""
+        self._seen: Counter[bool] = Counter()
+        self._recorded: dict[bool, _Recorded] = {}
+
+    def __call__(self, update_d: bool, inputs: StepInputs) -> Metrics:
+        """Do a step."""
+        if update_d in self._recorded:
+            return self._recorded[update_d](inputs)
+        if self._seen[update_d] >= self._eager_runs:
+            try:
+                recorded = _Recorded(self._step, self._recorder, update_d, inputs)
+            except RuntimeError as error:  # too little memory, for example
+                message = f"training goes on without CUDA graphs: {error}"
+                warnings.warn(message, stacklevel=2)
+                self._eager_runs = math.inf
+            else:
+                self._recorded[update_d] = recorded
+                return recorded.metrics()
+        self._seen[update_d] += 1
+        return self._recorder.run(lambda: self._step(update_d, inputs))
+
+
+class _Recorded:
+    """One recording. Its inputs and metrics have their places in memory."""
+
+    def __init__(
+        self,
+        step: Callable[[bool, StepInputs], Metrics],
+        recorder: Any,
+        update_d: bool,
+        inputs: StepInputs,
+    ) -> None:
+        self._inputs = _copy(inputs)
+
+        def recorded() -> Tensor:
+            metrics = step(update_d, self._inputs)
+            self._names = list(metrics)
+            return torch.stack(list(metrics.values()))
+
+        self._metrics, self._replay = recorder.record(recorded)
+
+    def __call__(self, inputs: StepInputs) -> Metrics:
+        for place, value in zip(_tensors(self._inputs), _tensors(inputs), strict=True):
+            place.copy_(value)
+        self._replay()
+        return self.metrics()
+
+    def metrics(self) -> Metrics:
+        """Of the last step; a copy, as the next step overwrites them."""
+        return dict(zip(self._names, self._metrics.clone(), strict=True))
+
+
+def _tensors(inputs: StepInputs) -> list[Tensor]:
+    batches, *others = inputs
+    values = [*chain(*batches), *others]
+    return [x for x in values if isinstance(x, Tensor)]
+
+
+def _copy(inputs: StepInputs) -> StepInputs:
+    def copy(x: Any) -> Any:
+        return x.clone() if isinstance(x, Tensor) else x
+
+    batches, *others = inputs
+    return StepInputs([Batch(*map(copy, b)) for b in batches], *map(copy, others))
