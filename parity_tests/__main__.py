@@ -108,6 +108,9 @@ def _run_checks(options: Options) -> list["Outcome"]:
     for number, check in enumerate(bar := tqdm(chosen, unit="check", disable=None)):
         if number % _KEPT_COMPILED == 0:
             jax.clear_caches()
+            # A log should not seem to stand still.
+            if number and bar.disable:
+                sys.stderr.write(f"{number} of {len(chosen)} comparisons\n")
         bar.set_postfix_str(check.name)
         results.append(outcomes.run(check))
         for line in outcomes.complaints(results[-1]):
