@@ -200,7 +200,14 @@ def _plot_panel(
         )
     if everything:
         _fit(axes, np.concatenate(everything), is_share="d_real" in curves)
-        axes.legend(loc="upper right", frameon=False, ncols=len(curves))
+        # Above the panel, where no curve can run.
+        axes.legend(
+            loc="lower right",
+            bbox_to_anchor=(1, 1),
+            borderaxespad=0,
+            frameon=False,
+            ncols=len(curves),
+        )
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
 
