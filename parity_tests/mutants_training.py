@@ -53,7 +53,7 @@ MUTANTS = (
         "default betas of Adam",
         "0.9 and 0.999, where GANs have 0.5 or 0",
         torch_optim.build_optimizer,
-        {", betas=config.adam_betas": ""},
+        {"betas=config.adam_betas,": ""},
         "optimizer/adam/no momentum",
     ),
     mutant(
@@ -149,7 +149,7 @@ MUTANTS = (
         "G's learning rate for both",
         "separate learning rates are ignored",
         torch_backend.Backend._train_step,
-        {"d_lr=float(draws.d_lr[t])": "d_lr=float(draws.g_lr[t])"},
+        {"d_lr=draws.d_lr[t]": "d_lr=draws.g_lr[t]"},
         "first steps/averages",
     ),
     mutant(
@@ -163,7 +163,7 @@ MUTANTS = (
         "D is updated at every step",
         "--d-every is ignored",
         torch_backend.Backend._train_step,
-        {"update_d=bool(draws.update_d[t])": "update_d=True"},
+        {"bool(draws.update_d[t])": "True"},
         "first steps/remedies",
     ),
     mutant(
