@@ -9,7 +9,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -28,8 +28,28 @@ class StepInputs(NamedTuple):
     d_lr: float | Float[Tensor, ""]
 
 
-class CudaRecorder:
-    """How a device runs and records what a Python function asks of it.
+@runtime_checkable
+class Recorder(Protocol):
+    """How a device runs and records what a Python function asks of it."""
+
+    eager_runs: int
+    """Runs before the one that is recorded."""
+
+    def run(self, function: Callable[[], Metrics]) -> Metrics:
+        """Run the function eagerly."""
+
+    def record(
+        self, function: Callable[[], Tensor]
+    ) -> tuple[Tensor, Callable[[], None]]:
+        """Run the function and record what it does.
+
+        Returns:
+            Its result, and what does the same again, in the same memory.
+        """
+
+
+class CudaRecorder(Recorder):
+    """Records CUDA graphs.
 
     Args:
         device: a GPU.
@@ -43,7 +63,7 @@ class CudaRecorder:
         self._stream = torch.cuda.Stream(device)
 
     def run(self, function: Callable[[], Metrics]) -> Metrics:
-        """Run the function eagerly, on a stream beside the usual one.
+        """Run on a stream beside the usual one.
 
         Autograd remembers streams, and must not remember the usual one when it is
         recorded.
@@ -58,11 +78,7 @@ class CudaRecorder:
     def record(
         self, function: Callable[[], Tensor]
     ) -> tuple[Tensor, Callable[[], None]]:
-        """Run the function and record what it does.
-
-        Returns:
-            Its result, and what does the same again, in the same memory.
-        """
+        """Run and record, on a stream of its own."""
         graph = torch.cuda.CUDAGraph()
         # Other threads may go on to use the GPU meanwhile.
         with (
@@ -82,15 +98,15 @@ class StepGraphs:
     Args:
         step: from whether to update D, and the inputs, to the step's metrics. It waits
             for nothing, and reads nothing else that changes, but the state.
-        recorder: a `CudaRecorder`, or what stands in for it.
+        recorder: usually a `CudaRecorder`.
     """
 
     def __init__(
-        self, step: Callable[[bool, StepInputs], Metrics], recorder: Any
+        self, step: Callable[[bool, StepInputs], Metrics], recorder: Recorder
     ) -> None:
         self._step = step
         self._recorder = recorder
-        self._eager_runs = recorder.eager_runs
+        self._eager_runs: float = recorder.eager_runs
         self.clear()
 
     def clear(self) -> None:
@@ -122,7 +138,7 @@ class _Recorded:
     def __init__(
         self,
         step: Callable[[bool, StepInputs], Metrics],
-        recorder: Any,
+        recorder: Recorder,
         update_d: bool,
         inputs: StepInputs,
     ) -> None:
