@@ -33,7 +33,7 @@ __all__ = [
 
 Images = Float[Array, "batch height width channels"]
 Features = Float[Array, "batch out_height out_width out_channels"]
-LayerT = TypeVar("LayerT", "Conv2d", "ConvTranspose2d")
+LayerT = TypeVar("LayerT", "Conv2d", "ConvTranspose2d", "Embedding")
 
 
 class Conv2d(nnx.Module):
@@ -110,12 +110,13 @@ class Embedding(nnx.Module):
 
     def __init__(self, num_embeddings: int, embedding_dim: int) -> None:
         self.weight = nnx.Param(jnp.zeros((num_embeddings, embedding_dim)))
+        self.constraint: SpectralNorm | WeightNorm | None = nnx.data(None)
 
     def __call__(
         self, ids: Integer[Array, " batch"]
     ) -> Float[Array, "batch embedding_dim"]:
         """The rows of ids."""
-        return self.weight[...][ids]
+        return _constrained(self)[ids]
 
 
 class BatchNorm2d(nnx.Module):
@@ -314,21 +315,21 @@ class SpectralNorm(nnx.Module):
     constants for the gradient. The stored weight is never overwritten.
 
     Args:
-        weight: kernel as this project stores it, [k, k, a, b].
-        out_axis: its axis of output channels, 3 or 2.
+        weight: kernel as this project stores it, [k, k, a, b], or a table.
+        out_axis: its axis of output channels, 3 or 2; a table's axis of rows, 0.
     """
 
-    def __init__(self, weight: Float[Array, "k k a b"], out_axis: int) -> None:
+    def __init__(self, weight: Float[Array, "..."], out_axis: int) -> None:
         out_channels = weight.shape[out_axis]
         self._u = nnx.BatchStat(jnp.zeros(out_channels))
         self._v = nnx.BatchStat(jnp.zeros(weight.size // out_channels))
         self.out_axis = out_axis
         self.use_running_average = False
 
-    def __call__(self, weight: Float[Array, "k k a b"]) -> Float[Array, "k k a b"]:
+    def __call__(self, weight: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """The weight over its largest singular value, as estimated."""
         # [out, in, k, k] flattened is PyTorch's matrix, which u and v belong to.
-        order = (3, 2, 0, 1) if self.out_axis == 3 else (2, 3, 0, 1)
+        order = {3: (3, 2, 0, 1), 2: (2, 3, 0, 1), 0: (0, 1)}[self.out_axis]
         matrix = weight.transpose(order).reshape(weight.shape[self.out_axis], -1)
         u, v = self._u[...], self._v[...]
         if not self.use_running_average:
@@ -344,17 +345,17 @@ class WeightNorm(nnx.Module):
     """g v / ||v||, as `torch.nn.utils.parametrizations.weight_norm` computes it.
 
     Args:
-        weight: kernel as this project stores it, [k, k, a, b]; it is v.
-        out_axis: its axis of output channels, 3 or 2.
+        weight: kernel as this project stores it, [k, k, a, b], or a table; it is v.
+        out_axis: its axis of output channels, 3 or 2; a table's axis of rows, 0.
     """
 
-    def __init__(self, weight: Float[Array, "k k a b"], out_axis: int) -> None:
-        self._axes = tuple(axis for axis in range(4) if axis != out_axis)
-        shape = [1, 1, 1, 1]
+    def __init__(self, weight: Float[Array, "..."], out_axis: int) -> None:
+        self._axes = tuple(axis for axis in range(weight.ndim) if axis != out_axis)
+        shape = [1] * weight.ndim
         shape[out_axis] = weight.shape[out_axis]
         self.length = nnx.Param(jnp.ones(shape))
 
-    def __call__(self, weight: Float[Array, "k k a b"]) -> Float[Array, "k k a b"]:
+    def __call__(self, weight: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """The direction v at the length g of its output channel."""
         squares = jnp.square(weight).sum(axis=self._axes, keepdims=True)
         return weight * (self.length[...] / jnp.sqrt(squares))
@@ -398,13 +399,13 @@ def build_norm(name: str, channels: int, num_classes: int = 0) -> nnx.Module | N
 
 
 def reparametrise(layer: LayerT, kind: str) -> LayerT:
-    """Put a constraint on a convolution's weight, in place.
+    """Put a constraint on a layer's weight, in place.
 
     Args:
-        layer: Conv2d or ConvTranspose2d.
+        layer: Conv2d, ConvTranspose2d or Embedding.
         kind: ``none``; ``spectral``, W / sigma(W), by one power iteration at each
             forward pass in training mode; ``weight``, g v / ||v||, a length for each
-            output channel.
+            output channel, or row of a table.
 
     Returns:
         The same layer.
@@ -417,7 +418,7 @@ def reparametrise(layer: LayerT, kind: str) -> LayerT:
         Salimans and Kingma 2016, arXiv:1602.07868, Eq. 2 (weight).
     """
     # Output channels are the third axis of a transposed convolution's kernel.
-    out_axis = 2 if isinstance(layer, ConvTranspose2d) else 3
+    out_axis = {Conv2d: 3, ConvTranspose2d: 2, Embedding: 0}[type(layer)]
     match kind:
         case "none":
             return layer
@@ -436,13 +437,17 @@ def leaky_relu(x: Float[Array, " *shape"]) -> Float[Array, " *shape"]:
     return jnp.where(x > 0, x, 0.2 * x)
 
 
-def _constrained(layer: Conv2d | ConvTranspose2d) -> Float[Array, "k k a b"]:
+def _constrained(layer: Conv2d | ConvTranspose2d | Embedding) -> Float[Array, "..."]:
     weight = layer.weight[...]
     return weight if layer.constraint is None else layer.constraint(weight)
 
 
 def _add_bias(y: Images, bias: nnx.Param | None) -> Images:
-    return y if bias is None else y + _channels(bias[...]).astype(y.dtype)
+    if bias is None:
+        return y
+    # Added before it is rounded: its gradient, a sum over all pixels, is then summed in
+    # the bias's own precision even where the images are in bfloat16.
+    return (y + _channels(bias[...])).astype(y.dtype)
 
 
 def _channels(x: Float[Array, " channels"]) -> Float[Array, "1 1 1 channels"]:

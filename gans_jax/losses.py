@@ -158,24 +158,24 @@ def wasserstein_generator_loss(
 def least_squares_discriminator_loss(
     real_logits: Float[Array, " batch"],
     fake_logits: Float[Array, " batch"],
-    real_target: float = 1.0,
-    fake_target: float = 0.0,
+    real_target: Float[Array, " #batch"] | float = 1.0,
+    fake_target: Float[Array, " #batch"] | float = 0.0,
 ) -> Float[Array, ""]:
-    """Squared distance of the outputs from their targets.
+    """Squared distance of the outputs from their targets, which may be smoothed.
 
     L_D = 1/2 E[(D(x) - b)^2] + 1/2 E[(D(G(z)) - a)^2]
 
     Args:
         real_logits: D(x); shape [batch].
         fake_logits: D(G(z)); shape [batch].
-        real_target: b; 1 in the 0-1 coding and in the paper's -1, 1, 0 coding.
-        fake_target: a; 0 in the 0-1 coding, -1 in the -1, 1, 0 coding.
+        real_target: b; a number, or one per image.
+        fake_target: a; likewise.
 
     Returns:
         Sum of the two halved batch means.
 
     References:
-        Mao et al. 2017, arXiv:1611.04076, Eq. 2; Eq. 9 (0-1) and Eq. 8 (-1, 1, 0).
+        Mao et al. 2017, arXiv:1611.04076, Eqs. 2 and 9.
     """
     real = jnp.square(real_logits - real_target).mean()
     return 0.5 * real + 0.5 * jnp.square(fake_logits - fake_target).mean()
@@ -190,15 +190,57 @@ def least_squares_generator_loss(
 
     Args:
         fake_logits: D(G(z)); shape [batch].
-        target: c; 1 in the 0-1 coding, 0 in the -1, 1, 0 coding.
+        target: c.
 
     Returns:
         Halved batch mean.
 
     References:
-        Mao et al. 2017, arXiv:1611.04076, Eq. 2; Eq. 9 (0-1) and Eq. 8 (-1, 1, 0).
+        Mao et al. 2017, arXiv:1611.04076, Eqs. 2 and 9.
     """
     return 0.5 * jnp.square(fake_logits - target).mean()
+
+
+def pearson_discriminator_loss(
+    real_logits: Float[Array, " batch"],
+    fake_logits: Float[Array, " batch"],
+) -> Float[Array, ""]:
+    """Least squares in the -1, 1, 0 coding.
+
+    L_D = 1/2 E[(D(x) - 1)^2] + 1/2 E[(D(G(z)) + 1)^2]
+
+    Against the best D, G minimises a Pearson chi-squared divergence.
+
+    Args:
+        real_logits: D(x); shape [batch].
+        fake_logits: D(G(z)); shape [batch].
+
+    Returns:
+        Sum of the two halved batch means; 1 when every output is zero.
+
+    References:
+        Mao et al. 2017, arXiv:1611.04076, Eq. 8 and section 3.3.
+    """
+    return least_squares_discriminator_loss(real_logits, fake_logits, 1.0, -1.0)
+
+
+def pearson_generator_loss(
+    fake_logits: Float[Array, " batch"],
+) -> Float[Array, ""]:
+    """Least squares in the -1, 1, 0 coding: D's output should be 0.
+
+    L_G = 1/2 E[D(G(z))^2]
+
+    Args:
+        fake_logits: D(G(z)); shape [batch].
+
+    Returns:
+        Halved batch mean.
+
+    References:
+        Mao et al. 2017, arXiv:1611.04076, Eq. 8.
+    """
+    return least_squares_generator_loss(fake_logits, 0.0)
 
 
 def hinge_discriminator_loss(
@@ -418,6 +460,9 @@ OBJECTIVES = {
     ),
     "least-squares": Objective(
         least_squares_discriminator_loss, least_squares_generator_loss
+    ),
+    "least-squares-pearson": Objective(
+        pearson_discriminator_loss, pearson_generator_loss
     ),
     "hinge": Objective(hinge_discriminator_loss, hinge_generator_loss),
     "relativistic": Objective(

@@ -325,12 +325,13 @@ def _penalty(
     real: Images,
     fake: Images,
 ) -> penalties.PenaltyTerms:
+    # In float32, as the real images are: the gradient has the images' own precision.
     # Evaluation mode: this pass must not advance spectral norm's power iteration.
     return penalties.apply_penalty(
         config.penalty,
         lambda images: _widen(discriminator.evaluate(images, batch.labels).logits),
         real,
-        fake,
+        _widen(fake),
         batch.alpha,
         batch.penalty_noise,
     )

@@ -36,11 +36,12 @@ class Conv2d(nn.Conv2d):
     There it is one matrix product.
     """
 
-    def forward(self, x: Images) -> Features:
+    def forward(self, input: Images) -> Features:
         """Convolve, as `torch.nn.functional.conv2d` does."""
-        if self.padding != (0, 0) or x.shape[2:] != self.weight.shape[2:]:
-            return super().forward(x)
-        y = linear(_flat_pixels(x), _flat_pixels(self.weight), self.bias)
+        # Not the weight's shape: each look at a constrained weight computes it anew.
+        if self.padding != (0, 0) or input.shape[2:] != self.kernel_size:
+            return super().forward(input)
+        y = linear(_flat_pixels(input), _flat_pixels(self.weight), self.bias)
         return y[:, :, None, None]
 
 
@@ -50,11 +51,11 @@ class ConvTranspose2d(nn.ConvTranspose2d):
     There it is one matrix product.
     """
 
-    def forward(self, x: Images, output_size: list[int] | None = None) -> Features:
+    def forward(self, input: Images, output_size: list[int] | None = None) -> Features:
         """Convolve, as `torch.nn.functional.conv_transpose2d` does."""
-        if self.padding != (0, 0) or x.shape[2:] != (1, 1):
-            return super().forward(x, output_size)
-        y = x.flatten(1) @ _flat_pixels(self.weight)
+        if self.padding != (0, 0) or input.shape[2:] != (1, 1):
+            return super().forward(input, output_size)
+        y = input.flatten(1) @ _flat_pixels(self.weight)
         y = y.unflatten(1, (*self.kernel_size, -1)).permute(0, 3, 1, 2)
         return y if self.bias is None else y + self.bias[:, None, None]
 
@@ -180,13 +181,13 @@ def build_norm(name: str, channels: int, num_classes: int = 0) -> nn.Module | No
 
 
 def reparametrise(layer: nn.Module, kind: str) -> nn.Module:
-    """Put a constraint on a convolution's weight, in place.
+    """Put a constraint on a layer's weight, in place.
 
     Args:
-        layer: Conv2d or ConvTranspose2d.
+        layer: Conv2d, ConvTranspose2d or Embedding.
         kind: ``none``; ``spectral``, W / sigma(W), by one power iteration at each
             forward pass in training mode; ``weight``, g v / ||v||, a length for each
-            output channel.
+            output channel, or row of a table.
 
     Returns:
         The same layer.

@@ -265,13 +265,14 @@ def _penalty(
     real: Images,
     fake: Images,
 ) -> penalties.PenaltyTerms:
+    # In float32, as the real images are: the gradient has the images' own precision.
     # Evaluation mode: this pass must not advance spectral norm's power iteration.
     discriminator.eval()
     terms = penalties.apply_penalty(
         config.penalty,
         lambda images: judge(discriminator, images, batch.labels).logits,
         real,
-        fake,
+        _widen(fake),
         batch.alpha,
         batch.penalty_noise,
     )

@@ -213,7 +213,8 @@ def _discrete() -> list[Finding]:
     """D free at each of four values; its optimum and the optimal loss are known.
 
     Logistic: D = p / (p + q), V = -2 log 2 + 2 JSD(p, q). Least squares: the same D,
-    L = sum p q / (p + q) / 2. Hinge: D = sign(p - q), L = 2 sum min(p, q).
+    L = sum p q / (p + q) / 2; coded -1, 1, 0: D = (p - q) / (p + q), four times the
+    loss. Hinge: D = sign(p - q), L = 2 sum min(p, q).
 
     References:
         Goodfellow et al. 2014, arXiv:1406.2661, Proposition 1 and Theorem 1.
@@ -225,6 +226,10 @@ def _discrete() -> list[Finding]:
         "minimax": (np.log(_P / _Q), logistic),
         "non-saturating": (np.log(_P / _Q), logistic),
         "least-squares": (share, float((_P * _Q / (_P + _Q)).sum() / 2)),
+        "least-squares-pearson": (
+            2 * share - 1,
+            float((_P * _Q / (_P + _Q)).sum() * 2),
+        ),
         "hinge": (np.sign(_P - _Q), float(2 * np.minimum(_P, _Q).sum())),
     }
     result = []

@@ -74,7 +74,7 @@ def _objective_cases() -> Iterator[tuple[str, str, list[Case]]]:
         if objective.probabilistic:
             cases += _SOFT + _FLIPPED
         elif name == "least-squares":
-            cases += _CODED
+            cases += _CODED + _SOFT + _FLIPPED
         loss = objective.discriminator_loss.__name__
         yield f"loss/{name}/discriminator", loss, cases
         cases = list(_PLAIN) if objective.relativistic else _first_only(_PLAIN)

@@ -118,12 +118,18 @@ def _float32() -> list[Finding]:
 
 @check("network/conditional", "network", _G_COVERS + _D_COVERS)
 def _conditional() -> list[Finding]:
-    """One-hot labels in G, a projection in D; with and without a classifier."""
+    """One-hot labels in G, a projection in D; a classifier, constrained weights."""
+    both: dict[str, Any] = {"conditional": True, "aux_classifier": 1.0}
     tasks = {
         "one-hot": _task("generator", conditional=True),
         "projection": _task("discriminator", conditional=True),
-        "classifier": _task("discriminator", aux_classifier=1.0),
-        "both": _task("discriminator", 3, conditional=True, aux_classifier=1.0),
+        "projection and classifier": _task("discriminator", 3, **both),
+        **{
+            f"projection and classifier, {kind} norm": _task(
+                "discriminator", d_weight_norm=kind, **both
+            )
+            for kind in ("spectral", "weight")
+        },
     }
     return _compare(tasks)
 
@@ -171,6 +177,7 @@ def _perceptrons() -> list[Finding]:
             3,
             d_norm="group",
             d_weight_norm="weight",
+            conditional=True,
             aux_classifier=1.0,
             **images,
         ),
@@ -206,7 +213,11 @@ def _configs() -> Iterator[tuple[str, TrainConfig, int]]:
         *({"g_norm": norm, "conditional": True} for norm in get_args(GeneratorNorm)),
         *({"d_norm": norm} for norm in get_args(DiscriminatorNorm)),
         *({"g_weight_norm": x, "d_weight_norm": x} for x in get_args(WeightNorm)),
-        {"aux_classifier": 1.0, "minibatch_discrimination": 3, "minibatch_std": 4},
+        *(
+            {"conditional": True, "aux_classifier": 1.0, "d_weight_norm": x}
+            for x in get_args(WeightNorm)
+        ),
+        {"minibatch_discrimination": 3, "minibatch_std": 4},
     ]
     for change in changes:
         name = ", ".join(f"{field} {value}" for field, value in change.items())

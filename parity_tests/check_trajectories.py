@@ -60,6 +60,10 @@ VARIANTS = {
     "dcgan": Variant(shrink(PRESETS["dcgan"], width=8), 200, channels=3),
     # Wide enough for group norm: of a group of two numbers it leaves but the signs.
     "mlp": Variant(shrink(PRESETS["ring"], image_size=8, width=32)),
+    # Points are numbers as they are, not bytes.
+    "ring": Variant(
+        shrink(PRESETS["ring"], dataset="ring", image_size=1, width=32), channels=2
+    ),
     # At usual rates: what a free bias gains by rounding (see `tolerance`) is a share of
     # the learning rate.
     "relativistic-average": Variant(
@@ -86,7 +90,7 @@ REMEDIES: dict[str, dict[str, Any]] = {
     "label-smoothing": {"label_smoothing": 0.1},
     "label-flip": {"label_flip": 0.2},
     "label-smoothing, label-flip": {"label_smoothing": 0.1, "label_flip": 0.2},
-    "aux-classifier": {"aux_classifier": 0.5},
+    "aux-classifier": {"aux_classifier": 0.5, "conditional": True},
     "conditional-batch-norm": {"conditional": True, "g_norm": "conditional-batch"},
     "conditional, one-hot": {"conditional": True, "g_norm": "batch"},
     # For steadiness.
@@ -253,6 +257,40 @@ for _name in ("gan", "hinge"):
 check("variant/wgan-gp/bfloat16", "variant", _COVERS)(
     functools.partial(_bfloat16, "wgan-gp", 1, "critic cycle, bfloat16", d_lr=5e-4)
 )
+
+
+def _bfloat16_gradients(penalty: str) -> list[Finding]:
+    """D's first gradient in bfloat16, and the penalty, each twin against float64.
+
+    Adam's first average is a share of the gradient.
+    """
+    config = shrink(PRESETS["dcgan"], image_size=32, penalty=penalty, d_norm="layer")
+    (exact,) = run(config, (pair := make_pair(config)).torch, pair.data, 1)
+    low = dataclasses.replace(config, precision="bfloat16")
+    *low_pair, data = make_pair(low)
+    result = []
+    for twin, backend in zip(("torch", "jax"), low_pair, strict=True):
+        (state,) = run(low, backend, data, 1)
+        for aspect, part in (
+            ("gradient of D's weights", "weight"),
+            ("gradient of D's biases", "bias"),
+            ("penalty", "penalty"),
+        ):
+            names = [
+                name
+                for name in exact
+                if name.endswith(part)
+                and name.startswith(("d_optimizer.exp_avg.", "penalty"))
+            ]
+            largest = max(difference(state[k], exact[k]) for k in names)
+            result.append(Finding(f"{aspect}, {twin}", largest, "gradient, bfloat16"))
+    return result
+
+
+for _name in ("r1", "r2"):
+    check(f"variant/{_name}/bfloat16", "variant", _COVERS)(
+        functools.partial(_bfloat16_gradients, _name)
+    )
 
 
 @check("variant/several steps in one call", "variant", ("backend.Backend",))

@@ -52,6 +52,7 @@ TOLERANCES: dict[str, Tolerance] = {
         1e-5, 2.1e-6, "rounding, through 10 steps"
     ),
     "trajectory, bfloat16": Tolerance(2e-2, 2.4e-3, "rounding, through 5 steps"),
+    "gradient, bfloat16": Tolerance(1.5e-1, 6.9e-2, "rounding, in thin networks"),
     "critic cycle, bfloat16": Tolerance(3e-3, 4.4e-4, "rounding, through a cycle"),
     # Hops.
     "exact": Tolerance(0.0, 0.0, "the same bytes"),

@@ -3,6 +3,7 @@
 from gans_jax import _network
 from gans_jax import arrays as jax_arrays
 from gans_jax import backend as jax_backend
+from gans_jax import layers as jax_layers
 from gans_jax import optim as jax_optim
 from gans_jax import steps as jax_steps
 from gans_torch import arrays as torch_arrays
@@ -95,6 +96,24 @@ MUTANTS = (
         torch_backend.Backend._precision,
         {", cache_enabled=False": ""},
         "variant/wgan-gp/bfloat16",
+    ),
+    mutant(
+        "biases rounded before they are added",
+        "their gradient is then a sum in bfloat16 over the pixels of a batch",
+        jax_layers._add_bias,
+        {
+            "(y + _channels(bias[...])).astype(y.dtype)": (
+                "y + _channels(bias[...]).astype(y.dtype)"
+            )
+        },
+        "variant/r2/bfloat16",
+    ),
+    mutant(
+        "points taken for bytes",
+        "what lies in [-1, 1] is scaled as if it were of 0 to 255",
+        torch_backend.Backend._batch,
+        {"if images.dtype == torch.uint8:": "if True:"},
+        "variant/ring",
     ),
     Mutant(
         "missing detach",

@@ -60,17 +60,22 @@ def shrink(config: TrainConfig, **changes: Any) -> TrainConfig:
 
 @functools.cache
 def make_data(image_size: int, channels: int = 1) -> ImageData:
-    """Noisy images of a bright spot whose place tells the class."""
+    """Noisy images of a bright spot whose place tells the class; of size 1: points."""
     rng = np.random.default_rng(0)
     labels = np.arange(_IMAGES, dtype=np.int32) % _CLASSES
+    info = DataInfo(channels, _CLASSES, _IMAGES, "")
+    names = tuple(map(str, range(_CLASSES)))
     angle = 2 * np.pi * labels / _CLASSES
+    if image_size == 1:
+        centre = np.stack([np.sin(angle), np.cos(angle)], axis=1)
+        points = centre + rng.normal(0.0, 0.05, centre.shape)
+        images = points.astype(np.float32).reshape(_IMAGES, 1, 1, channels)
+        return ImageData(images, labels, names, info)
     centre = image_size * (0.5 + 0.3 * np.stack([np.sin(angle), np.cos(angle)], axis=1))
     place = np.moveaxis(np.mgrid[:image_size, :image_size], 0, -1)
     distance = np.linalg.norm(place - centre[:, None, None], axis=-1)
     spot = np.exp(-np.square(distance / image_size * 6))[..., None]
     noisy = 200 * spot + 55 * rng.random((_IMAGES, image_size, image_size, channels))
-    info = DataInfo(channels, _CLASSES, _IMAGES, "")
-    names = tuple(map(str, range(_CLASSES)))
     return ImageData(noisy.astype(np.uint8), labels, names, info)
 
 

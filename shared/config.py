@@ -17,6 +17,7 @@ Objective = Literal[
     "non-saturating",
     "wasserstein",
     "least-squares",
+    "least-squares-pearson",
     "hinge",
     "relativistic",
     "relativistic-average",
@@ -31,8 +32,8 @@ Optimizer = Literal["adam", "rmsprop"]
 Schedule = Literal["constant", "linear", "cosine"]
 Precision = Literal["float32", "tf32", "bfloat16", "float64"]
 
-# Objectives whose discriminator estimates a probability; the others give a score.
-PROBABILISTIC = frozenset({"minimax", "non-saturating"})
+# Objectives whose discriminator has targets 1 and 0, which may be smoothed or swapped.
+_WITH_TARGETS = frozenset({"minimax", "non-saturating", "least-squares"})
 
 # What a resumed run may change: how long it goes on, and what it writes on the way.
 CHANGEABLE_ON_RESUME = frozenset(
@@ -248,13 +249,19 @@ def _check_combinations(config: TrainConfig) -> None:
             f"must divide --batch-size {config.batch_size}",
         )
     for name in ("label_smoothing", "label_flip"):
-        if getattr(config, name) and config.objective not in PROBABILISTIC:
+        if getattr(config, name) and config.objective not in _WITH_TARGETS:
             raise refuse(
                 name,
                 getattr(config, name),
                 f"has no meaning for --objective {config.objective}, which has no"
-                " probability targets",
+                " targets 1 and 0",
             )
+    if config.aux_classifier and not config.conditional:
+        raise refuse(
+            "aux_classifier",
+            config.aux_classifier,
+            "needs --conditional: G must know the class that its images are judged by",
+        )
 
 
 def config_to_json(config: TrainConfig) -> dict[str, Any]:

@@ -169,10 +169,7 @@ def draw_points(
         no more.
     """
     fake = backend.sample(z, labels).reshape(-1, 2)
-    where = point_plots.landscape_points()
-    # A conditional D is shown for the first class.
-    first = None if labels is None else np.zeros(len(where), np.int32)
-    landscape = backend.discriminate(where.reshape(-1, 1, 1, 2), first)
+    landscape = _landscape(backend, config)
 
     def write(path: Path) -> points.PointScores:
         scores = points.score(config.dataset, fake)
@@ -203,6 +200,19 @@ def draw_images(
         for batch in batches
     ]
     return images.to_uint8(np.concatenate(drawn))
+
+
+def _landscape(backend: Backend, config: TrainConfig) -> NDArray[np.float32]:
+    """D's outputs at `point_plots.landscape_points`, a conditional D's for class 0."""
+    where = point_plots.landscape_points()
+    # In batches such as D knows, each from all over the plane: some layers compare the
+    # points of a batch.
+    size = config.batch_size
+    number = -(-len(where) // size)
+    batches = np.resize(where, (size, number, 1, 1, 2)).swapaxes(0, 1)
+    labels = np.zeros(size, np.int32) if config.conditional else None
+    outputs = [backend.discriminate(batch, labels) for batch in batches]
+    return np.stack(outputs, axis=1).reshape(-1)[: len(where)]
 
 
 def _fixed_inputs(

@@ -119,10 +119,9 @@ def check_data(config: TrainConfig, data: DataInfo) -> None:
             config.batch_size,
             f"must be at most the {data.count} images of --dataset {config.dataset}",
         )
-    if (config.conditional or config.aux_classifier) and data.num_classes < 2:
-        flag = "--conditional" if config.conditional else "--aux-classifier"
+    if config.conditional and data.num_classes < 2:
         raise UsageError(
-            f"{flag}: needs labels of two classes or more, which --dataset"
+            "--conditional: needs labels of two classes or more, which --dataset"
             f" {config.dataset} does not have"
         )
 

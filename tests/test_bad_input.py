@@ -27,9 +27,8 @@ REFUSED_AT_ONCE = {
     "train --dataset folder:{faces} --batch-size 4 --conditional": (
         "--conditional: needs labels of two classes or more, which --dataset"
     ),
-    "train --dataset folder:{faces} --batch-size 4 --aux-classifier 1": (
-        "--aux-classifier: needs labels of two classes or more, which --dataset"
-    ),
+    "train --aux-classifier 1": "--aux-classifier 1.0: needs --conditional",
+    "train hinge --label-flip 0.1": "--label-flip 0.1: has no meaning for --objective",
     "train --stpes 3": "unrecognized option --stpes; did you mean --steps?",
     "train gan dcgan": "unexpected argument 'dcgan'",
     "train --objective foo": "'foo'",

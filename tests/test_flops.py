@@ -55,7 +55,7 @@ def test_a_critic_update_is_thirteen_passes() -> None:
         ("wgan-gp", {}),
         ("wgan-gp", {"penalty": "r1-r2", "n_critic": 1}),
         ("relativistic", {"d_weight_norm": "none"}),
-        ("dcgan", {"feature_matching": 1.0, "aux_classifier": 1.0}),
+        ("cgan", {"feature_matching": 1.0, "aux_classifier": 1.0}),
         ("dcgan", {"minibatch_discrimination": 3, "minibatch_std": 4}),
     ],
 )

@@ -65,10 +65,14 @@ class Head(nnx.Module):
         conv = layers.Conv2d(channels + extra, 1, kernel_size=size, bias=bias)
         self.conv = layers.reparametrise(conv, weight_norm)
         self.embedding = (
-            layers.Embedding(num_classes, channels) if num_classes else None
+            layers.reparametrise(layers.Embedding(num_classes, channels), weight_norm)
+            if num_classes
+            else None
         )
         self.classifier = (
-            layers.Conv2d(channels, aux_classes, kernel_size=size)
+            layers.reparametrise(
+                layers.Conv2d(channels, aux_classes, kernel_size=size), weight_norm
+            )
             if aux_classes
             else None
         )
