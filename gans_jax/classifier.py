@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from gans_jax import _network
 from gans_jax import arrays as state_arrays
+from gans_jax._adam import scale_by_adam
 from gans_jax.layers import Conv2d
 from shared import backend as protocol
 from shared.backend import Arrays
@@ -130,7 +131,7 @@ class Classifier(protocol.Classifier):
             yield
 
 
-_ADAM = optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8, eps_root=0.0)
+_ADAM = scale_by_adam(0.9, 0.999)
 
 
 @jax.jit

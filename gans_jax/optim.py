@@ -2,6 +2,7 @@
 
 import optax
 
+from gans_jax._adam import scale_by_adam
 from shared.config import TrainConfig
 
 # What the optimisers keep for each parameter: PyTorch's names -> optax's.
@@ -26,4 +27,4 @@ def build_optimizer(config: TrainConfig) -> optax.GradientTransformation:
             decay=0.99, eps=1e-8, initial_scale=0.0, eps_in_sqrt=False
         )
     b1, b2 = config.adam_betas
-    return optax.scale_by_adam(b1=b1, b2=b2, eps=1e-8, eps_root=0.0)
+    return scale_by_adam(b1, b2)

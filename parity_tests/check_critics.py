@@ -224,7 +224,9 @@ def _network_critic(name: str, critic: Critic) -> list[Finding]:
 for _name in (*ARGUMENTS, "r1-r2"):
     for _label, _critic in CRITICS.items():
         if (_name, _critic.weight_norm) == ("wgan-lp", "spectral"):
-            continue  # hardly steeper than 1, such a critic is penalised for rounding
+            # Hardly steeper than 1, such a critic is penalised for rounding. The twins'
+            # trajectories with both are compared (remedy/penalty, wgan-lp/hinge).
+            continue
         check(
             f"penalty/{_name}/{_label}",
             kind="penalty",

@@ -66,6 +66,7 @@ def _gradients_of_all_sizes(steps: int = 1000) -> Stream:
             * 10.0 ** random.uniform(-20, 8, (steps, 5)),
             "zero at first": random.normal(0.0, 1.0, (steps, 3)) * (step >= 10),
             "sparse": random.normal(0.0, 1.0, (steps, 3)) * (step % 97 == 0),
+            "zero from then on": random.normal(0.0, 1.0, (steps, 3)) * (step < 10),
         }
     )
 
@@ -96,8 +97,10 @@ def _run_torch(
     for step, rate in enumerate(stream.rates):
         loss = torch.zeros(())
         for name, gradients in stream.gradients.items():
-            gradient = torch.from_numpy(gradients[step].astype(dtype))
-            loss = loss + (network[name] * gradient).sum()
+            # What the loss does not touch has no gradient; JAX has zeros there.
+            if name == "kernel" or gradients[step].any():
+                gradient = torch.from_numpy(gradients[step].astype(dtype))
+                loss = loss + (network[name] * gradient).sum()
         gans_torch.steps._update(config, network, optimizer, loss, float(rate))
     numbers: dict[str, dict[str, torch.Tensor]] = {"parameters": dict(network.items())}
     for slot in gans_torch.optim.SLOTS[config.optimizer]:
@@ -189,6 +192,21 @@ def _adam() -> list[Finding]:
 def _adam_without_momentum() -> list[Finding]:
     config = dataclasses.replace(PRESETS["dcgan"], adam_betas=(0.0, 0.9))
     return _compare_all(config, _gradients_of_all_sizes(100))
+
+
+@check("optimizer/adam/first steps", "optimizer", _COVERS)
+def _first_steps() -> list[Finding]:
+    """Where the bias corrections are far from 1, seen from parameters that are 0."""
+    config, stream = PRESETS["dcgan"], _gradients_of_all_sizes(3)
+    zeros = {name: np.zeros_like(x) for name, x in stream.parameters.items()}
+    stream = stream._replace(parameters=zeros)
+    worst = Worst()
+    for twin, run in (("torch", _run_torch), ("jax", _run_jax)):
+        pair = (run(config, stream, np.float32), _run_reference(config, stream))
+        aspect = f"float32 against the paper, {twin}"
+        bound = "optimizer, float32, first steps"
+        compare(worst, *pair, bound, "3 steps", aspect=aspect)
+    return worst.findings()
 
 
 @check("optimizer/rmsprop", "optimizer", _COVERS)

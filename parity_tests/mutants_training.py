@@ -1,6 +1,6 @@
 """Mutants of the optimisers, the training step, the arithmetic and the checkpoint."""
 
-from gans_jax import _network
+from gans_jax import _adam, _network
 from gans_jax import arrays as jax_arrays
 from gans_jax import backend as jax_backend
 from gans_jax import layers as jax_layers
@@ -32,23 +32,23 @@ MUTANTS = (
     mutant(
         "Adam's epsilon inside the root",
         "PyTorch adds it outside",
-        jax_optim.build_optimizer,
-        {"eps_root=0.0": "eps_root=1e-8"},
+        _adam.scale_by_adam,
+        {"jnp.sqrt(v) + 1e-8": "jnp.sqrt(v + 1e-8)"},
         "optimizer/adam/no momentum",
     ),
     mutant(
         "Adam without bias correction",
         "the averages start at zero, and nothing makes up for it",
-        jax_optim.build_optimizer,
-        {
-            "return optax.scale_by_adam(b1=b1, b2=b2, eps=1e-8, eps_root=0.0)": (
-                "adam = optax.scale_by_adam(b1=b1, b2=b2, eps=1e-8, eps_root=0.0)\n"
-                "    late = lambda state: state._replace(count=state.count + 10**6)\n"
-                "    return optax.GradientTransformation(\n"
-                "        adam.init, lambda g, s, p=None: adam.update(g, late(s), p))"
-            )
-        },
+        _adam._correction,
+        {"-jnp.expm1(count.astype(dtype) * log)": "jnp.ones((), dtype)"},
         "optimizer/adam/no momentum",
+    ),
+    mutant(
+        "optax's bias correction",
+        "1 - 0.999 ** t in float32 has lost four digits",
+        _adam._correction,
+        {"-jnp.expm1(count.astype(dtype) * log)": "1 - decay ** count.astype(dtype)"},
+        "optimizer/adam/first steps",
     ),
     mutant(
         "default betas of Adam",
@@ -88,6 +88,13 @@ MUTANTS = (
             )
         },
         "optimizer/adam/memory layout",
+    ),
+    mutant(
+        "no gradient where JAX has zeros",
+        "what a loss does not touch is left out: its averages stand still",
+        torch_steps._update,
+        {"if parameter.grad is None:": "if False:"},
+        "optimizer/adam",
     ),
     # The training step.
     mutant(

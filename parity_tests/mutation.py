@@ -17,6 +17,9 @@ from parity_tests import trajectories
 from parity_tests.checks import CHECKS, Check
 from parity_tests.outcomes import complaints, run
 
+# A mutant that does not even run proves nothing.
+_CRASHES = ("NameError", "AttributeError", "SyntaxError")
+
 
 class Edit(NamedTuple):
     """A change of one function's source."""
@@ -102,17 +105,20 @@ def compiled_kept(folder: Path) -> Iterator[None]:
 def kill(mutant: Mutant) -> dict[str, str]:
     """The suspects that turn red under the mutation, and what each says.
 
+    Those that merely cannot run the mutant are not among them.
+
     Raises:
         ValueError: an edit does not fit the source, or there is no such comparison.
     """
     checks = suspects(mutant)
     with mutated(*mutant.edits):
         found = {check.name: complaints(run(check)) for check in checks}
-    return {
+    first = {
         name: lines[0].partition("\n")[0].removeprefix(f"{name}: ")
         for name, lines in found.items()
         if lines
     }
+    return {name: text for name, text in first.items() if not text.startswith(_CRASHES)}
 
 
 def suspects(mutant: Mutant) -> list[Check]:

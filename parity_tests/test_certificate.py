@@ -1,8 +1,5 @@
 """Every comparison holds, and together they leave nothing out."""
 
-import importlib
-import inspect
-import pkgutil
 from types import ModuleType
 
 import pytest
@@ -10,6 +7,7 @@ import pytest
 import gans_jax
 import gans_torch
 import parity_tests.all_checks  # noqa: F401  (fills CHECKS)
+from parity_tests.check_completeness import resolve, uncovered
 from parity_tests.checks import CHECKS, Check, Finding
 from parity_tests.outcomes import Outcome, complaints, run
 
@@ -54,65 +52,18 @@ def test_a_check_that_raises_fails() -> None:
     assert _broken(check) == ["toy/check: AssertionError: shapes differ"]
 
 
-def _modules(twin: ModuleType) -> dict[str, ModuleType]:
-    """A twin's public modules, by name; command lines are not there to be proven."""
-    found = pkgutil.walk_packages(twin.__path__, f"{twin.__name__}.")
-    names = [module.name.partition(".")[2] for module in found]
-    modules = {
-        name: importlib.import_module(f"{twin.__name__}.{name}")
-        for name in names
-        if not name.startswith("_")
-    }
-    return {name: x for name, x in modules.items() if not hasattr(x, "PROG")}
-
-
-def _public(module: ModuleType) -> dict[str, object]:
-    """Functions and classes that a module exports, or else defines, for the public."""
-    names = getattr(module, "__all__", None)
-    if names is None:
-        names = [
-            name
-            for name, value in vars(module).items()
-            if not name.startswith("_")
-            and getattr(value, "__module__", "") == module.__name__
-        ]
-    members = {name: getattr(module, name) for name in names}
-    return {
-        name: value
-        for name, value in members.items()
-        if inspect.isclass(value) or inspect.isfunction(value)
-    }
-
-
-def _resolve(twin: ModuleType, name: str) -> object | None:
-    """``losses.softplus`` of a twin; None where there is no such thing."""
-    path, _, attribute = name.rpartition(".")
-    module = _modules(twin).get(path)
-    return getattr(module, attribute, None)
-
-
-def _uncovered(twin: ModuleType, covers: set[str]) -> list[str]:
-    covered = {id(_resolve(twin, name)) for name in covers}
-    return [
-        f"{path}.{name}"
-        for path, module in _modules(twin).items()
-        for name, value in _public(module).items()
-        if id(value) not in covered
-    ]
-
-
 COVERS = {name for check in IN_CI for name in check.covers}
 
 
 @pytest.mark.parametrize("twin", [gans_torch, gans_jax], ids=lambda twin: twin.__name__)
 def test_every_public_function_and_class_is_named_by_a_check(twin: ModuleType) -> None:
-    assert _uncovered(twin, COVERS) == []
+    assert uncovered(twin, COVERS) == []
     # The same test notices one that is left out.
-    assert _uncovered(twin, COVERS - {"losses.softplus"}) == ["losses.softplus"]
+    assert uncovered(twin, COVERS - {"losses.softplus"}) == ["losses.softplus"]
 
 
 @pytest.mark.parametrize("twin", [gans_torch, gans_jax], ids=lambda twin: twin.__name__)
 def test_checks_name_nothing_that_does_not_exist(twin: ModuleType) -> None:
     names = {name for check in CHECKS.values() for name in check.covers}
-    assert [name for name in sorted(names) if _resolve(twin, name) is None] == []
-    assert _resolve(twin, "losses.softminus") is None
+    assert [name for name in sorted(names) if resolve(twin, name) is None] == []
+    assert resolve(twin, "losses.softminus") is None
