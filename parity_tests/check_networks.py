@@ -177,7 +177,6 @@ def _perceptrons() -> list[Finding]:
             3,
             d_norm="group",
             d_weight_norm="weight",
-            conditional=True,
             aux_classifier=1.0,
             **images,
         ),
