@@ -3,6 +3,10 @@
 Each takes ``discriminator`` as a function from images to logits, shape [batch], whose
 samples do not depend on each other, and differentiates it twice: the penalty's own
 gradient with respect to D's parameters is exact, and finite where a norm is zero.
+
+Where a layer of D does compare samples (minibatch discrimination, minibatch standard
+deviation), the slope is that of the batch's summed logits, as where Karras et al. 2018,
+arXiv:1710.10196, combine them.
 """
 
 from collections.abc import Callable

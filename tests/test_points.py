@@ -1,15 +1,18 @@
 """Points in the plane: their distributions, their scores, and runs on them."""
 
+import dataclasses
 import json
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from conftest import Twin
-from shared import points
+from shared import pictures, point_plots, points
 from shared.datasets import POINTS
+from shared.presets import PRESETS
 
 
 @pytest.mark.parametrize("name", POINTS)
@@ -91,6 +94,29 @@ def test_a_run_draws_its_points_and_scores_them(
     with pytest.raises(SystemExit, match="2"):
         twin.main("sample")([str(run), "--separate"])
     assert "--separate: points in the plane are" in capsys.readouterr().err
+
+
+def test_the_landscape_is_drawn_where_layers_compare_points(
+    twin: Twin, tmp_path: Path
+) -> None:
+    layers = ["--minibatch-std", "8", "--minibatch-discrimination", "2"]
+    small = ["--steps", "1", "--width", "8", "--batch-size", "64"]
+    run = ["--run-dir", str(tmp_path / "run"), "--device", "cpu"]
+    twin.main("train")(["ring", *layers, *small, *run])
+    assert (tmp_path / "run" / "samples" / "000001.png").exists()
+
+
+def test_the_landscape_keeps_its_order() -> None:
+    class FirstCoordinate:
+        @staticmethod
+        def discriminate(where: np.ndarray, labels: None) -> np.ndarray:
+            assert len(where) == 64
+            return where[:, 0, 0, 0]
+
+    config = dataclasses.replace(PRESETS["ring"], batch_size=64)
+    where = point_plots.landscape_points()
+    found = pictures._landscape(cast(Any, FirstCoordinate()), config)
+    np.testing.assert_array_equal(found, where[:, 0])
 
 
 @pytest.mark.parametrize(
