@@ -85,6 +85,7 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
             config, data, total, run, backend, journal, evaluate, reference, step
         )
         stopped_by = training.run_to_end()
+        journal.conclude()
         run.finish(f"{config.preset} on {config.dataset}")
         # The folder may be moved, so the report does not say where it is.
         report.write_report(run, resume_command(options, Path("RUN"), prog), prog)
