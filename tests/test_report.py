@@ -173,8 +173,9 @@ def test_later_scores_are_judged_too(run: RunDir) -> None:
         name: {"title": name, "shown": str(value), "protocol": "", "value": value}
         for name, value in values.items()
     }
-    stored = {"step": 1200, "protocol": {}, "scores": scores}
-    (run.path / "evaluation-001200.json").write_text(json.dumps(stored))
+    for step in (1000, 1100, 1200):
+        stored = {"step": step, "protocol": {}, "scores": scores}
+        (run.path / f"evaluation-{step:06d}.json").write_text(json.dumps(stored))
     report.refresh_report(run)
     text = page(run.path).text
     assert "G has lost modes" in text
