@@ -2,14 +2,15 @@
 
 import contextlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
 from tqdm import tqdm
 
 from shared.config import TrainConfig
-from shared.diagnosis import Watch
+from shared.diagnosis import Finding, Watch
+from shared.rules import DIVERGED
 from shared.run_dir import RunDir
 
 
@@ -25,7 +26,7 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
     def __init__(self, run: RunDir, config: TrainConfig, tensorboard: bool) -> None:
         self._run = run
         _, data = run.read_config()
-        self._watch = Watch(config, data.num_classes)
+        self._watch = Watch(config, data)
         self._watch.replay(
             run.read_metrics(), run.read_sample_metrics(), run.read_scores()
         )
@@ -39,14 +40,14 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
     def log(self, record: Mapping[str, Any]) -> None:
         """Take in the metrics of a step."""
         self._run.append_metrics(record)
-        self._warn(record)
+        _warn(self._watch.see(record))
         if self._events is not None:
             self._events.add_scalars(record)
 
     def log_samples(self, record: Mapping[str, Any]) -> None:
         """Take in what there is to say of a grid of samples, which is on the disk."""
         self._run.append_sample_metrics(record)
-        self._warn(record)
+        _warn(self._watch.see(record))
         if self._events is not None:
             self._events.add_scalars(record)
             self._events.add_image(
@@ -56,9 +57,17 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
     def log_scores(self, record: Mapping[str, Any]) -> None:
         """Take in the scores of an evaluation."""
         self._run.append_scores(record)
-        self._warn(record)
+        _warn(self._watch.see(record))
         if self._events is not None:
             self._events.add_scalars(record)
+
+    def log_divergence(self, step: int) -> None:
+        """Take in that training ends here; the error that ends it says so."""
+        self._run.append_metrics({"step": step, DIVERGED: 1})
+
+    def conclude(self) -> None:
+        """Warn of what the end of the run shows."""
+        _warn(self._watch.conclude())
 
     def __exit__(
         self,
@@ -69,7 +78,8 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
         if self._events is not None:
             self._events.close()
 
-    def _warn(self, record: Mapping[str, Any]) -> None:
-        for finding in self._watch.see(record):
-            text = f"warning at step {finding.first}: {finding}"
-            tqdm.write(text, file=sys.stderr)
+
+def _warn(findings: Sequence[Finding]) -> None:
+    for finding in findings:
+        text = f"warning at step {finding.first}: {finding}"
+        tqdm.write(text, file=sys.stderr)

@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+import functools
 import html
 import re
 import shlex
@@ -17,6 +18,7 @@ from shared.datasets import POINTS
 from shared.diagnosis import Watch
 from shared.files import write_atomically
 from shared.presets import changed_fields
+from shared.rules import LASTING_STEPS
 from shared.run_dir import RunDir
 
 # What a page may hold: a phone must be able to open it.
@@ -120,8 +122,9 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
     config, data = run.read_config()
     metrics, samples = run.read_metrics(), run.read_sample_metrics()
     scores = run.read_scores()
-    watch = Watch(config, data.num_classes)
-    watch.replay(metrics, samples, scores)
+    watch = Watch(config, data)
+    watch.replay(metrics, samples, scores, _class_scores(run))
+    watch.conclude()
     twin = prog.partition(".")[0]
     are_points = config.dataset in POINTS
     draw = f"python -m {twin}.sample RUN"
@@ -136,6 +139,7 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
         changed=changed_settings(config),
         settings={k: _text(v) for k, v in dataclasses.asdict(config).items()},
         findings=sorted(watch.findings.values(), key=lambda finding: finding.first),
+        lasting_steps=LASTING_STEPS,
         charts=list(_charts([*metrics, *samples, *scores])),
         evaluations=list(_evaluations(run)),
         frames=_frames(run),
@@ -186,6 +190,7 @@ _LINKED = {
 }
 
 
+@functools.cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("shared"),
@@ -253,6 +258,17 @@ def _evaluations(run: RunDir) -> Iterator[dict[str, Any]]:
             "protocol": "; ".join(f"{name}: {_text(x)}" for name, x in protocol),
             "nearest": _data_uri(nearest) if nearest.is_file() else None,
         }
+
+
+def _class_scores(run: RunDir) -> Iterator[dict[str, Any]]:
+    """What later evaluations say of the classes, as records of scores.jsonl do."""
+    # The others may have a scale of their own, such as batch_norm_gap.
+    for stored in run.read_evaluations():
+        scores = stored["scores"]
+        found = {
+            n: scores[n].get("value") for n in ("class_kl", "modes") if n in scores
+        }
+        yield {"step": stored["step"], **found}
 
 
 def _data_uri(path: Path) -> str:

@@ -81,13 +81,34 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
             make_evaluator = _evaluation().make_evaluator
             evaluate = make_evaluator(backend, config, data, options.data_dir).record
         journal = locks.enter_context(Journal(run, config, options.tensorboard))
+
+        def write_report() -> None:
+            # The folder may be moved, so the report does not say where it is.
+            report.write_report(run, resume_command(options, Path("RUN"), prog), prog)
+
+        def finish() -> None:
+            run.finish(f"{config.preset} on {config.dataset}")
+            write_report()
+
         training = _Training(
-            config, data, total, run, backend, journal, evaluate, reference, step
+            config,
+            data,
+            total,
+            run,
+            backend,
+            journal,
+            evaluate,
+            reference,
+            write_report,
+            step,
         )
-        stopped_by = training.run_to_end()
-        run.finish(f"{config.preset} on {config.dataset}")
-        # The folder may be moved, so the report does not say where it is.
-        report.write_report(run, resume_command(options, Path("RUN"), prog), prog)
+        try:
+            stopped_by = training.run_to_end()
+        except TrainingError:
+            finish()
+            raise
+        journal.conclude()
+        finish()
     if stopped_by is None:
         sys.stderr.write(f"done: {run.path}/samples.png\n")
         return
@@ -198,6 +219,7 @@ class _Training:
         journal: Journal,
         evaluate: Callable[[], dict[str, float]] | None,
         reference: ReferenceCheck | None,
+        write_report: Callable[[], None],
         step: int,
     ) -> None:
         self.config = config
@@ -208,6 +230,7 @@ class _Training:
         self.journal = journal
         self.evaluate = evaluate
         self.reference = reference
+        self.write_report = write_report
         self.step = step
         self.saved = step if step else None
         self.sampled = step if run.sample_path(step).exists() else None
@@ -297,9 +320,10 @@ class _Training:
 
     def _log(self, step: int, record: dict[str, float]) -> None:
         if not (math.isfinite(record["d_loss"]) and math.isfinite(record["g_loss"])):
-            raise _diverged(
+            raise self._diverged(
+                step,
                 f"step {step} has d_loss {record['d_loss']} and"
-                f" g_loss {record['g_loss']}"
+                f" g_loss {record['g_loss']}",
             )
         if self.reference and (verdict := self.reference.see(step, record)):
             self.behind.do(tqdm.write, verdict, file=sys.stderr)
@@ -327,11 +351,22 @@ class _Training:
         # The losses of a step are those before its updates, which may have failed.
         for name, array in arrays.items():
             if not np.isfinite(array).all():
-                raise _diverged(f"{name} is not finite after step {self.step}")
+                raise self._diverged(
+                    self.step, f"{name} is not finite after step {self.step}"
+                )
         state = Checkpoint(self.step, self.config, self.data, arrays)
         self.behind.wait()  # so that no two states wait in memory
         self.behind.do(checkpoint.save, self.run.checkpoint_path(self.step), state)
+        # A run that is killed leaves a page too, and one that goes on can be looked at.
+        self.behind.do(self.write_report)
         self.saved = self.step
+
+    def _diverged(self, step: int, what: str) -> TrainingError:
+        self.behind.do(self.journal.log_divergence, step)
+        return TrainingError(
+            f"training has diverged: {what}; try lower learning rates,"
+            " --clip-grad-norm or a penalty"
+        )
 
 
 def _time(read: Callable[[], Arrays]) -> tuple[Arrays, float]:
@@ -373,13 +408,6 @@ class _Clock:
             "images_per_second": round(trained / seconds, 1),
             "wait_share": round(self._waited / seconds, 3),
         }
-
-
-def _diverged(what: str) -> TrainingError:
-    return TrainingError(
-        f"training has diverged: {what}; try lower learning rates, --clip-grad-norm"
-        " or a penalty"
-    )
 
 
 class _Signals:

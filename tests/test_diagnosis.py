@@ -1,6 +1,8 @@
 """A run says what goes wrong, and is silent while nothing does."""
 
 import dataclasses
+import html
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conftest import TINY
+from conftest import SELECTED, TINY, Twin
 from run_helpers import Train, copy
 from shared import diagnosis
+from shared.backend import DataInfo
 from shared.config import TrainConfig
 from shared.diagnosis import Watch
 from shared.presets import PRESETS
@@ -23,9 +26,13 @@ STEPS = range(10, 2001, 10)
 Series = dict[str, Callable[[int], float]]
 
 
+def watch_of(config: TrainConfig, num_classes: int = 10) -> Watch:
+    return Watch(config, DataInfo(1, num_classes, count=50_000, sha256=""))
+
+
 def findings(config: TrainConfig, series: Series) -> list[str]:
     """Problems that a run with these metrics shows."""
-    watch = Watch(config, num_classes=10)
+    watch = watch_of(config)
     steps = range(config.log_every, 2001, config.log_every)
     watch.replay([{"step": t, **{k: f(t) for k, f in series.items()}} for t in steps])
     return [finding.problem for finding in watch.findings.values()]
@@ -55,9 +62,10 @@ def test_a_critic_may_have_any_loss() -> None:
 @pytest.mark.parametrize(
     ("config", "series", "problem"),
     [
+        (DCGAN, {"diverged": lambda t: t == 900}, "training has diverged"),
         (DCGAN, {"d_loss": lambda t: 0.001}, "D has won"),
         (DCGAN, {"diversity": lambda t: 0.8 if t < 900 else 0.3}, "G is collapsing"),
-        (DCGAN, {"diversity": lambda t: 0.01}, "G has collapsed"),
+        (DCGAN, {"diversity": lambda t: 0.14}, "G has collapsed"),
         (DCGAN, {"class_kl": lambda t: 0.7}, "G has lost modes"),
         (DCGAN, {"batch_norm_gap": lambda t: 0.7}, "G's batch norm disagrees"),
         (WGAN_GP, {"gradient_norm": lambda t: 3.0}, "the critic has left"),
@@ -75,12 +83,130 @@ def test_each_problem_is_named_and_no_other(
     assert found[0].startswith(problem)
 
 
-def test_classes_count_late_and_only_where_samples_can_hit_them_all() -> None:
-    hit = [{"step": 400 * i, "modes": 400} for i in range(1, 6)]
-    for num_classes, first in ((1000, 2000), (800, None), (1001, None), (0, None)):
-        watch = Watch(DCGAN, num_classes)
-        watch.replay(hit)
-        assert [x.first for x in watch.findings.values()] == ([first] if first else [])
+def test_diversity_is_judged_from_step_400_on() -> None:
+    watch = watch_of(DCGAN)
+    low = [{"step": t, "diversity": 0.1} for t in range(0, 451, 50)]
+    watch.replay(low, [{"step": t, "diversity": 0.16} for t in range(500, 601, 50)])
+    assert not watch.findings
+    watch.replay(low, [{"step": 500, "diversity": 0.14}])
+    (finding,) = watch.findings.values()
+    assert finding.first == 500
+
+
+@pytest.mark.parametrize(
+    ("steps", "num_classes", "first"),
+    [
+        (5000, 1000, 1200),
+        (1200, 1000, 1100),
+        (800, 1000, 800),
+        (1200, 800, None),
+        (1200, 1001, None),
+        (1200, 0, None),
+    ],
+)
+def test_classes_count_late_and_only_where_samples_can_hit_them_all(
+    steps: int, num_classes: int, first: int | None
+) -> None:
+    watch = watch_of(dataclasses.replace(DCGAN, steps=steps), num_classes)
+    watch.replay([{"step": 100 * i, "modes": 400} for i in range(1, 13)])
+    assert [x.first for x in watch.findings.values()] == ([first] if first else [])
+
+
+def test_the_last_scores_speak_alone() -> None:
+    good, bad = {"class_kl": 0.1}, {"class_kl": 1.0}
+    for scores, found in (
+        # The documentation's --evaluate-every 200.
+        ({800: bad, 1000: bad, 1200: bad}, [1200]),
+        ({1000: good, 1200: bad}, [1200]),
+        ({1000: bad, 1200: good}, []),
+        ({800: bad}, []),
+    ):
+        watch = watch_of(DCGAN)
+        watch.replay([{"step": step, **score} for step, score in scores.items()])
+        assert not watch.findings
+        assert [finding.first for finding in watch.conclude()] == found
+        assert watch.conclude() == []
+        assert [finding.last for finding in watch.findings.values()] == found
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_bounded"),
+    [
+        ({}, False),
+        ({"penalty": "wgan-gp", "penalty_weight": 0.0}, False),
+        ({"penalty": "r1"}, True),
+        ({"weight_clip": 0.01}, True),
+        ({"d_weight_norm": "spectral"}, True),
+        ({"objective": "hinge"}, True),
+    ],
+)
+def test_a_critic_without_a_bound_is_named_at_once(
+    changes: dict[str, Any], is_bounded: bool
+) -> None:
+    start: dict[str, Any] = {"objective": "wasserstein", "d_norm": "none"}
+    watch = watch_of(dataclasses.replace(DCGAN, **(start | changes)))
+    said = watch.see({"step": 0, "diversity": 0.01})
+    assert [str(x)[:37] for x in said] == (
+        [] if is_bounded else ["the critic has no Lipschitz bound, wi"]
+    )
+    for finding in said:
+        for flag in ("--penalty wgan-gp", "--weight-clip", "--d-weight-norm spectral"):
+            assert flag in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("objective", "weight", "norm", "is_bad"),
+    [
+        ("wasserstein", 10.0, 1.9, False),
+        ("wasserstein", 10.0, 2.1, True),
+        ("wasserstein", 0.01, 99.0, False),
+        ("wasserstein", 0.01, 101.0, True),
+        ("non-saturating", 10.0, 9.0, False),
+    ],
+)
+def test_r1_holds_a_critic_as_its_weight_says(
+    objective: Any, weight: float, norm: float, is_bad: bool
+) -> None:
+    config = dataclasses.replace(
+        DCGAN,
+        objective=objective,
+        penalty="r1",
+        penalty_weight=weight,
+        d_norm="none",
+    )
+    assert bool(findings(config, HEALTHY | {"gradient_norm": lambda t: norm})) is is_bad
+
+
+@pytest.mark.parametrize(
+    ("changes", "metric", "named", "left_out"),
+    [
+        ({"objective": "minimax"}, "d_loss", "--objective non-saturating", None),
+        ({}, "d_loss", "--label-smoothing", "--objective non-saturating"),
+        ({"objective": "hinge"}, "d_loss", "--d-lr", "--label-smoothing"),
+        ({"adam_betas": (0.9, 0.999)}, "diversity", "--adam-betas 0.5 0.999", None),
+        ({}, "diversity", "--minibatch-std 8", "--adam-betas"),
+        (
+            {"adam_betas": (0.9, 0.999), "optimizer": "rmsprop"},
+            "diversity",
+            "--minibatch-std 8",
+            "--adam-betas",
+        ),
+    ],
+)
+def test_remedies_suit_the_run(
+    changes: dict[str, Any], metric: str, named: str, left_out: str | None
+) -> None:
+    watch = watch_of(dataclasses.replace(DCGAN, **changes))
+    watch.replay([{"step": t, metric: 0.0} for t in STEPS])
+    assert watch.findings
+    for finding in watch.findings.values():
+        assert named in finding.remedy
+        assert left_out is None or left_out not in finding.remedy
+
+
+def test_a_gradient_that_is_zero_at_first_is_no_measure() -> None:
+    norms: Series = {"d_grad_norm": lambda t: 0.0 if t < 100 else 1.0}
+    assert findings(DCGAN, HEALTHY | norms) == []
 
 
 @pytest.mark.parametrize("objective", ["least-squares", "hinge", "relativistic"])
@@ -101,7 +227,7 @@ def test_smoothed_and_flipped_labels_raise_the_least_loss() -> None:
 
 
 def test_only_what_lasts_is_reported() -> None:
-    watch = Watch(DCGAN, num_classes=10)
+    watch = watch_of(DCGAN)
     steps = [t for t in STEPS if t <= 200]
     said = [watch.see({"step": t, "d_loss": 0.0}) for t in steps[:-1]]
     assert not any(said)
@@ -116,7 +242,7 @@ def test_only_what_lasts_is_reported() -> None:
 def test_what_was_not_measured_or_not_finite_is_left_out() -> None:
     nothing: Series = {"g_grad_norm": lambda t: np.inf, "d_loss": lambda t: np.nan}
     assert findings(DCGAN, nothing) == []
-    watch = Watch(DCGAN, num_classes=10)
+    watch = watch_of(DCGAN)
     watch.replay([{"step": t, "d_loss": None} for t in STEPS])
     assert not watch.findings
 
@@ -173,13 +299,6 @@ def test_a_run_that_is_fine_is_left_alone(
     assert all(0 <= record["batch_norm_gap"] < 0.5 for record in records)
 
 
-@pytest.fixture
-def early(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Judge the classes early, for the sake of short runs."""
-    monkeypatch.setattr(diagnosis, "_CLASSES_START_STEPS", 100)
-
-
-@pytest.mark.usefixtures("early")
 def test_points_that_miss_modes_are_noticed_and_others_are_not(
     train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -196,7 +315,6 @@ def test_points_that_miss_modes_are_noticed_and_others_are_not(
     assert RunDir(tmp_path / "fine").read_sample_metrics()[-1]["modes"] >= 6
 
 
-@pytest.mark.usefixtures("early")
 def test_images_of_few_classes_are_noticed_and_others_are_not(
     train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -209,3 +327,90 @@ def test_images_of_few_classes_are_noticed_and_others_are_not(
     train(*flags, "--g-lr", 2e-3, "--d-lr", 2e-3, "--run-dir", tmp_path / "fine")
     assert "warning" not in capsys.readouterr().err
     assert RunDir(tmp_path / "fine").read_scores()[-1]["classes_hit"] == 10
+
+
+@pytest.fixture(scope="module")
+def train_one(data_dir: Path) -> Train:
+    """As `train`, of one twin: from either, the driver gets the same numbers."""
+    main = Twin(SELECTED[0]).main("train")
+
+    def call(*arguments: object) -> None:
+        main([*map(str, arguments), "--data-dir", str(data_dir), "--device", "cpu"])
+
+    return call
+
+
+SMALL_DIGITS = "--image-size 8 --width 4 --batch-size 16 --z-dim 8"
+SMALL_RING = "ring --width 16 --batch-size 64"
+
+
+@pytest.mark.parametrize(
+    ("words", "problems", "remedy"),
+    [
+        (
+            f"{SMALL_RING} --objective wasserstein --d-lr 0.1 --log-every 1 --steps 60",
+            {
+                "the critic has no Lipschitz bound",
+                "G's gradient explodes",
+                "D's gradient explodes",
+            },
+            "--weight-clip 0.01",
+        ),
+        (
+            f"wgan-gp {SMALL_DIGITS} --n-critic 1 --penalty-weight 1e-3 --d-lr 1e-2"
+            " --steps 240",
+            {"the critic has left its Lipschitz bound"},
+            "--penalty-weight",
+        ),
+        # Where D is certain, the loss of minimax is flat: G stays where it began.
+        (
+            f"{SMALL_DIGITS} --objective minimax --d-lr 2e-2 --g-norm none"
+            " --d-norm none --steps 600",
+            {
+                "D has won",
+                "G's gradient vanishes",
+                "D's gradient vanishes",
+                "G has collapsed",
+            },
+            "--objective non-saturating",
+        ),
+        # docs/mode_collapse.md.
+        (
+            "ring --width 64 --batch-size 64 --adam-betas 0.9 0.999 --steps 600",
+            {"G has lost modes"},
+            "--adam-betas 0.5 0.999",
+        ),
+    ],
+)
+def test_runs_made_to_fail_are_told_so(
+    words: str,
+    problems: set[str],
+    remedy: str,
+    train_one: Train,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    train_one(*words.split(), "--run-dir", tmp_path)
+    log = capsys.readouterr().err
+    warnings = [line for line in log.splitlines() if line.startswith("warning")]
+    said = {re.sub(r"^warning at step \d+: |[:,;].*", "", line) for line in warnings}
+    assert said == problems
+    assert remedy in log
+    cards = re.findall(r"<h3>(.*)\.</h3>", (tmp_path / "report.html").read_text())
+    shown = {re.sub(r"[:,].*", "", html.unescape(card)) for card in cards}
+    assert shown == {problem[0].upper() + problem[1:] for problem in problems}
+
+
+def test_a_healthy_run_of_which_all_is_judged_is_left_alone(
+    train_one: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = f"dragan {SMALL_DIGITS} --width 8 --g-lr 2e-3 --d-lr 2e-3 --steps 560"
+    every = ("--sample-every", 70, "--evaluate-every", 70)
+    train_one(*words.split(), *every, "--run-dir", tmp_path)
+    assert "warning" not in capsys.readouterr().err
+    assert "No warnings: D and G" in (tmp_path / "report.html").read_text()
+    run = RunDir(tmp_path)
+    records = [*run.read_metrics(), *run.read_sample_metrics(), *run.read_scores()]
+    late = [record for record in records if record["step"] >= 400]
+    for name in HEALTHY:
+        assert sum(name in record for record in late) >= 3

@@ -164,6 +164,30 @@ def test_scores_are_shown_with_their_protocol(run: RunDir) -> None:
     ]
 
 
+def test_later_scores_are_judged_too(run: RunDir) -> None:
+    run.append_metrics({"step": 1200, "d_loss": 1.0})
+    assert "No warnings: D and G kept each other in balance" in write(run).text
+    # Here the gap is in grey levels.
+    values = {"class_kl": 1.75, "batch_norm_gap": 3.35}
+    scores = {
+        name: {"title": name, "shown": str(value), "protocol": "", "value": value}
+        for name, value in values.items()
+    }
+    for step in (1000, 1100, 1200):
+        stored = {"step": step, "protocol": {}, "scores": scores}
+        (run.path / f"evaluation-{step:06d}.json").write_text(json.dumps(stored))
+    report.refresh_report(run)
+    text = page(run.path).text
+    assert "G has lost modes" in text
+    assert "No warnings" not in text
+    assert text.count('class="card warning"') == 1
+
+
+def test_a_short_run_is_not_called_balanced(run: RunDir) -> None:
+    run.append_metrics({"step": 199, "d_loss": 1.0})
+    assert "No warnings, but most of them need 200 steps or more" in write(run).text
+
+
 def test_a_long_run_still_gives_a_small_page(run: RunDir) -> None:
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 256, (250, 250, 3), np.uint8)

@@ -320,6 +320,10 @@ def test_divergence_is_told_in_one_line(
         rf"gans_\w+\.train: training has diverged: {told}; try lower .*", message
     )
     assert all(line.startswith("step ") for line in log)
+    page = (run / "report.html").read_text()
+    assert "<h3>Training has diverged" in page
+    assert "<code>--clip-grad-norm</code> 1" in " ".join(page.split())
+    assert (run / "samples.png").exists()
     for step in RunDir.open(run).checkpoint_steps():
         state = checkpoint.load(RunDir.open(run).checkpoint_path(step))
         assert all(np.isfinite(array).all() for array in state.arrays.values())
@@ -410,7 +414,9 @@ def test_an_error_in_any_thread_ends_the_run(
     assert len(run.sample_steps()) == leaves["samples"]
     assert len(run.checkpoint_steps()) == leaves["checkpoints"]
     assert [x["step"] for x in run.read_sample_metrics()] == run.sample_steps()
-    assert not (tmp_path / "report.html").exists()
+    # A page comes with each checkpoint; what the end leaves is not there.
+    assert (tmp_path / "report.html").exists() is (leaves["checkpoints"] > 0)
+    assert not (tmp_path / "samples.png").exists()
 
 
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
@@ -470,6 +476,7 @@ def test_a_killed_run_resumes_from_its_last_checkpoint(
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         wait_until(lambda: logged_steps(killed) >= 8, process)
         process.kill()
+    assert f"python -m gans_{twin.name}.train" in (killed / "report.html").read_text()
     saved = RunDir.open(killed).checkpoint_steps()
     step = saved[-1] + 7
     train("--resume", killed, "--steps", step, "--device", "cpu")
