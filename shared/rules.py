@@ -224,6 +224,7 @@ def _chance_losses() -> dict[str, float]:
         "minimax": 2 * log2,
         "non-saturating": 2 * log2,
         "least-squares": 0.25,
+        "least-squares-pearson": 1.0,
         "hinge": 2.0,
         "relativistic": log2,
         "relativistic-average": 2 * log2,
@@ -233,6 +234,8 @@ def _chance_losses() -> dict[str, float]:
 def _least_loss(config: TrainConfig) -> float:
     """D's least loss: more than zero where labels are smoothed or swapped."""
     target = 1 - config.label_smoothing
+    if config.objective == "least-squares":  # half the variance of each target
+        return target**2 * config.label_flip * (1 - config.label_flip)
     return _entropy(target * (1 - config.label_flip)) + _entropy(
         target * config.label_flip
     )

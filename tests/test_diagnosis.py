@@ -209,7 +209,15 @@ def test_a_gradient_that_is_zero_at_first_is_no_measure() -> None:
     assert findings(DCGAN, HEALTHY | norms) == []
 
 
-@pytest.mark.parametrize("objective", ["least-squares", "hinge", "relativistic"])
+@pytest.mark.parametrize(
+    "objective",
+    [
+        "least-squares",
+        "least-squares-pearson",
+        "hinge",
+        "relativistic",
+    ],
+)
 def test_near_zero_depends_on_the_loss(objective: Any) -> None:
     config = dataclasses.replace(DCGAN, objective=objective)
     assert findings(config, {"d_loss": lambda t: 0.002})
