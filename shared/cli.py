@@ -98,8 +98,9 @@ class SampleOptions:
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """A run folder of either twin, or one of its checkpoints (.safetensors)."""
-    num: int = 64
-    """Images to draw."""
+    num: int | None = None
+    """Images to draw; without it, eight rows or, of a conditional run, a row for each
+    class. With fewer rows than classes, each class has an equal share."""
     seed: int = 0
     """Seed of the latents, from 0 up."""
     labels: Annotated[
@@ -112,7 +113,8 @@ class SampleOptions:
             str_from_instance=lambda labels: [",".join(map(str, labels)) or "all"],
         ),
     ] = ()
-    """Classes to draw, one after the other; conditional runs only."""
+    """Classes to draw, a row for each in turn; conditional runs only; without it,
+    all."""
     interpolate: bool = False
     """Make each row a path between two latents."""
     separate: bool = False
@@ -319,7 +321,7 @@ def parse_sample(argv: Sequence[str] | None, prog: str) -> SampleOptions:
         config=(tyro.conf.FlagCreatePairsOff,),
     )
     _check_smallest(options, {"num": 1, "seed": 0, "columns": 1, "step": 0})
-    if options.interpolate and options.num % options.columns:
+    if options.interpolate and (options.num or 0) % options.columns:
         raise refuse(
             "num",
             options.num,
