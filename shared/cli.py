@@ -35,7 +35,7 @@ from shared.run_dir import RunDir
 _DEFAULT_PRESET = "dcgan"
 
 # What images are compared by.
-Features = Literal["classifier", "inception"]
+Features = Literal["classifier", "inception", "none"]
 
 _T = TypeVar("_T")
 
@@ -145,8 +145,9 @@ class EvaluateOptions:
     seed: int = 0
     """Seed of the samples, from 0 up."""
     features: Features = "classifier"
-    """What images are compared by: a classifier that is trained on the data's labels,
-    or Inception v3 as for the published FID (PyTorch; fetched when first used)."""
+    """What images are compared by: a classifier that is trained on the data's labels;
+    Inception v3 as for the published FID (PyTorch; fetched when first used); none:
+    pixel by pixel only."""
     step: _Step = None
     """Checkpoint to evaluate; best: by the scores of --evaluate-every; without it, the
     last."""
@@ -198,8 +199,8 @@ class _TrainFlags(TrainConfig):
     tensorboard: tyro.conf.FlagCreatePairsOff[bool] = False
     """Write event files for TensorBoard into the run's folder too."""
     check_reference: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Say after the first steps of an unchanged preset whether its metrics are where
-    they were on other machines."""
+    """Say after the first steps of an unchanged preset whether its metrics are what
+    they are on other machines."""
 
     def __post_init__(self) -> None:
         pass

@@ -137,6 +137,7 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
         settings={k: _text(v) for k, v in dataclasses.asdict(config).items()},
         findings=sorted(watch.findings.values(), key=lambda finding: finding.first),
         charts=list(_charts([*metrics, *samples, *scores])),
+        scored=_joined(scores[-1].get("protocol", {})) if scores else "",
         evaluations=list(_evaluations(run)),
         frames=_frames(run),
         pictures={
@@ -245,14 +246,17 @@ def _evenly(count: int, most: int) -> list[int]:
 
 def _evaluations(run: RunDir) -> Iterator[dict[str, Any]]:
     for stored in run.read_evaluations():
-        protocol = stored["protocol"].items()
         nearest = run.path / f"nearest-{stored['step']:06d}.png"
         yield {
             "step": stored["step"],
             "scores": list(stored["scores"].values()),
-            "protocol": "; ".join(f"{name}: {_text(x)}" for name, x in protocol),
+            "protocol": _joined(stored["protocol"]),
             "nearest": _data_uri(nearest) if nearest.is_file() else None,
         }
+
+
+def _joined(protocol: Mapping[str, Any]) -> str:
+    return "; ".join(f"{name}: {_text(x)}" for name, x in protocol.items())
 
 
 def _data_uri(path: Path) -> str:

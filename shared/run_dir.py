@@ -5,7 +5,8 @@
     config.json                     configuration and data, and which twins trained
     metrics.jsonl                   one JSON object for each logged step
     samples.jsonl                   the same for each grid of samples: its diversity
-    scores.jsonl                    the same for each evaluation (--evaluate-every)
+    scores.jsonl                    the same for each evaluation (--evaluate-every),
+                                    with its protocol
     best.json                       the best of these: lowest FID; of points, coverage
     samples/000500.png              grid of the fixed latents' images after 500 steps
     checkpoints/000500.safetensors  state after 500 steps
