@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from benchmarks.train import describe_machine
 from shared import datasets, draws, initial, metrics, reference, schedules
+from shared.config import TrainConfig
 from shared.presets import PRESETS
 
 _ROOT = Path(__file__).parents[1]
@@ -33,7 +34,10 @@ _TWINS = ("torch", "jax")
 _SMALL = tuple(name for name, preset in PRESETS.items() if preset.image_size <= 32)
 # `gan` differs from `dcgan` in its name alone.
 _TABLE = tuple(name for name in _SMALL if name != "gan")
+# One run as it is, and some with ten times the error that float32 makes anywhere.
+_JITTER = (0.0, *(1e-5,) * 8)
 _RESULT = "reference.json"
+_ONE_DRAW = ("--draws", "1")
 _SHOWN = {
     "fid": "FID ↓",
     "coverage": "coverage ↑",
@@ -46,9 +50,9 @@ _INTRODUCTION = """# Reference results
 What the presets reach in both twins, after the same number of real images on a CPU, or
 on points in the plane after the preset's own steps: mean over seeds ± half the 95%
 interval of that mean. Written by `python -m benchmarks.reference table`; each row is
-reproduced by its command below and an `evaluate` of that run. The budget is small, so
-that anyone can repeat it: the numbers compare installations and twins, and say little
-about how good a variant can become. A critic that sees five batches for each update of
+reproduced by its command below with each of its seeds. The budget is small, so that
+anyone can repeat it: the numbers compare installations and twins, and say little about
+how good a variant can become. A critic that sees five batches for each update of
 G is at a disadvantage here; `gan` is `dcgan` by another name. Minutes include start-up,
 sampling and checkpoints, with whatever else the machine was doing. The original
 experiments at 64x64 (`gan-mnist`, `dcgan-cifar10`, `wgan-gp-mnist`, `cgan-mnist`) are
@@ -61,9 +65,7 @@ class Bands:
     """Where the metrics of each preset's first steps belong."""
 
     presets: tuple[str, ...] = _SMALL
-    """Presets to renew; the others' bands are kept."""
-    seeds: int = 5
-    """Runs."""
+    """Presets to renew; the others' references are kept."""
     data_dir: Path = Path("data")
     """Folder of data sets."""
 
@@ -111,62 +113,68 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def write_bands(options: Bands) -> None:
-    """Run the first steps of each preset, and renew its bands.
-
-    Raises:
-        RuntimeError: the JAX twin falls out of the bands of the PyTorch twin.
-    """
+    """Run the first steps of each preset, and renew its reference."""
+    path = reference.PATH
     for name in (bar := tqdm(options.presets, unit="preset")):
         bar.set_postfix_str(name)
-        runs = list(_first_means(name, "torch", options.seeds, options.data_dir))
-        bands = {k: reference.make_band([run[k] for run in runs]) for k in runs[0]}
-        # Equal seeds give nearly equal runs, so the other twin only has to fit.
-        (other,) = _first_means(name, "jax", 1, options.data_dir)
-        out = [k for k, band in bands.items() if not band.low <= other[k] <= band.high]
-        if out or other.keys() != bands.keys():
-            raise RuntimeError(f"{name}: JAX falls out of PyTorch's bands: {out}")
-        path = reference.PATH
+        config = PRESETS[name]
+        exact = dataclasses.replace(config, precision="float64")
+        (run,) = first_steps(exact, "torch", options.data_dir)
+        rounded = [
+            *first_steps(config, "torch", options.data_dir, _JITTER),
+            *first_steps(config, "jax", options.data_dir),
+        ]
+        made = reference.make_reference(run, rounded)
         stored = json.loads(path.read_text("utf-8")) if path.exists() else {}
-        known = stored.get("bands", {})
-        known[name] = {
-            metric: [float(f"{edge:.6g}") for edge in band]
-            for metric, band in bands.items()
+        stored[name] = {
+            "reach": [_short(share) for share in made.reach],
+            "metrics": {k: list(map(_short, x)) for k, x in made.metrics.items()},
         }
-        stored = {
-            "steps": reference.STEPS,
-            "bands": dict(sorted(known.items())),
-        }
-        path.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+        text = json.dumps(dict(sorted(stored.items())), indent=1)
+        path.write_text(f"{text}\n", encoding="utf-8")
 
 
-def _first_means(
-    preset: str, twin: str, seeds: int, data_dir: Path
-) -> Iterator[dict[str, float]]:
-    """The metrics' means over the first steps, for each seed."""
-    config = PRESETS[preset]
+def first_steps(
+    config: TrainConfig, twin: str, data_dir: Path, jitter: Sequence[float] = (0.0,)
+) -> Iterator[reference.Trajectory]:
+    """The metrics of a run's first steps, on the CPU.
+
+    Args:
+        config: the run's configuration.
+        twin: torch or jax.
+        data_dir: folder of data sets.
+        jitter: relative errors of the initial weights, for a run each; they stand for
+            the rounding of other machines.
+    """
     data = datasets.load(config.dataset, config.image_size, data_dir)
     module = importlib.import_module(f"gans_{twin}.backend")
-    # One for all seeds, because JAX takes long to compile.
+    # One for all runs, because JAX takes long to compile.
     backend = module.Backend(config, data.info, "cpu")
     backend.load_data(data)
     total = schedules.total_steps(config, data.info.count)
-    for seed in range(seeds):
-        seeded = dataclasses.replace(config, seed=seed)
-        backend.load(initial.initial_arrays(backend.shapes(), seed))
-        history: list[dict[str, Any]] = []
+    for number, error in enumerate(jitter):
+        arrays = initial.initial_arrays(backend.shapes(), config.seed)
+        random = np.random.default_rng(number)
+        for name, array in arrays.items():
+            noise = error * random.standard_normal(array.shape)
+            arrays[name] = (array * (1 + noise)).astype(array.dtype)
+        backend.load(arrays)
+        found: dict[str, list[float]] = {}
         for step in range(reference.STEPS):
             drawn = draws.draw(
-                seeded,
+                config,
                 data.info.channels,
                 data.info.count,
                 total,
                 range(step, step + 1),
             )
-            history.append(backend.train(backend.prepare(drawn))())
-        yield {
-            name: float(np.mean([record[name] for record in history]))
-            for name in sorted(history[0])
-        }
+            for name, (value,) in backend.train(backend.prepare(drawn))().items():
+                found.setdefault(name, []).append(float(value))
+        yield dict(sorted(found.items()))
+
+
+def _short(number: float) -> float:
+    return float(f"{number:.6g}")
 
 
 def measure(options: Table) -> None:
@@ -200,7 +208,7 @@ def _measure_one(options: Table, preset: str, twin: str, seed: int) -> None:
     _call([*command, "--run-dir", str(run), *common])
     minutes = (time.perf_counter() - start) / 60
     evaluate = [sys.executable, "-m", f"gans_{twin}.evaluate", str(run), *common]
-    _call([*evaluate, "--draws", "1"])
+    _call([*evaluate, *_ONE_DRAW])
     evaluation = json.loads(max(run.glob("evaluation-*.json")).read_text("utf-8"))
     found = {
         "preset": preset,
@@ -235,7 +243,9 @@ def render(runs: Path) -> str:
     lines = [_INTRODUCTION]
     for dataset in dict.fromkeys(row["dataset"] for row in found):
         rows = [row for row in found if row["dataset"] == dataset]
-        protocol = "; ".join(f"{k}: {v}" for k, v in rows[0]["protocol"].items())
+        # Earlier evaluations of one draw named its interval, which it does not have.
+        parts = {k: v for k, v in rows[0]["protocol"].items() if k != "interval"}
+        protocol = "; ".join(f"{name}: {value}" for name, value in parts.items())
         names = [name for name in _SHOWN if name in rows[0]["scores"]]
         lines += [f"## {dataset}\n", f"{protocol}.\n"]
         head = ["preset", "twin", "seeds", *map(_SHOWN.get, names), "images", "minutes"]
@@ -246,11 +256,23 @@ def render(runs: Path) -> str:
                 if group:
                     lines.append(_line(_cells(group, names)))
         lines.append("")
-    commands = [row["command"] for row in found if row["seed"] == 0]
     machines = sorted({f"{row['machine']}, {row['threads']} threads" for row in found})
-    lines += ["## Commands\n", "```bash", *commands, "```\n"]
+    lines += ["## Commands\n", "```bash", *_commands(found), "```\n"]
     lines += [f"Machine: {'; '.join(machines)}."]
     return "\n".join(lines) + "\n"
+
+
+def _commands(found: list[dict[str, Any]]) -> Iterator[str]:
+    """What to type: for each row its first run, and which seeds the others have."""
+    evaluate = ["python", "-m", "gans_TWIN.evaluate", "RUN", *_ONE_DRAW]
+    yield f"{shlex.join(evaluate)}  # after each of these:"
+    rows: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for run in found:
+        key = (run["preset"], run["dataset"], run["twin"])
+        rows.setdefault(key, []).append(run)
+    for first, *others in rows.values():
+        seeds = ", ".join(str(run["seed"]) for run in others)
+        yield first["command"] + (f"  # and --seed {seeds}" if seeds else "")
 
 
 def _cells(group: list[dict[str, Any]], names: list[str]) -> list[str]:

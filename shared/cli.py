@@ -35,7 +35,7 @@ from shared.run_dir import RunDir
 _DEFAULT_PRESET = "dcgan"
 
 # What images are compared by.
-Features = Literal["classifier", "inception"]
+Features = Literal["classifier", "inception", "none"]
 
 _T = TypeVar("_T")
 
@@ -98,8 +98,9 @@ class SampleOptions:
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """A run folder of either twin, or one of its checkpoints (.safetensors)."""
-    num: int = 64
-    """Images to draw."""
+    num: int | None = None
+    """Images to draw; without it, eight rows or, of a conditional run, a row for each
+    class. With fewer rows than classes, each class has an equal share."""
     seed: int = 0
     """Seed of the latents, from 0 up."""
     labels: Annotated[
@@ -112,7 +113,8 @@ class SampleOptions:
             str_from_instance=lambda labels: [",".join(map(str, labels)) or "all"],
         ),
     ] = ()
-    """Classes to draw, one after the other; conditional runs only."""
+    """Classes to draw, a row for each in turn; conditional runs only; without it,
+    all."""
     interpolate: bool = False
     """Make each row a path between two latents."""
     separate: bool = False
@@ -143,8 +145,9 @@ class EvaluateOptions:
     seed: int = 0
     """Seed of the samples, from 0 up."""
     features: Features = "classifier"
-    """What images are compared by: a classifier that is trained on the data's labels,
-    or Inception v3 as for the published FID (PyTorch; fetched when first used)."""
+    """What images are compared by: a classifier that is trained on the data's labels;
+    Inception v3 as for the published FID (PyTorch; fetched when first used); none:
+    pixel by pixel only."""
     step: _Step = None
     """Checkpoint to evaluate; best: by the scores of --evaluate-every; without it, the
     last."""
@@ -196,8 +199,8 @@ class _TrainFlags(TrainConfig):
     tensorboard: tyro.conf.FlagCreatePairsOff[bool] = False
     """Write event files for TensorBoard into the run's folder too."""
     check_reference: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Say after the first steps of an unchanged preset whether its metrics are where
-    they were on other machines."""
+    """Say after the first steps of an unchanged preset whether its metrics are what
+    they are on other machines."""
 
     def __post_init__(self) -> None:
         pass
@@ -319,7 +322,7 @@ def parse_sample(argv: Sequence[str] | None, prog: str) -> SampleOptions:
         config=(tyro.conf.FlagCreatePairsOff,),
     )
     _check_smallest(options, {"num": 1, "seed": 0, "columns": 1, "step": 0})
-    if options.interpolate and options.num % options.columns:
+    if options.interpolate and (options.num or 0) % options.columns:
         raise refuse(
             "num",
             options.num,

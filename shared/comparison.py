@@ -22,7 +22,15 @@ _CURVES = {
     "modes": "modes covered",
     "high_quality": "high-quality samples",
 }
-_FINAL = ("step", "d_loss", "g_loss", "images_per_second")
+# Last values, of those that any run has. What an evaluation gives too is told apart.
+_FINAL = {
+    "d_loss": "d_loss",
+    "g_loss": "g_loss",
+    "diversity": "diversity",
+    "modes": "modes while training",
+    "high_quality": "high_quality while training",
+    "images_per_second": "images_per_second",
+}
 _MISSING = "-"
 
 
@@ -30,9 +38,11 @@ class Run(NamedTuple):
     """What a run left behind."""
 
     name: str
-    """Its folder, shortened."""
+    """Its folder, shortened as far as the runs' names differ."""
     config: TrainConfig
     """Its configuration."""
+    twins: list[str]
+    """Which packages trained it, in turn."""
     records: list[dict[str, Any]]
     """Its metrics, and its scores while training."""
     evaluation: dict[str, Any]
@@ -46,9 +56,11 @@ def compare(options: CompareOptions) -> None:
         options: what the user asked for.
 
     Raises:
-        UsageError: a folder holds no run, or the picture cannot be written.
+        UsageError: a folder holds no run, or what is damaged, or the picture cannot be
+            written.
     """
-    runs = [_read(path) for path in options.runs]
+    names = _names([path.resolve() for path in options.runs])
+    runs = [_read(*pair) for pair in zip(names, options.runs, strict=True)]
     sys.stdout.write(table(runs))
     _plot(options.out, runs)
     sys.stderr.write(f"written: {options.out}\n")
@@ -65,18 +77,29 @@ def table(runs: Sequence[Run]) -> str:
     return "".join(line.rstrip() + "\n" for line in lines)
 
 
-def _read(path: Path) -> Run:
+def _names(paths: Sequence[Path]) -> list[str]:
+    """The last folders of each, as many as tell the runs apart."""
+    longest = max(len(path.parts) for path in paths)
+    for length in range(1, longest + 1):
+        names = [str(Path(*path.parts[-length:])) for path in paths]
+        if len(set(names)) == len(set(paths)):
+            break
+    return names
+
+
+def _read(name: str, path: Path) -> Run:
     run = RunDir.open(path)
     config, _ = run.read_config()
     evaluations = run.read_evaluations()
     evaluation = evaluations[-1] if evaluations else {}
     found = run.read_metrics() + run.read_sample_metrics() + run.read_scores()
     records = sorted(found, key=lambda record: record["step"])
-    return Run(path.resolve().name, config, records, evaluation)
+    return Run(name, config, run.read_twins(), records, evaluation)
 
 
 def _settings(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:
-    """The preset, and the settings that differ."""
+    """The twin, the preset, and the settings that differ."""
+    yield ("twin", *(", ".join(run.twins) or _MISSING for run in runs))
     for field in dataclasses.fields(TrainConfig):
         values = [str(getattr(run.config, field.name)) for run in runs]
         if field.name == "preset" or len(set(values)) > 1:
@@ -84,8 +107,12 @@ def _settings(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:
 
 
 def _results(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:
-    for name in _FINAL:
-        yield (name, *(_number(_last(run, name)) for run in runs))
+    yield ("step", *(_number(_last(run, "step")) for run in runs))
+    yield ("images seen", *(_images_seen(run) for run in runs))
+    for name, label in _FINAL.items():
+        values = [_last(run, name) for run in runs]
+        if any(value is not None for value in values):
+            yield (label, *map(_number, values))
     scores = [run.evaluation.get("scores", {}) for run in runs]
     names = list(dict.fromkeys(name for of_run in scores for name in of_run))
     if names:
@@ -102,6 +129,16 @@ def _protocols(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:
         if len({str(protocol.get(name)) for protocol in protocols}) > 1:
             values = [run.evaluation.get("protocol", {}).get(name) for run in runs]
             yield (name, *(_MISSING if x is None else str(x) for x in values))
+
+
+def _images_seen(run: Run) -> str:
+    """Real images that D was trained on: the budget that should be equal."""
+    step = _last(run, "step")
+    if step is None:
+        return _MISSING
+    config = run.config
+    updates = -(-int(step) // config.d_every) * config.n_critic
+    return f"{updates * config.batch_size:,}"
 
 
 def _last(run: Run, name: str) -> float | None:

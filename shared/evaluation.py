@@ -13,6 +13,7 @@ from shared.errors import UsageError
 from shared.files import write_atomically
 from shared.image_evaluation import ImageEvaluator
 from shared.judges import ClassifierJudge, InceptionJudge
+from shared.pixel_evaluation import PixelEvaluator
 from shared.point_evaluation import PointEvaluator
 from shared.run_dir import RunDir, resolve_checkpoint, root_of
 from shared.sampling import load_backend
@@ -75,26 +76,40 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
 
 
 def check_data(
-    config: TrainConfig, data: DataInfo, features: Features = "classifier"
+    config: TrainConfig, data: DataInfo, features: Features | None = None
 ) -> None:
     """Refuse data that do not suit the features.
+
+    Args:
+        config: the run's configuration.
+        data: what is known of its data.
+        features: of images, what to compare; None: the classifier's, while training.
 
     Raises:
         UsageError: a classifier lacks labels or images, or points have no features.
     """
     dataset = f"--dataset {config.dataset}"
     if config.dataset in datasets.POINTS:
-        if features != "classifier":
+        if features not in (None, "classifier"):
             raise refuse("features", features, f"not of {dataset}, which are points")
     elif data.count < _FEWEST:
         raise UsageError(
             f"{dataset}: evaluation needs {_FEWEST} images or more, there are"
             f" {data.count}"
         )
-    elif data.num_classes < 2 and features == "classifier":
+    elif data.num_classes < 2 and features in (None, "classifier"):
+        needs = (
+            "needs labels of two classes or more, to train its classifier on; make each"
+            " class a subfolder, or"
+        )
+        if features is None:
+            raise refuse(
+                "evaluate_every",
+                config.evaluate_every,
+                f"{needs} evaluate the run when it is done",
+            )
         raise UsageError(
-            f"{dataset}: evaluation needs labels of two classes or more, to train its"
-            " classifier on; make each class a subfolder, or use --features inception"
+            f"{dataset}: evaluation {needs} use --features none or inception"
         )
 
 
@@ -120,6 +135,8 @@ def make_evaluator(
     check_data(config, data.info, features)
     if config.dataset in datasets.POINTS:
         return PointEvaluator(backend, config, data)
+    if features == "none":
+        return PixelEvaluator(backend, config, data)
     if features == "inception":
         judge = InceptionJudge(backend)
     else:

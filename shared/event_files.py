@@ -42,7 +42,7 @@ class EventFiles:
         values = [
             Summary.Value(tag=name, simple_value=value)
             for name, value in record.items()
-            if name != "step" and value is not None
+            if name not in ("step", "protocol") and value is not None
         ]
         self._add(record["step"], values)
 

@@ -22,7 +22,6 @@ class PointEvaluator(Evaluator):
     """
 
     usual_num = _NUM
-    recorded_num = _NUM
 
     def __init__(self, backend: Backend, config: TrainConfig, data: ImageData) -> None:
         self._backend = backend

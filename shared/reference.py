@@ -1,14 +1,22 @@
-"""Whether a run's first steps look as they should: ``train --check-reference``.
+"""Whether a run's first steps are as they should be: ``train --check-reference``.
 
-The file beside this one, written by ``python -m benchmarks.reference bands``, holds for
-each preset a band for the mean of each metric over the first steps, from runs with
-several seeds. A framework that is installed wrongly, or a change of the code
-that alters what is computed, falls out of the bands long before pictures tell.
+All that is random in a run follows from its seed, in both twins and on every machine.
+So the metrics of an unchanged preset's first steps are known; they differ by rounding
+alone, which training amplifies from step to step. The file beside this one, written by
+``python -m benchmarks.reference bands``, holds their values in float64, and how far off
+they may be: three times as far as the other twin was, or runs with ten times float32's
+error in their first weights, and a tenth of a per cent at least. TF32 and bfloat16 are
+coarser: with them a run is not the preset any more, and refused.
+
+A learning rate of twice or half its value is far outside, and so are half the batch or
+the width, a little instance noise or other data. What leaves hardly a trace so early is
+not noticed: the average of G, a schedule, the second decay rate of Adam.
 """
 
 import functools
+import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,48 +26,38 @@ from shared.config import CHANGEABLE_ON_RESUME, TrainConfig, flag
 from shared.errors import UsageError
 from shared.presets import changed_fields
 
-STEPS = 50
-"""How many steps the means run over."""
+STEPS = 5
+"""How many steps are compared; later ones depend on rounding too much."""
 PATH = Path(__file__).with_name("reference.json")
 
-# What may differ from the preset: none of it changes what a band is about.
-_FREE = {*CHANGEABLE_ON_RESUME, "seed"}
+_LEAST_REACH = 1e-3
+_MARGIN = 3
+
+# The metrics of the first steps: values by name.
+Trajectory = Mapping[str, list[float]]
 
 
-class Band(NamedTuple):
-    """Where the mean of a metric belongs."""
+class Reference(NamedTuple):
+    """What is known of a preset's first steps."""
 
-    low: float
-    high: float
+    metrics: Trajectory
+    """Where each metric belongs."""
+    reach: list[float]
+    """How far off it may be at each step, as a share of its largest value."""
 
 
-def make_band(means: list[float]) -> Band:
-    """The band for a metric, from its means in several runs.
-
-    Student's interval for one more run: a healthy one falls out once in a thousand
-    times, for each metric.
+def make_reference(exact: Trajectory, rounded: Iterable[Trajectory]) -> Reference:
+    """What later runs are compared with.
 
     Args:
-        means: one for each seed, two at least.
+        exact: a run in float64; no metric is 0 throughout.
+        rounded: the same run, with errors that must pass.
     """
-    # Imported here: only who makes bands needs it.
-    from scipy.stats import t
-
-    count = len(means)
-    centre, deviation = float(np.mean(means)), float(np.std(means, ddof=1))
-    reach = float(t.ppf(1 - 0.5e-3, count - 1)) * deviation * np.sqrt(1 + 1 / count)
-    # Seeds may agree by chance, and so may a metric that hardly moves.
-    reach = max(reach, 0.02 * abs(centre), 1e-6)
-    return Band(centre - reach, centre + reach)
-
-
-@functools.cache
-def _bands() -> dict[str, dict[str, Band]]:
-    stored = json.loads(PATH.read_text("utf-8"))["bands"]
-    return {
-        preset: {metric: Band(*band) for metric, band in bands.items()}
-        for preset, bands in stored.items()
-    }
+    off = [
+        max(_shares_off(exact, run, step) for run in rounded) for step in range(STEPS)
+    ]
+    grown = itertools.accumulate(off, max)
+    return Reference(exact, [max(_LEAST_REACH, _MARGIN * share) for share in grown])
 
 
 class ReferenceCheck:
@@ -69,17 +67,21 @@ class ReferenceCheck:
         config: the run's configuration.
 
     Raises:
-        UsageError: there are no bands for such a run.
+        UsageError: there is no reference for such a run.
     """
 
     def __init__(self, config: TrainConfig) -> None:
-        bands = _bands().get(config.preset)
-        if bands is None:
+        known = _references()
+        if config.preset not in known:
             raise UsageError(
-                f"--check-reference: there are no bands for preset {config.preset};"
-                f" there are for {', '.join(sorted(_bands()))}"
+                f"--check-reference: there is no reference for preset {config.preset};"
+                f" there are some for {', '.join(sorted(known))}"
             )
-        changed = [flag(name) for name in changed_fields(config) if name not in _FREE]
+        changed = [
+            flag(name)
+            for name in changed_fields(config)
+            if name not in CHANGEABLE_ON_RESUME
+        ]
         if changed:
             raise UsageError(
                 f"--check-reference: compares with preset {config.preset} as it is,"
@@ -89,8 +91,8 @@ class ReferenceCheck:
             raise UsageError(
                 f"--check-reference: looks at {STEPS} steps, --steps is {config.steps}"
             )
-        self._bands = bands
-        self._sums = dict.fromkeys(bands, 0.0)
+        self._metrics, self._reach = known[config.preset]
+        self._out: dict[str, str] = {}
 
     def see(self, step: int, record: Mapping[str, float]) -> str | None:
         """Take in a step; says in a line, once, whether the run is on track.
@@ -101,16 +103,38 @@ class ReferenceCheck:
         """
         if step > STEPS:
             return None
-        for name in self._sums:
-            self._sums[name] += record.get(name, np.nan) / STEPS
+        for name, values in self._metrics.items():
+            found, expected = record.get(name, np.nan), values[step - 1]
+            reach = self._reach[step - 1] * _scale(values)
+            if not abs(found - expected) <= reach:  # nor is nan
+                self._out.setdefault(
+                    name,
+                    f"{name} is {found:.5g} at step {step}, expected"
+                    f" {expected - reach:.5g} to {expected + reach:.5g}",
+                )
         if step < STEPS:
             return None
-        out = [
-            f"{name} is {mean:.4g}, expected {band.low:.4g} to {band.high:.4g}"
-            for name, mean in self._sums.items()
-            if not (band := self._bands[name]).low <= mean <= band.high
-        ]
-        what = f"{len(self._sums)} metrics over the first {STEPS} steps"
-        if out:
-            return f"reference: NOT on track; of {what}, {'; '.join(out)}"
-        return f"reference: on track; {what} are within their bands"
+        what = f"{len(self._metrics)} metrics over the first {STEPS} steps"
+        if self._out:
+            return (
+                f"reference: NOT on track; of {what}, {'; '.join(self._out.values())}"
+            )
+        return f"reference: on track; {what} are where they should be"
+
+
+@functools.cache
+def _references() -> dict[str, Reference]:
+    stored = json.loads(PATH.read_text("utf-8"))
+    return {preset: Reference(**reference) for preset, reference in stored.items()}
+
+
+def _scale(values: list[float]) -> float:
+    return max(map(abs, values))
+
+
+def _shares_off(exact: Trajectory, run: Trajectory, step: int) -> float:
+    """The largest of all metrics' errors at a step."""
+    return max(
+        abs(run[name][step] - values[step]) / _scale(values)
+        for name, values in exact.items()
+    )

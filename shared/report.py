@@ -141,6 +141,7 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
         findings=sorted(watch.findings.values(), key=lambda finding: finding.first),
         lasting_steps=LASTING_STEPS,
         charts=list(_charts([*metrics, *samples, *scores])),
+        scored=_joined(scores[-1].get("protocol", {})) if scores else "",
         evaluations=list(_evaluations(run)),
         frames=_frames(run),
         pictures={
@@ -250,12 +251,11 @@ def _evenly(count: int, most: int) -> list[int]:
 
 def _evaluations(run: RunDir) -> Iterator[dict[str, Any]]:
     for stored in run.read_evaluations():
-        protocol = stored["protocol"].items()
         nearest = run.path / f"nearest-{stored['step']:06d}.png"
         yield {
             "step": stored["step"],
             "scores": list(stored["scores"].values()),
-            "protocol": "; ".join(f"{name}: {_text(x)}" for name, x in protocol),
+            "protocol": _joined(stored["protocol"]),
             "nearest": _data_uri(nearest) if nearest.is_file() else None,
         }
 
@@ -269,6 +269,10 @@ def _class_scores(run: RunDir) -> Iterator[dict[str, Any]]:
             n: scores[n].get("value") for n in ("class_kl", "modes") if n in scores
         }
         yield {"step": stored["step"], **found}
+
+
+def _joined(protocol: Mapping[str, Any]) -> str:
+    return "; ".join(f"{name}: {_text(x)}" for name, x in protocol.items())
 
 
 def _data_uri(path: Path) -> str:

@@ -2,10 +2,11 @@
 
 ::
 
-    config.json                     configuration and data
+    config.json                     configuration and data, and which twins trained
     metrics.jsonl                   one JSON object for each logged step
     samples.jsonl                   the same for each grid of samples: its diversity
-    scores.jsonl                    the same for each evaluation (--evaluate-every)
+    scores.jsonl                    the same for each evaluation (--evaluate-every),
+                                    with its protocol
     best.json                       the best of these: lowest FID; of points, coverage
     samples/000500.png              grid of the fixed latents' images after 500 steps
     checkpoints/000500.safetensors  state after 500 steps
@@ -49,8 +50,10 @@ class RunDir:
         self._checkpoints = path / "checkpoints"
 
     @classmethod
-    def create(cls, path: Path, config: TrainConfig, data: DataInfo) -> Self:
-        """Start a run in ``path``, which is made if need be.
+    def create(
+        cls, path: Path, config: TrainConfig, data: DataInfo, twin: str | None = None
+    ) -> Self:
+        """Start a run in ``path``, which is made if need be; see `write_config`.
 
         Raises:
             UsageError: there is a run already, or the folder cannot be used.
@@ -67,7 +70,7 @@ class RunDir:
                 raise run._used() from error
             reason = error.strerror
             raise UsageError(f"--run-dir {path}: cannot be used: {reason}") from error
-        run.write_config(config, data)
+        run.write_config(config, data, twin)
         return run
 
     @classmethod
@@ -79,7 +82,9 @@ class RunDir:
         """
         run = cls(path)
         if not run._config.is_file():
-            what = "holds no run: no config.json" if path.is_dir() else "no such folder"
+            what = "is not a folder" if path.exists() else "no such folder"
+            if path.is_dir():
+                what = "holds no run: no config.json"
             raise UsageError(f"{path}: {what}")
         return run
 
@@ -110,13 +115,24 @@ class RunDir:
             reason = error.strerror
             raise UsageError(f"{self.path}: cannot be written: {reason}") from error
 
-    def write_config(self, config: TrainConfig, data: DataInfo) -> None:
+    def write_config(
+        self, config: TrainConfig, data: DataInfo, twin: str | None = None
+    ) -> None:
         """Write config.json.
 
+        Args:
+            config: the run's configuration.
+            data: what it knows of its data.
+            twin: package that trains from here on, such as ``gans_jax``.
+
         Raises:
-            UsageError: it cannot be written.
+            UsageError: it cannot be written, or the one that is there is unreadable.
         """
         values = {**config_to_json(config), "data": data._asdict()}
+        twins = self.read_twins() if self._config.exists() else []
+        if twin is not None and twins[-1:] != [twin]:
+            twins.append(twin)
+        values["twins"] = twins
         text = json.dumps(values, indent=2) + "\n"
         write_atomically(self._config, text.encode())
 
@@ -126,10 +142,23 @@ class RunDir:
         Raises:
             UsageError: it is unreadable or of a newer version.
         """
+        config, data, _ = self._read_config()
+        return config, data
+
+    def read_twins(self) -> list[str]:
+        """Packages that trained, in turn; empty where nobody noted it.
+
+        Raises:
+            UsageError: as `read_config`.
+        """
+        return self._read_config()[2]
+
+    def _read_config(self) -> tuple[TrainConfig, DataInfo, list[str]]:
         try:
             values = json.loads(self._config.read_text("utf-8"))
             data = values.pop("data", None)
-            return config_from_json(values), DataInfo(**data)
+            twins = list(values.pop("twins", []))
+            return config_from_json(values), DataInfo(**data), twins
         except UsageError as error:
             raise UsageError(f"{self._config}: {error}") from error
         except (OSError, AttributeError, TypeError, ValueError) as error:
@@ -345,11 +374,18 @@ def _evaluation(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text("utf-8"))
         kinds = {"step": int, "protocol": dict, "scores": dict}
-        if all(isinstance(values[name], kind) for name, kind in kinds.items()):
+        is_whole = all(isinstance(values[name], kind) for name, kind in kinds.items())
+        if is_whole and all(map(_is_score, values["scores"].values())):
             return values
     except (OSError, KeyError, TypeError, ValueError):
         pass
     raise UsageError(f"{path}: is no evaluation")
+
+
+def _is_score(score: Any) -> bool:
+    return isinstance(score, dict) and score.keys() >= {
+        *("title", "shown", "value", "interval_95", "protocol")
+    }
 
 
 def _append(path: Path, record: Mapping[str, Any]) -> None:

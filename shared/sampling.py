@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 from shared import checkpoint, images, noise, points
 from shared.backend import Backend
 from shared.cli import SampleOptions
-from shared.config import TrainConfig
+from shared.config import TrainConfig, refuse
 from shared.datasets import POINTS
 from shared.errors import UsageError
 from shared.latents import great_circle
 from shared.pictures import draw_images, draw_points
 from shared.run_dir import resolve_checkpoint, root_of
 from shared.training import MakeBackend, check_arrays
+
+# Of a grid, unless the user says otherwise or there are classes.
+_ROWS = 8
 
 
 def sample(options: SampleOptions, make_backend: MakeBackend) -> None:
@@ -30,8 +33,8 @@ def sample(options: SampleOptions, make_backend: MakeBackend) -> None:
         make_backend: the twin's backend class.
 
     Raises:
-        UsageError: there is no such checkpoint, class or device, or points are to be
-            written to a file each.
+        UsageError: there is no such checkpoint, class or device, there are fewer images
+            than classes, or points are to be written to a file each.
     """
     path = resolve_checkpoint(options.run, options.step)
     stored = checkpoint.load(path)
@@ -39,7 +42,10 @@ def sample(options: SampleOptions, make_backend: MakeBackend) -> None:
     are_points = config.dataset in POINTS
     if are_points and options.separate:
         raise UsageError("--separate: points in the plane are drawn in one picture")
-    z, labels = _latents(options, config.z_dim), _labels(options, stored)
+    classes = _classes(options, stored)
+    rows = len(classes) if classes else _ROWS
+    num = options.num or rows * options.columns
+    z, labels = _latents(options, num, config.z_dim), _labels(options, num, classes)
     backend = load_backend(stored, path, make_backend, options.device)
     out = options.out or _default_out(options, path, stored.step)
     try:
@@ -88,12 +94,12 @@ def _config(trained: TrainConfig) -> TrainConfig:
     return trained
 
 
-def _latents(options: SampleOptions, z_dim: int) -> NDArray[np.float32]:
+def _latents(options: SampleOptions, num: int, z_dim: int) -> NDArray[np.float32]:
     """Independent latents or, with --interpolate, rows of paths between pairs."""
-    seed, count = options.seed, options.num
+    seed = options.seed
     if not options.interpolate:
-        return noise.normal(seed, "drawn samples", 0, count, z_dim)
-    rows = count // options.columns
+        return noise.normal(seed, "drawn samples", 0, num, z_dim)
+    rows = num // options.columns
     ends = noise.normal(seed, "drawn samples", 0, 2 * rows, z_dim)
     paths = [
         great_circle(start, end, options.columns)
@@ -102,27 +108,41 @@ def _latents(options: SampleOptions, z_dim: int) -> NDArray[np.float32]:
     return np.concatenate(paths)
 
 
-def _labels(
-    options: SampleOptions, stored: checkpoint.Checkpoint
-) -> NDArray[np.int32] | None:
-    """One class for each image: those asked for, or all, a class for each row."""
+def _classes(options: SampleOptions, stored: checkpoint.Checkpoint) -> tuple[int, ...]:
+    """The classes to draw: those asked for, or all; none of an unconditional run."""
     if not stored.config.conditional:
         if options.labels:
             raise UsageError(
                 f"--labels {','.join(map(str, options.labels))}: the run is not"
                 " conditional, its generator takes no labels"
             )
-        return None
-    classes = options.labels or tuple(range(stored.data.num_classes))
-    for label in classes:
+        return ()
+    for label in options.labels:
         if label >= stored.data.num_classes:
             raise UsageError(
                 f"--labels {label}: must be below {stored.data.num_classes}, the"
                 " number of classes"
             )
-    rows = -(-options.num // options.columns)
-    each_row = np.resize(np.asarray(classes, np.int32), rows)
-    return each_row.repeat(options.columns)[: options.num]
+    return options.labels or tuple(range(stored.data.num_classes))
+
+
+def _labels(
+    options: SampleOptions, num: int, classes: tuple[int, ...]
+) -> NDArray[np.int32] | None:
+    """A class for each row, in turn; with fewer rows than that, even shares."""
+    if not classes:
+        return None
+    rows = -(-num // options.columns)
+    if rows >= len(classes):
+        turns = np.arange(num) // options.columns % len(classes)
+    else:
+        # A path between latents stays within its class.
+        least = len(classes) * (options.columns if options.interpolate else 1)
+        if num < least:
+            each = "a path" if options.interpolate else "one"
+            raise refuse("num", num, f"must be {least} or more, {each} for each class")
+        turns = np.arange(num) * len(classes) // num
+    return np.asarray(classes, np.int32)[turns]
 
 
 def _default_out(options: SampleOptions, path: Path, step: int) -> Path:

@@ -1,6 +1,6 @@
 """What every evaluation gives: scores, each with its protocol."""
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +27,6 @@ class Evaluator(Protocol):
 
     usual_num: int
     """Samples in each draw, unless the user says otherwise."""
-    recorded_num: int
-    """Samples in each evaluation while training."""
 
     def scores(self, num: int, draws: int, seed: int) -> dict[str, Score]:
         """Scores of ``draws`` independent sets of ``num`` samples, by name."""
@@ -44,10 +42,12 @@ class Evaluator(Protocol):
         """What holds for all scores."""
         ...
 
-    def record(self) -> dict[str, float]:
-        """The scores of one draw, small enough to be repeated while training."""
-        scores = self.scores(self.recorded_num, draws=1, seed=0)
-        return {name: score.values[0] for name, score in scores.items()}
+    def record(self) -> dict[str, Any]:
+        """The scores of one draw, to be repeated while training, and ``protocol``."""
+        num, draws, seed = self.usual_num, 1, 0
+        scores = self.scores(num, draws, seed)
+        values = {name: score.values[0] for name, score in scores.items()}
+        return values | {"protocol": self.protocol(num, draws, seed)}
 
 
 def draw_inputs(
@@ -79,10 +79,12 @@ def sampling_protocol(
 ) -> dict[str, str | int]:
     """How the samples were drawn."""
     average = f"average of G, decay {config.ema_decay}" if config.ema_decay else "G"
-    return {
+    protocol: dict[str, str | int] = {
         "weights": f"{average}, in evaluation mode",
         "samples": num,
         "draws": draws,
-        "interval": "95%, Student's t, over the draws",
         "seed": seed,
     }
+    if draws > 1:
+        protocol["interval"] = "95%, Student's t, over the draws"
+    return protocol

@@ -54,6 +54,7 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
     check_data(config, data.info)
     total = schedules.total_steps(config, data.info.count)
     reference = ReferenceCheck(config) if options.check_reference else None
+    twin = prog.partition(".")[0]
     run = RunDir(
         options.resume or options.run_dir or default_path(config.preset, config.dataset)
     )
@@ -70,10 +71,10 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
             arrays, step = stored.arrays, stored.step
             check_arrays(backend.shapes(), arrays, run.checkpoint_path(step))
         if options.resume is None:
-            locks.enter_context(RunDir.create(run.path, config, data.info).lock())
+            locks.enter_context(RunDir.create(run.path, config, data.info, twin).lock())
         else:
             run.truncate_after(step)
-            run.write_config(config, data.info)
+            run.write_config(config, data.info, twin)
         backend.load(arrays)
         backend.load_data(data, options.data_on)
         evaluate = None

@@ -58,7 +58,7 @@ REFUSED_AT_ONCE = {
     "sample": "RUN",
     "sample nowhere": "nowhere: no such folder",
     "sample {empty}": "{empty}: holds no run",
-    "sample {file}": "{file}: no such folder",
+    "sample {file}": "{file}: is not a folder",
     "sample {run} --num 0": "--num 0: must be 1 or more",
     "sample {run} --columns -1": "--columns -1: must be 1 or more",
     "sample {run} --seed x": "--seed x: must be a whole number",

@@ -70,8 +70,8 @@ def test_the_reference_page_has_a_row_for_each_twin(tmp_path: Path) -> None:
                 "minutes": 1.5,
                 "threads": "all",
                 "machine": "a machine",
-                "command": f"python -m gans_{twin}.train lsgan",
-                "protocol": {"samples": 1797},
+                "command": f"python -m gans_{twin}.train lsgan --seed {seed}",
+                "protocol": {"samples": 1797, "interval": "95%", "draws": 1},
                 "scores": {"fid": fid, "kid": 1.0},
             }
             (run / "reference.json").write_text(json.dumps(result))
@@ -80,4 +80,10 @@ def test_the_reference_page_has_a_row_for_each_twin(tmp_path: Path) -> None:
     # Student's t for one degree of freedom, 12.706, times 0.1.
     assert "| lsgan | torch | 2 | 0.500 ± 1.271 | 38,400 | 1.5 |" in page
     assert "| lsgan | jax | 2 | 0.500 ± 0.000 | 38,400 | 1.5 |" in page
-    assert page.count("python -m gans_torch.train lsgan") == 1
+    assert "samples: 1797; draws: 1." in page
+    commands = page[page.index("```bash") + 1 : -3]
+    assert commands == [
+        "python -m gans_TWIN.evaluate RUN --draws 1  # after each of these:",
+        "python -m gans_jax.train lsgan --seed 0  # and --seed 1",
+        "python -m gans_torch.train lsgan --seed 0  # and --seed 1",
+    ]

@@ -20,6 +20,7 @@ from shared import (
     datasets,
     evaluation,
     image_sources,
+    images,
     judges,
     points,
 )
@@ -28,7 +29,7 @@ from shared.config import TrainConfig
 from shared.errors import UsageError
 from shared.presets import PRESETS
 from shared.run_dir import RunDir
-from shared.scores import Evaluator
+from shared.scores import Evaluator, Score
 
 SMALL = ("--image-size", "8", "--width", "4", "--batch-size", "16", "--z-dim", "8")
 Pixels = NDArray[np.uint8]
@@ -62,6 +63,7 @@ def test_evaluate_states_each_score_with_its_protocol(
     report = json.loads(file.read_text())
     assert report["step"] == 3
     assert report["protocol"]["samples"] == 64
+    assert "over the draws" in report["protocol"]["interval"]
     assert "classifier of digits" in report["protocol"]["features"]
     assert {"fid", "kid", "coverage", "classes_hit", "batch_norm_gap"} < set(
         report["scores"]
@@ -93,6 +95,12 @@ def test_evaluating_changes_no_number_of_the_training(
     assert all(first[key].tobytes() == second[key].tobytes() for key in first)
     records = scores(scored)
     assert [record["step"] for record in records] == [2, 4, 6]
+    protocol = records[0]["protocol"]
+    assert (protocol["samples"], protocol["draws"], protocol["seed"]) == (1797, 1, 0)
+    assert "classifier of digits" in protocol["features"]
+    assert "interval" not in protocol
+    page = (scored / "report.html").read_text()
+    assert "Scores while training: dataset: digits; reference: training" in page
     best = json.loads((scored / "best.json").read_text())
     assert best == min(records, key=lambda record: record["fid"])
     assert RunDir(scored).checkpoint_steps() == [2, 4, 6]
@@ -196,7 +204,8 @@ def test_a_run_of_points_is_scored_and_its_best_kept(
     twin.main("train")([*flags.split(), "--evaluate-every", "2", "--run-dir", str(run)])
     records = scores(run)
     assert [record["step"] for record in records] == [2, 4, 6]
-    assert records[0].keys() == {"step", "modes", "high_quality", "coverage"}
+    names = {"step", "modes", "high_quality", "coverage", "protocol"}
+    assert records[0].keys() == names
     best = json.loads((run / "best.json").read_text())
     assert best == max(records, key=lambda record: record["coverage"])
     capsys.readouterr()
@@ -324,24 +333,73 @@ def test_taking_a_run_back_takes_back_scores_and_the_best(tmp_path: Path) -> Non
     ("dataset", "count", "features", "rule"),
     [
         ("ring", 100, "inception", "--features inception: not of --dataset ring"),
-        ("folder:photos", 100, "classifier", "--dataset folder:photos: .* labels"),
+        ("ring", 100, "none", "--features none: not of --dataset ring"),
+        ("folder:photos", 100, "classifier", "folder:photos: .* labels .* --features"),
+        ("folder:photos", 100, None, "--evaluate-every 2: needs labels .* when it is"),
         ("folder:photos", 15, "inception", "--dataset folder:photos: .* needs 16"),
     ],
 )
 def test_data_that_cannot_be_scored_are_refused(
     dataset: str, count: int, features: Any, rule: str
 ) -> None:
-    config: Any = SimpleNamespace(dataset=dataset)
+    config: Any = SimpleNamespace(dataset=dataset, evaluate_every=2)
     info: Any = SimpleNamespace(num_classes=0, count=count)
     with pytest.raises(UsageError, match=rule):
         evaluation.check_data(config, info, features)
 
 
-def test_unlabelled_images_and_points_can_be_scored() -> None:
+@pytest.mark.parametrize(
+    ("dataset", "features"),
+    [
+        ("folder:x", "inception"),
+        ("folder:x", "none"),
+        ("swiss-roll", "classifier"),
+        ("swiss-roll", None),
+    ],
+)
+def test_unlabelled_images_and_points_can_be_scored(
+    dataset: str, features: Any
+) -> None:
+    config: Any = SimpleNamespace(dataset=dataset)
     info: Any = SimpleNamespace(num_classes=0, count=100)
-    for dataset, features in (("folder:x", "inception"), ("swiss-roll", "classifier")):
-        config: Any = SimpleNamespace(dataset=dataset)
-        evaluation.check_data(config, info, features)  # type: ignore
+    evaluation.check_data(config, info, features)
+
+
+def test_without_features_there_is_what_pixels_tell(
+    twin: Twin, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "photos").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1), np.uint8)
+    for number, picture in enumerate(pixels):
+        images.save_png(tmp_path / "photos" / f"{number}.png", picture)
+    flags = ("--dataset", f"folder:{tmp_path / 'photos'}", "--steps", 1)
+    run = train(twin, tmp_path / "run", tmp_path, *flags)
+    command = [str(run), "--data-dir", str(tmp_path), "--device", "cpu"]
+    capsys.readouterr()
+    twin.main("evaluate")([*command, "--features", "none"])
+    assert "distance to data" in capsys.readouterr().out
+    report = json.loads((run / "evaluation-000001-none.json").read_text())
+    names = {"batch_norm_gap", "nearest_distance", "nearest_distance_real"}
+    assert report["scores"].keys() == names
+    assert report["scores"]["nearest_distance_real"]["value"] > 10
+    assert report["protocol"]["features"] == "none"
+    assert report["protocol"]["draws"] == 1
+    assert (run / "nearest-000001.png").is_file()
+
+
+def test_scores_while_training_are_of_as_many_samples_as_later() -> None:
+    class Five:
+        usual_num = 5
+
+        def scores(self, num: int, draws: int, seed: int) -> dict[str, Score]:
+            return {"drawn": Score("", [num + i for i in range(draws)], 0, "")}
+
+        def protocol(self, num: int, draws: int, seed: int) -> dict[str, str | int]:
+            return {"samples": num, "draws": draws, "seed": seed}
+
+    protocol = {"samples": 5, "draws": 1, "seed": 0}
+    five: Any = Five()
+    assert Evaluator.record(five) == {"drawn": 5, "protocol": protocol}
 
 
 def test_a_run_of_other_images_is_refused(
@@ -488,6 +546,11 @@ def test_stacks_are_judged_digit_by_digit(
     np.testing.assert_allclose(judged.probabilities.sum(axis=1), 1, rtol=1e-5)
     spelled = digits.labels[thirds].T @ [100, 10, 1]
     assert np.mean(judged.probabilities.argmax(axis=1) == spelled) > 0.9
+    # With fewer samples even a perfect generator would seem to lack modes.
+    info = digits.info._replace(channels=3, num_classes=1000, count=100)
+    data = ImageData(stacks, spelled.astype(np.int32), (), info)
+    found = evaluation.make_evaluator(backend, config, data, data_dir)
+    assert found.usual_num == 26_000
 
 
 def test_compare_shows_what_differs_and_draws_curves(

@@ -141,12 +141,18 @@ def test_a_run_without_anything_has_a_page(run: RunDir) -> None:
 
 def test_scores_are_shown_with_their_protocol(run: RunDir) -> None:
     score = {"title": "FID <", "shown": "12.345 ± 0.678", "protocol": "by <us>"}
+    score |= {"value": 12.345, "interval_95": 0.678}
     stored = {"step": 40, "protocol": {"samples": 2000}, "scores": {"fid": score}}
     (run.path / "evaluation-000040.json").write_text(json.dumps(stored))
-    line = {"step": 40, "fid": 12.345}
+    line: dict[str, Any] = {"step": 40, "fid": 12.345}
+    (run.path / "scores.jsonl").write_text(json.dumps(line) + "\n")
+    found = write(run)
+    assert "Scores while training" not in found.text
+    line["protocol"] = {"samples": 1797, "draws": 1}
     (run.path / "scores.jsonl").write_text(json.dumps(line) + "\n")
     found = write(run)
     for words in (
+        "Scores while training: samples: 1797; draws: 1",
         "Scores after step 40",
         "FID &lt;",
         "12.345 ± 0.678",

@@ -54,6 +54,19 @@ def test_created_run_can_be_opened(run: RunDir) -> None:
     assert opened.checkpoint_steps() == opened.sample_steps() == []
 
 
+def test_a_run_knows_its_twins_in_turn(run: RunDir) -> None:
+    assert run.read_twins() == []
+    for twin in ("gans_torch", "gans_torch", "gans_jax", None, "gans_torch"):
+        run.write_config(CONFIG, DATA, twin)
+    assert run.read_twins() == ["gans_torch", "gans_jax", "gans_torch"]
+    assert run.read_config() == (CONFIG, DATA)
+    # As runs were stored before.
+    values = json.loads((run.path / "config.json").read_text())
+    del values["twins"]
+    (run.path / "config.json").write_text(json.dumps(values))
+    assert run.read_twins() == []
+
+
 def test_create_accepts_a_folder_with_other_files(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     RunDir.create(tmp_path, CONFIG, DATA)
@@ -83,8 +96,11 @@ def test_create_refuses_what_is_no_folder(tmp_path: Path) -> None:
 def test_open_refuses_what_holds_no_run(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no run"):
         RunDir.open(tmp_path)
-    with pytest.raises(UsageError, match="no such folder"):
+    with pytest.raises(UsageError, match="none: no such folder"):
         RunDir.open(tmp_path / "none")
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="file: is not a folder"):
+        RunDir.open(tmp_path / "file")
 
 
 @pytest.mark.parametrize(
@@ -306,7 +322,12 @@ def test_evaluations_come_in_the_order_of_steps(run: RunDir) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", '{"step": 1}', '{"step": "1", "protocol": {}, "scores": {}}']
+    "text",
+    [
+        *("", "[]", '{"step": 1}', '{"step": "1", "protocol": {}, "scores": {}}'),
+        '{"step": 1, "protocol": {}, "scores": {"fid": 3.5}}',
+        '{"step": 1, "protocol": {}, "scores": {"fid": {"value": 3.5}}}',
+    ],
 )
 def test_a_damaged_evaluation_is_refused(run: RunDir, text: str) -> None:
     (run.path / "evaluation-000001.json").write_text(text)

@@ -17,6 +17,7 @@ from shared import checkpoint, cli, images, noise, sampling
 from shared.backend import Arrays, DataInfo
 from shared.checkpoint import Checkpoint
 from shared.config import TrainConfig
+from shared.errors import UsageError
 
 Sample = Callable[..., None]
 
@@ -203,13 +204,47 @@ def test_a_path_of_one_image_is_its_start(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
+        ("", [0] * 8 + [1] * 8 + [2] * 8),
+        ("--columns 2", [0, 0, 1, 1, 2, 2]),
+        ("--columns 2 --labels 2,0", [2, 2, 0, 0]),
+        ("--columns 2 --interpolate", [0, 0, 1, 1, 2, 2]),
         ("--num 7 --columns 2", [0, 0, 1, 1, 2, 2, 0]),
+        ("--num 5 --columns 2", [0, 0, 1, 1, 2]),
         ("--num 4 --columns 2 --labels 2", [2, 2, 2, 2]),
         ("--num 6 --columns 2 --labels 2,0", [2, 2, 0, 0, 2, 2]),
         ("--num 4 --columns 2 --labels 1,2 --interpolate", [1, 1, 2, 2]),
+        # Fewer rows than classes.
+        ("--num 8", [0, 0, 0, 1, 1, 1, 2, 2]),
+        ("--num 3 --labels 2,0", [2, 2, 0]),
+        ("--num 3", [0, 1, 2]),
     ],
 )
-def test_each_row_has_a_class(flags: str, expected: list[int], tmp_path: Path) -> None:
+def test_every_class_is_drawn_in_rows_where_these_suffice(
+    flags: str, expected: list[int], tmp_path: Path
+) -> None:
     (labels,) = probe(tmp_path, flags, conditional=True).labels
     assert labels is not None
     assert labels.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--num 2", "--num 2: must be 3 or more, one for each class"),
+        ("--num 1 --labels 2,0", "--num 1: must be 2 or more, one for each class"),
+        (
+            "--num 4 --columns 2 --interpolate",
+            "--num 4: must be 6 or more, a path for each class",
+        ),
+    ],
+)
+def test_fewer_images_than_classes_are_refused(
+    flags: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        probe(tmp_path, flags, conditional=True)
+
+
+def test_without_classes_there_are_eight_rows(tmp_path: Path) -> None:
+    (z,) = probe(tmp_path, "--columns 5 --interpolate").z
+    assert z.shape == (40, 6)

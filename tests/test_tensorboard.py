@@ -78,7 +78,7 @@ def test_pictures_keep_their_size(tmp_path: Path) -> None:
     save_png(tmp_path / "picture.png", np.zeros((3, 5, 3), np.uint8))
     files = EventFiles(run)
     files.add_image(7, tmp_path / "picture.png")
-    files.add_scalars({"step": 7, "missing": None, "there": 2})
+    files.add_scalars({"step": 7, "missing": None, "protocol": {}, "there": 2})
     files.close()
     (picture,) = events(tmp_path).Images("samples")
     assert (picture.step, picture.width, picture.height) == (7, 5, 3)

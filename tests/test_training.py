@@ -538,6 +538,8 @@ def test_the_other_twin_continues_a_run(
     for ours, theirs in zip(metrics(run), metrics(finished), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-4)
     assert RunDir.open(run).read_config() == RunDir.open(finished).read_config()
+    twins = [f"gans_{twin.name}", f"gans_{other.name}"]
+    assert RunDir.open(run).read_twins() == twins
     states = [checkpoint.load(last_checkpoint(path)) for path in (run, finished)]
     assert states[0][:3] == states[1][:3]
     assert states[0].arrays.keys() == states[1].arrays.keys()
