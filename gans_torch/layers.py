@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor, nn
 from torch.nn import BatchNorm2d, Embedding, GroupNorm, InstanceNorm2d
-from torch.nn.functional import linear
 from torch.nn.utils import parametrizations
+
+from gans_torch._convolutions import Conv2d, ConvTranspose2d
 
 __all__ = [
     "BatchNorm2d",
@@ -27,37 +28,6 @@ __all__ = [
 ]
 
 Images = Float[Tensor, "batch channels height width"]
-Features = Float[Tensor, "batch out_channels out_height out_width"]
-
-
-class Conv2d(nn.Conv2d):
-    """`torch.nn.Conv2d`, which is slow where its kernel covers the whole image.
-
-    There it is one matrix product.
-    """
-
-    def forward(self, input: Images) -> Features:
-        """Convolve, as `torch.nn.functional.conv2d` does."""
-        # Not the weight's shape: each look at a constrained weight computes it anew.
-        if self.padding != (0, 0) or input.shape[2:] != self.kernel_size:
-            return super().forward(input)
-        y = linear(_flat_pixels(input), _flat_pixels(self.weight), self.bias)
-        return y[:, :, None, None]
-
-
-class ConvTranspose2d(nn.ConvTranspose2d):
-    """`torch.nn.ConvTranspose2d`, which is slow where its image is a single pixel.
-
-    There it is one matrix product.
-    """
-
-    def forward(self, input: Images, output_size: list[int] | None = None) -> Features:
-        """Convolve, as `torch.nn.functional.conv_transpose2d` does."""
-        if self.padding != (0, 0) or input.shape[2:] != (1, 1):
-            return super().forward(input, output_size)
-        y = input.flatten(1) @ _flat_pixels(self.weight)
-        y = y.unflatten(1, (*self.kernel_size, -1)).permute(0, 3, 1, 2)
-        return y if self.bias is None else y + self.bias[:, None, None]
 
 
 class ConditionalBatchNorm2d(nn.Module):
@@ -217,8 +187,3 @@ def reparametrise(layer: nn.Module, kind: str) -> nn.Module:
 def leaky_relu(x: Float[Tensor, " *shape"]) -> Float[Tensor, " *shape"]:
     """max(x, 0.2 x), DCGAN's activation of D; its slope at 0 is 0.2."""
     return nn.functional.leaky_relu(x, negative_slope=0.2)
-
-
-def _flat_pixels(x: Images) -> Float[Tensor, "batch pixels_and_channels"]:
-    """Channels last, as they lie in memory: no copy."""
-    return x.permute(0, 2, 3, 1).flatten(1)

@@ -33,7 +33,7 @@ Schedule = Literal["constant", "linear", "cosine"]
 Precision = Literal["float32", "tf32", "bfloat16", "float64"]
 
 # Objectives whose discriminator has targets 1 and 0, which may be smoothed or swapped.
-_WITH_TARGETS = frozenset({"minimax", "non-saturating", "least-squares"})
+WITH_TARGETS = frozenset({"minimax", "non-saturating", "least-squares"})
 
 # What a resumed run may change: how long it goes on, and what it writes on the way.
 CHANGEABLE_ON_RESUME = frozenset(
@@ -249,7 +249,7 @@ def _check_combinations(config: TrainConfig) -> None:
             f"must divide --batch-size {config.batch_size}",
         )
     for name in ("label_smoothing", "label_flip"):
-        if getattr(config, name) and config.objective not in _WITH_TARGETS:
+        if getattr(config, name) and config.objective not in WITH_TARGETS:
             raise refuse(
                 name,
                 getattr(config, name),

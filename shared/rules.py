@@ -7,7 +7,7 @@ the presets on digits, MNIST and CIFAR-10.
 import math
 from typing import NamedTuple
 
-from shared.config import PROBABILISTIC, TrainConfig
+from shared.config import WITH_TARGETS, TrainConfig
 
 # How long a state must last: this many steps, and at least so many logged values.
 LASTING_STEPS = 200
@@ -192,7 +192,7 @@ def _balancing(config: TrainConfig) -> str:
     if config.objective == "minimax":
         # Where D is certain, G's loss is flat.
         remedies.insert(0, "--objective non-saturating")
-    if config.objective in PROBABILISTIC:
+    if config.objective in WITH_TARGETS:
         remedies.append("--label-smoothing 0.1")
     return f"{', '.join(remedies)}, --instance-noise 0.1 or {_critic(config)}"
 
