@@ -23,15 +23,15 @@ def scale_by_adam(b1: float, b2: float) -> optax.GradientTransformation:
     """
 
     def update(
-        gradient: optax.Updates,
+        updates: optax.Updates,
         state: optax.OptState,
         params: optax.Params | None = None,
     ) -> tuple[optax.Updates, optax.OptState]:
         del params
         assert isinstance(state, optax.ScaleByAdamState)
-        count = state.count + 1
-        mu = optax.tree.update_moment(gradient, state.mu, b1, 1)
-        nu = optax.tree.update_moment(gradient, state.nu, b2, 2)
+        count = jnp.asarray(optax.safe_increment(state.count))
+        mu = optax.tree.update_moment(updates, state.mu, b1, 1)
+        nu = optax.tree.update_moment(updates, state.nu, b2, 2)
 
         def direction(m: Float[Array, "..."], v: Float[Array, "..."]) -> Array:
             m = m / _correction(b1, count, m.dtype)

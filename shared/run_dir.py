@@ -14,7 +14,7 @@
     evaluation-000500.json          scores by ``evaluate``; nearest-000500.png with it
     tensorboard/                    event files, with --tensorboard
     losses.png samples.png samples.gif interpolation.png report.html
-                                    written at the end
+                                    written at the end; report.html at checkpoints too
 """
 
 import json

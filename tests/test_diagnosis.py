@@ -297,7 +297,7 @@ def test_a_run_that_is_fine_is_left_alone(
     train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    every = ("--log-every", 10, "--sample-every", 100)
+    every = ("--log-every", 10, "--sample-every", 100, "--save-every", 250)
     train(*TINY, *every, "--steps", 250, "--run-dir", run)
     assert "warning" not in capsys.readouterr().err
     assert "No warnings" in (run / "report.html").read_text()

@@ -1,0 +1,43 @@
+"""PyTorch's convolutions, and where they are slow the same sums as a matrix product."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+Images = Float[Tensor, "batch channels height width"]
+Features = Float[Tensor, "batch out_channels out_height out_width"]
+
+
+class Conv2d(nn.Conv2d):
+    """`torch.nn.Conv2d`, which is slow where its kernel covers the whole image.
+
+    There it is one matrix product.
+    """
+
+    def forward(self, input: Images) -> Features:
+        """Convolve, as `torch.nn.functional.conv2d` does."""
+        # Not the weight's shape: each look at a constrained weight computes it anew.
+        if self.padding != (0, 0) or input.shape[2:] != self.kernel_size:
+            return super().forward(input)
+        y = linear(_flat_pixels(input), _flat_pixels(self.weight), self.bias)
+        return y[:, :, None, None]
+
+
+class ConvTranspose2d(nn.ConvTranspose2d):
+    """`torch.nn.ConvTranspose2d`, which is slow where its image is a single pixel.
+
+    There it is one matrix product.
+    """
+
+    def forward(self, input: Images, output_size: list[int] | None = None) -> Features:
+        """Convolve, as `torch.nn.functional.conv_transpose2d` does."""
+        if self.padding != (0, 0) or input.shape[2:] != (1, 1):
+            return super().forward(input, output_size)
+        y = input.flatten(1) @ _flat_pixels(self.weight)
+        y = y.unflatten(1, (*self.kernel_size, -1)).permute(0, 3, 1, 2)
+        return y if self.bias is None else y + self.bias[:, None, None]
+
+
+def _flat_pixels(x: Images) -> Float[Tensor, "batch pixels_and_channels"]:
+    """Channels last, as they lie in memory: no copy."""
+    return x.permute(0, 2, 3, 1).flatten(1)
