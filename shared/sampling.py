@@ -129,7 +129,10 @@ def _classes(options: SampleOptions, stored: checkpoint.Checkpoint) -> tuple[int
 def _labels(
     options: SampleOptions, num: int, classes: tuple[int, ...]
 ) -> NDArray[np.int32] | None:
-    """A class for each row, in turn; with fewer rows than that, even shares."""
+    """A class for each row, in turn; with fewer rows than that, even shares.
+
+    Of all classes some may be left out, of those that were asked for none.
+    """
     if not classes:
         return None
     rows = -(-num // options.columns)
@@ -137,11 +140,12 @@ def _labels(
         turns = np.arange(num) // options.columns % len(classes)
     else:
         # A path between latents stays within its class.
-        least = len(classes) * (options.columns if options.interpolate else 1)
-        if num < least:
+        unit = options.columns if options.interpolate else 1
+        least = len(classes) * unit
+        if options.labels and num < least:
             each = "a path" if options.interpolate else "one"
             raise refuse("num", num, f"must be {least} or more, {each} for each class")
-        turns = np.arange(num) * len(classes) // num
+        turns = np.arange(num) // unit * least // num
     return np.asarray(classes, np.int32)[turns]
 
 

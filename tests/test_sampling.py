@@ -217,6 +217,9 @@ def test_a_path_of_one_image_is_its_start(tmp_path: Path) -> None:
         ("--num 8", [0, 0, 0, 1, 1, 1, 2, 2]),
         ("--num 3 --labels 2,0", [2, 2, 0]),
         ("--num 3", [0, 1, 2]),
+        # Fewer images than classes, of which none was asked for.
+        ("--num 2", [0, 1]),
+        ("--num 4 --columns 2 --interpolate", [0, 0, 1, 1]),
     ],
 )
 def test_every_class_is_drawn_in_rows_where_these_suffice(
@@ -230,15 +233,14 @@ def test_every_class_is_drawn_in_rows_where_these_suffice(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ("--num 2", "--num 2: must be 3 or more, one for each class"),
         ("--num 1 --labels 2,0", "--num 1: must be 2 or more, one for each class"),
         (
-            "--num 4 --columns 2 --interpolate",
+            "--num 4 --columns 2 --interpolate --labels 2,0,1",
             "--num 4: must be 6 or more, a path for each class",
         ),
     ],
 )
-def test_fewer_images_than_classes_are_refused(
+def test_fewer_images_than_chosen_classes_are_refused(
     flags: str, message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=message):
