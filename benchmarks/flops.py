@@ -48,17 +48,21 @@ class NetworkFlops:
         return self.forward
 
 
-def generator_flops(config: TrainConfig, channels: int) -> NetworkFlops:
+def generator_flops(
+    config: TrainConfig, channels: int, num_classes: int = 0
+) -> NetworkFlops:
     """Operations of G for one image.
 
     Args:
         config: the run's configuration.
         channels: channels of the images.
+        num_classes: classes of the data, which a conditional G meets beside z.
     """
     # A transposed convolution meets its kernel once for each *input* pixel.
     widths = _widths(config)[::-1]
     sizes = [4 << i for i in range(len(widths))]
-    first = _conv(config.z_dim, widths[0], pixels=1)
+    labels = num_classes if config.conditional else 0
+    first = _conv(config.z_dim + labels, widths[0], pixels=1)
     rest = [
         _conv(before, after, size * size)
         for before, after, size in zip(
@@ -104,14 +108,14 @@ def step_flops(config: TrainConfig, channels: int, num_classes: int = 0) -> floa
     Args:
         config: the run's configuration.
         channels: channels of the images.
-        num_classes: classes of the data, for the auxiliary classifier.
+        num_classes: classes of the data, for conditional networks.
 
     Raises:
         ValueError: the networks are not DCGAN's.
     """
     if config.architecture != "dcgan":
         raise ValueError(f"architecture {config.architecture!r}: only dcgan is counted")
-    g = generator_flops(config, channels)
+    g = generator_flops(config, channels, num_classes)
     d = discriminator_flops(config, channels, num_classes)
     passes, gradients = 2 * d.forward, 2 * (d.weight_gradient + d.inner_gradient)
     points = {"none": 0, "r1-r2": 2}.get(config.penalty, 1)

@@ -201,7 +201,7 @@ def least_squares_generator_loss(
     return 0.5 * jnp.square(fake_logits - target).mean()
 
 
-def pearson_discriminator_loss(
+def least_squares_pearson_discriminator_loss(
     real_logits: Float[Array, " batch"],
     fake_logits: Float[Array, " batch"],
 ) -> Float[Array, ""]:
@@ -224,7 +224,7 @@ def pearson_discriminator_loss(
     return least_squares_discriminator_loss(real_logits, fake_logits, 1.0, -1.0)
 
 
-def pearson_generator_loss(
+def least_squares_pearson_generator_loss(
     fake_logits: Float[Array, " batch"],
 ) -> Float[Array, ""]:
     """Least squares in the -1, 1, 0 coding: D's output should be 0.
@@ -462,7 +462,7 @@ OBJECTIVES = {
         least_squares_discriminator_loss, least_squares_generator_loss
     ),
     "least-squares-pearson": Objective(
-        pearson_discriminator_loss, pearson_generator_loss
+        least_squares_pearson_discriminator_loss, least_squares_pearson_generator_loss
     ),
     "hinge": Objective(hinge_discriminator_loss, hinge_generator_loss),
     "relativistic": Objective(

@@ -202,7 +202,7 @@ def least_squares_generator_loss(
     return 0.5 * torch.square(fake_logits - target).mean()
 
 
-def pearson_discriminator_loss(
+def least_squares_pearson_discriminator_loss(
     real_logits: Float[Tensor, " batch"],
     fake_logits: Float[Tensor, " batch"],
 ) -> Float[Tensor, ""]:
@@ -225,7 +225,7 @@ def pearson_discriminator_loss(
     return least_squares_discriminator_loss(real_logits, fake_logits, 1.0, -1.0)
 
 
-def pearson_generator_loss(
+def least_squares_pearson_generator_loss(
     fake_logits: Float[Tensor, " batch"],
 ) -> Float[Tensor, ""]:
     """Least squares in the -1, 1, 0 coding: D's output should be 0.
@@ -461,7 +461,7 @@ OBJECTIVES = {
         least_squares_discriminator_loss, least_squares_generator_loss
     ),
     "least-squares-pearson": Objective(
-        pearson_discriminator_loss, pearson_generator_loss
+        least_squares_pearson_discriminator_loss, least_squares_pearson_generator_loss
     ),
     "hinge": Objective(hinge_discriminator_loss, hinge_generator_loss),
     "relativistic": Objective(

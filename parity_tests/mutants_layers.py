@@ -237,7 +237,7 @@ MUTANTS = (
         "wrong axis of a transposed convolution in JAX",
         "input channels are taken for output channels",
         jax_layers.reparametrise,
-        {"out_axis = 2 if": "out_axis = 3 if"},
+        {"ConvTranspose2d: 2": "ConvTranspose2d: 3"},
         "layer/reparametrise/stock",
     ),
     mutant(

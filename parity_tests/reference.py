@@ -107,13 +107,15 @@ def least_squares_generator_loss(fake_logits: Numbers, target: float = 1.0) -> N
     return np.mean((fake_logits - target) * (fake_logits - target)) / 2
 
 
-def pearson_discriminator_loss(real_logits: Numbers, fake_logits: Numbers) -> Number:
+def least_squares_pearson_discriminator_loss(
+    real_logits: Numbers, fake_logits: Numbers
+) -> Number:
     """Mao 2017, Eq. 8: E (D(x) - 1)^2 / 2 + E (D(G(z)) + 1)^2 / 2."""
     real, fake = real_logits - 1, fake_logits + 1
     return np.mean(real * real) / 2 + np.mean(fake * fake) / 2
 
 
-def pearson_generator_loss(fake_logits: Numbers) -> Number:
+def least_squares_pearson_generator_loss(fake_logits: Numbers) -> Number:
     """Mao 2017, Eq. 8: E D(G(z))^2 / 2."""
     return np.mean(fake_logits * fake_logits) / 2
 

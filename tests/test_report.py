@@ -176,8 +176,9 @@ def test_later_scores_are_judged_too(run: RunDir) -> None:
     # Here the gap is in grey levels.
     values = {"class_kl": 1.75, "batch_norm_gap": 3.35}
     scores = {
-        name: {"title": name, "shown": str(value), "protocol": "", "value": value}
-        for name, value in values.items()
+        name: {"title": name, "shown": str(x), "protocol": "", "value": x}
+        | {"interval_95": None}
+        for name, x in values.items()
     }
     for step in (1000, 1100, 1200):
         stored = {"step": step, "protocol": {}, "scores": scores}
