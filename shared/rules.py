@@ -198,11 +198,12 @@ def _balancing(config: TrainConfig) -> str:
 
 
 def _collapse_remedy(config: TrainConfig) -> str:
-    # Momentum lets G run after D in one heap: docs/mode_collapse.md.
+    # Momentum, or a slow D, lets G run after D in one heap: docs/mode_collapse.md.
     has_momentum = config.optimizer == "adam" and config.adam_betas[0] > _CALM_BETA
     return (
         (f"--adam-betas {_CALM_BETA} 0.999, " if has_momentum else "")
-        + "--minibatch-std 8, --feature-matching 1, a smaller --g-lr, or"
+        + ("--d-every 1, " if config.d_every > 1 else "")
+        + "--minibatch-discrimination 8, --feature-matching 1, a smaller --g-lr, or"
         f" {_critic(config)}"
     )
 

@@ -184,11 +184,11 @@ def test_r1_holds_a_critic_as_its_weight_says(
         ({}, "d_loss", "--label-smoothing", "--objective non-saturating"),
         ({"objective": "hinge"}, "d_loss", "--d-lr", "--label-smoothing"),
         ({"adam_betas": (0.9, 0.999)}, "diversity", "--adam-betas 0.5 0.999", None),
-        ({}, "diversity", "--minibatch-std 8", "--adam-betas"),
+        ({}, "diversity", "--minibatch-discrimination 8", "--adam-betas"),
         (
             {"adam_betas": (0.9, 0.999), "optimizer": "rmsprop"},
             "diversity",
-            "--minibatch-std 8",
+            "--minibatch-discrimination 8",
             "--adam-betas",
         ),
     ],
@@ -384,7 +384,8 @@ SMALL_RING = "ring --width 16 --batch-size 64"
         ),
         # docs/mode_collapse.md.
         (
-            "ring --width 64 --batch-size 64 --adam-betas 0.9 0.999 --steps 600",
+            "ring --width 64 --batch-size 64 --adam-betas 0.9 0.999 --d-every 3"
+            " --steps 600",
             {"G has lost modes"},
             "--adam-betas 0.5 0.999",
         ),
