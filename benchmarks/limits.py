@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 _COPY_BYTES = 1 << 28
+# Calls that are timed together on an accelerator, where starting one takes a while.
+_QUEUED = 20
 
 
 class Limits(NamedTuple):
@@ -23,7 +25,7 @@ def torch_limits(device: str, precision: str, *, size: int, repeats: int) -> Lim
         device: as for the twin.
         precision: of the product; one of `shared.config.Precision`.
         size: edge of the matrices.
-        repeats: products, of which the fastest counts.
+        repeats: measurements, of which the fastest counts.
     """
     import torch
 
@@ -31,17 +33,21 @@ def torch_limits(device: str, precision: str, *, size: int, repeats: int) -> Lim
         torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     names = {"bfloat16": torch.bfloat16, "float64": torch.float64}
     dtype = names.get(precision, torch.float32)
-    a = torch.ones(size, size, dtype=dtype, device=device)
+    # Not ones, with which a GPU draws less power, and is faster, than in earnest.
+    a = torch.rand(size, size, device=device).to(dtype)
     source = torch.ones(_COPY_BYTES, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
 
-    def wait() -> None:
+    def wait(_: object) -> None:
         if a.is_cuda:
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(a.device)
+
+    def fastest(call: Callable[[], object]) -> float:
+        return _fastest(call, wait, repeats, _QUEUED if a.is_cuda else 1)
 
     return Limits(
-        matmul=_work(size) / _fastest(lambda: a @ a, wait, repeats),
-        copy=2 * _COPY_BYTES / _fastest(lambda: target.copy_(source), wait, repeats),
+        matmul=2 * size**3 / fastest(lambda: a @ a),
+        copy=2 * _COPY_BYTES / fastest(lambda: target.copy_(source)),
     )
 
 
@@ -59,34 +65,35 @@ def jax_limits(device: str, precision: str, *, size: int, repeats: int) -> Limit
             "tensorfloat32" if precision == "tf32" else "highest"
         ),
     ):
-        a = jnp.ones((size, size), names.get(precision, jnp.float32))
+        dtype = names.get(precision, jnp.float32)
+        a = jax.random.uniform(jax.random.key(0), (size, size)).astype(dtype)
         source = jnp.ones(_COPY_BYTES, jnp.uint8)
         multiply = jax.jit(lambda a: a @ a)
         copy = jax.jit(jnp.copy)
+
+        def fastest(call: Callable[[], object]) -> float:
+            queued = 1 if platform == "cpu" else _QUEUED
+            return _fastest(call, jax.block_until_ready, repeats, queued)
+
         return Limits(
-            matmul=_work(size)
-            / _fastest(lambda: multiply(a).block_until_ready(), _nothing, repeats),
-            copy=2
-            * _COPY_BYTES
-            / _fastest(lambda: copy(source).block_until_ready(), _nothing, repeats),
+            matmul=2 * size**3 / fastest(lambda: multiply(a)),
+            copy=2 * _COPY_BYTES / fastest(lambda: copy(source)),
         )
 
 
-def _work(size: int) -> int:
-    return 2 * size**3
-
-
-def _nothing() -> None:
-    pass
-
-
-def _fastest(call: Callable[[], Any], wait: Callable[[], None], repeats: int) -> float:
-    """Seconds of the fastest call, the first one not counted."""
+def _fastest(
+    call: Callable[[], object],
+    wait: Callable[[object], object],
+    repeats: int,
+    queued: int,
+) -> float:
+    """Seconds of a call in the fastest repeat, the first one not counted."""
     seconds = []
-    for _ in range(repeats + 1):
-        wait()
+    wait(call())
+    for _ in range(repeats):
         start = time.perf_counter()
-        call()
-        wait()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds[1:])
+        for _ in range(queued):
+            last = call()
+        wait(last)
+        seconds.append((time.perf_counter() - start) / queued)
+    return min(seconds)

@@ -119,17 +119,18 @@ def run_case(
             for entry in entries
         ]
         opened = [worker.ask("open") for worker in workers]
+        # Before the limits are measured, which take memory of their own.
+        memory = [worker.ask("memory") for worker in workers]
         rounds = [
             [_measure(worker, effort) for worker in workers]
             for _ in range(effort.rounds)
         ]
-        memory = [worker.ask("memory") for worker in workers]
     config = dataclasses.replace(CASES[case].config, **changes)
     # For each real image, which is what the rates count.
     flops = step_flops(config, CASES[case].channels) / config.n_critic
     return [
         {
-            "case": case,
+            "case": ", ".join([case, *(f"{k} {v}" for k, v in changes.items())]),
             "framework": entry.framework,
             "precision": entry.precision,
             "flops_per_image": flops,

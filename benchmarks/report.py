@@ -15,7 +15,7 @@ def table(results: Results) -> str:
         gflops = rows[0]["flops_per_image"] / 1e9
         lines += ["", f"{case}: {gflops:.3f} GFLOP for each real image"]
         header = ("", "images/s", "", "with data", "", "vs first", "matmul", "share")
-        lines.append(_row((*header, "compile s", "memory MB")))
+        lines.append(_row((*header, "copy", "compile s", "grid s", "memory MB")))
         first = rows[0]["step_with_data"]["images_per_second"]["median"]
         lines += [_row(_race_cells(row, first)) for row in rows]
     for what, start in results["start_up"].items():
@@ -49,7 +49,9 @@ def _race_cells(row: Results, first: float) -> tuple[str, ...]:
         f"{with_data['median'] / first:.2f}x",
         f"{row['matmul_flops_per_second']['median'] / 1e9:.0f} G",
         f"{row['share_of_matmul']['median']:.0%}",
+        f"{row['copy_bytes_per_second']['median'] / 1e9:.0f} GB",
         f"{row['compile_seconds']:.1f}",
+        f"{row['first_grid_seconds']:.1f}",
         f"{memory / 1e6:.0f}",
     )
 
@@ -59,7 +61,7 @@ def _name(row: Results) -> str:
 
 
 def _row(cells: Sequence[str]) -> str:
-    widths = (18, 9, 17, 10, 17, 9, 9, 6, 10, 10)
+    widths = (18, 9, 17, 10, 17, 9, 8, 6, 8, 10, 7, 10)
     return "".join(
         cell.ljust(width) if i == 0 else cell.rjust(width)
         for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
@@ -99,7 +101,7 @@ def _plot_races(axes: Any, races: list[Results]) -> None:
                     place = j + (i - len(names) / 2 + 0.5) * 0.8 / len(names)
                     axes.bar(place, rate, 0.8 / len(names), color=f"C{i}", label=label)
     axes.set_xticks(range(len(cases)), list(cases))
-    axes.set_title(f"images/s with data, {names[0]} = 1")
+    axes.set_title("images/s with data, the first of each case = 1")
     axes.legend()
 
 

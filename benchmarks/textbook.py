@@ -6,6 +6,7 @@ Networks and hyperparameters are those of the case, so only the manner differs. 
 a yardstick, not a model to follow.
 """
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,7 +21,11 @@ from benchmarks.cases import Case, to_image
 
 
 class _Images(Dataset[Tensor]):
-    """Images that are resized each time they are looked at."""
+    """Images that are resized each time they are looked at.
+
+    As many as MNIST has, the same ones again and again: a textbook's loader starts its
+    workers' queue afresh after each epoch, which must not happen too often.
+    """
 
     def __init__(self, originals: NDArray[np.uint8], image_size: int) -> None:
         self.originals = originals
@@ -34,10 +39,10 @@ class _Images(Dataset[Tensor]):
         )
 
     def __len__(self) -> int:
-        return len(self.originals)
+        return 60_000
 
     def __getitem__(self, index: int) -> Tensor:
-        return self.transform(to_image(self.originals[index]))
+        return self.transform(to_image(self.originals[index % len(self.originals)]))
 
 
 class Textbook:
@@ -78,9 +83,9 @@ class Textbook:
 
     def batches(self) -> Iterator[tuple[Tensor, ...]]:
         """Without end: one batch of images for each update of D in a step."""
+        epochs = (batch for _ in itertools.count() for batch in self.loader)
         while True:
-            iterator = iter(self.loader)
-            yield from zip(*[iterator] * self.config.n_critic, strict=False)
+            yield tuple(itertools.islice(epochs, self.config.n_critic))
 
     def step(self, batches: tuple[Tensor, ...]) -> list[float]:
         """Update D on each batch, then G.

@@ -1,15 +1,17 @@
 """Measure training: ``python -m benchmarks.train [--quick] [--cases ...] --out DIR``.
 
 The textbook loop and both twins run side by side, each in a process of its own, in
-interleaved rounds. Nothing here asserts on time.
+interleaved rounds. Nothing here asserts on time. What has been measured is written as
+it comes, so that a run that is stopped has not been for nothing.
 """
 
 import dataclasses
+import itertools
 import os
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +19,8 @@ import tyro
 
 from benchmarks import race, report, start_up
 from benchmarks.race import Effort, Entry
-from shared.config import Precision
+from shared import cli
+from shared.config import Precision, refuse
 
 _SWEEPS = {"batch_size": [16, 32, 64, 128, 256], "image_size": [16, 32, 64, 128]}
 _QUICK_SWEEPS = {"batch_size": [16, 64], "image_size": [16, 32]}
@@ -45,8 +48,14 @@ class Options:
     """cpu, cuda or cuda:N."""
     precisions: tuple[Precision, ...] = ()
     """Of the twins; by default float32, on a GPU with tf32 and bfloat16."""
+    batch_sizes: tuple[int, ...] = ()
+    """Race the twins, on each of the cases, with these batches too."""
+    rounds: int | None = None
+    """Of each race, in which everyone has a turn; without it, 7, or 2 with --quick."""
+    sweeps: bool = True
+    """Whether to measure how throughput grows with batch and image size."""
     quick: bool = False
-    """Two rounds instead of seven, of small products; short sweeps."""
+    """Few rounds, small products, short sweeps."""
     seconds: float = 2.0
     """Least length of each measurement."""
     data_dir: Path = Path("data")
@@ -60,41 +69,60 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv: the arguments; None: the process's.
     """
     options = tyro.cli(Options, args=argv, prog="benchmarks.train", description=__doc__)
-    results = measure(options)
-    report.write(results, options.out)
-    sys.stdout.write(report.table(results))
+    with cli.run_command("benchmarks.train"):
+        for results in measure(options):
+            report.write(results, options.out)
+        sys.stdout.write(report.table(results))
 
 
-def measure(options: Options) -> dict[str, Any]:
-    """All results, as `benchmarks.report` takes them."""
+def measure(options: Options) -> Iterator[dict[str, Any]]:
+    """The results so far, again and again, as `benchmarks.report` takes them.
+
+    Raises:
+        UsageError: the device is neither the CPU nor a CUDA GPU.
+    """
+    device = options.device
+    kind = device.partition(":")[0]
+    if kind not in _PRECISIONS:
+        raise refuse("device", device, f"must be one of {', '.join(_PRECISIONS)}")
     effort = Effort(
-        rounds=2 if options.quick else 7,
+        rounds=options.rounds or (2 if options.quick else 7),
         seconds=options.seconds,
         matmul_size=_matmul_size(options),
     )
-    device = options.device
-    precisions = options.precisions or _PRECISIONS[device.partition(":")[0]]
-    twins = [Entry(name, p) for p in precisions for name in ("torch", "jax")]
-    races = []
-    for case in options.cases:
-        _say(f"racing on {case}")
-        races += race.run_case(case, [Entry("textbook"), *twins], device, effort)
-    sweeps = {}
-    for field, values in (_QUICK_SWEEPS if options.quick else _SWEEPS).items():
-        _say(f"sweeping {field}")
-        sweeps[field] = race.run_sweep(twins, device, effort, field, values)
-    _say("timing the start")
-    start = {
-        name: start_up.measure(name, device, options.data_dir.resolve())
+    twins = [
+        Entry(name, precision)
+        for precision in options.precisions or _PRECISIONS[kind]
         for name in ("torch", "jax")
-    }
-    return {
+    ]
+    # Of the textbook's PyTorch on a GPU, convolutions use TF32 unless told not to.
+    textbook = Entry("textbook", "float32" if kind == "cpu" else "tf32")
+    results: dict[str, Any] = {
         "machine": describe_machine(device),
         "effort": dataclasses.asdict(effort),
-        "races": races,
-        "sweeps": sweeps,
-        "start_up": start,
+        "races": [],
+        "sweeps": {},
+        "start_up": {},
     }
+    for case in options.cases:
+        _say(f"racing on {case}")
+        results["races"] += race.run_case(case, [textbook, *twins], device, effort)
+        yield results
+    for case, size in itertools.product(options.cases, options.batch_sizes):
+        _say(f"racing on {case} with batches of {size}")
+        results["races"] += race.run_case(case, twins, device, effort, batch_size=size)
+        yield results
+    _say("timing the start")
+    for name in ("torch", "jax"):
+        data_dir = options.data_dir.resolve()
+        results["start_up"][name] = start_up.measure(name, device, data_dir)
+    yield results
+    if options.sweeps:
+        for field, values in (_QUICK_SWEEPS if options.quick else _SWEEPS).items():
+            _say(f"sweeping {field}")
+            found = race.run_sweep(twins, device, effort, field, values)
+            results["sweeps"][field] = found
+            yield results
 
 
 def _matmul_size(options: Options) -> int:
