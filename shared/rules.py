@@ -7,7 +7,7 @@ the presets on digits, MNIST and CIFAR-10.
 import math
 from typing import NamedTuple
 
-from shared.config import WITH_TARGETS, TrainConfig
+from shared.config import WITH_TARGETS, TrainConfig, flag
 
 # How long a state must last: this many steps, and at least so many logged values.
 LASTING_STEPS = 200
@@ -38,11 +38,6 @@ _CLASSES_KEPT = 0.5
 _BATCH_NORM_GAP = 0.5
 # The decay rate of Adam's first average that GANs are trained with.
 _CALM_BETA = 0.5
-
-# What holds gradients, and with them the weights, within bounds.
-_TAMING = (
-    "--clip-grad-norm 1, --d-weight-norm spectral, a penalty, or smaller learning rates"
-)
 
 # In metrics.jsonl, at the step after which training could not go on.
 DIVERGED = "diverged"
@@ -78,7 +73,7 @@ def rules(config: TrainConfig) -> list[Rule]:
             0.0,
             1,
             "training has diverged: the losses or the weights are no longer finite",
-            _TAMING,
+            _taming(config),
         )
     ]
     if config.objective in _chance_losses():
@@ -112,7 +107,7 @@ def rules(config: TrainConfig) -> list[Rule]:
             _LASTING_RECORDS,
             "G has collapsed, or not begun to learn: it makes nearly the same image of"
             " every latent",
-            f"{_collapse_remedy(config)}, or more --steps",
+            _collapse_remedy(config, "more --steps"),
         ),
         Rule(
             "classes_kept",
@@ -130,7 +125,11 @@ def rules(config: TrainConfig) -> list[Rule]:
             _LASTING_RECORDS,
             "G's batch norm disagrees with itself: images drawn with its running"
             " statistics are others than those that D judges",
-            "a larger --batch-size, a smaller --g-lr or --g-norm instance",
+            _either(
+                "a larger --batch-size",
+                "a smaller --g-lr",
+                f"--g-norm {_no_batch_norm(config)}",
+            ),
         ),
     ]
     found += _lipschitz_rules(config, lasting)
@@ -142,7 +141,7 @@ def rules(config: TrainConfig) -> list[Rule]:
                 _EXPLODED,
                 LASTING_VALUES,
                 f"{name}'s gradient explodes: it is a thousand times that of the start",
-                _TAMING,
+                _taming(config),
             ),
             Rule(
                 f"relative_{metric}",
@@ -150,8 +149,7 @@ def rules(config: TrainConfig) -> list[Rule]:
                 math.inf,
                 lasting,
                 f"{name}'s gradient vanishes: it is a hundredth of that of the start",
-                "--objective non-saturating, least-squares or wasserstein, or a smaller"
-                " --d-lr",
+                _steepening(config),
             ),
         ]
     return found
@@ -167,7 +165,11 @@ def _lipschitz_rules(config: TrainConfig, lasting: int) -> list[Rule]:
             "the critic has no Lipschitz bound, without which its loss estimates no"
             " distance and may grow for ever"
         )
-        remedy = f"{_penalised(config)}, --weight-clip 0.01 or --d-weight-norm spectral"
+        remedy = _either(
+            _penalised(config) or "--penalty-weight 10",
+            "--weight-clip 0.01",
+            "--d-weight-norm spectral",
+        )
         # At any step, the first being that of the first grid.
         return [Rule("step", math.inf, math.inf, 1, problem, remedy)]
     if config.penalty in ("wgan-gp", "wgan-lp", "dragan"):
@@ -188,34 +190,77 @@ def _lipschitz_rules(config: TrainConfig, lasting: int) -> list[Rule]:
 
 def _balancing(config: TrainConfig) -> str:
     """What keeps D from winning."""
-    remedies = ["--d-lr smaller than --g-lr"]
-    if config.objective == "minimax":
-        # Where D is certain, G's loss is flat.
-        remedies.insert(0, "--objective non-saturating")
-    if config.objective in WITH_TARGETS:
-        remedies.append("--label-smoothing 0.1")
-    return f"{', '.join(remedies)}, --instance-noise 0.1 or {_critic(config)}"
+    smooths = config.objective in WITH_TARGETS and not config.label_smoothing
+    return _either(
+        # Where D is certain, minimax is flat for G.
+        "--objective non-saturating" if config.objective == "minimax" else "",
+        "--d-lr smaller than --g-lr",
+        "--label-smoothing 0.1" if smooths else "",
+        "" if config.instance_noise else "--instance-noise 0.1",
+        _critic(config),
+    )
 
 
-def _collapse_remedy(config: TrainConfig) -> str:
+def _steepening(config: TrainConfig) -> str:
+    """What gives a gradient where D is certain."""
+    is_critic = config.objective == "wasserstein"
+    others = () if is_critic else ("non-saturating", "least-squares")
+    objectives = [_flags(config, objective=objective) for objective in others]
+    return _either(*objectives, _critic(config), "a smaller --d-lr")
+
+
+def _taming(config: TrainConfig) -> str:
+    """What holds gradients, and with them the weights, within bounds."""
+    return _either(
+        "" if config.clip_grad_norm else "--clip-grad-norm 1",
+        _flags(config, d_weight_norm="spectral"),
+        _penalised(config, "r1") if config.penalty == "none" else "",
+        "smaller learning rates",
+    )
+
+
+def _collapse_remedy(config: TrainConfig, further: str = "") -> str:
     # Momentum, or a slow D, lets G run after D in one heap: docs/mode_collapse.md.
     has_momentum = config.optimizer == "adam" and config.adam_betas[0] > _CALM_BETA
-    return (
-        (f"--adam-betas {_CALM_BETA} 0.999, " if has_momentum else "")
-        + ("--d-every 1, " if config.d_every > 1 else "")
-        + "--minibatch-discrimination 8, --feature-matching 1, a smaller --g-lr, or"
-        f" {_critic(config)}"
+    return _either(
+        f"--adam-betas {_CALM_BETA} 0.999" if has_momentum else "",
+        "--d-every 1" if config.d_every > 1 else "",
+        "" if config.minibatch_discrimination else "--minibatch-discrimination 8",
+        "" if config.feature_matching else "--feature-matching 1",
+        "a smaller --g-lr",
+        _critic(config),
+        further,
     )
 
 
 def _critic(config: TrainConfig) -> str:
-    return f"--objective wasserstein {_penalised(config)}"
+    return f"{_flags(config, objective='wasserstein')} {_penalised(config)}".strip()
 
 
-def _penalised(config: TrainConfig) -> str:
+def _penalised(config: TrainConfig, penalty: str = "wgan-gp") -> str:
+    """The flags of a penalty, which is per sample, as D must then be too."""
+    norm = _no_batch_norm(config) if config.d_norm == "batch" else config.d_norm
+    return _flags(config, penalty=penalty, d_norm=norm)
+
+
+def _no_batch_norm(config: TrainConfig) -> str:
     # A perceptron has no instance norm.
-    norm = "none" if config.architecture == "mlp" else "instance"
-    return f"--penalty wgan-gp --d-norm {norm}"
+    return "none" if config.architecture == "mlp" else "instance"
+
+
+def _flags(config: TrainConfig, **values: str) -> str:
+    """The flags that give a configuration these values, where it has others."""
+    return " ".join(
+        f"{flag(name)} {value}"
+        for name, value in values.items()
+        if getattr(config, name) != value
+    )
+
+
+def _either(*remedies: str) -> str:
+    """What is not empty, as a list in words."""
+    *others, last = [remedy for remedy in remedies if remedy]
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _chance_losses() -> dict[str, float]:

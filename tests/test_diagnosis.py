@@ -12,11 +12,12 @@ import pytest
 
 from conftest import SELECTED, TINY, Twin
 from run_helpers import Train, copy
-from shared import diagnosis
+from shared import cli, diagnosis
 from shared.backend import DataInfo
 from shared.config import TrainConfig
 from shared.diagnosis import Watch
 from shared.presets import PRESETS
+from shared.rules import rules
 from shared.run_dir import RunDir
 
 DCGAN = TrainConfig()
@@ -202,6 +203,19 @@ def test_remedies_suit_the_run(
     for finding in watch.findings.values():
         assert named in finding.remedy
         assert left_out is None or left_out not in finding.remedy
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_remedy_is_accepted_and_changes_something(preset: str) -> None:
+    config = PRESETS[preset]
+    tried = 0
+    for rule in rules(config):
+        for remedy in re.split(r", | or ", rule.remedy):
+            if remedy.startswith("--") and "smaller" not in remedy:
+                words = [preset, *remedy.split(), "--data-dir", "data"]
+                assert cli.parse_train(words, "prog").config != config
+                tried += 1
+    assert tried >= 5
 
 
 def test_a_gradient_that_is_zero_at_first_is_no_measure() -> None:
