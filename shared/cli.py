@@ -27,7 +27,7 @@ from tyro.constructors import (
 
 from shared.backend import DataPlace
 from shared.config import CHANGEABLE_ON_RESUME, TrainConfig, flag, refuse
-from shared.datasets import validate_name
+from shared.datasets import is_folder, validate_name
 from shared.errors import TrainingError, UsageError
 from shared.presets import PRESETS
 from shared.run_dir import RunDir
@@ -36,6 +36,11 @@ _DEFAULT_PRESET = "dcgan"
 
 # What images are compared by.
 Features = Literal["classifier", "inception", "none"]
+
+# What PyTorch, XLA and NumPy say, on the CPU and on accelerators.
+_OUT_OF_MEMORY = (
+    "MemoryError|CUDA out of memory|can't allocate memory|RESOURCE_EXHAUSTED"
+)
 
 _T = TypeVar("_T")
 
@@ -151,6 +156,8 @@ class EvaluateOptions:
     step: _Step = None
     """Checkpoint to evaluate; best: by the scores of --evaluate-every; without it, the
     last."""
+    dataset: str | None = None
+    """Where a folder of images is now, as folder:PATH, if it was moved since."""
     data_dir: Path = Path("data")
     """Folder of data sets, which also keeps the classifier."""
     out: Path | None = None
@@ -210,8 +217,8 @@ class _TrainFlags(TrainConfig):
 def run_command(prog: str) -> Iterator[None]:
     """Turn a `UsageError` into one line on stderr and exit status 2.
 
-    Ctrl-C, where nobody else takes it, ends the program without a traceback; so does
-    a reader of its output that goes away, as in ``--help | head``.
+    Ctrl-C, where nobody else takes it, ends the program without a traceback; so do too
+    little memory, and a reader of its output that goes away, as in ``--help | head``.
 
     Args:
         prog: how the user calls the program.
@@ -230,6 +237,15 @@ def run_command(prog: str) -> Iterator[None]:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        # The frameworks' own errors, which have no class in common.
+        if not re.search(_OUT_OF_MEMORY, f"{type(error).__name__}: {error}"):
+            raise
+        sys.stderr.write(
+            f"{prog}: error: out of memory: try a smaller --batch-size, --width or"
+            " --image-size, or --data-on host\n"
+        )
+        sys.exit(2)
     except BrokenPipeError:
         # What is still to be written goes nowhere, when Python ends, without a word.
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -420,6 +436,9 @@ def _check_resumed(
     old = _values(stored)
     changed = {name: v for name, v in _values(config).items() if v != old[name]}
     for name, value in changed.items():
+        # A folder may have been moved; that its images are the same is checked later.
+        if name == "dataset" and is_folder(str(value)) and is_folder(stored.dataset):
+            continue
         if name not in CHANGEABLE_ON_RESUME:
             may = ", ".join(map(flag, sorted(CHANGEABLE_ON_RESUME)))
             rule = f"the run was started with {_text(old[name])}; only {may} may change"

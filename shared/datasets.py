@@ -44,6 +44,11 @@ def validate_name(dataset: str) -> None:
     )
 
 
+def is_folder(dataset: str) -> bool:
+    """Whether a data set is a folder of anybody's images."""
+    return dataset.startswith(FOLDER)
+
+
 def load(dataset: str, image_size: int, data_dir: Path) -> "ImageData":
     """The training images of a data set, resized, with their labels.
 
@@ -69,7 +74,7 @@ def load(dataset: str, image_size: int, data_dir: Path) -> "ImageData":
     if dataset in POINTS:
         return points.load(dataset)
 
-    if dataset.startswith(FOLDER):
+    if is_folder(dataset):
         source = folder_images.source(dataset.removeprefix(FOLDER))
     elif dataset == "digits":
         source = image_sources.digits()

@@ -1,5 +1,6 @@
 """The command ``evaluate``: a table of scores, and the same as a file in the run."""
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -28,7 +29,7 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
 
     Args:
         options: what the user asked for.
-        make_backend: the twin's backend class.
+        make_backend: makes the twin's backend.
 
     Raises:
         UsageError: there is no such checkpoint, device or network, the data are others
@@ -36,7 +37,9 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
     """
     path = resolve_checkpoint(options.run, options.step)
     stored = checkpoint.load(path)
-    config = stored.config
+    dataset = options.dataset or stored.config.dataset
+    datasets.validate_name(dataset)
+    config = dataclasses.replace(stored.config, dataset=dataset)
     check_data(config, stored.data, options.features)
     data = datasets.load(config.dataset, config.image_size, options.data_dir)
     if data.info != stored.data:

@@ -11,7 +11,9 @@
     samples/000500.png              grid of the fixed latents' images after 500 steps
     checkpoints/000500.safetensors  state after 500 steps
     real.png                        real images, in a grid like those of the samples
-    evaluation-000500.json          scores by ``evaluate``; nearest-000500.png with it
+    evaluation-000500.json          scores by ``evaluate``; nearest-000500.png with it;
+                                    evaluation-000500-inception.json, ...-none.json
+    drawn/                          what ``sample`` draws
     tensorboard/                    event files, with --tensorboard
     losses.png samples.png samples.gif interpolation.png report.html
                                     written at the end; report.html at checkpoints too
@@ -294,6 +296,11 @@ class RunDir:
             self._best.unlink(missing_ok=True)
 
     def _used(self) -> UsageError:
+        if not self._config.exists():
+            return UsageError(
+                f"--run-dir {self.path}: holds checkpoints, but no config.json to"
+                " resume from; choose another folder"
+            )
         return UsageError(
             f"--run-dir {self.path}: already holds a run; resume it with --resume"
             f" {self.path}, or choose another folder"

@@ -30,7 +30,7 @@ def sample(options: SampleOptions, make_backend: MakeBackend) -> None:
 
     Args:
         options: what the user asked for.
-        make_backend: the twin's backend class.
+        make_backend: makes the twin's backend.
 
     Raises:
         UsageError: there is no such checkpoint, class or device, there are fewer images
@@ -75,7 +75,7 @@ def load_backend(
     Args:
         stored: the state.
         path: where it was read from.
-        make_backend: the twin's backend class.
+        make_backend: makes the twin's backend.
         device: name of a device, or auto.
 
     Raises:

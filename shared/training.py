@@ -6,6 +6,7 @@ It knows a twin only through `shared.backend.Backend`.
 import contextlib
 import dataclasses
 import math
+import os
 import signal
 import sys
 import threading
@@ -41,7 +42,7 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
 
     Args:
         options: what the user asked for.
-        make_backend: the twin's backend class.
+        make_backend: makes the twin's backend.
         prog: how the user calls the program, to say how to resume.
 
     Raises:
@@ -55,24 +56,24 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
     total = schedules.total_steps(config, data.info.count)
     reference = ReferenceCheck(config) if options.check_reference else None
     twin = prog.partition(".")[0]
-    run = RunDir(
-        options.resume or options.run_dir or default_path(config.preset, config.dataset)
-    )
     with contextlib.ExitStack() as locks:
-        stored = None
+        resumed = stored = None
         if options.resume is not None:
+            resumed = RunDir.open(options.resume)
             # Before the state is read: until then another process may be adding to it.
-            locks.enter_context(RunDir.open(run.path).lock())
-            stored = _stored_state(run, config, data.info, total)
+            locks.enter_context(resumed.lock())
+            stored = _stored_state(resumed, config, data.info, total)
         backend = make_backend(config, data.info, options.device)
         if stored is None:
             arrays, step = initial_arrays(backend.shapes(), config.seed), 0
         else:
             arrays, step = stored.arrays, stored.step
-            check_arrays(backend.shapes(), arrays, run.checkpoint_path(step))
-        if options.resume is None:
-            locks.enter_context(RunDir.create(run.path, config, data.info, twin).lock())
+        if resumed is None:
+            run = _new_run(options.run_dir, config, data.info, twin)
+            locks.enter_context(run.lock())
         else:
+            run = resumed
+            check_arrays(backend.shapes(), arrays, run.checkpoint_path(step))
             run.truncate_after(step)
             run.write_config(config, data.info, twin)
         backend.load(arrays)
@@ -88,7 +89,7 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
             report.write_report(run, resume_command(options, Path("RUN"), prog), prog)
 
         def finish() -> None:
-            run.finish(f"{config.preset} on {config.dataset}")
+            run.finish(config.title)
             write_report()
 
         training = _Training(
@@ -103,10 +104,14 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
             write_report,
             step,
         )
+        resume = resume_command(options, run.path, prog)
         try:
             stopped_by = training.run_to_end()
         except TrainingError:
             finish()
+            raise
+        except KeyboardInterrupt:
+            sys.stderr.write(f"stopped; continue from what was saved:\n  {resume}\n")
             raise
         journal.conclude()
         finish()
@@ -114,10 +119,25 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
         sys.stderr.write(f"done: {run.path}/samples.png\n")
         return
     sys.stderr.write(
-        f"stopped after {training.step} of {total} steps; continue with:\n"
-        f"  {resume_command(options, run.path, prog)}\n"
+        f"stopped after {training.step} of {total} steps; continue with:\n  {resume}\n"
     )
     sys.exit(128 + stopped_by)
+
+
+def _new_run(
+    path: Path | None, config: TrainConfig, data: DataInfo, twin: str
+) -> RunDir:
+    """A new run's folder: the one that was asked for, or the next that is free."""
+    if path is not None:
+        return RunDir.create(path, config, data, twin)
+    while True:
+        path = default_path(config.preset, config.dataset)
+        try:
+            return RunDir.create(path, config, data, twin)
+        except UsageError:
+            # Another process may have taken it meanwhile: then there is a next one.
+            if path == default_path(config.preset, config.dataset):
+                raise
 
 
 def _evaluation() -> ModuleType:
@@ -173,13 +193,15 @@ def _stored_state(
     if stored_data != data:
         raise UsageError(
             f"--dataset {config.dataset}: holds other images than those that the run"
-            f" was started with ({stored_data.count} then, {data.count} now)"
+            f" was started with ({_digest(stored_data)} then, {_digest(data)} now)"
         )
     if not run.checkpoint_steps():
         return None
     path = run.latest_checkpoint()
     stored = checkpoint.load(path)
-    changes = {name: getattr(stored.config, name) for name in CHANGEABLE_ON_RESUME}
+    # A folder of images may have been moved: its content was compared above.
+    may_differ = CHANGEABLE_ON_RESUME | {"dataset"}
+    changes = {name: getattr(stored.config, name) for name in may_differ}
     if (dataclasses.replace(config, **changes), data) != (stored.config, stored.data):
         raise UsageError(f"{path}: belongs to a run of another configuration or data")
     if total < stored.step:
@@ -190,6 +212,10 @@ def _stored_state(
             f"the run has already done {stored.step} steps",
         )
     return stored
+
+
+def _digest(data: DataInfo) -> str:
+    return f"{data.count} of digest {data.sha256[:8]}"
 
 
 class _Call(NamedTuple):
@@ -239,7 +265,7 @@ class _Training:
         # The last call; its metrics are read only after the next call has been made, so
         # that the device always has work.
         self.pending: _Call | None = None
-        self.clock = _Clock(config.batch_size * config.n_critic, step)
+        self.clock = _Clock(config.images_per_step, step)
 
     def run_to_end(self) -> int | None:
         """Train; returns the number of the signal that stopped it early, or None."""
@@ -380,11 +406,11 @@ class _Clock:
     Left out is the time in which the device draws grids and evaluates.
 
     Args:
-        images: real images in each step.
+        images: real images that D is trained on in each step, on average.
         step: where the run starts.
     """
 
-    def __init__(self, images: int, step: int) -> None:
+    def __init__(self, images: float, step: int) -> None:
         self._images = images
         self.restart(step)
 
@@ -436,6 +462,8 @@ class _Signals:
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.received = number
         self._restore()
+        # Not by way of sys.stderr, which the signal may have interrupted.
+        os.write(2, b"\nsaving, after this step; again: stop without saving\n")
 
     def _restore(self) -> None:
         for number, handler in self._old.items():

@@ -339,6 +339,25 @@ with cli.run_command("prog"):
     assert process.wait() == 141
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to"),
+        RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes."),
+    ],
+)
+def test_too_little_memory_is_one_line(
+    error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped, cli.run_command("prog"):
+        raise error
+    assert stopped.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("prog: error: out of memory: try a smaller --batch-size")
+
+
 def test_other_errors_keep_their_traceback() -> None:
     with pytest.raises(ZeroDivisionError), cli.run_command("prog"):
         raise ZeroDivisionError

@@ -73,13 +73,21 @@ def test_create_accepts_a_folder_with_other_files(tmp_path: Path) -> None:
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize("trace", ["config.json", "checkpoints"])
-def test_create_refuses_a_run_and_changes_nothing(run: RunDir, trace: str) -> None:
+@pytest.mark.parametrize(
+    ("trace", "message"),
+    [
+        ("config.json", "already holds a run; resume it with"),
+        ("checkpoints", "holds checkpoints, but no config.json to resume from"),
+    ],
+)
+def test_create_refuses_a_run_and_changes_nothing(
+    run: RunDir, trace: str, message: str
+) -> None:
     fill(run, 5)
     for name in {"config.json", "checkpoints"} - {trace}:
         (run.path / name).rename(run.path / f"{name}.away")
     before = contents(run.path)
-    with pytest.raises(UsageError, match="already holds a run; resume it with"):
+    with pytest.raises(UsageError, match=message):
         RunDir.create(run.path, dataclasses.replace(CONFIG, seed=1), DATA)
     assert contents(run.path) == before
 

@@ -33,7 +33,7 @@ from run_helpers import (
     stopped,
     untimed_contents,
 )
-from shared import checkpoint, cli, datasets, images, noise
+from shared import checkpoint, cli, datasets, images, noise, training
 from shared.backend import Backend
 from shared.checkpoint import Checkpoint
 from shared.draws import draw
@@ -160,6 +160,24 @@ def test_a_new_run_gets_a_folder_of_its_own(
     assert untimed_contents(first) == untimed_contents(second)
 
 
+def test_a_folder_that_is_taken_meanwhile_is_left_alone(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    find = training.default_path
+
+    def find_while_another_starts(preset: str, dataset: str) -> Path:
+        path = find(preset, dataset)
+        (path / "checkpoints").mkdir(parents=True)
+        monkeypatch.setattr(training, "default_path", find)
+        return path
+
+    monkeypatch.setattr(training, "default_path", find_while_another_starts)
+    train("gan", *TINY, "--steps", 1)
+    assert not any((tmp_path / "runs" / "gan-digits-001" / "checkpoints").iterdir())
+    assert metrics(tmp_path / "runs" / "gan-digits-002")
+
+
 def test_log_samples_and_checkpoints_have_their_own_rhythm(
     train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -266,20 +284,45 @@ def test_a_conflicting_setting_is_refused(
     assert contents(finished) == before
 
 
+def make_faces(folder: Path, count: int) -> None:
+    folder.mkdir()
+    for number in range(count):
+        picture = np.full((16, 16, 1), 255 * number // count, np.uint8)
+        images.save_png(folder / f"{number:02d}.png", picture)
+
+
+def test_a_folder_of_images_may_move(
+    twin: Twin, train: Train, data_dir: Path, tmp_path: Path
+) -> None:
+    make_faces(tmp_path / "faces", 16)
+    run, moved = tmp_path / "run", f"folder:{tmp_path}/moved"
+    before = ("--dataset", f"folder:{tmp_path}/faces", "--steps", 1)
+    train(*TINY, *before, "--run-dir", run)
+    (tmp_path / "faces").rename(tmp_path / "moved")
+    command = [run, "--num", 65, "--draws", 1, "--features", "none"]
+    command += ["--data-dir", data_dir, "--dataset", moved]
+    twin.main("evaluate")(list(map(str, command)))
+    assert (run / "evaluation-000001-none.json").exists()
+    there = ("--dataset", moved, "--steps", 2, "--device", "cpu")
+    train("--resume", run, *there)
+    assert RunDir.open(run).read_config()[0].dataset == moved
+    # The checkpoint of before is one of the same run still.
+    RunDir.open(run).checkpoint_path(2).unlink()
+    train("--resume", run, *there)
+    assert RunDir.open(run).checkpoint_steps() == [1, 2]
+
+
 def test_other_data_are_refused(
     train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for number in range(8):
-        picture = np.full((16, 16, 1), 30 * number, np.uint8)
-        (tmp_path / "faces").mkdir(exist_ok=True)
-        images.save_png(tmp_path / "faces" / f"{number}.png", picture)
+    make_faces(tmp_path / "faces", 8)
     run = tmp_path / "run"
     dataset = f"folder:{tmp_path}/faces"
     train(*TINY, "--dataset", dataset, "--steps", 1, "--run-dir", run)
     images.save_png(tmp_path / "faces" / "new.png", np.zeros((16, 16, 1), np.uint8))
     before = contents(run)
     stopped(2, lambda: train("--resume", run, "--steps", 2, "--device", "cpu"))
-    message = "than those that the run was started with (8 then, 9 now)"
+    message = "than those that the run was started with (8 of digest "
     assert message in capsys.readouterr().err
     assert contents(run) == before
 
@@ -446,6 +489,7 @@ def test_a_signal_saves_and_says_how_to_resume(
         _, log = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert b"\r" not in log
+    assert b"saving, after this step; again: stop without saving\n" in log
     *_, told, advice = log.decode().splitlines()
     (step,) = RunDir.open(run).checkpoint_steps()
     assert step >= 3
@@ -465,6 +509,22 @@ def test_a_signal_saves_and_says_how_to_resume(
     train(*TINY, *flags, "--run-dir", unbroken)
     assert last_checkpoint(run).read_bytes() == last_checkpoint(unbroken).read_bytes()
     assert metrics(run) == metrics(unbroken)
+
+
+def test_a_second_signal_stops_at_once_and_says_how_to_resume(
+    train: Train,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(self: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training._Training, "run_to_end", interrupted)
+    stopped(130, lambda: train(*TINY, "--run-dir", tmp_path))
+    told, advice = capsys.readouterr().err.splitlines()
+    assert told == "stopped; continue from what was saved:"
+    assert shlex.split(advice)[3:5] == ["--resume", str(tmp_path)]
 
 
 def test_a_killed_run_resumes_from_its_last_checkpoint(
