@@ -27,13 +27,13 @@ _CACHE = 2 * 2**20
 
 
 def conv(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int) -> jax.Array:
-    """Convolves as `torch.nn.functional.conv2d` does, in NHWC.
+    """Convolve as `torch.nn.functional.conv2d` does, in NHWC.
 
     Args:
-        x: Images, `[N, H, W, C]`.
-        kernel: Square kernel, `[k, k, C, O]`: PyTorch's `weight.transpose(2, 3, 1, 0)`.
-        stride: Step between neighbouring patches, in both directions.
-        padding: Zeros added on every side of the images.
+        x: images, `[N, H, W, C]`.
+        kernel: square kernel, `[k, k, C, O]`: PyTorch's `weight.transpose(2, 3, 1, 0)`.
+        stride: step between neighbouring patches, in both directions.
+        padding: zeros added on every side of the images.
 
     Returns:
         `[N, H', W', O]` with `H' = (H + 2 * padding - k) // stride + 1`.
@@ -51,14 +51,14 @@ def conv(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int) -> jax.A
 def conv_transpose(
     x: jax.Array, kernel: jax.Array, *, stride: int, padding: int
 ) -> jax.Array:
-    """Convolves as `torch.nn.functional.conv_transpose2d` does, in NHWC.
+    """Convolve as `torch.nn.functional.conv_transpose2d` does, in NHWC.
 
     Args:
-        x: Images, `[N, H, W, C]`.
-        kernel: Square kernel, `[k, k, O, C]`: PyTorch's `weight.transpose(2, 3, 1, 0)`,
+        x: images, `[N, H, W, C]`.
+        kernel: square kernel, `[k, k, O, C]`: PyTorch's `weight.transpose(2, 3, 1, 0)`,
             not flipped.
-        stride: Step between the places where neighbouring pixels are written.
-        padding: Pixels cut from every side of the result.
+        stride: step between the places where neighbouring pixels are written.
+        padding: pixels cut from every side of the result.
 
     Returns:
         `[N, H', W', O]` with `H' = (H - 1) * stride + k - 2 * padding`.
@@ -80,14 +80,22 @@ def conv_transpose(
 
 
 def _as_matmul(size: int, stride: int, padding: int) -> bool:
-    """Says whether the matrix product is both possible and the faster form.
+    """Whether the matrix product is both possible and the faster form.
 
     The device is asked for in Python, while tracing, so only one form is ever traced,
     differentiated and compiled.
     """
     # Whole blocks of `stride` pixels must tile the kernel, and a padding wider than the
     # kernel's reach would ask the transposed form to cut more than it has written.
-    return jax.default_backend() == "cpu" and size % stride == 0 and padding < size
+    return _platform() == "cpu" and size % stride == 0 and padding < size
+
+
+def _platform() -> str:
+    """What the computation is traced for: the default device, if one has been set."""
+    device = jax.config.jax_default_device
+    if device is None:
+        return jax.default_backend()
+    return device if isinstance(device, str) else device.platform
 
 
 class _Grid(NamedTuple):
@@ -122,7 +130,7 @@ class _Grid(NamedTuple):
 
     @property
     def pads(self) -> list[tuple[int, int, int]]:
-        """For `lax.pad`: pads, and drops what no patch reaches.
+        """For `lax.pad`: pad, and drop what no patch reaches.
 
         Then blocks of `stride` pixels tile the image, a patch is a few blocks, and no
         slice needs a stride.
@@ -142,8 +150,8 @@ class _Grid(NamedTuple):
         """A batch in equal parts, `[parts, N / parts, ...]`.
 
         Args:
-            x: Images or features.
-            matrix: Shape of the kernel as a matrix, `[size * size * C, O]`.
+            x: images or features.
+            matrix: shape of the kernel as a matrix, `[size * size * C, O]`.
         """
         n, itemsize = len(x), x.dtype.itemsize
         # Every part passes over the whole kernel, so it is at least as large as that.
@@ -242,7 +250,7 @@ def _part(xs: jax.Array, i: int | jax.Array) -> jax.Array:
 
 
 def _patches(grid: _Grid, x: jax.Array) -> jax.Array:
-    """Gathers what the kernel sees at each output pixel.
+    """Gather what the kernel sees at each output pixel.
 
     Returns:
         `[N, H', W', size * size // stride, stride * C]`: kernel rows, then blocks of
@@ -265,10 +273,10 @@ def _patches(grid: _Grid, x: jax.Array) -> jax.Array:
 
 
 def _overlap_add(grid: _Grid, patches: jax.Array) -> jax.Array:
-    """Adds patches up where they overlap: the transpose of `_patches`.
+    """Add patches up where they overlap: the transpose of `_patches`.
 
     Args:
-        grid: Where they lie.
+        grid: where they lie.
         patches: `[N * H' * W', size * size * O]`.
 
     Returns:

@@ -48,8 +48,6 @@ class Backend(protocol.Backend):
         UsageError: there is no such device, or it lacks the precision.
     """
 
-    name = "jax"
-
     def __init__(self, config: TrainConfig, data: DataInfo, device: str) -> None:
         self.config = config
         self.device = _find_device(device)

@@ -206,7 +206,7 @@ class GroupNorm(nnx.Module):
         eps: added to the variance.
 
     References:
-        Wu and He 2018, arXiv:1803.08494, Eq. 1 to 5.
+        Wu and He 2018, arXiv:1803.08494, Eq. 1, 2, 6 and 7.
     """
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5) -> None:
@@ -232,7 +232,7 @@ class InstanceNorm2d(nnx.Module):
         affine: whether there are a gain and a bias.
 
     References:
-        Ulyanov et al. 2016, arXiv:1607.08022, Eq. 2.
+        Ulyanov et al. 2016, arXiv:1607.08022, Eq. 3.
     """
 
     def __init__(

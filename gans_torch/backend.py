@@ -47,7 +47,6 @@ class Backend(protocol.Backend):
         UsageError: there is no such device, or it lacks the precision.
     """
 
-    name = "torch"
     steps_per_call = 1
 
     def __init__(self, config: TrainConfig, data: DataInfo, device: str) -> None:

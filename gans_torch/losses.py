@@ -440,7 +440,7 @@ class Objective(NamedTuple):
     generator_loss: Callable[..., Float[Tensor, ""]]
     """Of (fake_logits), or of (real_logits, fake_logits) where ``relativistic``."""
     probabilistic: bool = False
-    """Whether sigmoid(D(x)) is a probability, with targets to smooth or to flip."""
+    """Whether sigmoid(D(x)) is the probability that x is real."""
     relativistic: bool = False
     """Whether the generator's loss looks at real images too."""
 

@@ -104,8 +104,9 @@ def dragan_penalty(
 
     E[(||grad D(x_hat)|| - 1)^2],  x_hat = x + 0.5 std(x) u,  u ~ U[0, 1] per pixel
 
-    This is the form of the authors' code, with one standard deviation (biased) over
-    the whole batch; the paper itself adds Gaussian noise.
+    The noise is that of the authors' code, with one standard deviation (biased) over
+    the whole batch; the paper itself adds Gaussian noise, and the code then mixes x and
+    x_hat with a share from U[0, 1], which is left out.
 
     Args:
         discriminator: images to logits.

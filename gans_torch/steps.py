@@ -268,16 +268,17 @@ def _penalty(
     # In float32, as the real images are: the gradient has the images' own precision.
     # Evaluation mode: this pass must not advance spectral norm's power iteration.
     discriminator.eval()
-    terms = penalties.apply_penalty(
-        config.penalty,
-        lambda images: judge(discriminator, images, batch.labels).logits,
-        real,
-        _widen(fake),
-        batch.alpha,
-        batch.penalty_noise,
-    )
-    discriminator.train()
-    return terms
+    try:
+        return penalties.apply_penalty(
+            config.penalty,
+            lambda images: judge(discriminator, images, batch.labels).logits,
+            real,
+            _widen(fake),
+            batch.alpha,
+            batch.penalty_noise,
+        )
+    finally:
+        discriminator.train()
 
 
 def _update(

@@ -35,6 +35,8 @@ Precision = Literal["float32", "tf32", "bfloat16", "float64"]
 # Objectives whose discriminator has targets 1 and 0, which may be smoothed or swapped.
 WITH_TARGETS = frozenset({"minimax", "non-saturating", "least-squares"})
 
+_POINTS_HINT = " start from the preset ring, as in: ring --dataset grid"
+
 # What a resumed run may change: how long it goes on, and what it writes on the way.
 CHANGEABLE_ON_RESUME = frozenset(
     {"steps", "epochs", "log_every", "sample_every", "save_every", "evaluate_every"}
@@ -75,7 +77,8 @@ class TrainConfig:
     z_dim: int = 100
     """Length of a latent vector."""
     width: int = 32
-    """Channels next to the image; they double with every halving of the image."""
+    """Channels next to the image, which double with every halving of the image; of
+    perceptrons, the features of each hidden layer."""
     conditional: bool = False
     """Condition both networks on the label (projection in D)."""
     g_norm: GeneratorNorm = "batch"
@@ -149,6 +152,22 @@ class TrainConfig:
     evaluate_every: int = 0
     """Steps between lines of scores.jsonl, each with a checkpoint; 0: off."""
 
+    @property
+    def title(self) -> str:
+        """What the run is, for people."""
+        is_one = self.preset == self.dataset
+        return self.preset if is_one else f"{self.preset} on {self.dataset}"
+
+    @property
+    def images_per_step(self) -> float:
+        """Real images that D is trained on in each step, on average."""
+        return self.batch_size * self.n_critic / self.d_every
+
+    @property
+    def g_has_batch_norm(self) -> bool:
+        """Whether G normalises by its batch's statistics, or by running ones."""
+        return self.g_norm in ("batch", "conditional-batch")
+
     def __post_init__(self) -> None:
         for rule in (_check_choices, _check_ranges, _check_length, _check_combinations):
             rule(self)
@@ -198,9 +217,14 @@ def _check_ranges(config: TrainConfig) -> None:
     size = config.image_size
     if config.dataset in POINTS:
         if size != 1:
-            raise refuse("image_size", size, f"points of {config.dataset} have size 1")
+            raise refuse(
+                "image_size",
+                size,
+                f"points of {config.dataset} have size 1;{_POINTS_HINT}",
+            )
     elif size < 8 or size & (size - 1):
-        raise refuse("image_size", size, "must be a power of two from 8 up")
+        hint = "; 1 is for points in the plane" if size == 1 else ""
+        raise refuse("image_size", size, f"must be a power of two from 8 up{hint}")
     at_least(2, "batch_size")  # batch norm has no variance of a single image
     at_least(1, "steps", "z_dim", "width", "n_critic", "d_every")
     at_least(1, "instance_noise_steps", "log_every", "sample_every", "save_every")
@@ -223,7 +247,11 @@ def _check_length(config: TrainConfig) -> None:
 
 def _check_combinations(config: TrainConfig) -> None:
     if config.dataset in POINTS and config.architecture != "mlp":
-        raise refuse("architecture", config.architecture, f"{config.dataset} needs mlp")
+        raise refuse(
+            "architecture",
+            config.architecture,
+            f"{config.dataset} needs mlp;{_POINTS_HINT}",
+        )
     for name in ("g_norm", "d_norm"):
         if config.architecture == "mlp" and getattr(config, name) == "instance":
             raise refuse(

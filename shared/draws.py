@@ -92,16 +92,18 @@ def _draw_step(
     if config.instance_noise:
         scale = schedules.instance_noise_scale(config, step)
         # One more than D's updates: the last is for G's step.
-        instance_noise = scale * np.stack(
-            [
-                noise.normal(seed, "instance noise", u, batch, 2 * pixels)
-                .reshape(batch, 2, *image)
-                .swapaxes(0, 1)
-                for u in range(
-                    step * (config.n_critic + 1), (step + 1) * (config.n_critic + 1)
-                )
-            ]
-        )
+        number = config.n_critic + 1
+        if scale:
+            instance_noise = scale * np.stack(
+                [
+                    noise.normal(seed, "instance noise", u, batch, 2 * pixels)
+                    .reshape(batch, 2, *image)
+                    .swapaxes(0, 1)
+                    for u in range(step * number, (step + 1) * number)
+                ]
+            )
+        else:  # By far the longest draws of all; not made to be multiplied by zero.
+            instance_noise = np.zeros((number, 2, batch, *image), np.float32)
     factor = schedules.learning_rate_factor(config, total_steps, step)
     return (
         indices,

@@ -115,7 +115,7 @@ def density(real: Features, fake: Features, k: int = 5) -> float:
     Unlike `precision` not fooled by an outlier's large ball; may exceed 1.
 
     References:
-        Naeem et al. 2020, arXiv:2002.09797, section 3.1.
+        Naeem et al. 2020, arXiv:2002.09797, section 3.2.
     """
     inside = pairwise_distances(real, fake) <= _radii(real, k)[:, None]
     return float(inside.sum(axis=0).mean() / k)

@@ -1,5 +1,6 @@
 """What a run draws on its way: grids of images, or points over their density."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -75,7 +76,7 @@ class GridPictures:
         """Draw a grid; measured are diversity, and what batch norm's mode changes."""
         drawn = draw_images(self._backend, self._z, self._labels)
         in_training = None
-        if self._config.g_norm in ("batch", "conditional-batch"):
+        if self._config.g_has_batch_norm:
             in_training = draw_images(
                 self._backend, self._z, self._labels, training=True
             )
@@ -99,7 +100,7 @@ class GridPictures:
             great_circle(self._z[i], self._z[i + 1], COLUMNS)
             for i in range(0, 2 * _INTERPOLATION_ROWS, 2)
         ]
-        # Each path keeps the class of its start; these come from the first rows.
+        # Each path has a class of its own.
         labels = None if self._labels is None else self._labels[::COLUMNS]
         if labels is not None:
             labels = np.resize(labels, _INTERPOLATION_ROWS).repeat(COLUMNS)
@@ -186,7 +187,7 @@ def draw_images(
     labels: NDArray[np.int32] | None,
     training: bool = False,
 ) -> NDArray[np.uint8]:
-    """Images of latents, [count, height, width, channels], in batches of 64.
+    """Images of latents, [count, height, width, channels], in batches of about 64.
 
     Args:
         backend: what draws.
@@ -194,10 +195,11 @@ def draw_images(
         labels: class ids [count], for a conditional generator.
         training: as in `Backend.sample`.
     """
-    batches = [slice(i, i + 64) for i in range(0, len(z), 64)]
+    # The last image is never alone: batch norm has no variance of one.
+    starts = range(0, max(len(z) - 1, 1), 64)
     drawn = [
-        backend.sample(z[batch], None if labels is None else labels[batch], training)
-        for batch in batches
+        backend.sample(z[i:j], None if labels is None else labels[i:j], training)
+        for i, j in itertools.pairwise([*starts, len(z)])
     ]
     return images.to_uint8(np.concatenate(drawn))
 

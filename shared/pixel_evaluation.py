@@ -62,7 +62,7 @@ class PixelEvaluator(Evaluator):
 
     def _batch_norm_scores(self, num: int, seed: int) -> dict[str, Score]:
         """How samples change when batch norm uses their batch; empty without it."""
-        if "batch" not in self._config.g_norm:
+        if not self._config.g_has_batch_norm:
             return {}
         evaluated, trained = (self._draw(num, seed, 0, mode) for mode in (False, True))
         gap = np.abs(evaluated.astype(np.int16) - trained.astype(np.int16)).mean()

@@ -64,7 +64,7 @@ class PointEvaluator(Evaluator):
         self, num: int, seed: int
     ) -> tuple[dict[str, Score], NDArray[np.uint8] | None]:
         """How good the samples are when batch norm uses their batch; no picture."""
-        if "batch" not in self._config.g_norm:
+        if not self._config.g_has_batch_norm:
             return {}, None
         good = points.score(self._config.dataset, self._draw(num, seed, 0, True))
         title = "high-quality samples in training mode ↑"

@@ -72,7 +72,7 @@ PRESETS: dict[str, TrainConfig] = {
             g_lr=5e-5,
             d_lr=5e-5,
         ),
-        # Gulrajani et al. 2017, arXiv:1704.00028, Algorithm 1.
+        # Gulrajani et al. 2017, arXiv:1704.00028, Algorithm 1, but with DCGAN's rate.
         _WGAN_GP,
         # Mirza and Osindero 2014, arXiv:1411.1784, with the conditioning of Miyato and
         # Koyama 2018, arXiv:1802.05637.

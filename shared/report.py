@@ -129,9 +129,7 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
     are_points = config.dataset in POINTS
     draw = f"python -m {twin}.sample RUN"
     page = _template().render(
-        title=config.preset
-        if config.preset == config.dataset
-        else f"{config.preset} on {config.dataset}",
+        title=config.title,
         framework={"gans_torch": "PyTorch", "gans_jax": "JAX"}.get(twin, twin),
         step=max((r["step"] for r in [*metrics, *samples]), default=0),
         last=metrics[-1] if metrics else {},

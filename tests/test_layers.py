@@ -19,6 +19,21 @@ def _zeros(twin: Twin, *shape: int) -> Any:
     return importlib.import_module(array_module).zeros(shape)
 
 
+@pytest.mark.needs("jax")
+def test_convolutions_suit_the_device_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import jax
+
+    from gans_jax import _convolutions
+
+    cpu = jax.devices("cpu")[0]
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert not _convolutions._as_matmul(4, stride=2, padding=1)
+    with jax.default_device(cpu):
+        assert _convolutions._as_matmul(4, stride=2, padding=1)
+
+
 def test_an_unknown_normalisation_is_refused(layers: ModuleType) -> None:
     with pytest.raises(ValueError, match="name 'bach': no such normalisation"):
         layers.build_norm("bach", 8)

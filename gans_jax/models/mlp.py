@@ -14,6 +14,7 @@ from jax import Array
 from jaxtyping import Float, Integer
 
 from gans_jax import layers
+from gans_jax.models.dcgan import needs_bias
 from gans_jax.models.head import Head, Scores
 
 Images = Float[Array, "batch height width channels"]
@@ -42,7 +43,7 @@ class HiddenLayer(nnx.Module):
         weight_norm: str,
         num_classes: int = 0,
     ) -> None:
-        bias = norm not in ("batch", "conditional-batch")
+        bias = needs_bias(norm)
         conv = layers.Conv2d(in_features, out_features, kernel_size=1, bias=bias)
         self.conv = layers.reparametrise(conv, weight_norm)
         self.norm = layers.build_norm(norm, out_features, num_classes)

@@ -246,8 +246,5 @@ def needs_bias(norm: str) -> bool:
 
 
 def _sizes(image_size: int) -> list[int]:
-    """Sizes of the feature maps that a stride-2 convolution meets, but the image's.
-
-    Halved: 8 -> [8], 64 -> [8, 16, 32, 64]; the map of 4x4 counts as 8.
-    """
+    """Twice the sizes of D's feature maps, from the last one: 64 -> [8, 16, 32, 64]."""
     return [1 << k for k in range(3, image_size.bit_length())]

@@ -12,6 +12,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from gans_torch import layers
+from gans_torch.models.dcgan import needs_bias
 from gans_torch.models.head import Head, Scores
 
 Images = Float[Tensor, "batch channels height width"]
@@ -41,7 +42,7 @@ class HiddenLayer(nn.Module):
         num_classes: int = 0,
     ) -> None:
         super().__init__()
-        bias = norm not in ("batch", "conditional-batch")
+        bias = needs_bias(norm)
         conv = layers.Conv2d(in_features, out_features, kernel_size=1, bias=bias)
         self.conv = layers.reparametrise(conv, weight_norm)
         self.norm = layers.build_norm(norm, out_features, num_classes)
