@@ -38,7 +38,7 @@ class Effort:
 
     rounds: int
     seconds: float
-    """Least length of one measurement."""
+    """About how long one measurement takes."""
     matmul_size: int
     """Edge of the matrices whose product is the limit."""
 

@@ -57,7 +57,7 @@ class Options:
     quick: bool = False
     """Few rounds, small products, short sweeps."""
     seconds: float = 2.0
-    """Least length of each measurement."""
+    """About how long each measurement takes."""
     data_dir: Path = Path("data")
     """Folder that caches the digits, with which the start is timed."""
 
