@@ -92,8 +92,8 @@ def _fastest(
     wait(call())
     for _ in range(repeats):
         start = time.perf_counter()
-        for _ in range(queued):
-            last = call()
-        wait(last)
+        for _ in range(queued - 1):
+            call()
+        wait(call())
         seconds.append((time.perf_counter() - start) / queued)
     return min(seconds)

@@ -237,6 +237,12 @@ def run_command(prog: str) -> Iterator[None]:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:
+        # What is still to be written goes nowhere, when Python ends, without a word.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
+        sys.exit(141)  # what a shell says of SIGPIPE
     except Exception as error:
         # The frameworks' own errors, which have no class in common.
         if not re.search(_OUT_OF_MEMORY, f"{type(error).__name__}: {error}"):
@@ -246,12 +252,6 @@ def run_command(prog: str) -> Iterator[None]:
             " --image-size, or --data-on host\n"
         )
         sys.exit(2)
-    except BrokenPipeError:
-        # What is still to be written goes nowhere, when Python ends, without a word.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        for stream in (sys.stdout, sys.stderr):
-            os.dup2(nowhere, stream.fileno())
-        sys.exit(141)  # what a shell says of SIGPIPE
 
 
 def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:

@@ -128,7 +128,7 @@ def rules(config: TrainConfig) -> list[Rule]:
             _either(
                 "a larger --batch-size",
                 "a smaller --g-lr",
-                f"--g-norm {_no_batch_norm(config)}",
+                _flags(config, g_norm=_no_batch_norm(config)),
             ),
         ),
     ]
@@ -165,8 +165,9 @@ def _lipschitz_rules(config: TrainConfig, lasting: int) -> list[Rule]:
             "the critic has no Lipschitz bound, without which its loss estimates no"
             " distance and may grow for ever"
         )
+        weight = "" if config.penalty_weight else "--penalty-weight 10"
         remedy = _either(
-            _penalised(config) or "--penalty-weight 10",
+            f"{_penalised(config)} {weight}".strip(),
             "--weight-clip 0.01",
             "--d-weight-norm spectral",
         )
