@@ -2,10 +2,11 @@
 
 On a GPU or TPU both functions are XLA's own convolutions. On a CPU XLA's transposed
 convolution is up to twenty times slower than PyTorch's, above all in its gradients, so
-there the same sums are written as matrix products with the *patches* of the images.
-Patches take four times the memory of their images; written out for a whole batch they
-can cost as much time as the product itself. Made for a few images at a time, they stay
-in the processor's cache and cost a tenth to a quarter.
+there the same sums are written as matrix products, in the *form* that is the fastest:
+`_winograd` where there are many channels, else `_patches`. Their matrices take two to
+four times the memory of the images; written out for a whole batch they can cost as much
+time as the product itself. Made for a few images at a time, they stay in the
+processor's cache and cost a tenth to a quarter.
 
 A convolution, its transpose and the gradient of its kernel are the derivatives of one
 sum over products of a pixel, a weight and a feature. So the derivatives of each are the
@@ -13,17 +14,20 @@ other two, and declaring that makes derivatives of every order as fast as the fi
 """
 
 import functools
-import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gans_jax._patches import Patches
+from gans_jax._winograd import Winograd
+
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
-# Bytes of patches that are made at a time: about what a core's own cache holds.
-_CACHE = 2 * 2**20
+# With fewer channels, Winograd's sums take longer than the products that they save.
+MANY_CHANNELS = 32
+
+_Form = Patches | Winograd
 
 
 def conv(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int) -> jax.Array:
@@ -44,8 +48,7 @@ def conv(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int) -> jax.A
         return lax.conv_general_dilated(
             x, kernel, (stride, stride), pads, dimension_numbers=_LAYOUT
         )
-    grid = _Grid.of(size, stride, padding, x.shape[1], x.shape[2])
-    return _features(grid, x, kernel)
+    return _features(_form(kernel, stride, padding, x.shape[1], x.shape[2]), x, kernel)
 
 
 def conv_transpose(
@@ -76,7 +79,7 @@ def conv_transpose(
             transpose_kernel=True,
         )
     height, width = ((n - 1) * stride + size - 2 * padding for n in x.shape[1:3])
-    return _images(_Grid.of(size, stride, padding, height, width), x, kernel)
+    return _images(_form(kernel, stride, padding, height, width), x, kernel)
 
 
 def _as_matmul(size: int, stride: int, padding: int) -> bool:
@@ -99,141 +102,116 @@ def _platform() -> str:
     return device if isinstance(device, str) else device.platform
 
 
-class _Grid(NamedTuple):
-    """Where the patches of an image lie."""
-
-    size: int
-    """Edge of a patch."""
-    stride: int
-    padding: int
-    height: int
-    """Of the image, without padding."""
-    width: int
-    rows: int
-    """Of patches."""
-    columns: int
-
-    @classmethod
-    def of(
-        cls, size: int, stride: int, padding: int, height: int, width: int
-    ) -> "_Grid":
-        rows, columns = (
-            (length + 2 * padding - size) // stride + 1 for length in (height, width)
-        )
-        if rows == columns == 1:
-            stride = size  # A single patch takes no step: it is one block.
-        return cls(size, stride, padding, height, width, rows, columns)
-
-    @property
-    def blocks(self) -> int:
-        """Blocks of `stride` pixels along a patch's edge."""
-        return self.size // self.stride
-
-    @property
-    def pads(self) -> list[tuple[int, int, int]]:
-        """For `lax.pad`: pad, and drop what no patch reaches.
-
-        Then blocks of `stride` pixels tile the image, a patch is a few blocks, and no
-        slice needs a stride.
-        """
-        tall, wide = (
-            (patches + self.blocks - 1) * self.stride
-            for patches in (self.rows, self.columns)
-        )
-        return [
-            (0, 0, 0),
-            (self.padding, tall - self.height - self.padding, 0),
-            (self.padding, wide - self.width - self.padding, 0),
-            (0, 0, 0),
-        ]
-
-    def split(self, x: jax.Array, matrix: tuple[int, ...]) -> jax.Array:
-        """A batch in equal parts, `[parts, N / parts, ...]`.
-
-        Args:
-            x: images or features.
-            matrix: shape of the kernel as a matrix, `[size * size * C, O]`.
-        """
-        n, itemsize = len(x), x.dtype.itemsize
-        # Every part passes over the whole kernel, so it is at least as large as that.
-        enough = max(_CACHE, math.prod(matrix) * itemsize)
-        needed = n * self.rows * self.columns * matrix[0] * itemsize / enough
-        parts = (k for k in range(1, n) if n % k == 0 and k >= needed)
-        return x.reshape(next(parts, n), -1, *x.shape[1:])
+def _form(
+    kernel: jax.Array, stride: int, padding: int, height: int, width: int
+) -> _Form:
+    size, _, channels, features = kernel.shape
+    rows, columns = (
+        (length + 2 * padding - size) // stride + 1 for length in (height, width)
+    )
+    if (
+        Winograd.suits(size, stride, rows, columns)
+        and min(channels, features) >= MANY_CHANNELS
+        # Which has no digits to spare for sums.
+        and kernel.dtype != jnp.bfloat16
+    ):
+        return Winograd(stride, padding, height, width, rows // 2, columns // 2)
+    if rows == columns == 1:
+        stride = size  # A single patch takes no step: it is one block.
+    return Patches(size, stride, padding, height, width, rows, columns)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _features(grid: _Grid, x: jax.Array, kernel: jax.Array) -> jax.Array:
+def _features(form: _Form, x: jax.Array, kernel: jax.Array) -> jax.Array:
     """The convolution of images."""
-    matrix = kernel.reshape(-1, kernel.shape[3])
+    matrices = form.of_kernel(kernel)
 
     def of_part(x: jax.Array) -> jax.Array:
         # Two-dimensional operands, because XLA's CPU product is fastest on them.
-        return _patches(grid, x).reshape(-1, len(matrix)) @ matrix
+        pairs = zip(form.of_images(x), matrices, strict=True)
+        return form.to_features([a @ b for a, b in pairs])
 
-    features = _map(of_part, grid.split(x, matrix.shape))
-    return features.reshape(len(x), grid.rows, grid.columns, -1)
+    return _map(of_part, _split(form, x, *kernel.shape[2:]))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _images(grid: _Grid, y: jax.Array, kernel: jax.Array) -> jax.Array:
+def _images(form: _Form, y: jax.Array, kernel: jax.Array) -> jax.Array:
     """The transposed convolution of features."""
-    matrix = kernel.reshape(-1, kernel.shape[3])
+    matrices = form.of_kernel(kernel)
 
     def of_part(y: jax.Array) -> jax.Array:
-        return _overlap_add(grid, y.reshape(-1, y.shape[3]) @ matrix.T)
+        pairs = zip(form.of_features(y), matrices, strict=True)
+        return form.to_images([a @ b.T for a, b in pairs])
 
-    images = _map(of_part, grid.split(y, matrix.shape))
-    return images.reshape(len(y), grid.height, grid.width, -1)
+    return _map(of_part, _split(form, y, *kernel.shape[2:]))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _kernel_gradient(grid: _Grid, x: jax.Array, y: jax.Array) -> jax.Array:
+def _kernel_gradient(form: _Form, x: jax.Array, y: jax.Array) -> jax.Array:
     """The gradient of `_features` with respect to its kernel."""
-    kernel = (grid.size, grid.size, x.shape[3], y.shape[3])
-    matrix = (math.prod(kernel[:3]), kernel[3])
-    xs, ys = grid.split(x, matrix), grid.split(y, matrix)
+    channels, features = x.shape[3], y.shape[3]
+    xs, ys = (_split(form, of, channels, features) for of in (x, y))
     # Parts are added up in no less than float32.
     dtype = jnp.promote_types(x.dtype, jnp.float32)
 
-    def of_part(i: int | jax.Array) -> jax.Array:
-        a = _patches(grid, _part(xs, i)).reshape(-1, matrix[0])
-        b = _part(ys, i).reshape(-1, matrix[1])
-        # XLA's product that sums over the first axes of both operands runs, where its
-        # result is narrow, at a third of the usual rate. So the narrower operand is
-        # turned beforehand, and the barriers keep XLA from undoing that.
-        narrow, wide = (a, b) if matrix[0] <= matrix[1] else (b, a)
-        narrow = lax.optimization_barrier(narrow.T)
-        product = jnp.matmul(narrow, wide, preferred_element_type=dtype)
+    def product(a: jax.Array, b: jax.Array) -> jax.Array:
+        # XLA's product that sums over the first axes of both operands is slow. So one
+        # is turned beforehand; the barriers keep XLA from undoing that, and from
+        # computing it while it is being turned.
+        turned = lax.optimization_barrier(lax.optimization_barrier(a).T)
+        product = jnp.matmul(turned, b, preferred_element_type=dtype)
         return lax.optimization_barrier(product)
 
-    total = lax.fori_loop(
-        1, len(xs), lambda i, total: total + of_part(i), of_part(0)
-    ).astype(x.dtype)
-    return (total if matrix[0] <= matrix[1] else total.T).reshape(kernel)
+    def of_part(i: int | jax.Array) -> list[jax.Array]:
+        of_images = form.of_images(_part(xs, i))
+        of_features = form.of_features(_part(ys, i))
+        return [product(a, b) for a, b in zip(of_images, of_features, strict=True)]
+
+    def add_part(i: int | jax.Array, totals: list[jax.Array]) -> list[jax.Array]:
+        return [a + b for a, b in zip(totals, of_part(i), strict=True)]
+
+    totals = lax.fori_loop(1, len(xs), add_part, of_part(0))
+    return form.to_kernel(totals).astype(x.dtype)
 
 
 _features.defvjp(
-    lambda grid, x, kernel: (_features(grid, x, kernel), (x, kernel)),
-    lambda grid, of, y: (_images(grid, y, of[1]), _kernel_gradient(grid, of[0], y)),
+    lambda form, x, kernel: (_features(form, x, kernel), (x, kernel)),
+    lambda form, of, y: (_images(form, y, of[1]), _kernel_gradient(form, of[0], y)),
 )
 _images.defvjp(
-    lambda grid, y, kernel: (_images(grid, y, kernel), (y, kernel)),
-    lambda grid, of, x: (_features(grid, x, of[1]), _kernel_gradient(grid, x, of[0])),
+    lambda form, y, kernel: (_images(form, y, kernel), (y, kernel)),
+    lambda form, of, x: (_features(form, x, of[1]), _kernel_gradient(form, x, of[0])),
 )
 _kernel_gradient.defvjp(
-    lambda grid, x, y: (_kernel_gradient(grid, x, y), (x, y)),
-    lambda grid, of, kernel: (
-        _images(grid, of[1], kernel),
-        _features(grid, of[0], kernel),
+    lambda form, x, y: (_kernel_gradient(form, x, y), (x, y)),
+    lambda form, of, kernel: (
+        _images(form, of[1], kernel),
+        _features(form, of[0], kernel),
     ),
 )
 
 
+def _split(form: _Form, x: jax.Array, channels: int, features: int) -> jax.Array:
+    """A batch in equal parts, `[parts, N / parts, ...]`.
+
+    Args:
+        form: of the convolution.
+        x: images or features.
+        channels: of the images.
+        features: channels of the features.
+    """
+    n, itemsize = len(x), x.dtype.itemsize
+    of_image, of_kernel = form.sizes(channels, features)
+    # Every part passes over the whole kernel, so it is at least as large as that.
+    needed = n * of_image * itemsize / max(form.cache, of_kernel * itemsize)
+    parts = (k for k in range(1, n) if n % k == 0 and k >= needed)
+    return x.reshape(next(parts, n), -1, *x.shape[1:])
+
+
 def _map(function: Callable[[jax.Array], jax.Array], xs: jax.Array) -> jax.Array:
-    """What `lax.map` computes, in less memory."""
+    """A function of every part, put together: as `lax.map`, in less memory."""
     if len(xs) == 1:
-        return function(xs[0])[None]
+        return function(xs[0])
     shape = jax.eval_shape(function, xs[0]).shape
     # Filled with any number that comes out of `xs`. Zeros, as in `lax.map`, depend on
     # nothing: XLA would set the results of all convolutions aside when the program
@@ -243,59 +221,8 @@ def _map(function: Callable[[jax.Array], jax.Array], xs: jax.Array) -> jax.Array
     def step(i: jax.Array, out: jax.Array) -> jax.Array:
         return lax.dynamic_update_index_in_dim(out, function(_part(xs, i)), i, 0)
 
-    return lax.fori_loop(0, len(xs), step, out)
+    return lax.fori_loop(0, len(xs), step, out).reshape(-1, *shape[1:])
 
 
 def _part(xs: jax.Array, i: int | jax.Array) -> jax.Array:
     return lax.dynamic_index_in_dim(xs, i, keepdims=False)
-
-
-def _patches(grid: _Grid, x: jax.Array) -> jax.Array:
-    """Gather what the kernel sees at each output pixel.
-
-    Returns:
-        `[N, H', W', size * size // stride, stride * C]`: kernel rows, then blocks of
-        `stride` neighbouring columns, in the order of the kernel's own entries.
-    """
-    x = lax.pad(x, jnp.zeros((), x.dtype), grid.pads)
-    n, tall, wide, _ = x.shape
-    x = x.reshape(n, tall // grid.stride, grid.stride, wide // grid.stride, -1)
-    # Stacked on an axis of their own: alone, this copy takes half the time of one that
-    # concatenates along the channels, and the memory is the same.
-    return jnp.stack(
-        [
-            x[:, i : i + grid.rows, phase, j : j + grid.columns]
-            for i in range(grid.blocks)
-            for phase in range(grid.stride)
-            for j in range(grid.blocks)
-        ],
-        axis=3,
-    )
-
-
-def _overlap_add(grid: _Grid, patches: jax.Array) -> jax.Array:
-    """Add patches up where they overlap: the transpose of `_patches`.
-
-    Args:
-        grid: where they lie.
-        patches: `[N * H' * W', size * size * O]`.
-
-    Returns:
-        `[N, H, W, O]`.
-    """
-    blocks, stride = grid.blocks, grid.stride
-    shape = (grid.rows, grid.columns, blocks, stride, blocks)
-    patches = patches.reshape(-1, *shape, patches.shape[1] * stride // grid.size**2)
-    phases = []
-    for phase in range(stride):
-        total = 0
-        for i in range(blocks):
-            for j in range(blocks):
-                shift = [(0, 0), (i, blocks - 1 - i), (j, blocks - 1 - j), (0, 0)]
-                total += jnp.pad(patches[:, :, :, i, phase, j], shift)
-        phases.append(total)
-    out = jnp.stack(phases, axis=2)
-    n, tall, _, wide, _ = out.shape
-    out = out.reshape(n, tall * stride, wide * stride, -1)
-    cuts = [(-low, -high, 0) for low, high, _ in grid.pads]
-    return lax.pad(out, jnp.zeros((), out.dtype), cuts)

@@ -63,6 +63,12 @@ _CONVOLUTIONS = {
     "wide padding": _Case(3, 4, 2, 2, 2, True, 1, 5, 6),
     "more features than entries": _Case(1, 17, 4, 2, 1, True, 2, 6, 4),
     "in parts": _Case(8, 5, 4, 2, 1, True, 6, 64, 64),
+    "many channels": _Case(32, 33, 4, 2, 1, True, 3, 8, 12),
+    "many channels, stride 1": _Case(34, 32, 2, 1, 1, False, 2, 5, 3),
+    "many channels, stride 3": _Case(32, 32, 6, 3, 2, True, 2, 9, 16),
+    "many channels, odd size": _Case(32, 32, 4, 2, 1, True, 2, 7, 5),
+    "many channels, a rest": _Case(32, 32, 4, 2, 0, True, 2, 7, 11),
+    "many channels, in parts": _Case(32, 32, 4, 2, 1, True, 4, 64, 64),
 }
 _TRANSPOSED = {
     "DCGAN": _Case(3, 5, 4, 2, 1, False, 2, 4, 4),
@@ -74,6 +80,11 @@ _TRANSPOSED = {
     "kernel 5, stride 2": _Case(3, 5, 5, 2, 2, True, 2, 3, 5),
     "more features than entries": _Case(17, 1, 4, 2, 1, True, 2, 3, 2),
     "in parts": _Case(5, 8, 4, 2, 1, True, 6, 32, 32),
+    "many channels": _Case(33, 32, 4, 2, 1, True, 3, 4, 6),
+    "many channels, stride 1": _Case(32, 34, 2, 1, 0, False, 2, 4, 2),
+    "many channels, stride 3": _Case(32, 32, 6, 3, 2, True, 2, 2, 4),
+    "many channels, odd size": _Case(32, 32, 4, 2, 1, True, 2, 3, 5),
+    "many channels, in parts": _Case(32, 32, 4, 2, 1, True, 4, 32, 32),
 }
 
 

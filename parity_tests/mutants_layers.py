@@ -1,6 +1,6 @@
 """Mutants of the layers and of how their arrays are translated."""
 
-from gans_jax import _convolutions, _network
+from gans_jax import _convolutions, _network, _patches, _winograd
 from gans_jax import arrays as jax_arrays
 from gans_jax import layers as jax_layers
 from gans_jax.models import dcgan as jax_dcgan
@@ -23,9 +23,23 @@ MUTANTS = (
     mutant(
         "padding on one side",
         "a transposed convolution cut at the wrong sides: the shape is right",
-        _convolutions._overlap_add,
+        _patches.Patches.to_images,
         {"(-low, -high, 0) for": "(0, -low - high, 0) for"},
         "layer/square convolutions",
+    ),
+    mutant(
+        "a tile's second neighbour",
+        "Winograd's products, put together for the wrong one of two neighbours",
+        _winograd._sums_transposed,
+        {"a + b, b + c": "b + c, a + b"},
+        "layer/Conv2d",
+    ),
+    mutant(
+        "a tile's difference",
+        "Winograd's difference, whose sign is wrong in the gradient of images only",
+        _winograd._differences_transposed,
+        {"b - a - c": "b - a + c"},
+        "layer/Conv2d",
     ),
     mutant(
         "padding 'SAME'",
@@ -41,7 +55,7 @@ MUTANTS = (
         "the batch's last part forgotten",
         "a batch computed in parts, whose end is off by one in the kernel's gradient",
         _convolutions._kernel_gradient,
-        {"1, len(xs), lambda": "1, len(xs) - 1, lambda"},
+        {"1, len(xs), add_part": "1, len(xs) - 1, add_part"},
         "layer/Conv2d",
     ),
     Mutant(
