@@ -165,11 +165,8 @@ def _lipschitz_rules(config: TrainConfig, lasting: int) -> list[Rule]:
             "the critic has no Lipschitz bound, without which its loss estimates no"
             " distance and may grow for ever"
         )
-        weight = "" if config.penalty_weight else "--penalty-weight 10"
         remedy = _either(
-            f"{_penalised(config)} {weight}".strip(),
-            "--weight-clip 0.01",
-            "--d-weight-norm spectral",
+            _penalised(config), "--weight-clip 0.01", "--d-weight-norm spectral"
         )
         # At any step, the first being that of the first grid.
         return [Rule("step", math.inf, math.inf, 1, problem, remedy)]
@@ -241,7 +238,8 @@ def _critic(config: TrainConfig) -> str:
 def _penalised(config: TrainConfig, penalty: str = "wgan-gp") -> str:
     """The flags of a penalty, which is per sample, as D must then be too."""
     norm = _no_batch_norm(config) if config.d_norm == "batch" else config.d_norm
-    return _flags(config, penalty=penalty, d_norm=norm)
+    weight = config.penalty_weight or 10
+    return _flags(config, penalty=penalty, d_norm=norm, penalty_weight=weight)
 
 
 def _no_batch_norm(config: TrainConfig) -> str:
@@ -249,7 +247,7 @@ def _no_batch_norm(config: TrainConfig) -> str:
     return "none" if config.architecture == "mlp" else "instance"
 
 
-def _flags(config: TrainConfig, **values: str) -> str:
+def _flags(config: TrainConfig, **values: str | float) -> str:
     """The flags that give a configuration these values, where it has others."""
     return " ".join(
         f"{flag(name)} {value}"
