@@ -128,9 +128,8 @@ def _features(form: _Form, x: jax.Array, kernel: jax.Array) -> jax.Array:
     matrices = form.of_kernel(kernel)
 
     def of_part(x: jax.Array) -> jax.Array:
-        # Two-dimensional operands, because XLA's CPU product is fastest on them.
-        pairs = zip(form.of_images(x), matrices, strict=True)
-        return form.to_features([a @ b for a, b in pairs])
+        # Of matrices, on which XLA's product is fastest: one pair, or a stack of them.
+        return form.to_features(form.of_images(x) @ matrices)
 
     return _map(of_part, _split(form, x, *kernel.shape[2:]))
 
@@ -141,8 +140,7 @@ def _images(form: _Form, y: jax.Array, kernel: jax.Array) -> jax.Array:
     matrices = form.of_kernel(kernel)
 
     def of_part(y: jax.Array) -> jax.Array:
-        pairs = zip(form.of_features(y), matrices, strict=True)
-        return form.to_images([a @ b.T for a, b in pairs])
+        return form.to_images(form.of_features(y) @ jnp.swapaxes(matrices, -2, -1))
 
     return _map(of_part, _split(form, y, *kernel.shape[2:]))
 
@@ -155,24 +153,21 @@ def _kernel_gradient(form: _Form, x: jax.Array, y: jax.Array) -> jax.Array:
     # Parts are added up in no less than float32.
     dtype = jnp.promote_types(x.dtype, jnp.float32)
 
-    def product(a: jax.Array, b: jax.Array) -> jax.Array:
+    def of_part(i: int | jax.Array) -> jax.Array:
         # XLA's product that sums over the first axes of both operands is slow. So one
         # is turned beforehand; the barriers keep XLA from undoing that, and from
         # computing it while it is being turned.
-        turned = lax.optimization_barrier(lax.optimization_barrier(a).T)
-        product = jnp.matmul(turned, b, preferred_element_type=dtype)
+        of_images = lax.optimization_barrier(form.of_images(_part(xs, i)))
+        turned = lax.optimization_barrier(jnp.swapaxes(of_images, -2, -1))
+        of_features = form.of_features(_part(ys, i))
+        product = jnp.matmul(turned, of_features, preferred_element_type=dtype)
         return lax.optimization_barrier(product)
 
-    def of_part(i: int | jax.Array) -> list[jax.Array]:
-        of_images = form.of_images(_part(xs, i))
-        of_features = form.of_features(_part(ys, i))
-        return [product(a, b) for a, b in zip(of_images, of_features, strict=True)]
+    def add_part(i: int | jax.Array, total: jax.Array) -> jax.Array:
+        return total + of_part(i)
 
-    def add_part(i: int | jax.Array, totals: list[jax.Array]) -> list[jax.Array]:
-        return [a + b for a, b in zip(totals, of_part(i), strict=True)]
-
-    totals = lax.fori_loop(1, len(xs), add_part, of_part(0))
-    return form.to_kernel(totals).astype(x.dtype)
+    total = lax.fori_loop(1, len(xs), add_part, of_part(0))
+    return form.to_kernel(total).astype(x.dtype)
 
 
 _features.defvjp(

@@ -1,7 +1,6 @@
 """Convolutions as one matrix product: that with the patches of the images."""
 
 import dataclasses
-from collections.abc import Sequence
 from typing import ClassVar
 
 import jax
@@ -55,7 +54,7 @@ class Patches:
         entries = self.size**2 * channels
         return self.rows * self.columns * entries, entries * features
 
-    def of_images(self, x: jax.Array) -> list[jax.Array]:
+    def of_images(self, x: jax.Array) -> jax.Array:
         """What the kernel sees at each output pixel.
 
         Returns:
@@ -76,14 +75,13 @@ class Patches:
             ],
             axis=3,
         )
-        return [patches.reshape(-1, self.size**2 * channels)]
+        return patches.reshape(-1, self.size**2 * channels)
 
-    def to_images(self, matrices: Sequence[jax.Array]) -> jax.Array:
+    def to_images(self, matrix: jax.Array) -> jax.Array:
         """Patches, added up where they overlap: the transpose of `of_images`."""
         blocks, stride = self.blocks, self.stride
         shape = (self.rows, self.columns, blocks, stride, blocks)
-        (patches,) = matrices
-        patches = patches.reshape(-1, *shape, patches.shape[1] * stride // self.size**2)
+        patches = matrix.reshape(-1, *shape, matrix.shape[1] * stride // self.size**2)
         phases = []
         for phase in range(stride):
             total = 0
@@ -98,18 +96,18 @@ class Patches:
         cuts = [(-low, -high, 0) for low, high, _ in self.pads]
         return lax.pad(out, jnp.zeros((), out.dtype), cuts)
 
-    def of_features(self, y: jax.Array) -> list[jax.Array]:
+    def of_features(self, y: jax.Array) -> jax.Array:
         """Features as a matrix, `[N * H' * W', O]`."""
-        return [y.reshape(-1, y.shape[3])]
+        return y.reshape(-1, y.shape[3])
 
-    def to_features(self, matrices: Sequence[jax.Array]) -> jax.Array:
+    def to_features(self, matrix: jax.Array) -> jax.Array:
         """The transpose of `of_features`."""
-        return matrices[0].reshape(-1, self.rows, self.columns, matrices[0].shape[1])
+        return matrix.reshape(-1, self.rows, self.columns, matrix.shape[1])
 
-    def of_kernel(self, kernel: jax.Array) -> list[jax.Array]:
+    def of_kernel(self, kernel: jax.Array) -> jax.Array:
         """A kernel as a matrix, `[size**2 * C, O]`."""
-        return [kernel.reshape(-1, kernel.shape[3])]
+        return kernel.reshape(-1, kernel.shape[3])
 
-    def to_kernel(self, matrices: Sequence[jax.Array]) -> jax.Array:
+    def to_kernel(self, matrix: jax.Array) -> jax.Array:
         """The transpose of `of_kernel`."""
-        return matrices[0].reshape(self.size, self.size, -1, matrices[0].shape[1])
+        return matrix.reshape(self.size, self.size, -1, matrix.shape[1])

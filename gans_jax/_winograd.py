@@ -55,8 +55,8 @@ class Winograd:
         tiles = self.rows * self.columns
         return 9 * tiles * (entries + features), 9 * entries * features
 
-    def of_images(self, x: jax.Array) -> list[jax.Array]:
-        """What nine products take of images, each `[N * tiles, stride**2 * C]`."""
+    def of_images(self, x: jax.Array) -> jax.Array:
+        """What nine products take of images, `[9, N * tiles, stride**2 * C]`."""
         s, (n, _, _, c) = self.stride, x.shape
         # A tile sees three blocks, and two more make whole pairs of them.
         tall, wide = self.rows + 1, self.columns + 1
@@ -79,7 +79,7 @@ class Winograd:
         ]
         return _matrices(_along_both(_differences, seen), s * s * c)
 
-    def to_images(self, matrices: Sequence[jax.Array]) -> jax.Array:
+    def to_images(self, matrices: jax.Array) -> jax.Array:
         """The transpose of `of_images`."""
         s = self.stride
         seen = _along_both(_differences_transposed, self._in_tiles(matrices))
@@ -99,37 +99,37 @@ class Winograd:
             (-self.padding, self.width + self.padding - wide * s, 0),
         )
 
-    def of_features(self, y: jax.Array) -> list[jax.Array]:
-        """What nine products take of features, each `[N * tiles, O]`."""
+    def of_features(self, y: jax.Array) -> jax.Array:
+        """What nine products take of features, `[9, N * tiles, O]`."""
         y = lax.optimization_barrier(y)
         y = y.reshape(-1, self.rows, 2, self.columns, 2, y.shape[3])
         tile = [[y[:, :, i, :, j] for j in range(2)] for i in range(2)]
         return _matrices(_along_both(_sums, tile), y.shape[5])
 
-    def to_features(self, matrices: Sequence[jax.Array]) -> jax.Array:
+    def to_features(self, matrices: jax.Array) -> jax.Array:
         """The transpose of `of_features`."""
         tile = _along_both(_sums_transposed, self._in_tiles(matrices))
         y = lax.optimization_barrier(jnp.stack([jnp.stack(row, 3) for row in tile], 2))
         return y.reshape(-1, 2 * self.rows, 2 * self.columns, y.shape[5])
 
-    def of_kernel(self, kernel: jax.Array) -> list[jax.Array]:
-        """What nine products take of a kernel, each `[stride**2 * C, O]`."""
+    def of_kernel(self, kernel: jax.Array) -> jax.Array:
+        """What nine products take of a kernel, `[9, stride**2 * C, O]`."""
         s, (c, o) = self.stride, kernel.shape[2:]
         kernel = kernel.reshape(2, s, 2, s, c, o)
         blocks = [[kernel[i, :, j] for j in range(2)] for i in range(2)]
         return _matrices(_along_both(_sums, blocks), o)
 
-    def to_kernel(self, matrices: Sequence[jax.Array]) -> jax.Array:
+    def to_kernel(self, matrices: jax.Array) -> jax.Array:
         """The transpose of `of_kernel`."""
-        s, (entries, o) = self.stride, matrices[0].shape
-        blocks = [x.reshape(s, s, entries // s**2, o) for x in matrices]
-        blocks = _along_both(_sums_transposed, _square(blocks))
+        s, (_, entries, o) = self.stride, matrices.shape
+        blocks = _square(matrices.reshape(3, 3, s, s, entries // s**2, o))
+        blocks = _along_both(_sums_transposed, blocks)
         kernel = jnp.stack([jnp.stack(row, 1) for row in blocks])
         return kernel.reshape(2 * s, 2 * s, -1, o)
 
-    def _in_tiles(self, matrices: Sequence[jax.Array]) -> _Square:
-        shape = (-1, self.rows, self.columns, matrices[0].shape[1])
-        return _square([x.reshape(shape) for x in matrices])
+    def _in_tiles(self, matrices: jax.Array) -> _Square:
+        shape = (3, 3, -1, self.rows, self.columns, matrices.shape[2])
+        return _square(matrices.reshape(shape))
 
 
 def _along_both(function: Callable[..., Sequence[Any]], square: _Square) -> _Square:
@@ -157,12 +157,12 @@ def _sums_transposed(a: jax.Array, b: jax.Array, c: jax.Array) -> Sequence[jax.A
     return a + b, b + c
 
 
-def _square(nine: list[jax.Array]) -> _Square:
-    return [nine[:3], nine[3:6], nine[6:]]
+def _square(arrays: jax.Array) -> _Square:
+    return [list(row) for row in arrays]
 
 
-def _matrices(square: _Square, columns: int) -> list[jax.Array]:
-    return [x.reshape(-1, columns) for row in square for x in row]
+def _matrices(square: _Square, columns: int) -> jax.Array:
+    return jnp.stack([x.reshape(-1, columns) for row in square for x in row])
 
 
 def _pad(
