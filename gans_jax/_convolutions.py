@@ -3,10 +3,10 @@
 On a GPU or TPU both functions are XLA's own convolutions. On a CPU XLA's transposed
 convolution is up to twenty times slower than PyTorch's, above all in its gradients, so
 there the same sums are written as matrix products, in the *form* that is the fastest:
-`_winograd` where there are many channels, else `_patches`. Their matrices take two to
-four times the memory of the images; written out for a whole batch they can cost as much
-time as the product itself. Made for a few images at a time, they stay in the
-processor's cache and cost a tenth to a quarter.
+`_winograd` where there are many channels and pixels, else `_patches`. Their matrices
+take two to four times the memory of the images; written out for a whole batch they can
+cost as much time as the product itself. Made for a few images at a time, they stay in
+the processor's cache and cost a tenth to a quarter.
 
 A convolution, its transpose and the gradient of its kernel are the derivatives of one
 sum over products of a pixel, a weight and a feature. So the derivatives of each are the
@@ -24,9 +24,8 @@ from gans_jax._patches import Patches
 from gans_jax._winograd import Winograd
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
-# From here on Winograd's products are the faster ones. With half as many they gain less
-# in the minutes of a small run than their compilation takes: two seconds.
-MANY_CHANNELS = 64
+# Bytes of matrices that are made at a time.
+_CACHE = 8 * 2**20
 
 _Form = Patches | Winograd
 
@@ -110,16 +109,24 @@ def _form(
     rows, columns = (
         (length + 2 * padding - size) // stride + 1 for length in (height, width)
     )
-    if (
-        Winograd.suits(size, stride, rows, columns)
-        and min(channels, features) >= MANY_CHANNELS
-        # Which has no digits to spare for sums.
-        and kernel.dtype != jnp.bfloat16
-    ):
-        return Winograd(stride, padding, height, width, rows // 2, columns // 2)
+    # bfloat16 has no digits to spare for sums.
+    if Winograd.suits(size, stride, rows, columns) and kernel.dtype != jnp.bfloat16:
+        form = Winograd(stride, padding, height, width, rows // 2, columns // 2)
+        if winograd_pays(form, channels, features):
+            return form
     if rows == columns == 1:
         stride = size  # A single patch takes no step: it is one block.
     return Patches(size, stride, padding, height, width, rows, columns)
+
+
+def winograd_pays(form: Winograd, channels: int, features: int) -> bool:
+    """Whether nine products are faster than sixteen.
+
+    Of few channels, the sums take longer than the products that they save; and where
+    the nine are small, compiling them costs two seconds and nothing is gained.
+    """
+    of_image = form.rows * form.columns * form.stride**2 * channels * features
+    return min(channels, features) >= 64 and of_image >= 2**18
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -199,7 +206,7 @@ def _split(form: _Form, x: jax.Array, channels: int, features: int) -> jax.Array
     n, itemsize = len(x), x.dtype.itemsize
     of_image, of_kernel = form.sizes(channels, features)
     # Every part passes over the whole kernel, so it is at least as large as that.
-    needed = n * of_image * itemsize / max(form.cache, of_kernel * itemsize)
+    needed = n * of_image * itemsize / max(_CACHE, of_kernel * itemsize)
     parts = (k for k in range(1, n) if n % k == 0 and k >= needed)
     return x.reshape(next(parts, n), -1, *x.shape[1:])
 

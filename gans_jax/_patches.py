@@ -1,7 +1,6 @@
 """Convolutions as one matrix product: that with the patches of the images."""
 
 import dataclasses
-from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -22,9 +21,6 @@ class Patches:
     rows: int
     """Of patches."""
     columns: int
-
-    # Bytes of patches that are made at a time: about what a core's own cache holds.
-    cache: ClassVar[int] = 2 * 2**20
 
     @property
     def blocks(self) -> int:

@@ -64,7 +64,7 @@ _CONVOLUTIONS = {
     "kernel 5, stride 2": _Case(3, 5, 5, 2, 2, True, 2, 7, 5),
     "wide padding": _Case(3, 4, 2, 2, 2, True, 1, 5, 6),
     "more features than entries": _Case(1, 17, 4, 2, 1, True, 2, 6, 4),
-    "in parts": _Case(8, 5, 4, 2, 1, True, 16, 64, 64),
+    "in parts": _Case(8, 5, 4, 2, 1, True, 32, 64, 64),
     "stride 1": _Case(3, 4, 2, 1, 1, False, 2, 5, 3),
     "stride 3, even": _Case(2, 3, 6, 3, 2, True, 2, 9, 16),
     "a rest": _Case(3, 5, 4, 2, 0, True, 2, 7, 11),
@@ -78,7 +78,7 @@ _TRANSPOSED = {
     "wide padding": _Case(3, 1, 4, 2, 3, True, 1, 5, 4),
     "kernel 5, stride 2": _Case(3, 5, 5, 2, 2, True, 2, 3, 5),
     "more features than entries": _Case(17, 1, 4, 2, 1, True, 2, 3, 2),
-    "in parts": _Case(5, 8, 4, 2, 1, True, 16, 32, 32),
+    "in parts": _Case(5, 8, 4, 2, 1, True, 32, 32, 32),
     "kernel 2": _Case(3, 4, 2, 1, 0, False, 2, 4, 2),
     "stride 3, even": _Case(3, 2, 6, 3, 2, True, 2, 2, 4),
 }
@@ -119,7 +119,7 @@ class _WideConv2d(jax_layers.Conv2d):
     """With the products that are used on a CPU where there are many channels."""
 
     def __call__(self, x: Any) -> Any:
-        with mock.patch.object(_convolutions, "MANY_CHANNELS", 1):
+        with mock.patch.object(_convolutions, "winograd_pays", return_value=True):
             return super().__call__(x)
 
 
@@ -127,7 +127,7 @@ class _WideConvTranspose2d(jax_layers.ConvTranspose2d):
     """With the products that are used on a CPU where there are many channels."""
 
     def __call__(self, x: Any) -> Any:
-        with mock.patch.object(_convolutions, "MANY_CHANNELS", 1):
+        with mock.patch.object(_convolutions, "winograd_pays", return_value=True):
             return super().__call__(x)
 
 
