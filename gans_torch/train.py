@@ -31,9 +31,9 @@ def make_backend(config: TrainConfig, data: DataInfo, device: str) -> Backend:
     """
     keep_freed_memory()
     # Read when PyTorch is imported. Its threads wait for each other hundreds of times
-    # in a step: one that sleeps at once is woken late (a small step takes a fifth
-    # longer), one that spins on takes the processor from a busy neighbour (three times
-    # as long). So they spin for some 10 microseconds, then sleep.
+    # in a step. If they sleep at once, waking them makes a small step a fifth longer;
+    # if they spin on, it is half as long again beside a busy neighbour, whose processor
+    # they take. So they spin for some 10 microseconds, then sleep.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     from gans_torch import backend
