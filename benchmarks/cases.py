@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from shared.backend import DataInfo, ImageData
-from shared.config import TrainConfig
-from shared.presets import PRESETS
+from shared.config.presets import PRESETS
+from shared.config.train_config import TrainConfig
+from shared.data.image_data import DataInfo, ImageData
 
 _COUNT = 2048
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from benchmarks.cases import Case
 from shared.backend import Backend
-from shared.draws import draw
-from shared.initial import initial_arrays
-from shared.overlap import ahead
+from shared.randomness.draws import draw
+from shared.randomness.initial_weights import initial_arrays
+from shared.training.background import ahead
 
 
 class Contestant(Protocol):
@@ -71,7 +71,7 @@ class TextbookContestant:
 
 
 class TwinContestant:
-    """A twin, used just as `shared.training` uses it."""
+    """A twin, used just as `shared.training.loop` uses it."""
 
     def __init__(self, case: Case, framework: str, device: str) -> None:
         self._case = case
@@ -122,9 +122,9 @@ def build(case: Case, framework: str, device: str) -> Contestant:
 def _backend(case: Case, framework: str, device: str) -> Backend:
     # Imported here: a process measures one framework, with no other in it.
     if framework == "jax":
-        from gans_jax.train import make_backend as make_jax
+        from gans_jax import make_backend as make_jax
 
         return make_jax(case.config, case.data_info, device)
-    from gans_torch.train import make_backend as make_torch
+    from gans_torch import make_backend as make_torch
 
     return make_torch(case.config, case.data_info, device)

@@ -8,7 +8,7 @@ needs counts: no weight gradients of D in G's update, no gradient for a constant
 
 import dataclasses
 
-from shared.config import TrainConfig
+from shared.config.train_config import TrainConfig
 
 _KERNEL = 4 * 4
 # `layers.MinibatchDiscrimination`'s kernel_size.

@@ -23,7 +23,7 @@ def torch_limits(device: str, precision: str, *, size: int, repeats: int) -> Lim
 
     Args:
         device: as for the twin.
-        precision: of the product; one of `shared.config.Precision`.
+        precision: of the product; one of `shared.config.choices.Precision`.
         size: edge of the matrices.
         repeats: measurements, of which the fastest counts.
     """

@@ -1,6 +1,7 @@
 """Reference results: ``python -m benchmarks.reference bands`` or ``... table``.
 
-``bands`` writes shared/reference.json, with which ``train --check-reference`` compares.
+``bands`` writes shared/diagnosis/reference.json, with which ``train
+--check-reference`` compares.
 ``table`` trains presets with both twins and several seeds by the very commands that a
 user would give, evaluates each run, and writes docs/reference_results.md from all runs
 in its folder. Runs that were finished before are kept.
@@ -24,9 +25,13 @@ import tyro
 from tqdm import tqdm
 
 from benchmarks.train import describe_machine
-from shared import datasets, draws, initial, metrics, reference, schedules
-from shared.config import TrainConfig
-from shared.presets import PRESETS
+from shared.config import choices, schedules
+from shared.config.presets import PRESETS
+from shared.config.train_config import TrainConfig
+from shared.data import datasets
+from shared.diagnosis import reference_check
+from shared.evaluation import metrics
+from shared.randomness import draws, initial_weights
 
 _ROOT = Path(__file__).parents[1]
 _TWINS = ("torch", "jax")
@@ -114,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def write_bands(options: Bands) -> None:
     """Run the first steps of each preset, and renew its reference."""
-    path = reference.PATH
+    path = reference_check.PATH
     for name in (bar := tqdm(options.presets, unit="preset")):
         bar.set_postfix_str(name)
         config = PRESETS[name]
@@ -124,7 +129,7 @@ def write_bands(options: Bands) -> None:
             *first_steps(config, "torch", options.data_dir, _JITTER),
             *first_steps(config, "jax", options.data_dir),
         ]
-        made = reference.make_reference(run, rounded)
+        made = reference_check.make_reference(run, rounded)
         stored = json.loads(path.read_text("utf-8")) if path.exists() else {}
         stored[name] = {
             "reach": [_short(share) for share in made.reach],
@@ -136,7 +141,7 @@ def write_bands(options: Bands) -> None:
 
 def first_steps(
     config: TrainConfig, twin: str, data_dir: Path, jitter: Sequence[float] = (0.0,)
-) -> Iterator[reference.Trajectory]:
+) -> Iterator[reference_check.Trajectory]:
     """The metrics of a run's first steps, on the CPU.
 
     Args:
@@ -153,14 +158,14 @@ def first_steps(
     backend.load_data(data)
     total = schedules.total_steps(config, data.info.count)
     for number, error in enumerate(jitter):
-        arrays = initial.initial_arrays(backend.shapes(), config.seed)
+        arrays = initial_weights.initial_arrays(backend.shapes(), config.seed)
         random = np.random.default_rng(number)
         for name, array in arrays.items():
             noise = error * random.standard_normal(array.shape)
             arrays[name] = (array * (1 + noise)).astype(array.dtype)
         backend.load(arrays)
         found: dict[str, list[float]] = {}
-        for step in range(reference.STEPS):
+        for step in range(reference_check.STEPS):
             drawn = draws.draw(
                 config,
                 data.info.channels,
@@ -187,7 +192,7 @@ def measure(options: Table) -> None:
 
 def _measure_one(options: Table, preset: str, twin: str, seed: int) -> None:
     config = PRESETS[preset]
-    points = config.dataset in datasets.POINTS
+    points = config.dataset in choices.POINTS
     dataset = config.dataset if points else options.dataset
     run = options.runs.resolve() / f"{preset}-{dataset}-{twin}-{seed}"
     result = run / _RESULT
@@ -242,7 +247,7 @@ def render(runs: Path) -> str:
     ]
     lines = [_INTRODUCTION]
     names = {row["dataset"] for row in found}
-    for dataset in sorted(names, key=lambda name: (name in datasets.POINTS, name)):
+    for dataset in sorted(names, key=lambda name: (name in choices.POINTS, name)):
         rows = [row for row in found if row["dataset"] == dataset]
         # Earlier evaluations of one draw named its interval, which it does not have.
         parts = {k: v for k, v in rows[0]["protocol"].items() if k != "interval"}

@@ -7,8 +7,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from shared import datasets
-from shared.presets import PRESETS
+from shared.config.presets import PRESETS
+from shared.data import datasets
 
 _ROOT = Path(__file__).parents[1]
 _POLL_SECONDS = 0.01

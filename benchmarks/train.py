@@ -19,8 +19,9 @@ import tyro
 
 from benchmarks import race, report, start_up
 from benchmarks.race import Effort, Entry
-from shared import cli
-from shared.config import Precision, refuse
+from shared.commands import command_line
+from shared.config.choices import Precision
+from shared.config.train_config import refuse
 
 _SWEEPS = {"batch_size": [16, 32, 64, 128, 256], "image_size": [16, 32, 64, 128]}
 _QUICK_SWEEPS = {"batch_size": [16, 64], "image_size": [16, 32]}
@@ -69,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv: the arguments; None: the process's.
     """
     options = tyro.cli(Options, args=argv, prog="benchmarks.train", description=__doc__)
-    with cli.run_command("benchmarks.train"):
+    with command_line.run_command("benchmarks.train"):
         for results in measure(options):
             report.write(results, options.out)
         sys.stdout.write(report.table(results))

@@ -1,1 +1,17 @@
 """Generative adversarial networks in Flax; `gans_torch` is the twin."""
+
+from shared.backend import Backend
+from shared.config.train_config import TrainConfig
+from shared.data.image_data import DataInfo
+from shared.training.host_memory import keep_freed_memory
+
+
+def make_backend(config: TrainConfig, data: DataInfo, device: str) -> Backend:
+    """`gans_jax.backend.Backend`, imported when everything else has been checked.
+
+    Refusing bad input thus takes a moment only.
+    """
+    keep_freed_memory()
+    from gans_jax import backend
+
+    return backend.Backend(config, data, device)

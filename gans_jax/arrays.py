@@ -16,8 +16,8 @@ from jax import Array
 from gans_jax._network import Network
 from gans_jax.optim import SLOTS
 from gans_jax.steps import TrainState
-from shared.backend import Arrays
-from shared.config import TrainConfig
+from shared.config.train_config import TrainConfig
+from shared.files.arrays import Arrays
 
 
 def network_shapes(state: TrainState) -> dict[str, tuple[int, ...]]:

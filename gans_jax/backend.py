@@ -16,11 +16,14 @@ from gans_jax import models, optim, steps
 from gans_jax._network import Network
 from gans_jax.classifier import Classifier
 from shared import backend as protocol
-from shared.backend import Arrays, DataInfo, DataPlace, FeatureNetwork, ImageData
-from shared.config import TrainConfig
-from shared.draws import Draws
+from shared.backend import FeatureNetwork
+from shared.config.choices import DataPlace
+from shared.config.train_config import TrainConfig
+from shared.data.image_data import DataInfo, ImageData
+from shared.data.placement import gather, stays_on_host
 from shared.errors import UsageError
-from shared.streaming import gather, stays_on_host
+from shared.files.arrays import Arrays
+from shared.randomness.draws import Draws
 
 _Leaves = list[Array]
 

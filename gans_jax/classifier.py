@@ -15,13 +15,14 @@ from jax import Array
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from gans_jax import _network
+from gans_jax import _network as functional
 from gans_jax import arrays as state_arrays
-from gans_jax._adam import scale_by_adam
 from gans_jax.layers import Conv2d
+from gans_jax.optim import build_optimizer
 from shared import backend as protocol
-from shared.backend import Arrays
-from shared.classifier import FEATURES, channel_widths
+from shared.config.train_config import TrainConfig
+from shared.evaluation.classifier import FEATURES, channel_widths
+from shared.files.arrays import Arrays
 
 Images = Float[Array, "batch height width channels"]
 
@@ -80,7 +81,7 @@ class Classifier(protocol.Classifier):
         self._dtype = dtype
         with self._settings():
             module = Network(channels, num_classes, image_size)
-            network = _network.Network.of(module)
+            network = functional.Network.of(module)
             self._network = jax.tree.map(lambda x: x.astype(dtype), network)
             self._moments = _ADAM.init(self._network.params)
 
@@ -131,18 +132,18 @@ class Classifier(protocol.Classifier):
             yield
 
 
-_ADAM = scale_by_adam(0.9, 0.999)
+_ADAM = build_optimizer(TrainConfig(adam_betas=(0.9, 0.999)))
 
 
 @jax.jit
-def _predict(network: _network.Network, x: Images) -> tuple[Array, Array]:
+def _predict(network: functional.Network, x: Images) -> tuple[Array, Array]:
     return network.evaluate(x)
 
 
 @jax.jit
 def _train_step(
-    network: _network.Network, moments: Any, x: Images, labels: Array, lr: Array
-) -> tuple[_network.Network, Any, Array]:
+    network: functional.Network, moments: Any, x: Images, labels: Array, lr: Array
+) -> tuple[functional.Network, Any, Array]:
     def objective(params: Any) -> Array:
         _, logits = replace(network, params=params).evaluate(x)
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)

@@ -483,3 +483,12 @@ def _scale_and_shift(
 
 def _unit(vector: Float[Array, " n"]) -> Float[Array, " n"]:
     return vector / jnp.maximum(jnp.sqrt(jnp.square(vector).sum()), 1e-12)
+
+
+def needs_bias(norm: str) -> bool:
+    """Whether a convolution that feeds that normalisation has a bias.
+
+    Batch and instance norm cancel it: its gradient would be rounding noise, which Adam
+    turns into steps of full size.
+    """
+    return norm not in ("batch", "conditional-batch", "instance")

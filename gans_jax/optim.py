@@ -1,9 +1,13 @@
 """Optimisers from the configuration, every constant explicit."""
 
-import optax
+import math
 
-from gans_jax._adam import scale_by_adam
-from shared.config import TrainConfig
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Integer
+
+from shared.config.train_config import TrainConfig
 
 # What the optimisers keep for each parameter: PyTorch's names -> optax's.
 SLOTS = {
@@ -27,4 +31,42 @@ def build_optimizer(config: TrainConfig) -> optax.GradientTransformation:
             decay=0.99, eps=1e-8, initial_scale=0.0, eps_in_sqrt=False
         )
     b1, b2 = config.adam_betas
-    return scale_by_adam(b1, b2)
+    return _scale_by_adam(b1, b2)
+
+
+def _scale_by_adam(b1: float, b2: float) -> optax.GradientTransformation:
+    """`optax.scale_by_adam`, whose first steps are as exact in float32 as PyTorch's.
+
+    optax corrects the averages' bias by 1 - b ** t in float32, where 1 - 0.999 has lost
+    four digits: its first steps are 6.5e-6 too large.
+    """
+
+    def update(
+        updates: optax.Updates,
+        state: optax.OptState,
+        params: optax.Params | None = None,
+    ) -> tuple[optax.Updates, optax.OptState]:
+        del params
+        assert isinstance(state, optax.ScaleByAdamState)
+        count = jnp.asarray(optax.safe_increment(state.count))
+        mu = optax.tree.update_moment(updates, state.mu, b1, 1)
+        nu = optax.tree.update_moment(updates, state.nu, b2, 2)
+
+        def direction(m: Float[Array, "..."], v: Float[Array, "..."]) -> Array:
+            m = m / _correction(b1, count, m.dtype)
+            v = v / _correction(b2, count, v.dtype)
+            return m / (jnp.sqrt(v) + 1e-8)
+
+        return jax.tree.map(direction, mu, nu), state._replace(
+            count=count, mu=mu, nu=nu
+        )
+
+    return optax.GradientTransformation(optax.scale_by_adam(b1, b2).init, update)
+
+
+def _correction(
+    decay: float, count: Integer[Array, ""], dtype: jnp.dtype
+) -> Float[Array, ""]:
+    """1 - decay ** count, to the last digit."""
+    log = math.log(decay) if decay else -math.inf
+    return -jnp.expm1(count.astype(dtype) * log)

@@ -166,7 +166,7 @@ def apply_penalty(
     """The penalty called ``name`` in the configuration, other than ``none``.
 
     Args:
-        name: one of ``shared.config.Penalty``.
+        name: one of ``shared.config.choices.Penalty``.
         discriminator: images to logits.
         real: real images.
         fake: generated images.

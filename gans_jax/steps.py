@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Integer
 from gans_jax import losses, optim, penalties
 from gans_jax._network import Network
 from gans_jax.models import Scores
-from shared.config import TrainConfig
+from shared.config.train_config import TrainConfig
 
 Images = Float[Array, "batch height width channels"]
 Labels = Integer[Array, " batch"] | None

@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 
-from shared import cli
-from shared.backend import Backend, DataInfo
-from shared.config import TrainConfig
-from shared.host_memory import keep_freed_memory
+from gans_jax import make_backend
+from shared.commands import command_line
 
 PROG = "gans_jax.train"
 
@@ -16,22 +14,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: the arguments; None: the process's.
     """
-    with cli.run_command(PROG):
-        options = cli.parse_train(argv, PROG)
-        from shared import training
+    with command_line.run_command(PROG):
+        options = command_line.parse_train(argv, PROG)
+        from shared.training import driver
 
-        training.train(options, make_backend, PROG)
-
-
-def make_backend(config: TrainConfig, data: DataInfo, device: str) -> Backend:
-    """`gans_jax.backend.Backend`, imported when everything else has been checked.
-
-    Refusing bad input thus takes a moment only.
-    """
-    keep_freed_memory()
-    from gans_jax import backend
-
-    return backend.Backend(config, data, device)
+        driver.train(options, make_backend, PROG)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from gans_torch.optim import SLOTS
 from gans_torch.steps import TrainState
-from shared.backend import Arrays
-from shared.config import TrainConfig
+from shared.config.train_config import TrainConfig
+from shared.files.arrays import Arrays
 
 
 def network_shapes(state: TrainState) -> dict[str, tuple[int, ...]]:

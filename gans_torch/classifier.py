@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from gans_torch import arrays as state_arrays
 from gans_torch.layers import Conv2d
 from shared import backend as protocol
-from shared.backend import Arrays
-from shared.classifier import FEATURES, channel_widths
+from shared.evaluation.classifier import FEATURES, channel_widths
+from shared.files.arrays import Arrays
 
 Images = Float[Tensor, "batch channels height width"]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from shared import cli
+from shared.commands import command_line
 
 PROG = "gans_torch.compare"
 
@@ -13,10 +13,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: the arguments; None: the process's.
     """
-    with cli.run_command(PROG):
-        options = cli.parse_compare(argv, PROG)
+    with command_line.run_command(PROG):
+        options = command_line.parse_compare(argv, PROG)
         # Imported late, so that refusing bad input takes a moment only.
-        from shared import comparison
+        from shared.report import comparison
 
         comparison.compare(options)
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from gans_torch.train import make_backend
-from shared import cli
+from gans_torch import make_backend
+from shared.commands import command_line
 
 PROG = "gans_torch.evaluate"
 
@@ -14,12 +14,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: the arguments; None: the process's.
     """
-    with cli.run_command(PROG):
-        options = cli.parse_evaluate(argv, PROG)
+    with command_line.run_command(PROG):
+        options = command_line.parse_evaluate(argv, PROG)
         # Imported late, so that refusing bad input takes a moment only.
-        from shared import evaluation
+        from shared.commands import evaluate
 
-        evaluation.evaluate(options, make_backend)
+        evaluate.evaluate(options, make_backend)
 
 
 if __name__ == "__main__":

@@ -187,3 +187,12 @@ def reparametrise(layer: nn.Module, kind: str) -> nn.Module:
 def leaky_relu(x: Float[Tensor, " *shape"]) -> Float[Tensor, " *shape"]:
     """max(x, 0.2 x), DCGAN's activation of D; its slope at 0 is 0.2."""
     return nn.functional.leaky_relu(x, negative_slope=0.2)
+
+
+def needs_bias(norm: str) -> bool:
+    """Whether a convolution that feeds that normalisation has a bias.
+
+    Batch and instance norm cancel it: its gradient would be rounding noise, which Adam
+    turns into steps of full size.
+    """
+    return norm not in ("batch", "conditional-batch", "instance")

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from shared.config import TrainConfig
+from shared.config.train_config import TrainConfig
 
 # What the optimisers keep for each parameter, by PyTorch's names.
 SLOTS = {"adam": ("exp_avg", "exp_avg_sq"), "rmsprop": ("square_avg",)}

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from gans_torch.train import make_backend
-from shared import cli
+from gans_torch import make_backend
+from shared.commands import command_line
 
 PROG = "gans_torch.sample"
 
@@ -14,11 +14,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: the arguments; None: the process's.
     """
-    with cli.run_command(PROG):
-        options = cli.parse_sample(argv, PROG)
-        from shared import sampling
+    with command_line.run_command(PROG):
+        options = command_line.parse_sample(argv, PROG)
+        from shared.commands import sample
 
-        sampling.sample(options, make_backend)
+        sample.sample(options, make_backend)
 
 
 if __name__ == "__main__":

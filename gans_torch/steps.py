@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gans_torch import losses, penalties
 from gans_torch.models import Generator, Head, MlpGenerator, Scores
-from shared.config import TrainConfig
+from shared.config.train_config import TrainConfig
 
 Images = Float[Tensor, "batch channels height width"]
 Labels = Integer[Tensor, " batch"] | None

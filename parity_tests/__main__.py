@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import tyro
 from tqdm import tqdm
 
-from shared.cli import run_command
+from shared.commands.command_line import run_command
 from shared.errors import UsageError
 
 if TYPE_CHECKING:
-    from parity_tests.mutation import Mutant
-    from parity_tests.outcomes import Outcome
+    from parity_tests.certificate.outcomes import Outcome
+    from parity_tests.mutants.mutation import Mutant
 
 PROG = "python -m parity_tests"
 # Comparisons until what JAX compiled for them is dropped: Linux maps so many pieces of
@@ -92,9 +92,9 @@ def certify(options: Options) -> bool:
 def _run_checks(options: Options) -> list["Outcome"]:
     import jax
 
-    import parity_tests.all_checks  # noqa: F401  (fills CHECKS)
-    from parity_tests import outcomes
-    from parity_tests.checks import CHECKS
+    import parity_tests.comparisons  # noqa: F401  (fills CHECKS)
+    from parity_tests.certificate import outcomes
+    from parity_tests.certificate.registry import CHECKS
 
     chosen = [
         check
@@ -123,7 +123,7 @@ def _try_mutants(
     options: Options, broken: set[str]
 ) -> list[tuple["Mutant", dict[str, str] | None]]:
     from parity_tests.mutants import MUTANTS
-    from parity_tests.mutation import compiled_kept, kill
+    from parity_tests.mutants.mutation import compiled_kept, kill
 
     if not options.full or options.only != "*":
         return [(mutant, None) for mutant in MUTANTS.values()]

@@ -6,14 +6,15 @@ import math
 import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from parity_tests.checks import Finding
-from parity_tests.compare import TOLERANCES
-from parity_tests.mutation import Mutant
-from parity_tests.outcomes import Outcome
+from parity_tests.certificate.compare import TOLERANCES
+from parity_tests.certificate.outcomes import Outcome
+from parity_tests.certificate.registry import Finding
+from parity_tests.mutants.mutation import Mutant
 
 # Raised when a field changes its meaning or goes away.
 VERSION = 1
@@ -78,7 +79,7 @@ def environment() -> dict[str, str]:
 def render(report: Mapping[str, Any]) -> str:
     """The page: one file that needs no other and no network."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("parity_tests"),
+        loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -6,10 +6,10 @@ import pytest
 
 import gans_jax
 import gans_torch
-import parity_tests.all_checks  # noqa: F401  (fills CHECKS)
-from parity_tests.check_completeness import resolve, uncovered
-from parity_tests.checks import CHECKS, Check, Finding
-from parity_tests.outcomes import Outcome, complaints, run
+import parity_tests.comparisons  # noqa: F401  (fills CHECKS)
+from parity_tests.certificate.outcomes import Outcome, complaints, run
+from parity_tests.certificate.registry import CHECKS, Check, Finding
+from parity_tests.comparisons.completeness import resolve, uncovered
 
 IN_CI = [check for check in CHECKS.values() if not check.full_only]
 

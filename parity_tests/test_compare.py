@@ -5,9 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity_tests import compare
-from parity_tests.checks import Worst
-from parity_tests.compare import TOLERANCES, Tolerance, assert_parity, difference
+from parity_tests.certificate import compare
+from parity_tests.certificate.compare import (
+    TOLERANCES,
+    Tolerance,
+    assert_parity,
+    difference,
+)
+from parity_tests.certificate.registry import Worst
 
 VALUES = np.array([[1.0, -2.0, 3.0], [0.5, 0.0, -4.0]])
 

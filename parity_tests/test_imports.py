@@ -20,7 +20,7 @@ FORBIDDEN = {
     "gans_jax": TORCH | PROOF,
 }
 # torchvision fetches data sets for both twins, and only when it is asked to.
-LAZY = {("shared/image_sources.py", "torchvision")}
+LAZY = {("shared/data/image_sources.py", "torchvision")}
 
 
 def _modules(package: str) -> list[str]:

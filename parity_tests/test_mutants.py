@@ -4,11 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-import parity_tests.all_checks  # noqa: F401  (fills CHECKS)
+import parity_tests.comparisons  # noqa: F401  (fills CHECKS)
 from gans_torch import losses
-from parity_tests import mutants_formulas, mutants_layers, mutants_training
-from parity_tests.mutants import MUTANTS
-from parity_tests.mutation import (
+from parity_tests.mutants import MUTANTS, formulas, layers, training
+from parity_tests.mutants.mutation import (
     Edit,
     Mutant,
     compiled_kept,
@@ -36,7 +35,7 @@ def test_mutant_is_killed(trap: Mutant) -> None:
 
 
 def test_names_are_unique() -> None:
-    modules = (mutants_formulas, mutants_layers, mutants_training)
+    modules = (formulas, layers, training)
     assert len(MUTANTS) == sum(len(module.MUTANTS) for module in modules)
 
 

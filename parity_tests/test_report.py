@@ -15,10 +15,11 @@ import torch
 
 from gans_torch import losses
 from parity_tests import __main__ as command
-from parity_tests import mutants, outcomes, report
-from parity_tests.checks import CHECKS, Check, Finding
-from parity_tests.compare import difference
-from parity_tests.mutation import mutant
+from parity_tests import mutants, report
+from parity_tests.certificate import outcomes
+from parity_tests.certificate.compare import difference
+from parity_tests.certificate.registry import CHECKS, Check, Finding
+from parity_tests.mutants.mutation import mutant
 
 ROOT = Path(__file__).parent.parent
 CURVE = (1e-16, 3e-16, 2e-15)
@@ -180,7 +181,7 @@ def test_the_page_says_when_all_is_well() -> None:
 @pytest.fixture
 def toy_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     # So that the real ones are not added to the toys below.
-    import parity_tests.all_checks  # noqa: F401
+    import parity_tests.comparisons  # noqa: F401
 
     for name in list(CHECKS):
         monkeypatch.delitem(CHECKS, name)

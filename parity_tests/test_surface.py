@@ -12,7 +12,7 @@ import torch
 import gans_jax
 import gans_jax.layers
 import gans_torch
-from parity_tests.surface import drift
+from parity_tests.harness.surface import drift
 
 TORCH, JAX = (Path(twin.__path__[0]) for twin in (gans_torch, gans_jax))
 

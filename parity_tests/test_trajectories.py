@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from parity_tests.trajectories import compare_runs
+from parity_tests.harness.trajectories import compare_runs
 
 # In the order in which a step makes them; named otherwise in the dictionary.
 CAUSAL = (

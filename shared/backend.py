@@ -1,43 +1,16 @@
 """What the driver asks of a twin: the small `Backend` protocol."""
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.draws import Draws
-
-# Named arrays of a whole training state, in PyTorch's names and layouts.
-Arrays = dict[str, NDArray[Any]]
-
-# Where the training images are kept.
-DataPlace = Literal["auto", "device", "host"]
-
-
-class DataInfo(NamedTuple):
-    """What a run must know of its data without having them."""
-
-    channels: int
-    """1 (grey) or 3 (colour); 2 for points in the plane."""
-    num_classes: int
-    """Number of classes; 0 where the data have no labels."""
-    count: int
-    """Number of images."""
-    sha256: str
-    """Digest of images and labels, so that a resumed run sees the same data."""
-
-
-class ImageData(NamedTuple):
-    """A data set in memory, or mapped from a file."""
-
-    images: NDArray[np.uint8] | NDArray[np.float32]
-    """Shape [count, height, width, channels]; floats are used as they are."""
-    labels: NDArray[np.int32] | None
-    """Class ids, shape [count]; None without labels."""
-    class_names: tuple[str, ...]
-    """One for each class; empty without labels."""
-    info: DataInfo
+from shared.config.choices import DataPlace
+from shared.config.train_config import TrainConfig
+from shared.data.image_data import DataInfo, ImageData
+from shared.files.arrays import Arrays
+from shared.randomness.draws import Draws
 
 
 @runtime_checkable
@@ -60,7 +33,7 @@ class FeatureNetwork(Protocol):
 
 @runtime_checkable
 class Classifier(FeatureNetwork, Protocol):
-    """One twin's image classifier behind NumPy arrays; see `shared.classifier`."""
+    """One twin's image classifier behind NumPy arrays; see `evaluation.classifier`."""
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the weights."""
@@ -188,3 +161,6 @@ class Backend(Protocol):
             UsageError: it cannot be had.
         """
         ...
+
+
+MakeBackend = Callable[[TrainConfig, DataInfo, str], Backend]

@@ -1,37 +1,16 @@
 """Which twins are under test, and how a test reaches one of them."""
 
-import importlib
 import os
-import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from support import SELECTED, TINY, TWINS, Twin
+
 # Before PyTorch is imported, here and in the commands that tests run: two processes
 # test side by side, and threads cost such small networks more than they save.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-TWINS = ("torch", "jax")
-# A twin that is named here and not installed fails its tests; it is never skipped.
-SELECTED = tuple(os.environ.get("GANS_TWINS", ",".join(TWINS)).split(","))
-
-
-@dataclass(frozen=True)
-class Twin:
-    """One twin's command lines."""
-
-    name: str
-
-    def main(self, command: str) -> Callable[[Sequence[str] | None], None]:
-        """``main`` of ``train`` or ``sample``, to be called with its arguments."""
-        return importlib.import_module(f"gans_{self.name}.{command}").main
-
-    def command(self, command: str, *arguments: object) -> list[str]:
-        """The same as a command for `subprocess.run`."""
-        module = f"gans_{self.name}.{command}"
-        return [sys.executable, "-m", module, *map(str, arguments)]
 
 
 def pytest_configure() -> None:
@@ -59,14 +38,6 @@ def twin(
         jax.config.update("jax_compilation_cache_dir", cache)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     return Twin(request.param)
-
-
-# A training that takes a moment.
-TINY = (
-    *("--image-size", "16", "--width", "4", "--z-dim", "8", "--batch-size", "8"),
-    *("--steps", "6", "--log-every", "1", "--sample-every", "2", "--save-every", "3"),
-    *("--device", "cpu"),
-)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from jaxtyping import TypeCheckError
 
-from conftest import Twin
+from support import Twin
 
 
 def test_shapes_of_annotated_functions_are_checked(twin: Twin) -> None:
@@ -46,7 +46,8 @@ def test_only_twins_that_are_not_chosen_are_left_out(
     names: str, left_out: list[str], tmp_path: Path
 ) -> None:
     tests = Path(__file__).parent
-    (tmp_path / "conftest.py").write_text((tests / "conftest.py").read_text())
+    for name in ("conftest.py", "support.py"):
+        (tmp_path / name).write_text((tests / name).read_text())
     (tmp_path / "test_it.py").write_text(
         "import pytest\n"
         "@pytest.mark.needs('torch')\ndef test_torch(): pass\n"

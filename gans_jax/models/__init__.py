@@ -3,8 +3,8 @@
 from gans_jax.models.dcgan import Discriminator, Generator
 from gans_jax.models.head import Head, Scores
 from gans_jax.models.mlp import MlpDiscriminator, MlpGenerator
-from shared.backend import DataInfo
-from shared.config import TrainConfig
+from shared.config.train_config import TrainConfig
+from shared.data.image_data import DataInfo
 
 __all__ = [
     "Discriminator",

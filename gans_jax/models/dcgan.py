@@ -13,6 +13,7 @@ from jax import Array
 from jaxtyping import Float, Integer
 
 from gans_jax import layers
+from gans_jax.layers import needs_bias
 from gans_jax.models.head import Head, Scores
 
 Images = Float[Array, "batch height width channels"]
@@ -233,15 +234,6 @@ class Discriminator(Head):
         for block in self.blocks:
             x = block(x)
         return self.judge(x, labels)
-
-
-def needs_bias(norm: str) -> bool:
-    """Whether a convolution that feeds that normalisation has a bias.
-
-    Batch and instance norm cancel it: its gradient would be rounding noise, which Adam
-    turns into steps of full size.
-    """
-    return norm not in ("batch", "conditional-batch", "instance")
 
 
 def _sizes(image_size: int) -> list[int]:

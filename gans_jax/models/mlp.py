@@ -14,7 +14,7 @@ from jax import Array
 from jaxtyping import Float, Integer
 
 from gans_jax import layers
-from gans_jax.models.dcgan import needs_bias
+from gans_jax.layers import needs_bias
 from gans_jax.models.head import Head, Scores
 
 Images = Float[Array, "batch height width channels"]

@@ -11,6 +11,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from gans_torch import layers
+from gans_torch.layers import needs_bias
 from gans_torch.models.head import Head, Scores
 
 Images = Float[Tensor, "batch channels height width"]
@@ -234,15 +235,6 @@ class Discriminator(Head):
         for block in self.blocks:
             x = block(x)
         return self.judge(x, labels)
-
-
-def needs_bias(norm: str) -> bool:
-    """Whether a convolution that feeds that normalisation has a bias.
-
-    Batch and instance norm cancel it: its gradient would be rounding noise, which Adam
-    turns into steps of full size.
-    """
-    return norm not in ("batch", "conditional-batch", "instance")
 
 
 def _sizes(image_size: int) -> list[int]:

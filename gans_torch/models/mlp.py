@@ -12,7 +12,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from gans_torch import layers
-from gans_torch.models.dcgan import needs_bias
+from gans_torch.layers import needs_bias
 from gans_torch.models.head import Head, Scores
 
 Images = Float[Tensor, "batch channels height width"]

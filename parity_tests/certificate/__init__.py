@@ -1,0 +1,1 @@
+"""What a comparison is, what it may find, and how it is run."""

@@ -1,0 +1,129 @@
+"""The classifier behind the scores, and both twins' scores of one checkpoint."""
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import torch
+
+import gans_jax.arrays
+import gans_jax.classifier
+import gans_torch.classifier
+from parity_tests.certificate.registry import Finding, Worst, check
+from parity_tests.harness.trajectories import (
+    advance_singly,
+    make_data,
+    make_pair,
+    shrink,
+)
+from parity_tests.harness.trajectories import start as start_run
+from shared.commands import evaluate
+from shared.config.presets import PRESETS
+from shared.evaluation import classifier
+from shared.files.arrays import Arrays
+
+_COVERS = ("classifier.Classifier", "classifier.Network")
+_SIZE = 16
+_STEPS = 20
+
+Twins = tuple[gans_torch.classifier.Classifier, gans_jax.classifier.Classifier]
+
+
+def _twins(channels: int, dtype: str) -> Twins:
+    """Both twins' classifiers with the same initial weights."""
+    options = (channels, 10, _SIZE)
+    twins = (
+        gans_torch.classifier.Classifier(*options, torch.device("cpu"), dtype),
+        gans_jax.classifier.Classifier(*options, jax.devices("cpu")[0], dtype),
+    )
+    assert twins[0].shapes() == twins[1].shapes(), "the twins' weights differ"
+    for one in twins:
+        one.load(classifier.initial_weights(one.shapes()))
+    return twins
+
+
+@check("evaluation/classifier", "network", _COVERS)
+def compare_classifiers() -> list[Finding]:
+    """Loss, gradients, features and logits, for grey and for colour images."""
+    worst = Worst()
+    for channels in (1, 3):
+        case = f"{channels} channels"
+        data = make_data(_SIZE, channels)
+        assert data.labels is not None, "the data must have labels"
+        images, labels = classifier.pixels(data)[:32], data.labels[:32]
+        first, second = _twins(channels, "float32")
+        outputs = zip(first.predict(images), second.predict(images), strict=True)
+        for aspect, pair in zip(("features", "logits"), outputs, strict=True):
+            worst.compare(aspect, *pair, "network, float32", case)
+        first, second = _twins(channels, "float64")
+        loss, other = (one.train(images, labels, lr=1e-3) for one in (first, second))
+        worst.compare("value", loss, other, "network, float64", case)
+        gradients = _torch_gradients(first), _jax_gradients(second)
+        assert gradients[0].keys() == gradients[1].keys(), "the parameters differ"
+        for name, gradient in gradients[0].items():
+            where = f"{case}, {name}"
+            other = gradients[1][name]
+            assert gradient.any(), f"{where}: the gradient is zero"
+            worst.compare(
+                "parameter gradient", gradient, other, "network, float64", where
+            )
+    return worst.findings()
+
+
+@check("evaluation/classifier's training", "trajectory", _COVERS)
+def compare_trainings() -> list[Finding]:
+    """All weights after some steps of Adam in float64, by the shared driver."""
+    worst = Worst()
+    twins = _twins(1, "float64")
+    for one in twins:
+        classifier.train(one, make_data(_SIZE), _STEPS)
+    arrays, others = (one.arrays() for one in twins)
+    untrained = classifier.initial_weights(twins[0].shapes())
+    for name, array in arrays.items():
+        assert not np.array_equal(array, untrained[name]), f"{name}: was not trained"
+        case = f"{name} after {_STEPS} steps"
+        worst.compare("state", array, others[name], "trajectory, float64", case, 1.0)
+    return worst.findings()
+
+
+@check("evaluation/scores", "network", ("backend.Backend",))
+def compare_scores() -> list[Finding]:
+    """Every score of one checkpoint, with the classifier that one twin trained."""
+    config = shrink(PRESETS["dcgan"], precision="float32", image_size=_SIZE)
+    pair = make_pair(config)
+    start_run(config, pair.torch)
+    pair.jax.load(advance_singly(config, pair.torch, pair.data, range(4)))
+    scores = []
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "cache").mkdir()
+        for backend in (pair.torch, pair.jax):
+            judge = evaluate.make_evaluator(
+                backend, config, make_data(_SIZE), Path(folder)
+            )
+            found = judge.scores(num=48, draws=2, seed=3)
+            scores.append(found | judge.further(num=48, seed=3)[0])
+    assert scores[0].keys() == scores[1].keys(), "the scores differ in name"
+    worst = Worst()
+    for name, score in scores[0].items():
+        other = scores[1][name].values
+        worst.compare("value", score.values, other, "scores", name)
+    return worst.findings()
+
+
+def _torch_gradients(one: gans_torch.classifier.Classifier) -> Arrays:
+    """Those of the last step."""
+    return {
+        f"classifier.{name}": np.asarray(parameter.grad)
+        for name, parameter in one._network.named_parameters()
+    }
+
+
+def _jax_gradients(one: gans_jax.classifier.Classifier) -> Arrays:
+    """Those of the first step, from Adam's first average: (1 - 0.9) times them."""
+    moments: Any = one._moments
+    averages = replace(one._network, params=moments.mu)
+    arrays = gans_jax.arrays.network_to_arrays(averages, "classifier")
+    return {name: array / (1 - 0.9) for name, array in arrays.items()}

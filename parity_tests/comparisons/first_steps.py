@@ -1,0 +1,136 @@
+"""The first steps of a few mixed configurations, with samples: quick, for mutants.
+
+`check_trajectories` goes on for longer and takes one setting at a time; these are small
+enough to be run for every mutant of the training step.
+"""
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from parity_tests.certificate.compare import difference
+from parity_tests.certificate.registry import Finding, Worst, check
+from parity_tests.harness.modules import Task, compare_twins
+from parity_tests.harness.trajectories import (
+    advance_singly,
+    compare_trajectories,
+    make_pair,
+    shrink,
+    start,
+)
+from shared.backend import Backend
+from shared.config.presets import PRESETS
+from shared.config.train_config import TrainConfig
+from shared.files.arrays import Arrays
+from shared.randomness import noise
+
+_TINY = {"image_size": 8, "width": 2, "z_dim": 3, "batch_size": 4, "steps": 8}
+
+# Several settings each, because JAX takes seconds to compile a step.
+CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "averages": (
+        "dcgan",
+        {"ema_decay": 0.9, "d_lr": 3e-4, "lr_schedule": "linear", "warmup_steps": 2},
+    ),
+    # Twice the size, because D's first block has no norm.
+    "batch norm": ("dcgan", {"image_size": 16}),
+    "remedies": (
+        "cgan",
+        {
+            "label_smoothing": 0.1,
+            "label_flip": 0.4,
+            "instance_noise": 0.2,
+            "instance_noise_steps": 4,
+            "feature_matching": 0.3,
+            "aux_classifier": 0.5,
+            "clip_grad_norm": 0.1,
+            "minibatch_discrimination": 2,
+            "minibatch_std": 2,
+            "d_every": 2,
+        },
+    ),
+    "critic": ("wgan-gp", {"conditional": True, "n_critic": 2}),
+    "clipped critic": ("wgan", {"n_critic": 2}),
+    "spectral norm": (
+        "relativistic",
+        {"g_norm": "instance", "g_weight_norm": "spectral", "penalty": "r1"},
+    ),
+}
+
+
+def make_config(name: str, **changes: Any) -> TrainConfig:
+    """One of `CONFIGS`, tiny, in float64; and what else to change."""
+    preset, settings = CONFIGS[name]
+    return shrink(PRESETS[preset], **(_TINY | settings | changes))
+
+
+def _compare(name: str) -> list[Finding]:
+    config = make_config(name)
+    findings = compare_trajectories(config, 3, "first steps, float64")
+    pair = make_pair(config, 1)
+    return [*findings, *_compare_samples(config, pair.torch, pair.jax)]
+
+
+def _compare_samples(
+    config: TrainConfig, torch: Backend, jax: Backend
+) -> list[Finding]:
+    """Samples agree, and drawing them changes nothing."""
+    z = noise.normal(1, "fixed latents", 0, 3, config.z_dim)
+    labels = np.array([2, 0, 7], np.int32) if config.conditional else None
+    images, changes = [], []
+    for backend in (torch, jax):
+        before = backend.arrays()
+        images.append(backend.sample(z, labels))
+        after = backend.arrays()
+        changes.append(max(difference(before[k], after[k]) for k in before))
+    return [
+        Finding("samples", difference(*images, floor=1.0), "exact"),
+        Finding("state after sampling", max(changes), "exact"),
+    ]
+
+
+for _name in CONFIGS:
+    check(f"first steps/{_name}", kind="training")(functools.partial(_compare, _name))
+
+
+@check("first steps/float32", kind="training")
+def _float32() -> list[Finding]:
+    """Each twin in float32 against itself in float64: nothing coarser leaks in."""
+    ends: dict[str, dict[str, Arrays]] = {}
+    for precision in ("float64", "float32"):
+        config = make_config("averages", precision=precision)
+        *pair, data = make_pair(config)
+        for twin, backend in zip(("torch", "jax"), pair, strict=True):
+            start(config, backend)
+            ends.setdefault(twin, {})[precision] = advance_singly(
+                config, backend, data, range(2)
+            )
+    worst = Worst()
+    for twin, end in ends.items():
+        for name, exact in end["float64"].items():
+            worst.compare(
+                f"{twin}, float32 against float64",
+                end["float32"][name],
+                exact,
+                "first steps, float32",
+                name,
+                floor=1.0,
+            )
+    return worst.findings()
+
+
+@check("layer/square convolutions", kind="layer", covers=("layers.Conv2d",))
+def _square() -> list[Finding]:
+    """As many channels out as in: no shape tells a kernel from its transpose."""
+    tasks = {
+        layer: Task(
+            lambda twin, layer=layer: getattr(twin.layers, layer)(
+                3, 3, kernel_size=4, stride=2, padding=1
+            ),
+            np.random.default_rng(0).standard_normal((1, 2, 3, 5, 4), np.float32),
+            second_order=False,
+        )
+        for layer in ("Conv2d", "ConvTranspose2d")
+    }
+    return compare_twins(tasks, "layer, float64")

@@ -1,0 +1,181 @@
+"""Hops: train in one twin, go on in the other; and what a checkpoint means to both."""
+
+import functools
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parity_tests.certificate.compare import difference
+from parity_tests.certificate.registry import Finding, check
+from parity_tests.comparisons.trajectories import VARIANTS, tolerance
+from parity_tests.harness.trajectories import advance_singly, make_pair, shrink, start
+from shared.backend import Backend
+from shared.config.presets import PRESETS
+from shared.config.train_config import TrainConfig
+from shared.data.image_data import DataInfo
+from shared.drawing import images
+from shared.files.arrays import Arrays
+from shared.randomness import noise
+from shared.run import checkpoint
+from shared.run.checkpoint import Checkpoint
+
+_COVERS = (
+    "arrays.arrays_to_network",
+    "arrays.arrays_to_state",
+    "arrays.network_shapes",
+    "arrays.network_to_arrays",
+    "arrays.state_to_arrays",
+    "backend.Backend",
+    "optim.SLOTS",
+)
+_BEFORE, _AFTER = 4, 4
+
+# Settings that add arrays to a checkpoint, beside those that the variants bring.
+_EXTRAS: dict[str, dict[str, Any]] = {
+    "ema": {"ema_decay": 0.9},
+    "rmsprop": {"optimizer": "rmsprop"},
+    "spectral norm": {"g_weight_norm": "spectral", "d_weight_norm": "spectral"},
+    "weight norm": {"g_weight_norm": "weight", "d_weight_norm": "weight"},
+}
+
+
+def _hop(config: TrainConfig, channels: int = 1) -> list[Finding]:
+    """Both directions, against both twins that never hopped."""
+    torch, jax, data = make_pair(config, channels)
+    never = {
+        "torch": _straight(config, torch, data),
+        "jax": _straight(config, jax, data),
+    }
+    result = []
+    for name, first, second in (
+        ("torch to jax", torch, jax),
+        ("jax to torch", jax, torch),
+    ):
+        start(config, first)
+        left = advance_singly(config, first, data, range(_BEFORE))
+        second.load(_through_file(config, data, left))
+        arrived = second.arrays()
+        ended = advance_singly(config, second, data, range(_BEFORE, _BEFORE + _AFTER))
+        result.append(Finding(f"{name}, on arrival", _largest(left, arrived), "exact"))
+        result += [
+            Finding(
+                f"{name}, against {twin} alone",
+                _largest(ended, arrays, floor=1.0),
+                tolerance(config),
+            )
+            for twin, arrays in never.items()
+        ]
+    return result
+
+
+def _straight(config: TrainConfig, backend: Backend, data: DataInfo) -> Arrays:
+    start(config, backend)
+    return advance_singly(config, backend, data, range(_BEFORE + _AFTER))
+
+
+def _through_file(config: TrainConfig, data: DataInfo, arrays: Arrays) -> Arrays:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "000004.safetensors"
+        checkpoint.save(path, Checkpoint(_BEFORE, config, data, arrays))
+        stored = checkpoint.load(path)
+    assert (stored.step, stored.config, stored.data) == (_BEFORE, config, data)
+    return stored.arrays
+
+
+def _largest(first: Arrays, second: Arrays, floor: float = 1e-12) -> float:
+    assert first.keys() == second.keys(), (
+        f"only one has {sorted(first.keys() ^ second.keys())}"
+    )
+    for name in first:
+        assert first[name].dtype == second[name].dtype, f"{name}: types differ"
+    return max(difference(first[name], second[name], floor) for name in first)
+
+
+for _name, _variant in VARIANTS.items():
+    check(f"hop/{_name}", "hop", _COVERS)(
+        functools.partial(_hop, _variant.config, _variant.channels)
+    )
+for _name, _changes in _EXTRAS.items():
+    check(f"hop/{_name}", "hop", _COVERS)(
+        functools.partial(_hop, shrink(PRESETS["gan"], **_changes))
+    )
+
+
+# Generators that differ: their norm, their labels, their average, their weights.
+_SAMPLED: dict[str, dict[str, Any]] = {
+    "dcgan": {},
+    "cgan": {},
+    "ema": {"ema_decay": 0.9},
+    "spectral norm": {"g_weight_norm": "spectral"},
+    "instance norm": {"g_norm": "instance"},
+}
+
+
+def _samples(name: str) -> list[Finding]:
+    """Evaluation-mode images from one checkpoint in float32, trained in PyTorch."""
+    preset = PRESETS["cgan" if name == "cgan" else "gan"]
+    config = shrink(preset, precision="float32", **_SAMPLED[name])
+    torch, jax, data = make_pair(config)
+    start(config, torch)
+    trained = advance_singly(config, torch, data, range(60))
+    jax.load(_through_file(config, data, trained))
+    drawn = [_draw(config, backend, data, 2000) for backend in (torch, jax)]
+    spread = float(np.ptp(drawn[0]))
+    assert spread > 0.05, f"the images span {spread:.3g}: they show nothing"
+    grey = [images.to_uint8(x).astype(int) for x in drawn]
+    return [
+        Finding("images", difference(*drawn, floor=1.0), "samples, float32"),
+        Finding(
+            "grey levels of 255",
+            float(np.abs(grey[0] - grey[1]).max()),
+            "samples, grey levels",
+            note=f"{(grey[0] != grey[1]).mean():.2%} of the pixels differ",
+        ),
+    ]
+
+
+def _draw(
+    config: TrainConfig, backend: Backend, data: DataInfo, count: int
+) -> NDArray[np.float32]:
+    z = noise.normal(5, "drawn samples", 0, count, config.z_dim)
+    labels = np.arange(count, dtype=np.int32) % data.num_classes
+    return backend.sample(z, labels if config.conditional else None)
+
+
+for _name in _SAMPLED:
+    check(f"samples/{_name}", "hop", _COVERS)(functools.partial(_samples, _name))
+
+
+def _sampling_is_pure(config: TrainConfig) -> list[Finding]:
+    """Drawing samples between the steps changes no state and no later step."""
+    *pair, data = make_pair(config)
+    result = []
+    for twin, backend in zip(("torch", "jax"), pair, strict=True):
+        start(config, backend)
+        undisturbed = advance_singly(config, backend, data, range(4))
+        start(config, backend)
+        for step in range(4):
+            before = advance_singly(config, backend, data, range(step, step + 1))
+            _draw(config, backend, data, 20)
+            after = backend.arrays()
+            changed = [k for k in before if before[k].tobytes() != after[k].tobytes()]
+            assert not changed, f"{twin}, step {step}: sampling changed {changed}"
+        result.append(
+            Finding(f"later steps, {twin}", _largest(undisturbed, after), "exact")
+        )
+    return result
+
+
+for _name, _config in {
+    "gan": VARIANTS["gan"].config,
+    "cgan": VARIANTS["cgan"].config,
+    "spectral norm, ema": shrink(
+        PRESETS["gan"], g_weight_norm="spectral", ema_decay=0.9
+    ),
+}.items():
+    check(f"sampling changes nothing/{_name}", "fact", _COVERS)(
+        functools.partial(_sampling_is_pure, _config)
+    )

@@ -1,0 +1,98 @@
+"""Steps that are recorded as CUDA graphs do what steps do that are not.
+
+A graph repeats operations on fixed places in memory: whatever Python decides, computes
+or assigns while it is recorded stays as it was. The recorder here does just that with
+PyTorch's operations on the CPU, so that every machine sees what would go wrong.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+import gans_torch.backend
+from gans_torch._graphs import StepGraphs
+from parity_tests.certificate.compare import difference
+from parity_tests.certificate.registry import Finding, check
+from parity_tests.comparisons.first_steps import CONFIGS, make_config
+from parity_tests.harness.trajectories import (
+    advance,
+    compare_runs,
+    make_data,
+    make_pair,
+    run,
+    start,
+)
+
+# One eagerly, one recorded, one repeated: with D's update, and without it.
+_STEPS = 6
+
+
+class _Recorder(TorchDispatchMode):
+    """Stands in for `gans_torch._graphs.CudaRecorder`."""
+
+    eager_runs = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls: list[tuple[Any, Any, Any, Any]] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        self._calls.append((func, args, kwargs or {}, result))
+        return result
+
+    def run(self, function: Callable[[], Any]) -> Any:
+        return function()
+
+    def record(
+        self, function: Callable[[], Tensor]
+    ) -> tuple[Tensor, Callable[[], None]]:
+        self._calls = []
+        with self:
+            result = function()
+        return result, functools.partial(_repeat, self._calls)
+
+
+def _repeat(calls: list[tuple[Any, Any, Any, Any]]) -> None:
+    with torch.no_grad():
+        for func, args, kwargs, recorded in calls:
+            results = tree_leaves(func(*args, **kwargs))
+            for place, value in zip(tree_leaves(recorded), results, strict=True):
+                # A view, or a change in place, is where it should be already.
+                if isinstance(place, Tensor) and place.data_ptr() != value.data_ptr():
+                    place.copy_(value)
+
+
+def _compare(name: str) -> list[Finding]:
+    config = make_config(name)
+    eager = make_pair(config).torch
+    data = make_data(config.image_size)
+    recorded = gans_torch.backend.Backend(config, data.info, "cpu")
+    recorded.load_data(data)
+    recorded._graphs = StepGraphs(recorded._step, _Recorder())
+    # In one call; and a run before, whose recordings the next start must not use.
+    metrics = []
+    for backend in (cast(Any, recorded), eager):
+        start(config, backend)
+        metrics.append(advance(config, backend, data.info, range(_STEPS)))
+    findings = compare_runs(
+        run(config, cast(Any, recorded), data.info, _STEPS),
+        run(config, eager, data.info, _STEPS),
+        "exact",
+    )
+    first, second = metrics
+    largest = max(difference(first[k], second[k], floor=1.0) for k in second)
+    return [*findings, Finding("metrics of one call", largest, "exact")]
+
+
+for _name in CONFIGS:
+    check(f"recorded steps/{_name}", "training", ("backend.Backend",))(
+        functools.partial(_compare, _name)
+    )

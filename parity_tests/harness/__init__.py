@@ -1,0 +1,1 @@
+"""How the twins are put side by side: gradients, modules, whole trainings."""

@@ -1,0 +1,253 @@
+"""Whole training runs of both twins, from one initial state on one stream of draws."""
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import gans_jax.backend
+import gans_torch.backend
+from parity_tests.certificate.compare import TOLERANCES, difference
+from parity_tests.certificate.registry import Finding
+from shared.backend import Backend
+from shared.config.train_config import TrainConfig
+from shared.data.image_data import DataInfo, ImageData
+from shared.files.arrays import Arrays
+from shared.randomness import draws, initial_weights
+
+# Threads cost such small networks more than they save: on a busy machine, 50 times.
+torch.set_num_threads(1)
+
+# What a run holds after a step: metrics and arrays.
+State = Mapping[str, NDArray[Any]]
+
+_IMAGES = 60
+_CLASSES = 10
+
+
+class Pair(NamedTuple):
+    """Both twins' backends for one configuration."""
+
+    torch: Backend
+    jax: Backend
+    data: DataInfo
+
+
+def shrink(config: TrainConfig, **changes: Any) -> TrainConfig:
+    """The configuration with small networks and batches, in float64.
+
+    Args:
+        config: a preset.
+        changes: what else to change, this function's own choices included.
+
+    Raises:
+        UsageError: the configuration does not allow the changes.
+    """
+    small: dict[str, Any] = {
+        "dataset": "digits",
+        "image_size": 16,
+        "width": 4,
+        "z_dim": 8,
+        "batch_size": 8,
+        "precision": "float64",
+        "steps": 1000,
+        "epochs": None,
+    }
+    return dataclasses.replace(config, **(small | changes))
+
+
+@functools.cache
+def make_data(image_size: int, channels: int = 1) -> ImageData:
+    """Noisy images of a bright spot whose place tells the class; of size 1: points."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(_IMAGES, dtype=np.int32) % _CLASSES
+    info = DataInfo(channels, _CLASSES, _IMAGES, "")
+    names = tuple(map(str, range(_CLASSES)))
+    angle = 2 * np.pi * labels / _CLASSES
+    if image_size == 1:
+        centre = np.stack([np.sin(angle), np.cos(angle)], axis=1)
+        points = centre + rng.normal(0.0, 0.05, centre.shape)
+        images = points.astype(np.float32).reshape(_IMAGES, 1, 1, channels)
+        return ImageData(images, labels, names, info)
+    centre = image_size * (0.5 + 0.3 * np.stack([np.sin(angle), np.cos(angle)], axis=1))
+    place = np.moveaxis(np.mgrid[:image_size, :image_size], 0, -1)
+    distance = np.linalg.norm(place - centre[:, None, None], axis=-1)
+    spot = np.exp(-np.square(distance / image_size * 6))[..., None]
+    noisy = 200 * spot + 55 * rng.random((_IMAGES, image_size, image_size, channels))
+    return ImageData(noisy.astype(np.uint8), labels, names, info)
+
+
+@functools.lru_cache(maxsize=20)
+def make_pair(config: TrainConfig, channels: int = 1) -> Pair:
+    """Both twins' backends, with the data; kept, as JAX takes seconds to compile."""
+    data = make_data(config.image_size, channels)
+    pair = Pair(
+        gans_torch.backend.Backend(config, data.info, "cpu"),
+        gans_jax.backend.Backend(config, data.info, "cpu"),
+        data.info,
+    )
+    assert pair.torch.shapes() == pair.jax.shapes(), "the twins' arrays differ"
+    for backend in (pair.torch, pair.jax):
+        backend.load_data(data)
+    return pair
+
+
+def start(config: TrainConfig, backend: Backend) -> None:
+    """Set the state that a run of the configuration begins in."""
+    backend.load(initial_weights.initial_arrays(backend.shapes(), config.seed))
+
+
+def advance(
+    config: TrainConfig, backend: Backend, data: DataInfo, steps: range
+) -> dict[str, NDArray[Any]]:
+    """Run these steps in one call; returns the metrics, each of shape [steps]."""
+    total = config.steps or len(steps)
+    drawn = draws.draw(config, data.channels, data.count, total, steps)
+    return backend.train(backend.prepare(drawn))()
+
+
+def advance_singly(
+    config: TrainConfig, backend: Backend, data: DataInfo, steps: range
+) -> Arrays:
+    """Run these steps in a call each; returns the final arrays."""
+    for step in steps:
+        advance(config, backend, data, range(step, step + 1))
+    return backend.arrays()
+
+
+def run(
+    config: TrainConfig, backend: Backend, data: DataInfo, steps: int
+) -> Iterator[State]:
+    """Train from the start, a step at a time; yields metrics and arrays after each."""
+    start(config, backend)
+    for step in range(steps):
+        metrics = advance(config, backend, data, range(step, step + 1))
+        yield metrics | backend.arrays()
+
+
+def compare_trajectories(
+    config: TrainConfig, steps: int, tolerance: str, channels: int = 1
+) -> list[Finding]:
+    """Train both twins and compare everything after every step.
+
+    Args:
+        config: the configuration of both.
+        steps: how many.
+        tolerance: row of the table, for differences with floor 1.
+        channels: channels of the images.
+
+    Returns:
+        As `compare_runs`.
+
+    Raises:
+        AssertionError: as `compare_runs`.
+    """
+    torch, jax, data = make_pair(config, channels)
+    return compare_runs(
+        run(config, torch, data, steps), run(config, jax, data, steps), tolerance
+    )
+
+
+def compare_runs(
+    first: Iterable[State], second: Iterable[State], tolerance: str, prefix: str = ""
+) -> list[Finding]:
+    """Compare two runs of the same steps after each of them.
+
+    Args:
+        first: what one run holds after each step.
+        second: the same of the other run.
+        tolerance: row of the table, for differences with floor 1.
+        prefix: stands before each aspect.
+
+    Returns:
+        A finding each for metrics, networks and optimisers, with its curve; each note
+        names the worst array or, where the bound is broken, the first step, phase and
+        array to break it.
+
+    Raises:
+        AssertionError: metrics or arrays differ in name or shape, or a number is not
+            finite; the message names step and phase.
+    """
+    history = [
+        _differences(states, f"step {step}")
+        for step, states in enumerate(zip(first, second, strict=True))
+    ]
+    divergence = _first_divergence(history, TOLERANCES[tolerance].bound)
+    result = []
+    for aspect in ("metrics", "networks", "optimizers"):
+        names = [name for name in history[0] if _aspect(name) == aspect]
+        curve = tuple(max(found[name] for name in names) for found in history)
+        step = int(np.argmax(curve))
+        worst = max(names, key=history[step].__getitem__)
+        note = divergence or f"largest: {worst}, at step {step}"
+        result.append(Finding(prefix + aspect, max(curve), tolerance, curve, note))
+    return result
+
+
+def _differences(states: tuple[State, State], when: str) -> dict[str, float]:
+    """Difference of each metric and array, in the order in which a step makes them."""
+    first, second = states
+    assert first.keys() == second.keys(), (
+        f"{when}: only one run has {sorted(first.keys() ^ second.keys())}"
+    )
+    found = {}
+    # Within a phase, the optimiser's averages of the gradient come before the
+    # parameters that they move.
+    names = sorted(first, key=lambda name: "_optimizer." not in name)
+    for name in sorted(names, key=lambda name: _phase(name, first)):
+        try:
+            found[name] = difference(first[name], second[name], floor=1.0)
+        except AssertionError as error:
+            phase = _PHASES[_phase(name, first)]
+            raise AssertionError(f"{when}, {phase}, {name}: {error}") from None
+    return found
+
+
+def _first_divergence(history: list[dict[str, float]], bound: float) -> str:
+    for step, found in enumerate(history):
+        for name, value in found.items():
+            if not value <= bound:
+                phase = _PHASES[_phase(name, found)]
+                return f"first to diverge: {name} by {value:.3g}, step {step}, {phase}"
+    return ""
+
+
+# A step's phases, in the order in which they happen.
+_PHASES = (
+    "G's forward pass",
+    "D's loss",
+    "D's update",
+    "D's statistics",
+    "G's loss",
+    "G's update",
+    "G's average",
+)
+
+
+def _phase(name: str, names: Any) -> int:
+    owner, _, rest = name.partition(".")
+    if not rest:
+        of_g = owner.startswith("g_") or owner in ("d_fake_after", "feature_gap")
+        return _PHASES.index("G's loss" if of_g else "D's loss")
+    if owner == "generator_ema":
+        return _PHASES.index("G's average")
+    letter = owner[0].upper()
+    if owner.endswith("_optimizer"):
+        return _PHASES.index(f"{letter}'s update")
+    is_parameter = any(
+        f"{letter.lower()}_optimizer.{slot}.{rest}" in names
+        for slot in ("exp_avg", "square_avg")
+    )
+    if is_parameter:
+        return _PHASES.index(f"{letter}'s update")
+    return _PHASES.index("D's statistics" if letter == "D" else "G's forward pass")
+
+
+def _aspect(name: str) -> str:
+    if "." not in name:
+        return "metrics"
+    return "optimizers" if "_optimizer." in name else "networks"

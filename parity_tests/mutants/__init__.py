@@ -1,0 +1,15 @@
+"""All mutants. One that survives is a hole in the certificate.
+
+Not here, as the twins have nothing to put them into: GELU's approximation, antialiased
+resizing, `torch.compile`. Statistics that an inner gradient captures are an error in
+JAX, not a wrong number.
+"""
+
+from parity_tests.mutants import formulas, layers, training
+from parity_tests.mutants.mutation import Mutant
+
+MUTANTS: dict[str, Mutant] = {
+    mutant.name: mutant
+    for module in (formulas, layers, training)
+    for mutant in module.MUTANTS
+}

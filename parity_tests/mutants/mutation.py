@@ -1,0 +1,171 @@
+"""Mutation: a known trap put into one twin, to see which comparison notices."""
+
+import contextlib
+import fnmatch
+import functools
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any, NamedTuple
+
+import jax
+from jax.experimental.compilation_cache import compilation_cache
+
+from parity_tests.certificate.outcomes import complaints, run
+from parity_tests.certificate.registry import CHECKS, Check
+from parity_tests.harness import trajectories
+
+# A mutant that does not even run proves nothing.
+_CRASHES = ("NameError", "AttributeError", "SyntaxError")
+
+
+class Edit(NamedTuple):
+    """A change of one function's source."""
+
+    function: Callable[..., Any]
+    """A function or method, as its module defines it."""
+    changes: dict[str, str]
+    """What stands in the mutant for a text that occurs once in the source."""
+
+
+class Mutant(NamedTuple):
+    """One trap, as edits of a twin, and the comparisons that should turn red."""
+
+    name: str
+    """Unique."""
+    trap: str
+    """What goes wrong, as people do it."""
+    edits: tuple[Edit, ...]
+    """Made together."""
+    suspects: tuple[str, ...]
+    """Names of `checks.CHECKS`, or patterns of them as in a shell."""
+
+    @property
+    def twin(self) -> str:
+        """The package that is changed, ``gans_torch`` or ``gans_jax``."""
+        return self.edits[0].function.__module__.partition(".")[0]
+
+
+def mutant(
+    name: str,
+    trap: str,
+    function: Callable[..., Any],
+    changes: dict[str, str],
+    *suspects: str,
+) -> Mutant:
+    """A mutant of one function; arguments as in `Mutant` and `Edit`."""
+    return Mutant(name, trap, (Edit(function, changes),), suspects)
+
+
+@contextlib.contextmanager
+def mutated(*edits: Edit) -> Iterator[None]:
+    """Make the edits, and undo them on leaving.
+
+    The function's code is exchanged, not the function, so that every reference to it
+    (a table's, a ``from`` import's) sees the mutant.
+
+    Raises:
+        ValueError: the text to replace does not occur exactly once.
+    """
+    forget = functools.partial(_forget, *edits)
+    with contextlib.ExitStack() as undo:
+        undo.callback(forget)
+        for edit in edits:
+            function = inspect.unwrap(edit.function)
+            assert isinstance(function, FunctionType)
+            code = _edited_code(function, edit.changes)
+            undo.callback(setattr, function, "__code__", function.__code__)
+            function.__code__ = code
+        forget()
+        yield
+
+
+@contextlib.contextmanager
+def compiled_kept(folder: Path) -> Iterator[None]:
+    """Have JAX keep compiled programs in a folder, by their contents.
+
+    A mutant of the PyTorch twin then finds the other twin's programs there; a mutant of
+    the JAX twin is another program.
+    """
+    settings = {
+        "jax_compilation_cache_dir": str(folder),
+        "jax_persistent_cache_min_compile_time_secs": 0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    before = {name: getattr(jax.config, name) for name in settings}
+    try:
+        _configure(settings)
+        yield
+    finally:
+        _configure(before)
+
+
+def kill(mutant: Mutant) -> dict[str, str]:
+    """The suspects that turn red under the mutation, and what each says.
+
+    Those that merely cannot run the mutant are not among them.
+
+    Raises:
+        ValueError: an edit does not fit the source, or there is no such comparison.
+    """
+    checks = suspects(mutant)
+    with mutated(*mutant.edits):
+        found = {check.name: complaints(run(check)) for check in checks}
+    first = {
+        name: lines[0].partition("\n")[0].removeprefix(f"{name}: ")
+        for name, lines in found.items()
+        if lines
+    }
+    return {name: text for name, text in first.items() if not text.startswith(_CRASHES)}
+
+
+def suspects(mutant: Mutant) -> list[Check]:
+    """The comparisons that should notice the mutant.
+
+    Raises:
+        ValueError: a name or pattern fits none.
+    """
+    names: dict[str, None] = {}
+    for pattern in mutant.suspects:
+        found = fnmatch.filter(CHECKS, pattern)
+        if not found:
+            raise ValueError(f"suspect {pattern!r} of {mutant.name!r}: no such check")
+        names |= dict.fromkeys(found)
+    return [CHECKS[name] for name in names]
+
+
+@functools.cache
+def is_green(name: str) -> bool:
+    """Whether a comparison holds for the twins as they are; measured once."""
+    return run(CHECKS[name]).holds
+
+
+def _edited_code(function: FunctionType, changes: dict[str, str]) -> CodeType:
+    source = textwrap.dedent(inspect.getsource(function))
+    for old, new in changes.items():
+        if source.count(old) != 1:
+            raise ValueError(
+                f"{function.__qualname__}: must contain {old!r} once, not"
+                f" {source.count(old)} times"
+            )
+        source = source.replace(old, new)
+    defined: dict[str, Any] = {}
+    code = compile(source, f"<mutant of {function.__qualname__}>", "exec")
+    exec(code, function.__globals__, defined)
+    new = defined[function.__name__]
+    return inspect.unwrap(getattr(new, "func", new)).__code__
+
+
+def _forget(*edits: Edit) -> None:
+    """Drop what was made from the code as it was: compiled programs, backends."""
+    trajectories.make_pair.cache_clear()
+    if any(edit.function.__module__.startswith("gans_jax") for edit in edits):
+        jax.clear_caches()
+
+
+def _configure(settings: dict[str, Any]) -> None:
+    for name, value in settings.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()

@@ -1,0 +1,277 @@
+"""Command lines of both twins: argv to checked options, and mistakes to one line.
+
+Nothing heavy is imported here, so that ``--help`` and refusals take a moment only.
+"""
+
+import contextlib
+import dataclasses
+import importlib.util
+import os
+import re
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from shared.commands.options import (
+    DEFAULT_PRESET,
+    CompareOptions,
+    EvaluateOptions,
+    SampleOptions,
+    TrainFlags,
+)
+from shared.commands.parsing import parse, suggestion, text
+from shared.config.choices import is_folder, validate_name
+from shared.config.presets import PRESETS
+from shared.config.run_options import TrainOptions
+from shared.config.train_config import CHANGEABLE_ON_RESUME, TrainConfig, flag, refuse
+from shared.errors import TrainingError, UsageError
+from shared.run.run_dir import RunDir
+
+# What PyTorch, XLA and NumPy say, on the CPU and on accelerators.
+_OUT_OF_MEMORY = (
+    "MemoryError|CUDA out of memory|can't allocate memory|RESOURCE_EXHAUSTED"
+)
+
+
+@contextlib.contextmanager
+def run_command(prog: str) -> Iterator[None]:
+    """Turn a `UsageError` into one line on stderr and exit status 2.
+
+    Ctrl-C, where nobody else takes it, ends the program without a traceback; so do too
+    little memory, and a reader of its output that goes away, as in ``--help | head``.
+
+    Args:
+        prog: how the user calls the program.
+    """
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except UsageError as error:
+        # A value may hold line breaks; the message must not.
+        sys.stderr.write(f"{prog}: error: {' '.join(str(error).split())}\n")
+        sys.exit(2)
+    except TrainingError as error:
+        sys.stderr.write(f"{prog}: {error}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # What is still to be written goes nowhere, when Python ends, without a word.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
+        sys.exit(141)  # what a shell says of SIGPIPE
+    except Exception as error:
+        # The frameworks' own errors, which have no class in common.
+        if not re.search(_OUT_OF_MEMORY, f"{type(error).__name__}: {error}"):
+            raise
+        sys.stderr.write(
+            f"{prog}: error: out of memory: try a smaller --batch-size, --width or"
+            " --image-size, or --data-on host\n"
+        )
+        sys.exit(2)
+
+
+def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
+    """Options of ``train [PRESET] [--flags]``.
+
+    A resumed run starts from its stored configuration instead of a preset.
+
+    Args:
+        argv: the arguments; None: the process's.
+        prog: how the user calls the program.
+
+    Raises:
+        UsageError: an argument, value or combination is wrong, or differs from what
+            the run to resume was started with.
+    """
+    args = list(sys.argv[1:] if argv is None else argv)
+    preset = args.pop(0) if args and not args[0].startswith("-") else None
+    if preset is not None and preset not in PRESETS:
+        raise UsageError(
+            f"preset {preset!r}: must be one of {', '.join(PRESETS)}"
+            + suggestion(preset, PRESETS)
+        )
+    if any(word.partition("=")[0] == "--preset" for word in args):
+        raise UsageError(
+            f"--preset: the name stands alone and comes first, as in {prog} wgan-gp"
+        )
+    start = PRESETS[preset or DEFAULT_PRESET]
+    flags = _parse_flags(start, args, prog)
+    if flags.resume is None:
+        config = _config(flags, start)
+        if flags.run_dir is not None:
+            RunDir(flags.run_dir).check_unused()
+    else:
+        if flags.run_dir is not None:
+            raise refuse(
+                "run_dir", flags.run_dir, "a resumed run stays in its own folder"
+            )
+        start = _stored_config(flags.resume)
+        config = _config(_parse_flags(start, args, prog), start)
+        _check_resumed(preset, config, start)
+    validate_name(config.dataset)
+    if flags.check_reference and flags.resume is not None:
+        raise UsageError(
+            "--check-reference: looks at the first steps, which a run to --resume has"
+            " behind it"
+        )
+    if flags.tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise UsageError(
+            "--tensorboard: needs the package tensorboard; install it with"
+            " pip install tensorboard"
+        )
+    return TrainOptions(
+        config=config,
+        data_dir=flags.data_dir,
+        run_dir=flags.run_dir,
+        resume=flags.resume,
+        device=flags.device,
+        data_on=flags.data_on,
+        tensorboard=flags.tensorboard,
+        check_reference=flags.check_reference,
+    )
+
+
+def resume_command(options: TrainOptions, run: Path, prog: str) -> str:
+    """The command that continues ``run``, which was trained with these options."""
+    words = ["python", "-m", prog, "--resume", str(run)]
+    for name in ("data_dir", "device", "data_on"):
+        value = getattr(options, name)
+        if value != getattr(TrainFlags, name):
+            words += [flag(name), str(value)]
+    if options.tensorboard:
+        words.append("--tensorboard")
+    return shlex.join(words)
+
+
+def parse_sample(argv: Sequence[str] | None, prog: str) -> SampleOptions:
+    """Options of ``sample RUN [--flags]``; arguments and errors as `parse_train`."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    options = parse(
+        SampleOptions,
+        args,
+        prog=prog,
+        description="Draw images from a run of either twin.",
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+    _check_smallest(options, {"num": 1, "seed": 0, "columns": 1, "step": 0})
+    if options.interpolate and (options.num or 0) % options.columns:
+        raise refuse(
+            "num",
+            options.num,
+            f"must be a multiple of --columns {options.columns} with --interpolate",
+        )
+    return options
+
+
+def parse_evaluate(argv: Sequence[str] | None, prog: str) -> EvaluateOptions:
+    """Options of ``evaluate RUN [--flags]``; arguments and errors as `parse_train`."""
+    options = parse(
+        EvaluateOptions,
+        list(sys.argv[1:] if argv is None else argv),
+        prog=prog,
+        description="Score the samples of a run of either twin.",
+    )
+    _check_smallest(options, {"num": 16, "draws": 1, "seed": 0, "step": 0})
+    return options
+
+
+def parse_compare(argv: Sequence[str] | None, prog: str) -> CompareOptions:
+    """Options of ``compare RUN [RUN ...]``; arguments and errors as `parse_train`."""
+    options = parse(
+        CompareOptions,
+        list(sys.argv[1:] if argv is None else argv),
+        prog=prog,
+        description="Compare runs of either twin: a table, and their curves.",
+    )
+    if not options.runs:
+        raise UsageError(f"RUN: name one run or more; see {prog} --help")
+    return options
+
+
+def _check_smallest(options: Any, smallest: dict[str, int]) -> None:
+    for name, least in smallest.items():
+        value = getattr(options, name)
+        if isinstance(value, int) and not least <= value < 2**63:
+            raise refuse(name, value, f"must be {least} or more, and below 2**63")
+
+
+def _parse_flags(start: TrainConfig, args: list[str], prog: str) -> TrainFlags:
+    return parse(
+        TrainFlags,
+        args,
+        prog=f"{prog} [PRESET]",
+        description="Train a GAN. The presets, each changed by the flags below:\n"
+        + "\n".join(map(_describe, PRESETS.values()))
+        + f"\n\nWithout a preset: {DEFAULT_PRESET}. Shown are {start.preset}'s"
+        " defaults; PRESET --help shows another's.",
+        default=TrainFlags(**_values(start)),
+    )
+
+
+def _describe(config: TrainConfig) -> str:
+    length = f"{config.steps} steps"
+    if config.epochs is not None:
+        length = f"{config.epochs:g} epochs"
+    return (
+        f"- {config.preset}: {config.objective} on {config.dataset},"
+        f" {config.image_size}x{config.image_size}, batch {config.batch_size}, {length}"
+    )
+
+
+def _config(flags: TrainFlags, start: TrainConfig) -> TrainConfig:
+    values = _values(flags)
+    # Giving one measure of the length replaces the other.
+    if flags.epochs != start.epochs:
+        values["steps"] = None
+    elif flags.steps != start.steps:
+        values["epochs"] = None
+    return TrainConfig(**values)
+
+
+def _values(config: TrainConfig) -> dict[str, Any]:
+    return {
+        field.name: getattr(config, field.name)
+        for field in dataclasses.fields(TrainConfig)
+    }
+
+
+def _stored_config(run: Path) -> TrainConfig:
+    try:
+        return RunDir.open(run).read_config()[0]
+    except UsageError as error:
+        raise UsageError(f"--resume {error}") from error
+
+
+def _check_resumed(
+    preset: str | None, config: TrainConfig, stored: TrainConfig
+) -> None:
+    if preset not in (None, stored.preset):
+        raise UsageError(
+            f"preset {preset!r}: the run was started with {stored.preset!r}"
+        )
+    old = _values(stored)
+    changed = {name: v for name, v in _values(config).items() if v != old[name]}
+    for name, value in changed.items():
+        # A folder may have been moved; that its images are the same is checked later.
+        if name == "dataset" and is_folder(str(value)) and is_folder(stored.dataset):
+            continue
+        if name not in CHANGEABLE_ON_RESUME:
+            may = ", ".join(map(flag, sorted(CHANGEABLE_ON_RESUME)))
+            rule = f"the run was started with {text(old[name])}; only {may} may change"
+            raise refuse(name, text(value), rule)
+    length = [name for name in ("steps", "epochs") if changed.get(name) is not None]
+    if length and stored.lr_schedule != "constant":
+        raise refuse(
+            length[0],
+            changed[length[0]],
+            f"--lr-schedule {stored.lr_schedule} is spread over the length that the"
+            " run was started with, which therefore may not change",
+        )

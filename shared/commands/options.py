@@ -1,0 +1,165 @@
+"""The flags of each command."""
+
+import dataclasses
+import shlex
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.constructors import (
+    PrimitiveConstructorSpec,
+)
+
+from shared.config.choices import DataPlace, Features
+from shared.config.train_config import TrainConfig
+
+_DEFAULT_PRESET = "dcgan"
+
+
+def _parse_labels(texts: list[str]) -> tuple[int, ...]:
+    try:
+        labels = tuple(int(label) for label in texts[0].split(","))
+    except ValueError:
+        labels = (-1,)
+    if min(labels) < 0:
+        raise ValueError(f"{shlex.join(texts)}: must be class ids from 0 up, as in 3,7")
+    return labels
+
+
+def _parse_step(texts: list[str]) -> int | Literal["best"]:
+    try:
+        return "best" if texts[0] == "best" else int(texts[0])
+    except ValueError:
+        rule = "must be a whole number, or best"
+        raise ValueError(f"{shlex.join(texts)}: {rule}") from None
+
+
+_Step = Annotated[
+    int | Literal["best"] | None,
+    PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="INT|best",
+        instance_from_str=_parse_step,
+        is_instance=lambda _: True,
+        str_from_instance=lambda step: [str(step)],
+    ),
+]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SampleOptions:
+    """What ``sample`` was asked to do."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """A run folder of either twin, or one of its checkpoints (.safetensors)."""
+    num: int | None = None
+    """Images to draw; without it, eight rows or, of a conditional run, a row for each
+    class. With fewer rows than classes, each class has an equal share."""
+    seed: int = 0
+    """Seed of the latents, from 0 up."""
+    labels: Annotated[
+        tuple[int, ...],
+        PrimitiveConstructorSpec(
+            nargs=1,
+            metavar="ID,ID,...",
+            instance_from_str=_parse_labels,
+            is_instance=lambda value: isinstance(value, tuple),
+            str_from_instance=lambda labels: [",".join(map(str, labels)) or "all"],
+        ),
+    ] = ()
+    """Classes to draw, a row for each in turn; conditional runs only; without it,
+    all."""
+    interpolate: bool = False
+    """Make each row a path between two latents."""
+    separate: bool = False
+    """Write one file for each image instead of a grid."""
+    columns: int = 8
+    """Images in a row of the grid, or on a path."""
+    step: _Step = None
+    """Checkpoint to draw from; best: by the scores of --evaluate-every; without it,
+    the last."""
+    out: Path | None = None
+    """File to write, or folder with --separate; without it, a new one in the run."""
+    device: str = "auto"
+    """auto (the best there is), cpu, cuda, cuda:N, tpu, ..."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """What ``evaluate`` was asked to do."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """A run folder of either twin, or one of its checkpoints (.safetensors)."""
+    num: int | None = None
+    """Samples in each draw, from 16 up; without it, 2048 or, if that is less, as many
+    as there are training images; 26000 of stacked-mnist, 2500 points in the plane,
+    10000 with --features inception."""
+    draws: int = 5
+    """Independent draws, over which confidence intervals are made."""
+    seed: int = 0
+    """Seed of the samples, from 0 up."""
+    features: Features = "classifier"
+    """What images are compared by: a classifier that is trained on the data's labels;
+    Inception v3 as for the published FID (PyTorch; fetched when first used); none:
+    pixel by pixel only."""
+    step: _Step = None
+    """Checkpoint to evaluate; best: by the scores of --evaluate-every; without it, the
+    last."""
+    dataset: str | None = None
+    """Where a folder of images is now, as folder:PATH, if it was moved since."""
+    data_dir: Path = Path("data")
+    """Folder of data sets, which also keeps the classifier."""
+    out: Path | None = None
+    """Folder to write into; without it, the run."""
+    device: str = "auto"
+    """auto (the best there is), cpu, cuda, cuda:N, tpu, ..."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CompareOptions:
+    """What ``compare`` was asked to do."""
+
+    runs: Annotated[
+        tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN [RUN ...]")
+    ]
+    """Run folders of either twin."""
+    out: Path = Path("comparison.png")
+    """Picture of the curves to write."""
+
+
+DEFAULT_PRESET = "dcgan"
+"""What ``train`` trains without a preset."""
+
+# Flags of the run that exclude each other.
+_LENGTH = tyro.conf.create_mutex_group(required=False, title="length of the run")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainFlags(TrainConfig):
+    """The flags of ``train``: the configuration's fields and where to run.
+
+    Presets are positional. The rules are checked on the finished `TrainConfig`.
+    """
+
+    preset: tyro.conf.Suppress[str] = DEFAULT_PRESET
+    steps: Annotated[int | None, _LENGTH] = None
+    epochs: Annotated[float | None, _LENGTH] = None
+    data_dir: Path = Path("data")
+    """Folder of data sets, where they are fetched to and cached."""
+    run_dir: Path | None = None
+    """Folder to write; without it, the next free runs/PRESET-DATASET-NNN."""
+    resume: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
+    """Continue this run, of either twin, where it stopped."""
+    device: str = "auto"
+    """auto (the best there is), cpu, cuda, cuda:N, tpu, ..."""
+    data_on: DataPlace = "auto"
+    """Where the images are kept: on the device, or on the host, which sends each batch;
+    auto: on an accelerator with room for them."""
+    tensorboard: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Write event files for TensorBoard into the run's folder too."""
+    check_reference: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Say after the first steps of an unchanged preset whether its metrics are what
+    they are on other machines."""
+
+    def __post_init__(self) -> None:
+        pass

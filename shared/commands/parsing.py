@@ -1,0 +1,100 @@
+"""Arguments to options, and refusals in one line."""
+
+import contextlib
+import difflib
+import inspect
+import io
+import re
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+from types import NoneType
+from typing import Any, TypeVar, get_args, get_origin
+
+import tyro
+from tyro.constructors import (
+    ConstructorRegistry,
+    PrimitiveConstructorSpec,
+    PrimitiveTypeInfo,
+)
+
+from shared.config.train_config import flag
+from shared.errors import UsageError
+
+_T = TypeVar("_T")
+
+
+def text(value: object) -> str:
+    """A setting's value as the command line spells it."""
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """``; did you mean ...?`` where a known word is near, else nothing."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.8)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+_KINDS = {int: "a whole number", float: "a number", Path: "a path"}
+
+
+_REGISTRY = ConstructorRegistry()
+
+
+@_REGISTRY.primitive_rule
+def _plain_values(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """Reads T, T | None and tuple[T, T]; a refusal says in plain words what T is."""
+    kinds = [kind for kind in get_args(info.type) if kind is not NoneType]
+    kinds = kinds or [info.type]
+    kind = kinds[0]
+    if kind not in _KINDS or any(other is not kind for other in kinds):
+        return None
+    is_tuple = get_origin(info.type) is tuple
+
+    def read(texts: list[str]) -> Any:
+        try:
+            values = tuple(kind(text) for text in texts)
+        except ValueError:
+            values = ()
+        if not values or "" in texts:
+            rule = f"must be {' and '.join([_KINDS[kind]] * len(texts))}"
+            raise ValueError(f"{shlex.join(texts)}: {rule}")
+        return values if is_tuple else values[0]
+
+    return PrimitiveConstructorSpec(
+        nargs=len(kinds),
+        metavar=" ".join([kind.__name__.upper()] * len(kinds)),
+        instance_from_str=read,
+        is_instance=lambda _: True,
+        str_from_instance=lambda value: text(value).split(" "),
+    )
+
+
+def parse(flags: type[_T], args: list[str], *, prog: str, **options: Any) -> _T:
+    """`tyro.cli`, with every refusal as a `UsageError` of one line."""
+    options |= {"registry": _REGISTRY, "return_unknown_args": True}
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(printed):
+            parsed, unknown = tyro.cli(flags, args=args, prog=prog, **options)
+    except SystemExit as stop:
+        if not stop.code:
+            raise  # --help
+        raise UsageError(_first_paragraph(printed.getvalue())) from None
+    if unknown:
+        option = unknown[0].partition("=")[0].replace("_", "-")
+        if not option.startswith("-"):
+            raise UsageError(f"unexpected argument {option!r}; see {prog} --help")
+        known = map(flag, inspect.signature(flags).parameters)
+        raise UsageError(f"unrecognized option {option}{suggestion(option, known)}")
+    return parsed
+
+
+def _first_paragraph(box: str) -> str:
+    """What tyro says in the first paragraph of its box, as one line."""
+    lines = [line.strip(" │|") for line in box.splitlines()[1:]]
+    is_text = [line.strip("─-") != "" for line in lines]
+    start = is_text.index(True)
+    end = [*is_text, False].index(False, start)
+    text = " ".join(lines[start:end])
+    return re.sub(r"^Error parsing (\S+): ", r"\1 ", text)

@@ -1,0 +1,135 @@
+"""New images from a run of either twin."""
+
+import itertools
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.backend import MakeBackend
+from shared.commands.options import SampleOptions
+from shared.config.choices import POINTS
+from shared.config.train_config import refuse
+from shared.data import points
+from shared.drawing import images
+from shared.drawing.samples import draw_images, draw_points
+from shared.errors import UsageError
+from shared.randomness import noise
+from shared.randomness.latents import great_circle
+from shared.run import checkpoint
+from shared.run.restore import load_backend
+from shared.run.run_dir import resolve_checkpoint, root_of
+
+# Of a grid, unless the user says otherwise or there are classes.
+_ROWS = 8
+
+
+def sample(options: SampleOptions, make_backend: MakeBackend) -> None:
+    """Draw images from a checkpoint and write a grid, or one file for each.
+
+    Points in the plane are drawn over their density, beside D's landscape.
+
+    Args:
+        options: what the user asked for.
+        make_backend: makes the twin's backend.
+
+    Raises:
+        UsageError: there is no such checkpoint, class or device, there are fewer images
+            than classes, or points are to be written to a file each.
+    """
+    path = resolve_checkpoint(options.run, options.step)
+    stored = checkpoint.load(path)
+    config = stored.config
+    are_points = config.dataset in POINTS
+    if are_points and options.separate:
+        raise UsageError("--separate: points in the plane are drawn in one picture")
+    classes = _classes(options, stored)
+    rows = len(classes) if classes else _ROWS
+    num = options.num or rows * options.columns
+    z, labels = _latents(options, num, config.z_dim), _labels(options, num, classes)
+    backend = load_backend(stored, path, make_backend, options.device)
+    out = options.out or _default_out(options, path, stored.step)
+    try:
+        if are_points:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            density = points.load(config.dataset).images
+            real = np.asarray(density, np.float32).reshape(-1, 2)
+            draw_points(backend, config, real, z, labels, stored.step)(out)
+        elif options.separate:
+            out.mkdir(parents=True, exist_ok=True)
+            for number, image in enumerate(draw_images(backend, z, labels)):
+                images.save_png(out / f"{number:06d}.png", image)
+        else:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            drawn = draw_images(backend, z, labels)
+            images.save_png(out, images.grid(drawn, columns=options.columns))
+    except OSError as error:
+        raise UsageError(f"--out {out}: cannot be written: {error.strerror}") from error
+    sys.stderr.write(f"drawn: {out}\n")
+
+
+def _latents(options: SampleOptions, num: int, z_dim: int) -> NDArray[np.float32]:
+    """Independent latents or, with --interpolate, rows of paths between pairs."""
+    seed = options.seed
+    if not options.interpolate:
+        return noise.normal(seed, "drawn samples", 0, num, z_dim)
+    rows = num // options.columns
+    ends = noise.normal(seed, "drawn samples", 0, 2 * rows, z_dim)
+    paths = [
+        great_circle(start, end, options.columns)
+        for start, end in zip(ends[::2], ends[1::2], strict=True)
+    ]
+    return np.concatenate(paths)
+
+
+def _classes(options: SampleOptions, stored: checkpoint.Checkpoint) -> tuple[int, ...]:
+    """The classes to draw: those asked for, or all; none of an unconditional run."""
+    if not stored.config.conditional:
+        if options.labels:
+            raise UsageError(
+                f"--labels {','.join(map(str, options.labels))}: the run is not"
+                " conditional, its generator takes no labels"
+            )
+        return ()
+    for label in options.labels:
+        if label >= stored.data.num_classes:
+            raise UsageError(
+                f"--labels {label}: must be below {stored.data.num_classes}, the"
+                " number of classes"
+            )
+    return options.labels or tuple(range(stored.data.num_classes))
+
+
+def _labels(
+    options: SampleOptions, num: int, classes: tuple[int, ...]
+) -> NDArray[np.int32] | None:
+    """A class for each row, in turn; with fewer rows than that, even shares.
+
+    Of all classes some may be left out, of those that were asked for none.
+    """
+    if not classes:
+        return None
+    rows = -(-num // options.columns)
+    if rows >= len(classes):
+        turns = np.arange(num) // options.columns % len(classes)
+    else:
+        # A path between latents stays within its class.
+        unit = options.columns if options.interpolate else 1
+        least = len(classes) * unit
+        if options.labels and num < least:
+            each = "a path" if options.interpolate else "one"
+            raise refuse("num", num, f"must be {least} or more, {each} for each class")
+        turns = np.arange(num) // unit * least // num
+    return np.asarray(classes, np.int32)[turns]
+
+
+def _default_out(options: SampleOptions, path: Path, step: int) -> Path:
+    kind = "interpolation" if options.interpolate else "samples"
+    stem = f"{step:06d}-{kind}-seed{options.seed}"
+    suffix = "" if options.separate else ".png"
+    out = root_of(path) / "drawn" / f"{stem}{suffix}"
+    numbers = itertools.count(2)
+    while out.exists():
+        out = out.with_name(f"{stem}-{next(numbers)}{suffix}")
+    return out

@@ -1,0 +1,98 @@
+"""The words that a configuration may use, and what the names of data sets mean."""
+
+import difflib
+from typing import Literal
+
+from shared.errors import UsageError
+
+# Where the training images are kept.
+DataPlace = Literal["auto", "device", "host"]
+
+
+# What images are compared by.
+Features = Literal["classifier", "inception", "none"]
+
+
+Architecture = Literal["dcgan", "mlp"]
+
+
+Objective = Literal[
+    "minimax",
+    "non-saturating",
+    "wasserstein",
+    "least-squares",
+    "least-squares-pearson",
+    "hinge",
+    "relativistic",
+    "relativistic-average",
+]
+
+
+Penalty = Literal["none", "wgan-gp", "wgan-lp", "dragan", "r1", "r2", "r1-r2"]
+
+
+DiscriminatorNorm = Literal["batch", "instance", "layer", "group", "none"]
+
+
+GeneratorNorm = Literal[
+    "batch", "conditional-batch", "instance", "layer", "group", "none"
+]
+
+
+WeightNorm = Literal["none", "spectral", "weight"]
+
+
+Optimizer = Literal["adam", "rmsprop"]
+
+
+Schedule = Literal["constant", "linear", "cosine"]
+
+
+Precision = Literal["float32", "tf32", "bfloat16", "float64"]
+
+
+# Objectives whose discriminator has targets 1 and 0, which may be smoothed or swapped.
+WITH_TARGETS = frozenset({"minimax", "non-saturating", "least-squares"})
+
+
+NAMES = ("digits", "mnist", "fashion-mnist", "cifar10", "stacked-mnist")
+"""Data sets that have a name of their own; ``folder:PATH`` is anybody's images."""
+
+
+STACKED = "stacked-mnist"
+"""Three random digits of MNIST as the channels of a colour image; 1,000 classes."""
+
+
+POINTS = ("ring", "grid", "swiss-roll")
+"""Points in the plane: 8 Gaussians on a circle, 25 on a lattice, a noisy spiral."""
+
+
+FOLDER = "folder:"
+
+
+def validate_name(dataset: str) -> None:
+    """Check the name alone: no file is opened, nothing heavy is imported.
+
+    Args:
+        dataset: one of `NAMES` or `POINTS`, or ``folder:PATH``.
+
+    Raises:
+        UsageError: there is no such data set.
+    """
+    known = NAMES + POINTS
+    if dataset in known or (dataset.startswith(FOLDER) and dataset != FOLDER):
+        return
+    if near := difflib.get_close_matches(dataset.lower(), known, n=1):
+        hint = f"; did you mean {near[0]}?"
+    elif "/" in dataset or "\\" in dataset:
+        hint = f"; did you mean {FOLDER}{dataset}?"
+    else:
+        hint = ""
+    raise UsageError(
+        f"--dataset {dataset}: must be {', '.join(known)} or {FOLDER}PATH{hint}"
+    )
+
+
+def is_folder(dataset: str) -> bool:
+    """Whether a data set is a folder of anybody's images."""
+    return dataset.startswith(FOLDER)

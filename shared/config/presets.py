@@ -1,0 +1,128 @@
+"""One named configuration per published GAN; a variant is a row of this table."""
+
+import dataclasses
+from typing import Any
+
+from shared.config.train_config import TrainConfig
+
+# Radford et al. 2015, arXiv:1511.06434, in the size that a CPU trains in minutes.
+_DCGAN = TrainConfig(preset="dcgan")
+
+_WGAN_GP = dataclasses.replace(
+    _DCGAN,
+    preset="wgan-gp",
+    objective="wasserstein",
+    penalty="wgan-gp",
+    d_norm="instance",
+    n_critic=5,
+    adam_betas=(0.5, 0.9),
+)
+_CGAN = dataclasses.replace(
+    _DCGAN, preset="cgan", conditional=True, g_norm="conditional-batch"
+)
+# Five times the usual rates: a thin D that may not be steep says little at first, and
+# at 2e-4 a run of this length ends before the digits are there.
+_SPECTRAL_NORM: dict[str, Any] = {
+    "d_norm": "none",
+    "d_weight_norm": "spectral",
+    "g_lr": 1e-3,
+    "d_lr": 1e-3,
+}
+_POINTS = TrainConfig(
+    preset="ring",
+    dataset="ring",
+    image_size=1,
+    architecture="mlp",
+    width=128,
+    z_dim=2,
+    batch_size=256,
+    g_norm="none",
+    d_norm="none",
+    steps=2000,
+    g_lr=1e-3,
+    d_lr=1e-3,
+    log_every=20,
+    sample_every=100,
+    save_every=1000,
+)
+_ORIGINAL: dict[str, Any] = {
+    "image_size": 64,
+    "width": 64,
+    "steps": None,
+    "epochs": 30.0,
+    "log_every": 50,
+    "sample_every": 500,
+    "save_every": 2000,
+}
+
+PRESETS: dict[str, TrainConfig] = {
+    config.preset: config
+    for config in (
+        # Goodfellow et al. 2014, arXiv:1406.2661, with DCGAN's networks.
+        TrainConfig(preset="gan"),
+        _DCGAN,
+        # Arjovsky et al. 2017, arXiv:1701.07875, Algorithm 1.
+        dataclasses.replace(
+            _DCGAN,
+            preset="wgan",
+            objective="wasserstein",
+            weight_clip=0.01,
+            n_critic=5,
+            optimizer="rmsprop",
+            g_lr=5e-5,
+            d_lr=5e-5,
+        ),
+        # Gulrajani et al. 2017, arXiv:1704.00028, Algorithm 1, but with DCGAN's rate.
+        _WGAN_GP,
+        # Mirza and Osindero 2014, arXiv:1411.1784, with the conditioning of Miyato and
+        # Koyama 2018, arXiv:1802.05637.
+        _CGAN,
+        # Mao et al. 2017, arXiv:1611.04076, with the rates of its section 4.1.
+        dataclasses.replace(
+            _DCGAN, preset="lsgan", objective="least-squares", g_lr=1e-3, d_lr=1e-3
+        ),
+        # Lim and Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957.
+        dataclasses.replace(
+            _DCGAN, preset="hinge", objective="hinge", **_SPECTRAL_NORM
+        ),
+        # Kodali et al. 2017, arXiv:1705.07215; layer norm, as batch norm rules a
+        # per-sample penalty out.
+        dataclasses.replace(_DCGAN, preset="dragan", penalty="dragan", d_norm="layer"),
+        # Jolicoeur-Martineau 2018, arXiv:1807.00734, with her spectral norm.
+        dataclasses.replace(
+            _DCGAN,
+            preset="relativistic",
+            objective="relativistic",
+            **_SPECTRAL_NORM,
+        ),
+        # Points in the plane, where everything can be seen in seconds; the grid's modes
+        # sharpen late.
+        *(
+            dataclasses.replace(_POINTS, preset=name, dataset=name, steps=steps)
+            for name, steps in (("ring", 2000), ("grid", 5000), ("swiss-roll", 2000))
+        ),
+        # The original experiments, at full size.
+        dataclasses.replace(_DCGAN, preset="gan-mnist", dataset="mnist", **_ORIGINAL),
+        dataclasses.replace(
+            _DCGAN,
+            preset="dcgan-cifar10",
+            dataset="cifar10",
+            batch_size=128,
+            **(_ORIGINAL | {"epochs": 25.0}),
+        ),
+        dataclasses.replace(
+            _WGAN_GP, preset="wgan-gp-mnist", dataset="mnist", **_ORIGINAL
+        ),
+        dataclasses.replace(_CGAN, preset="cgan-mnist", dataset="mnist", **_ORIGINAL),
+    )
+}
+
+
+def changed_fields(config: TrainConfig) -> dict[str, tuple[Any, Any]]:
+    """Fields that are not the preset's: the value, and the preset's value."""
+    preset = PRESETS.get(config.preset, TrainConfig())
+    pairs = {
+        field.name: (getattr(config, field.name), getattr(preset, field.name))
+        for field in dataclasses.fields(config)
+    }
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

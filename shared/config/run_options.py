@@ -1,0 +1,29 @@
+"""What a training was asked to do besides its configuration: where, and on what."""
+
+import dataclasses
+from pathlib import Path
+
+from shared.config.choices import DataPlace
+from shared.config.train_config import TrainConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """What ``train`` was asked to do."""
+
+    config: TrainConfig
+    """Everything that changes the run's numbers."""
+    data_dir: Path
+    """Where data sets are kept."""
+    run_dir: Path | None
+    """Where to write; None: the next free folder, or the one that is resumed."""
+    resume: Path | None
+    """The run to continue; None: start a new one."""
+    device: str
+    """Name of a device, or auto."""
+    data_on: DataPlace
+    """Where the images are kept."""
+    tensorboard: bool
+    """Whether to write TensorBoard's event files too."""
+    check_reference: bool
+    """Whether to compare the first steps with those of other installations."""

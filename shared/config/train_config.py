@@ -1,0 +1,306 @@
+"""What changes the numbers of a run, as one frozen, validated dataclass."""
+
+import dataclasses
+import math
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from shared.config.choices import (
+    POINTS,
+    WITH_TARGETS,
+    Architecture,
+    DiscriminatorNorm,
+    GeneratorNorm,
+    Objective,
+    Optimizer,
+    Penalty,
+    Precision,
+    Schedule,
+    WeightNorm,
+)
+from shared.errors import UsageError
+
+# Raised when a field changes its meaning, so that an old program refuses a newer run.
+CONFIG_VERSION = 1
+
+
+_POINTS_HINT = " start from the preset ring, as in: ring --dataset grid"
+
+# What a resumed run may change: how long it goes on, and what it writes on the way.
+CHANGEABLE_ON_RESUME = frozenset(
+    {"steps", "epochs", "log_every", "sample_every", "save_every", "evaluate_every"}
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One training run. Every rule is checked on construction.
+
+    Raises:
+        UsageError: a value breaks a rule; the message names flag, value and rule.
+    """
+
+    preset: str = "dcgan"
+    """Name of the preset that this started from."""
+
+    # Data.
+    dataset: str = "digits"
+    """digits, mnist, fashion-mnist, cifar10, stacked-mnist (three digits as RGB),
+    folder:PATH (subfolders: classes), or the points ring, grid, swiss-roll."""
+    image_size: int = 32
+    """Height and width in pixels: a power of two from 8 up; 1 for points."""
+
+    # Length and order.
+    steps: int | None = 1200
+    """Generator updates in all. Excludes --epochs."""
+    epochs: float | None = None
+    """Passes of D over the data; ragged last batches are left out."""
+    batch_size: int = 64
+    """Images in each batch."""
+    seed: int = 0
+    """Seed of everything random, from 0 up."""
+
+    # Networks.
+    architecture: Architecture = "dcgan"
+    """Convolutional networks, or perceptrons (for points in the plane, always)."""
+    z_dim: int = 100
+    """Length of a latent vector."""
+    width: int = 32
+    """Channels next to the image, which double with every halving of the image; of
+    perceptrons, the features of each hidden layer."""
+    conditional: bool = False
+    """Condition both networks on the label (projection in D)."""
+    g_norm: GeneratorNorm = "batch"
+    """Normalisation in the generator."""
+    d_norm: DiscriminatorNorm = "batch"
+    """Normalisation in the discriminator."""
+    g_weight_norm: WeightNorm = "none"
+    """Reparametrisation of the generator's weights."""
+    d_weight_norm: WeightNorm = "none"
+    """Reparametrisation of the discriminator's weights."""
+    minibatch_discrimination: int = 0
+    """Kernels of minibatch discrimination in D; 0: off."""
+    minibatch_std: int = 0
+    """Group size of the minibatch standard deviation in D; 0: off."""
+
+    # The game.
+    objective: Objective = "non-saturating"
+    """What both networks minimise."""
+    penalty: Penalty = "none"
+    """Gradient penalty on D."""
+    penalty_weight: float = 10.0
+    """Multiplier of the penalty: lambda of WGAN-GP, gamma/2 of R1 and R2."""
+    weight_clip: float = 0.0
+    """Clip D's weights into [-c, c] after each of its updates; 0: off."""
+    n_critic: int = 1
+    """Updates of D for each update of G, each on a fresh batch of real images."""
+    d_every: int = 1
+    """Update D only at every k-th step."""
+    feature_matching: float = 0.0
+    """Weight of feature matching in G's loss; 0: off."""
+    aux_classifier: float = 0.0
+    """Weight of the auxiliary classifier's loss in both networks; 0: off."""
+    label_smoothing: float = 0.0
+    """One-sided: the real target is 1 - s."""
+    label_flip: float = 0.0
+    """Share of D's labels that are swapped."""
+    instance_noise: float = 0.0
+    """Standard deviation of the noise on D's input at step 0; 0: off."""
+    instance_noise_steps: int = 1000
+    """Steps over which that noise decays linearly to nothing."""
+
+    # Optimisers.
+    optimizer: Optimizer = "adam"
+    """Optimiser of both networks."""
+    g_lr: float = 2e-4
+    """Learning rate of the generator."""
+    d_lr: float = 2e-4
+    """Learning rate of the discriminator."""
+    adam_betas: tuple[float, float] = (0.5, 0.999)
+    """Decay rates of Adam's two averages."""
+    lr_schedule: Schedule = "constant"
+    """Both learning rates over the whole run."""
+    warmup_steps: int = 0
+    """Steps over which both learning rates rise linearly from 0."""
+    clip_grad_norm: float = 0.0
+    """Clip each network's gradient to this global norm; 0: off."""
+    ema_decay: float = 0.0
+    """Average G's weights with this decay, and sample from the average; 0: off."""
+
+    # Arithmetic.
+    precision: Precision = "float32"
+    """Arithmetic of the networks; parameters stay float32, or are float64."""
+
+    # What the run writes.
+    log_every: int = 10
+    """Steps between lines of metrics.jsonl."""
+    sample_every: int = 50
+    """Steps between grids of samples."""
+    save_every: int = 400
+    """Steps between checkpoints; the last step is always saved."""
+    evaluate_every: int = 0
+    """Steps between lines of scores.jsonl, each with a checkpoint; 0: off."""
+
+    @property
+    def title(self) -> str:
+        """What the run is, for people."""
+        is_one = self.preset == self.dataset
+        return self.preset if is_one else f"{self.preset} on {self.dataset}"
+
+    @property
+    def images_per_step(self) -> float:
+        """Real images that D is trained on in each step, on average."""
+        return self.batch_size * self.n_critic / self.d_every
+
+    @property
+    def g_has_batch_norm(self) -> bool:
+        """Whether G normalises by its batch's statistics, or by running ones."""
+        return self.g_norm in ("batch", "conditional-batch")
+
+    def __post_init__(self) -> None:
+        for rule in (_check_choices, _check_ranges, _check_length, _check_combinations):
+            rule(self)
+
+
+def flag(field: str) -> str:
+    """How the command line calls a setting."""
+    return f"--{field.replace('_', '-')}"
+
+
+def refuse(field: str, value: object, rule: str) -> UsageError:
+    """The error for one refused value; ``field`` is named as its flag."""
+    return UsageError(f"{flag(field)} {value}: {rule}")
+
+
+def _check_choices(config: TrainConfig) -> None:
+    for name, kind in get_type_hints(TrainConfig).items():
+        value = getattr(config, name)
+        if get_origin(kind) is Literal and value not in get_args(kind):
+            raise refuse(name, value, f"must be one of {', '.join(get_args(kind))}")
+
+
+def _check_ranges(config: TrainConfig) -> None:
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        numbers = value if isinstance(value, tuple) else (value,)
+        if any(isinstance(x, float) and not math.isfinite(x) for x in numbers):
+            raise refuse(field.name, value, "must be a finite number")
+
+    def at_least(smallest: float, *names: str) -> None:
+        for name in names:
+            value = getattr(config, name)
+            if value is not None and value < smallest:
+                raise refuse(name, value, f"must be {smallest} or more")
+
+    def positive(*names: str) -> None:
+        for name in names:
+            value = getattr(config, name)
+            if value is not None and value <= 0:
+                raise refuse(name, value, "must be more than 0")
+
+    def share(*names: str) -> None:
+        for name in names:
+            if not 0 <= getattr(config, name) < 1:
+                raise refuse(name, getattr(config, name), "must be in [0, 1)")
+
+    size = config.image_size
+    if config.dataset in POINTS:
+        if size != 1:
+            raise refuse(
+                "image_size",
+                size,
+                f"points of {config.dataset} have size 1;{_POINTS_HINT}",
+            )
+    elif size < 8 or size & (size - 1):
+        hint = "; 1 is for points in the plane" if size == 1 else ""
+        raise refuse("image_size", size, f"must be a power of two from 8 up{hint}")
+    at_least(2, "batch_size")  # batch norm has no variance of a single image
+    at_least(1, "steps", "z_dim", "width", "n_critic", "d_every")
+    at_least(1, "instance_noise_steps", "log_every", "sample_every", "save_every")
+    at_least(0, "seed", "minibatch_discrimination", "minibatch_std", "warmup_steps")
+    at_least(0, "penalty_weight", "weight_clip", "feature_matching", "aux_classifier")
+    at_least(0, "instance_noise", "clip_grad_norm", "evaluate_every")
+    positive("epochs", "g_lr", "d_lr")
+    share("label_smoothing", "label_flip", "ema_decay")
+    if config.seed >= 2**63:
+        raise refuse("seed", config.seed, "must be less than 2**63")
+    if not all(0 <= beta < 1 for beta in config.adam_betas):
+        betas = " ".join(map(str, config.adam_betas))
+        raise refuse("adam_betas", betas, "both must be in [0, 1)")
+
+
+def _check_length(config: TrainConfig) -> None:
+    if (config.steps is None) == (config.epochs is None):
+        raise refuse("steps", config.steps, "give exactly one of --steps and --epochs")
+
+
+def _check_combinations(config: TrainConfig) -> None:
+    if config.dataset in POINTS and config.architecture != "mlp":
+        raise refuse(
+            "architecture",
+            config.architecture,
+            f"{config.dataset} needs mlp;{_POINTS_HINT}",
+        )
+    for name in ("g_norm", "d_norm"):
+        if config.architecture == "mlp" and getattr(config, name) == "instance":
+            raise refuse(
+                name, "instance", "has one value a channel to normalise in an mlp"
+            )
+    if config.n_critic > 1 and config.d_every > 1:
+        raise refuse(
+            "d_every", config.d_every, "cannot be combined with --n-critic above 1"
+        )
+    if config.penalty != "none" and config.d_norm == "batch":
+        raise refuse(
+            "penalty",
+            config.penalty,
+            "is per sample, but --d-norm batch ties the samples of a batch together;"
+            " use instance, layer, group or none",
+        )
+    if config.g_norm == "conditional-batch" and not config.conditional:
+        raise refuse("g_norm", config.g_norm, "needs --conditional")
+    if config.minibatch_std and config.batch_size % config.minibatch_std:
+        raise refuse(
+            "minibatch_std",
+            config.minibatch_std,
+            f"must divide --batch-size {config.batch_size}",
+        )
+    for name in ("label_smoothing", "label_flip"):
+        if getattr(config, name) and config.objective not in WITH_TARGETS:
+            raise refuse(
+                name,
+                getattr(config, name),
+                f"has no meaning for --objective {config.objective}, which has no"
+                " targets 1 and 0",
+            )
+    if config.aux_classifier and not config.conditional:
+        raise refuse(
+            "aux_classifier",
+            config.aux_classifier,
+            "needs --conditional: G must know the class that its images are judged by",
+        )
+
+
+def config_to_json(config: TrainConfig) -> dict[str, Any]:
+    """The configuration as JSON types, with its version."""
+    return {"version": CONFIG_VERSION, **dataclasses.asdict(config)}
+
+
+def config_from_json(values: dict[str, Any]) -> TrainConfig:
+    """The inverse of `config_to_json`.
+
+    Raises:
+        UsageError: the values are of a newer version, unknown or refused.
+    """
+    values = dict(values)
+    version = values.pop("version", None)
+    if not isinstance(version, int) or version > CONFIG_VERSION:
+        raise UsageError(
+            f"configuration version {version}: this program reads versions up to"
+            f" {CONFIG_VERSION}; use a newer program"
+        )
+    names = {field.name for field in dataclasses.fields(TrainConfig)}
+    if wrong := sorted(set(values) - names):
+        raise UsageError(f"configuration: unknown {', '.join(wrong)}")
+    if "adam_betas" in values:
+        values["adam_betas"] = tuple(values["adam_betas"])
+    return TrainConfig(**values)

@@ -1,0 +1,1 @@
+"""Training data: where they come from, how they are kept."""

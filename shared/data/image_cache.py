@@ -1,0 +1,177 @@
+"""Resized images on disk: written once, atomically, then mapped into memory.
+
+``data_dir/cache/NAME-SIZE`` holds ``images.npy`` (uint8, [count, size, size,
+channels]), ``labels.npy`` (int32, where there are classes) and ``info.json``.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.data.image_data import DataInfo, ImageData
+from shared.data.image_sources import Pictures, Source
+from shared.errors import UsageError
+
+# Raised when resizing or the files' layout change, so that old caches are rebuilt.
+FORMAT_VERSION = 1
+
+
+def load(source: Source, image_size: int, data_dir: Path) -> ImageData:
+    """The images of ``source``, from the cache, which is built where there is none.
+
+    Args:
+        source: where the images come from.
+        image_size: height and width in pixels.
+        data_dir: its ``cache`` folder is the cache.
+
+    Raises:
+        UsageError: the cache cannot be written, or the source cannot be read.
+    """
+    cache = data_dir / "cache"
+    folder = cache / f"{source.name}-{image_size}"
+    key = hashlib.sha256(
+        repr((FORMAT_VERSION, source.name, source.fingerprint, image_size)).encode()
+    ).hexdigest()
+    if data := _read(folder, key):
+        return data
+    # Needed only to build.
+    from filelock import FileLock
+
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        # One process builds, the others wait and read; a lock dies with its process.
+        with FileLock(cache / f"{source.name}.lock"):
+            return _read(folder, key) or _build(folder, key, source, image_size)
+    except (OSError, NotImplementedError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(
+            f"--data-dir {data_dir}: must be a folder that can hold the cache of"
+            f" resized images ({reason})"
+        ) from error
+
+
+class _Stamp(NamedTuple):
+    """Changes whenever a file does."""
+
+    size: int
+    mtime_ns: int
+
+
+def _stamps(folder: Path) -> list[_Stamp]:
+    stats = [path.stat() for path in sorted(folder.glob("*.npy"))]
+    return [_Stamp(stat.st_size, stat.st_mtime_ns) for stat in stats]
+
+
+def _read(folder: Path, key: str) -> ImageData | None:
+    """What `_build` left, or None where it is missing, of another key or damaged."""
+    try:
+        info = json.loads((folder / "info.json").read_text())
+        if info["key"] != key:
+            return None
+        data = _map(folder, tuple(info["class_names"]), info["sha256"])
+        # Hashing gigabytes takes seconds, so only files that were touched are hashed.
+        untouched = [tuple(stamp) for stamp in info["stamps"]] == _stamps(folder)
+        if untouched or _digest(data.images, data.labels) == info["sha256"]:
+            return data
+    except Exception:  # damage has as many faces as the parsers have errors
+        pass
+    return None
+
+
+def _map(folder: Path, class_names: tuple[str, ...], sha256: str) -> ImageData:
+    images = np.load(folder / "images.npy", mmap_mode="r")
+    labels = np.load(folder / "labels.npy") if class_names else None
+    info = DataInfo(
+        channels=images.shape[3],
+        num_classes=len(class_names),
+        count=len(images),
+        sha256=sha256,
+    )
+    return ImageData(images, labels, class_names, info)
+
+
+def _digest(images: NDArray[Any], labels: NDArray[np.int32] | None) -> str:
+    """SHA-256 over the bytes and shapes of images and labels."""
+    digest = hashlib.sha256(images.data)
+    if labels is not None:
+        digest.update(labels.astype("<i4").data)
+    digest.update(repr((images.dtype.str, images.shape, labels is not None)).encode())
+    return digest.hexdigest()
+
+
+def _build(folder: Path, key: str, source: Source, image_size: int) -> ImageData:
+    """Write the cache beside its place, then move it there in one step."""
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
+    partial.mkdir()
+    try:
+        pictures = source.open(image_size)
+        class_names = _write(partial, source.name, pictures, image_size)
+        data = _map(partial, class_names, "")
+        info = {
+            "key": key,
+            "class_names": class_names,
+            "sha256": _digest(data.images, data.labels),
+            "stamps": _stamps(partial),
+        }
+        del data  # an open map would keep Windows from moving the folder
+        with (partial / "info.json").open("wb") as file:
+            file.write(json.dumps(info).encode())
+            _sync(file)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.replace(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return _map(folder, class_names, info["sha256"])
+
+
+def _write(
+    folder: Path, name: str, pictures: Pictures, image_size: int
+) -> tuple[str, ...]:
+    """Write images and labels; returns the names of the classes that occur."""
+    from tqdm import tqdm
+
+    def header(count: int) -> dict[str, Any]:
+        shape = (count, image_size, image_size, pictures.channels)
+        return {"descr": "|u1", "fortran_order": False, "shape": shape}
+
+    ids: list[int] = []
+    with (folder / "images.npy").open("wb") as file:
+        # The count is known only at the end. NumPy pads headers so that the first axis
+        # can grow in place.
+        np.lib.format.write_array_header_1_0(file, header(0))
+        for image, label in tqdm(
+            pictures.pairs,
+            desc=f"resizing {name}",
+            total=pictures.total,
+            unit="image",
+            delay=1,
+            leave=False,
+            disable=None,  # where the output is no terminal
+        ):
+            file.write(image.data)
+            ids.append(label)
+        file.seek(0)
+        np.lib.format.write_array_header_1_0(file, header(len(ids)))
+        _sync(file)
+    if not pictures.class_names:
+        return ()
+    # A class all of whose files are unreadable is no class.
+    kept, labels = np.unique(ids, return_inverse=True)
+    with (folder / "labels.npy").open("wb") as file:
+        np.save(file, labels.astype(np.int32))
+        _sync(file)
+    return tuple(pictures.class_names[i] for i in kept)
+
+
+def _sync(file: BinaryIO) -> None:
+    """Have the bytes on the disk before a rename says that they are there."""
+    file.flush()
+    os.fsync(file.fileno())

@@ -1,0 +1,192 @@
+"""Images on their way into the cache, and the data sets that have a name."""
+
+import contextlib
+import io
+import socket
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from shared.errors import UsageError
+from shared.randomness import noise
+
+# A server that does not answer must not hold up the line that says what to do.
+_TIMEOUT_SECONDS = 10.0
+
+
+class Pictures(NamedTuple):
+    """Resized images, one at a time, so that they need not fit in memory."""
+
+    channels: int
+    """1 (grey) or 3 (colour)."""
+    class_names: tuple[str, ...]
+    """One for each class; empty without labels."""
+    total: int
+    """How many there are at most; unreadable ones may be left out."""
+    pairs: Iterator[tuple[NDArray[np.uint8], int]]
+    """Image of shape [size, size, channels] and class id (0 without labels)."""
+
+
+class Source(NamedTuple):
+    """Where images come from, cheap to make: nothing is read before `open`."""
+
+    name: str
+    """Of the cache's files: the same for the same origin."""
+    fingerprint: str
+    """Changes when the images change."""
+    open: Callable[[int], Pictures]
+    """From the image size in pixels to the images."""
+
+
+def resize(image: Image.Image, image_size: int) -> NDArray[np.uint8]:
+    """The central square of a grey or RGB image, antialiased.
+
+    Args:
+        image: mode L or RGB, of any size.
+        image_size: height and width of the result in pixels.
+
+    Returns:
+        Shape [image_size, image_size, channels].
+    """
+    # Bicubic: the smoothest of Pillow's filters without visible ringing.
+    square = ImageOps.fit(
+        image, (image_size, image_size), method=Image.Resampling.BICUBIC
+    )
+    return np.asarray(square).reshape(image_size, image_size, -1)
+
+
+def digits() -> Source:
+    """The 1,797 handwritten digits of 8x8 pixels that come with scikit-learn."""
+
+    def open_digits(image_size: int) -> Pictures:
+        from sklearn.datasets import load_digits
+
+        data: Any = load_digits()
+        images = np.rint(data.images * (255 / 16)).astype(np.uint8)
+        names = tuple(str(name) for name in data.target_names)
+        return _from_arrays(images, data.target, names, image_size)
+
+    return Source("digits", "scikit-learn", open_digits)
+
+
+class _Files(NamedTuple):
+    """What torchvision calls a data set, and the files that it takes."""
+
+    class_name: str
+    files: str
+    folder: str
+
+
+_IDX_FILES = ", ".join(
+    f"{split}-{kind}-ubyte.gz"
+    for split in ("train", "t10k")
+    for kind in ("images-idx3", "labels-idx1")
+)
+_FETCHED = {
+    "mnist": _Files("MNIST", _IDX_FILES, "MNIST/raw"),
+    "fashion-mnist": _Files("FashionMNIST", _IDX_FILES, "FashionMNIST/raw"),
+    "cifar10": _Files("CIFAR10", "cifar-10-python.tar.gz", ""),
+}
+
+
+def fetched(name: str, data_dir: Path) -> Source:
+    """The training split of a data set that torchvision fetches and checks.
+
+    Args:
+        name: mnist, fashion-mnist or cifar10.
+        data_dir: torchvision's ``root``.
+    """
+
+    def open_fetched(image_size: int) -> Pictures:
+        return _from_arrays(*_fetch(name, data_dir), image_size)
+
+    return Source(name, "torchvision", open_fetched)
+
+
+def stacked_mnist(data_dir: Path) -> Source:
+    """60,000 images of three digits of MNIST, one in each colour; always the same.
+
+    Each digit occurs once in each channel. The class is the number that red, green and
+    blue digit spell, 0 to 999: one of 1,000 modes.
+
+    Args:
+        data_dir: torchvision's ``root``, with MNIST.
+
+    References:
+        Metz et al. 2017, arXiv:1611.02163, section 3.3.
+    """
+
+    def open_stacked(image_size: int) -> Pictures:
+        digits, labels, _ = _fetch("mnist", data_dir)
+        count = len(digits)
+        orders = [noise.batch_indices(0, i, count, count) for i in range(3)]
+        images = np.stack([digits[order] for order in orders], axis=-1)
+        hundreds, tens, ones = (labels[order].astype(np.int64) for order in orders)
+        names = tuple(f"{number:03d}" for number in range(1000))
+        spelled = 100 * hundreds + 10 * tens + ones
+        return _from_arrays(images, spelled, names, image_size)
+
+    return Source("stacked-mnist", "torchvision-1", open_stacked)
+
+
+def _fetch(
+    name: str, data_dir: Path
+) -> tuple[NDArray[np.uint8], NDArray[Any], tuple[str, ...]]:
+    """Images, labels and class names by torchvision, which fetches what is missing.
+
+    Raises:
+        UsageError: torchvision is missing, or can neither fetch nor read the files.
+    """
+    wanted = _FETCHED[name]
+    if sys.stderr.isatty():
+        sys.stderr.write(f"{name}: reading; fetching what {data_dir} lacks ...\n")
+    timeout = socket.getdefaulttimeout()
+    noise = io.StringIO()
+    try:
+        with (
+            contextlib.redirect_stdout(noise),
+            contextlib.redirect_stderr(noise),
+            warnings.catch_warnings(action="ignore"),
+        ):
+            from torchvision import datasets
+
+            socket.setdefaulttimeout(_TIMEOUT_SECONDS)
+            data = getattr(datasets, wanted.class_name)(
+                root=data_dir, train=True, download=True
+            )
+            return np.asarray(data.data), np.asarray(data.targets), tuple(data.classes)
+    except ImportError as error:
+        raise UsageError(
+            f"--dataset {name}: needs torchvision once, to fetch and check the files:"
+            " pip install torchvision"
+        ) from error
+    except Exception as error:  # sockets, archives, pickles: each has errors of its own
+        raise UsageError(
+            f"--dataset {name}: cannot be fetched or read"
+            f" ({' '.join(str(error).split())}); delete any damaged files and put"
+            f" {wanted.files} into {data_dir / wanted.folder}"
+        ) from error
+    finally:
+        socket.setdefaulttimeout(timeout)
+
+
+def _from_arrays(
+    images: NDArray[np.uint8],
+    labels: NDArray[Any],
+    class_names: tuple[str, ...],
+    image_size: int,
+) -> Pictures:
+    """Pictures of grey [count, h, w] or colour [count, h, w, 3] images in memory."""
+    # One thread: such small images spend more time waiting for the interpreter's lock
+    # than a second thread could save.
+    pairs = (
+        (resize(Image.fromarray(image), image_size), int(label))
+        for image, label in zip(images, labels, strict=True)
+    )
+    return Pictures(3 if images.ndim == 4 else 1, class_names, len(images), pairs)

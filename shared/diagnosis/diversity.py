@@ -1,0 +1,46 @@
+"""What a grid of samples tells: its diversity, and what batch norm's mode changes."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def diversity(images: NDArray[np.uint8], real: NDArray[np.uint8], rows: int) -> float:
+    """Mean distance of two images of one row, as a share of that of real images.
+
+    Within rows, because those of a conditional generator are its classes: it has
+    collapsed if it knows one image of each class.
+
+    Args:
+        images: generated ones, [count, ...], row by row.
+        real: as many real ones, of the same classes.
+        rows: how many rows.
+    """
+    return _spread(images, rows) / max(_spread(real, rows), 1e-12)
+
+
+def batch_norm_gap(
+    evaluation: NDArray[np.uint8],
+    training: NDArray[np.uint8],
+    real: NDArray[np.uint8],
+) -> float:
+    """Mean distance of the two modes' images of a latent, on the scale of `diversity`.
+
+    Args:
+        evaluation: images drawn with batch norm's running statistics, [count, ...].
+        training: those of the same latents, drawn with the batch's own statistics.
+        real: real images.
+    """
+    count = len(evaluation)
+    difference = (evaluation.astype(np.float64) - training).reshape(count, -1)
+    gap = np.linalg.norm(difference, axis=1).mean()
+    return float(gap) / max(_spread(real, 1), 1e-12)
+
+
+def _spread(images: NDArray[np.uint8], rows: int) -> float:
+    """Mean distance of two images of one row."""
+    flat = images.reshape(rows, -1, math.prod(images.shape[1:])).astype(np.float64)
+    columns = flat.shape[1]
+    distances = [np.linalg.norm(row[:, None] - row, axis=2).sum() for row in flat]
+    return float(np.mean(distances)) / (columns * (columns - 1))

@@ -1,0 +1,292 @@
+"""What may go wrong in a run: the bounds of its metrics, the words, the remedies.
+
+The bounds are far from what healthy runs show; beside each is what was measured with
+the presets on digits, MNIST and CIFAR-10.
+"""
+
+import math
+from typing import NamedTuple
+
+from shared.config.choices import WITH_TARGETS
+from shared.config.train_config import TrainConfig, flag
+
+# How long a state must last: this many steps, and at least so many logged values.
+LASTING_STEPS = 200
+LASTING_VALUES = 5
+_LASTING_RECORDS = 3
+
+# D's loss as a share of the way from its least value to that of a D that says the same
+# of every image. In healthy runs its highest value in such a time is 0.02 or more.
+_WON = 0.01
+# A gradient's norm against its median at the start. In healthy runs it rises by a
+# factor of 48 at most (WGAN) and falls by one of 30 (points); it moves by thousands
+# where a critic has no bound or D is certain.
+_EXPLODED = 1000.0
+_VANISHED = 0.01
+# The norm that penalties of a critic hold near 1; 0.6 to 1.9 in healthy runs.
+_LIPSCHITZ = 2.0
+GRADIENT_NORMS = {"D": "d_grad_norm", "G": "g_grad_norm"}
+# Diversity is 0.1 to 0.2 for the first 200 steps, and rises to 0.9; it hardly falls.
+# Of 102 runs of 600 steps, all but DRAGAN's on MNIST have 0.5 or more from step 300 on;
+# of these six, the three that are below the bound in three grids from step 400 on end
+# with 2, 4 and 8 of 10 classes, the others with 6, 9 and 10.
+_DIVERSITY_KEPT = 0.5
+_DIVERSITY_LEAST = 0.15
+# The share of the data's classes, or of the modes of points, that G makes. Healthy runs
+# of digits have 0.85 or more from step 300 on, those of points and MNIST 0.5 or more.
+_CLASSES_KEPT = 0.5
+# Distance between the same latents' images in both modes; 0.01 to 0.05 when healthy.
+_BATCH_NORM_GAP = 0.5
+# The decay rate of Adam's first average that GANs are trained with.
+_CALM_BETA = 0.5
+
+# In metrics.jsonl, at the step after which training could not go on.
+DIVERGED = "diverged"
+
+
+class Rule(NamedTuple):
+    """A metric that is bad beyond its bounds, and what to say when that lasts."""
+
+    metric: str
+    low: float
+    """Values below this are bad."""
+    high: float
+    """Values above this are bad."""
+    lasting: int
+    """How many values in a row must be bad."""
+    problem: str
+    remedy: str
+    last_suffices: bool = False
+    """Whether the last value of the run is judged without those before."""
+
+
+def rules(config: TrainConfig) -> list[Rule]:
+    """What is judged in a run of this configuration.
+
+    Args:
+        config: the run's configuration.
+    """
+    lasting = max(LASTING_VALUES, math.ceil(LASTING_STEPS / config.log_every))
+    found = [
+        Rule(
+            DIVERGED,
+            0.0,
+            0.0,
+            1,
+            "training has diverged: the losses or the weights are no longer finite",
+            _taming(config),
+        )
+    ]
+    if config.objective in _chance_losses():
+        least = _least_loss(config)
+        bound = least + _WON * (_chance_losses()[config.objective] - least)
+        found.append(
+            Rule(
+                "d_loss",
+                bound,
+                math.inf,
+                lasting,
+                "D has won: its loss has been near zero for long, and G can hardly"
+                " learn from it",
+                _balancing(config),
+            )
+        )
+    found += [
+        Rule(
+            "diversity_kept",
+            _DIVERSITY_KEPT,
+            math.inf,
+            _LASTING_RECORDS,
+            "G is collapsing: its images differ less than half as much as they did"
+            " before",
+            _collapse_remedy(config),
+        ),
+        Rule(
+            "late_diversity",
+            _DIVERSITY_LEAST,
+            math.inf,
+            _LASTING_RECORDS,
+            "G has collapsed, or not begun to learn: it makes nearly the same image of"
+            " every latent",
+            _collapse_remedy(config, "more --steps"),
+        ),
+        Rule(
+            "classes_kept",
+            _CLASSES_KEPT,
+            math.inf,
+            _LASTING_RECORDS,
+            "G has lost modes: it makes, in effect, less than half of the classes",
+            _collapse_remedy(config),
+            last_suffices=True,
+        ),
+        Rule(
+            "batch_norm_gap",
+            0.0,
+            _BATCH_NORM_GAP,
+            _LASTING_RECORDS,
+            "G's batch norm disagrees with itself: images drawn with its running"
+            " statistics are others than those that D judges",
+            _either(
+                "a larger --batch-size",
+                "a smaller --g-lr",
+                _flags(config, g_norm=_no_batch_norm(config)),
+            ),
+        ),
+    ]
+    found += _lipschitz_rules(config, lasting)
+    for name, metric in GRADIENT_NORMS.items():
+        found += [
+            Rule(
+                f"relative_{metric}",
+                0.0,
+                _EXPLODED,
+                LASTING_VALUES,
+                f"{name}'s gradient explodes: it is a thousand times that of the start",
+                _taming(config),
+            ),
+            Rule(
+                f"relative_{metric}",
+                _VANISHED,
+                math.inf,
+                lasting,
+                f"{name}'s gradient vanishes: it is a hundredth of that of the start",
+                _steepening(config),
+            ),
+        ]
+    return found
+
+
+def _lipschitz_rules(config: TrainConfig, lasting: int) -> list[Rule]:
+    """Whether a critic has a bound, and whether it keeps to it."""
+    is_critic = config.objective == "wasserstein"
+    has_penalty = config.penalty != "none" and config.penalty_weight > 0
+    has_bound = config.weight_clip > 0 or config.d_weight_norm == "spectral"
+    if is_critic and not has_penalty and not has_bound:
+        problem = (
+            "the critic has no Lipschitz bound, without which its loss estimates no"
+            " distance and may grow for ever"
+        )
+        remedy = _either(
+            _penalised(config), "--weight-clip 0.01", "--d-weight-norm spectral"
+        )
+        # At any step, the first being that of the first grid.
+        return [Rule("step", math.inf, math.inf, 1, problem, remedy)]
+    if config.penalty in ("wgan-gp", "wgan-lp", "dragan"):
+        bound = _LIPSCHITZ
+    elif is_critic and has_penalty:
+        # R1 and R2 hold no norm: they balance the critic's gain at 1 / (2 weight).
+        # Of points, 2 is normal with the weight 0.01, and 1 with 0.1.
+        bound = max(_LIPSCHITZ, 1 / config.penalty_weight)
+    else:
+        return []
+    problem = (
+        "the critic has left its Lipschitz bound: its gradient's norm stays far above"
+        f" {bound / 2:.6g}"
+    )
+    remedy = "a larger --penalty-weight or a smaller --d-lr"
+    return [Rule("gradient_norm", 0.0, bound, lasting, problem, remedy)]
+
+
+def _balancing(config: TrainConfig) -> str:
+    """What keeps D from winning."""
+    smooths = config.objective in WITH_TARGETS and not config.label_smoothing
+    return _either(
+        # Where D is certain, minimax is flat for G.
+        "--objective non-saturating" if config.objective == "minimax" else "",
+        "--d-lr smaller than --g-lr",
+        "--label-smoothing 0.1" if smooths else "",
+        "" if config.instance_noise else "--instance-noise 0.1",
+        _critic(config),
+    )
+
+
+def _steepening(config: TrainConfig) -> str:
+    """What gives a gradient where D is certain."""
+    is_critic = config.objective == "wasserstein"
+    others = () if is_critic else ("non-saturating", "least-squares")
+    objectives = [_flags(config, objective=objective) for objective in others]
+    return _either(*objectives, _critic(config), "a smaller --d-lr")
+
+
+def _taming(config: TrainConfig) -> str:
+    """What holds gradients, and with them the weights, within bounds."""
+    return _either(
+        "" if config.clip_grad_norm else "--clip-grad-norm 1",
+        _flags(config, d_weight_norm="spectral"),
+        _penalised(config, "r1") if config.penalty == "none" else "",
+        "smaller learning rates",
+    )
+
+
+def _collapse_remedy(config: TrainConfig, further: str = "") -> str:
+    # Momentum, or a slow D, lets G run after D in one heap: docs/mode_collapse.md.
+    has_momentum = config.optimizer == "adam" and config.adam_betas[0] > _CALM_BETA
+    return _either(
+        f"--adam-betas {_CALM_BETA} 0.999" if has_momentum else "",
+        "--d-every 1" if config.d_every > 1 else "",
+        "" if config.minibatch_discrimination else "--minibatch-discrimination 8",
+        "" if config.feature_matching else "--feature-matching 1",
+        "a smaller --g-lr",
+        _critic(config),
+        further,
+    )
+
+
+def _critic(config: TrainConfig) -> str:
+    return f"{_flags(config, objective='wasserstein')} {_penalised(config)}".strip()
+
+
+def _penalised(config: TrainConfig, penalty: str = "wgan-gp") -> str:
+    """The flags of a penalty, which is per sample, as D must then be too."""
+    norm = _no_batch_norm(config) if config.d_norm == "batch" else config.d_norm
+    weight = config.penalty_weight or 10
+    return _flags(config, penalty=penalty, d_norm=norm, penalty_weight=weight)
+
+
+def _no_batch_norm(config: TrainConfig) -> str:
+    # A perceptron has no instance norm.
+    return "none" if config.architecture == "mlp" else "instance"
+
+
+def _flags(config: TrainConfig, **values: str | float) -> str:
+    """The flags that give a configuration these values, where it has others."""
+    return " ".join(
+        f"{flag(name)} {value}"
+        for name, value in values.items()
+        if getattr(config, name) != value
+    )
+
+
+def _either(*remedies: str) -> str:
+    """What is not empty, as a list in words."""
+    *others, last = [remedy for remedy in remedies if remedy]
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _chance_losses() -> dict[str, float]:
+    """D's loss when it says the same of every image; a critic's has no scale."""
+    log2 = math.log(2.0)
+    return {
+        "minimax": 2 * log2,
+        "non-saturating": 2 * log2,
+        "least-squares": 0.25,
+        "least-squares-pearson": 1.0,
+        "hinge": 2.0,
+        "relativistic": log2,
+        "relativistic-average": 2 * log2,
+    }
+
+
+def _least_loss(config: TrainConfig) -> float:
+    """D's least loss: more than zero where labels are smoothed or swapped."""
+    target = 1 - config.label_smoothing
+    if config.objective == "least-squares":  # half the variance of each target
+        return target**2 * config.label_flip * (1 - config.label_flip)
+    return _entropy(target * (1 - config.label_flip)) + _entropy(
+        target * config.label_flip
+    )
+
+
+def _entropy(p: float) -> float:
+    """Of a coin, in nats: the least cross-entropy with a target of mean p."""
+    return -sum(q * math.log(q) for q in (p, 1 - p) if q > 0)

@@ -1,0 +1,129 @@
+"""Pictures: from numbers to pixels, grids, animations and plots of a run."""
+
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from shared.files.atomic import write_atomically
+
+_GIF_SECONDS = 9.0
+_GIF_LAST_FRAME_SECONDS = 2.0
+_GIF_LONGEST_FRAME_SECONDS = 0.5
+# Grids of colour photographs hardly compress; this keeps an animation near ten MB.
+_GIF_PIXELS = 10_000_000
+
+
+def to_uint8(images: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+    """Pixels 0..255 of images in [-1, 1].
+
+    (x + 1) * 127.5, rounded half to even and clipped; NaN becomes 0. Inverse of
+    x = pixel / 127.5 - 1.
+
+    Args:
+        images: any shape; values outside [-1, 1] are clipped.
+    """
+    scaled = np.rint((np.clip(images, -1, 1) + 1) * 127.5)
+    return np.nan_to_num(scaled).astype(np.uint8)
+
+
+def grid(
+    images: NDArray[np.uint8], columns: int | None = None, padding: int = 2
+) -> NDArray[np.uint8]:
+    """Images side by side, row by row, on black.
+
+    Args:
+        images: shape [count, height, width, channels].
+        columns: images in a row; None makes the grid as square as it gets.
+        padding: pixels around each image.
+
+    Returns:
+        Shape [rows * (height + padding) + padding, likewise, channels].
+    """
+    count, height, width, channels = images.shape
+    columns = min(columns or math.ceil(math.sqrt(count)), count)
+    rows = math.ceil(count / columns)
+    cells = np.zeros(
+        (rows * columns, height + padding, width + padding, channels), np.uint8
+    )
+    cells[:count, padding:, padding:] = images
+    cells = cells.reshape(rows, columns, *cells.shape[1:]).swapaxes(1, 2)
+    joined = cells.reshape(rows * cells.shape[1], -1, channels)
+    return np.pad(joined, ((0, padding), (0, padding), (0, 0)))
+
+
+def save_png(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write one picture.
+
+    Args:
+        path: the file.
+        image: shape [height, width, channels]; 1 channel (grey) or 3 (RGB).
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    buffer = io.BytesIO()
+    _picture(image).save(buffer, format="PNG")
+    write_atomically(path, buffer.getvalue())
+
+
+def save_gif(
+    path: Path, frames: Sequence[Path | NDArray[np.uint8]], max_frames: int = 100
+) -> None:
+    """Write an animation of some nine seconds that repeats for ever.
+
+    Of many or large frames it shows some, evenly chosen, always the first and the
+    last; the last stays longer.
+
+    Args:
+        path: the file.
+        frames: at least one; pictures of one size, as files or as in `save_png`.
+        max_frames: how many to show at most.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    size = _open_frame(frames[0]).size
+    shown = max(2, min(len(frames), max_frames, _GIF_PIXELS // math.prod(size)))
+    chosen = np.unique(np.linspace(0, len(frames) - 1, shown).round().astype(int))
+    moving = (_GIF_SECONDS - _GIF_LAST_FRAME_SECONDS) / len(chosen)
+    each = round(1000 * min(moving, _GIF_LONGEST_FRAME_SECONDS))
+    durations = [each] * (len(chosen) - 1) + [round(1000 * _GIF_LAST_FRAME_SECONDS)]
+    first, *rest = (_quantised(_open_frame(frames[i])) for i in chosen)
+    buffer = io.BytesIO()
+    first.save(
+        buffer,
+        format="GIF",
+        save_all=True,
+        append_images=rest,
+        duration=durations,
+        loop=0,
+    )
+    write_atomically(path, buffer.getvalue())
+
+
+def _picture(image: NDArray[np.uint8]) -> Image.Image:
+    return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
+
+
+def _open_frame(frame: Path | NDArray[np.uint8]) -> Image.Image:
+    if not isinstance(frame, Path):
+        return _picture(frame)
+    with Image.open(frame) as image:
+        image.load()
+        return image
+
+
+def _quantised(image: Image.Image) -> Image.Image:
+    # Grey pictures fit a GIF as they are.
+    if image.mode == "L":
+        return image
+    # A palette from a part of the pixels is as good and ten times as fast. Dithering
+    # would flicker and not compress.
+    part = image.resize((128, 128), Image.Resampling.NEAREST)
+    return image.quantize(palette=part.quantize(256), dither=Image.Dither.NONE)

@@ -1,0 +1,113 @@
+"""Plots of a run's losses."""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.files.atomic import write_atomically
+
+
+def plot_losses(
+    path: Path, metrics: Sequence[Mapping[str, Any]], title: str = ""
+) -> None:
+    """Write a plot of a run: both losses above, what D says below.
+
+    Below are the Wasserstein estimate of a critic, or D's mean outputs on real and
+    generated images. Thin lines are the records, thick ones their moving averages.
+
+    Args:
+        path: the file (PNG).
+        metrics: records with ``step`` and the metrics of that step; a metric may be
+            missing or None in some or all of them.
+        title: line above the plot.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    # Matplotlib takes long to import, and most programs draw nothing.
+    from matplotlib.figure import Figure
+
+    losses = {"d_loss": "discriminator", "g_loss": "generator"}
+    lower = {"wasserstein_estimate": "E D(x) - E D(G(z))"}
+    if not _recorded(metrics, lower):
+        lower = {
+            "d_real": "D(x)",
+            "d_fake_before": "D(G(z)) before D's update",
+            "d_fake_after": "D(G(z)) after",
+        }
+    panels = [("loss", losses)]
+    if _recorded(metrics, lower):
+        panels.append(("output of D", lower))
+    figure = Figure(figsize=(9, 3.4 * len(panels)), layout="constrained")
+    all_axes = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
+    for axes, (name, curves) in zip(all_axes, panels, strict=True):
+        _plot_panel(axes, metrics, curves)
+        axes.set_ylabel(name)
+    all_axes[-1].set_xlabel("step")
+    all_axes[0].set_title(title, loc="left")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    write_atomically(path, buffer.getvalue())
+
+
+def _recorded(metrics: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> bool:
+    return any(record.get(name) is not None for record in metrics for name in names)
+
+
+def _plot_panel(
+    axes: Any, metrics: Sequence[Mapping[str, Any]], curves: Mapping[str, str]
+) -> None:
+    colours = ("tab:blue", "tab:orange", "tab:green")
+    everything = []
+    for colour, (name, label) in zip(colours, curves.items(), strict=False):
+        points = [(r["step"], r[name]) for r in metrics if r.get(name) is not None]
+        if not points:
+            continue
+        steps, values = np.array(points, np.float64).T
+        everything.append(values)
+        axes.plot(steps, values, color=colour, alpha=0.3, linewidth=0.8)
+        # A line through one point would show nothing.
+        marker = "o" if len(values) < 3 else None
+        axes.plot(
+            steps,
+            moving_average(values),
+            color=colour,
+            linewidth=1.8,
+            marker=marker,
+            label=label,
+        )
+    if everything:
+        _fit(axes, np.concatenate(everything), is_share="d_real" in curves)
+        # Above the panel, where no curve can run.
+        axes.legend(
+            loc="lower right",
+            bbox_to_anchor=(1, 1),
+            borderaxespad=0,
+            frameon=False,
+            ncols=len(curves),
+        )
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _fit(axes: Any, values: NDArray[np.float64], is_share: bool) -> None:
+    """Choose the vertical range; probabilities get their own, and a line at 0.5."""
+    if is_share and values.min() >= 0 and values.max() <= 1:
+        axes.set_ylim(0, 1)
+        axes.axhline(0.5, color="black", linewidth=0.8, linestyle="--", alpha=0.6)
+        return
+    # A few wild values, as on the first steps, must not flatten all the others.
+    low, high = np.percentile(values, [0.5, 99.5])
+    margin = 0.1 * (high - low) or 1.0
+    axes.set_ylim(low - margin, high + margin)
+
+
+def moving_average(values: Sequence[float] | NDArray[np.float64]) -> NDArray[Any]:
+    """Centred moving average over a twentieth of the run; shorter at both ends."""
+    window = np.ones(len(values) // 20 | 1)
+    total = np.convolve(values, window, mode="same")
+    return total / np.convolve(np.ones(len(values)), window, mode="same")

@@ -1,0 +1,83 @@
+"""What the networks draw: images of latents, points over their density."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.backend import Backend
+from shared.config.train_config import TrainConfig
+from shared.data import points
+from shared.drawing import images, point_plots
+
+
+def draw_points(
+    backend: Backend,
+    config: TrainConfig,
+    real: NDArray[np.float32],
+    z: NDArray[np.float32],
+    labels: NDArray[np.int32] | None,
+    step: int,
+) -> Callable[[Path], points.PointScores]:
+    """Have the networks draw points, and D's landscape around them.
+
+    Args:
+        backend: what draws.
+        config: names the distribution.
+        real: real points [count, 2].
+        z: latents [count, z_dim].
+        labels: class ids [count], for a conditional generator.
+        step: of the state; for the title.
+
+    Returns:
+        Writes the plot to a file, and returns the points' scores; needs the networks
+        no more.
+    """
+    fake = backend.sample(z, labels).reshape(-1, 2)
+    landscape = _landscape(backend, config)
+
+    def write(path: Path) -> points.PointScores:
+        scores = points.score(config.dataset, fake)
+        title = f"D after {step} steps"
+        point_plots.plot_points(path, real, fake, landscape, scores, title)
+        return scores
+
+    return write
+
+
+def draw_images(
+    backend: Backend,
+    z: NDArray[np.float32],
+    labels: NDArray[np.int32] | None,
+    training: bool = False,
+) -> NDArray[np.uint8]:
+    """Images of latents, [count, height, width, channels], in batches of about 64.
+
+    Args:
+        backend: what draws.
+        z: latents [count, z_dim].
+        labels: class ids [count], for a conditional generator.
+        training: as in `Backend.sample`.
+    """
+    # The last image is never alone: batch norm has no variance of one.
+    starts = range(0, max(len(z) - 1, 1), 64)
+    drawn = [
+        backend.sample(z[i:j], None if labels is None else labels[i:j], training)
+        for i, j in itertools.pairwise([*starts, len(z)])
+    ]
+    return images.to_uint8(np.concatenate(drawn))
+
+
+def _landscape(backend: Backend, config: TrainConfig) -> NDArray[np.float32]:
+    """D's outputs at `point_plots.landscape_points`, a conditional D's for class 0."""
+    where = point_plots.landscape_points()
+    # In batches such as D knows, each from all over the plane: some layers compare the
+    # points of a batch.
+    size = config.batch_size
+    number = -(-len(where) // size)
+    batches = np.resize(where, (size, number, 1, 1, 2)).swapaxes(0, 1)
+    labels = np.zeros(size, np.int32) if config.conditional else None
+    outputs = [backend.discriminate(batch, labels) for batch in batches]
+    return np.stack(outputs, axis=1).reshape(-1)[: len(where)]

@@ -1,0 +1,179 @@
+"""The judge of generated images: a small classifier of the data set's own classes.
+
+It needs no download and trains in about a minute. Both twins define its network
+(``classifier.py``); here are its initial weights, its training and its file, beside the
+cached data set, which both twins read and write.
+"""
+
+import hashlib
+import json
+import sys
+import zlib
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors import numpy as safetensors_numpy
+from tqdm import tqdm
+
+from shared.backend import Classifier, FeatureNetwork
+from shared.data.image_data import ImageData
+from shared.files.arrays import Arrays, canonical_json
+from shared.files.atomic import write_atomically
+from shared.randomness import noise
+
+VERSION = 2
+"""Raised when network or training change, so that old files are not used."""
+
+FEATURES = 64
+"""Length of the features: the layer before the last."""
+
+_METADATA_KEY = "gan_classifier"
+_BATCH = 64
+# Four passes over the data, within what is enough for few images and what takes a
+# minute or so for many.
+_PASSES = 4
+_STEPS = (1000, 4000)
+_LR = 1e-3
+_PREDICTED_AT_ONCE = 64
+# Every tenth image is never trained on, and tells the accuracy.
+_HELD_OUT = 10
+
+
+def channel_widths(channels: int, image_size: int) -> list[int]:
+    """Channels of the image and of each feature map, down to 4x4 pixels."""
+    halvings = (image_size // 4).bit_length() - 1
+    return [channels, *(min(16 * 2**i, 128) for i in range(halvings))]
+
+
+def prepare(classifier: Classifier, data: ImageData, data_dir: Path) -> float:
+    """Load the weights for these data, or train them and keep them for next time.
+
+    Args:
+        classifier: for the channels, classes and size of the data.
+        data: with labels.
+        data_dir: its ``cache`` folder keeps the weights.
+
+    Returns:
+        The share of held-out images that the classifier gets right.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    size = data.images.shape[1]
+    name = f"classifier-v{VERSION}-{size}-{data.info.sha256[:16]}.safetensors"
+    path = data_dir / "cache" / name
+    if stored := _read(path, classifier.shapes()):
+        arrays, accuracy = stored
+        classifier.load(arrays)
+        return accuracy
+    sys.stderr.write(f"training the classifier for evaluation, once: {path}\n")
+    accuracy = train(classifier, data)
+    _write(path, classifier.arrays(), accuracy)
+    return accuracy
+
+
+def initial_weights(shapes: dict[str, tuple[int, ...]]) -> Arrays:
+    """Weights ~ N(0, 2 / fan-in), biases 0; the same for every run.
+
+    References:
+        He et al. 2015, arXiv:1502.01852, Eq. 10.
+    """
+    return {name: _initial(name, shape) for name, shape in shapes.items()}
+
+
+def pixels(data: ImageData) -> NDArray[np.uint8]:
+    """The images of data that are no points."""
+    assert data.images.dtype == np.uint8, "points have no pixels"
+    return cast("NDArray[np.uint8]", data.images)
+
+
+def train(classifier: Classifier, data: ImageData, steps: int | None = None) -> float:
+    """Train from the initial weights on nine tenths of the data.
+
+    Adam with batches of 64, its learning rate falling linearly from 1e-3 to 0.
+
+    Args:
+        classifier: what to train.
+        data: with labels.
+        steps: batches; None: as many as the number of images suggests.
+
+    Returns:
+        The share of the held-out tenth that it gets right.
+    """
+    assert data.labels is not None, "the data must have labels"
+    classifier.load(initial_weights(classifier.shapes()))
+    images = pixels(data)
+    held_out = np.arange(len(images)) % _HELD_OUT == 0
+    trained = np.flatnonzero(~held_out)
+    size = min(_BATCH, len(trained))
+    if steps is None:
+        steps = int(np.clip(_PASSES * len(trained) // size, *_STEPS))
+    for step in range(steps):
+        batch = trained[noise.batch_indices(0, step, size, len(trained))]
+        rate = _LR * (1 - step / steps)
+        classifier.train(images[batch], data.labels[batch], rate)
+    _, logits = predict(classifier, images[held_out])
+    return float(np.mean(logits.argmax(axis=1) == data.labels[held_out]))
+
+
+def predict(
+    network: FeatureNetwork, images: NDArray[np.uint8]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Features and logits, as `FeatureNetwork.predict`, of any number of images."""
+    # Inception takes hours without a GPU: show that it goes on.
+    starts = tqdm(
+        range(0, len(images), _PREDICTED_AT_ONCE),
+        "judging images",
+        unit="batch",
+        delay=5,
+        leave=False,
+        disable=not sys.stderr.isatty(),
+    )
+    # Copies: the data set is a read-only map of a file.
+    parts = [
+        network.predict(np.array(images[i : i + _PREDICTED_AT_ONCE])) for i in starts
+    ]
+    features, logits = zip(*parts, strict=True)
+    return np.concatenate(features), np.concatenate(logits)
+
+
+def _initial(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    if name.endswith(".bias"):
+        return np.zeros(shape, np.float32)
+    size, fan_in = int(np.prod(shape)), int(np.prod(shape[1:]))
+    stream = zlib.crc32(name.encode())
+    drawn = noise.normal(0, "classifier weights", stream, 1, size).reshape(shape)
+    return drawn * np.float32(np.sqrt(2 / fan_in))
+
+
+def _write(path: Path, arrays: Arrays, accuracy: float) -> None:
+    metadata = {"accuracy": accuracy, "sha256": _digest(arrays)}
+    text = canonical_json(metadata)
+    write_atomically(path, safetensors_numpy.save(arrays, {_METADATA_KEY: text}))
+
+
+def _read(
+    path: Path, shapes: dict[str, tuple[int, ...]]
+) -> tuple[Arrays, float] | None:
+    """Weights and accuracy; None where the file is missing, foreign or damaged."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata: dict[str, Any] = json.loads(file.metadata()[_METADATA_KEY])
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        found = {name: array.shape for name, array in arrays.items()}
+        if found == shapes and metadata["sha256"] == _digest(arrays):
+            return arrays, metadata["accuracy"]
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        pass
+    return None
+
+
+def _digest(arrays: Arrays) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return digest.hexdigest()

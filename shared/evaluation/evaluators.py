@@ -1,0 +1,86 @@
+"""The evaluator that suits the data."""
+
+from pathlib import Path
+
+from shared.backend import Backend
+from shared.config import choices
+from shared.config.choices import Features
+from shared.config.train_config import TrainConfig, refuse
+from shared.data.image_data import DataInfo, ImageData
+from shared.errors import UsageError
+from shared.evaluation.features import ClassifierJudge, InceptionJudge
+from shared.evaluation.image_evaluator import ImageEvaluator
+from shared.evaluation.pixel_evaluator import PixelEvaluator
+from shared.evaluation.point_evaluator import PointEvaluator
+from shared.evaluation.scores import Evaluator
+
+_FEWEST = 16
+
+
+def check_data(
+    config: TrainConfig, data: DataInfo, features: Features | None = None
+) -> None:
+    """Refuse data that do not suit the features.
+
+    Args:
+        config: the run's configuration.
+        data: what is known of its data.
+        features: of images, what to compare; None: the classifier's, while training.
+
+    Raises:
+        UsageError: a classifier lacks labels or images, or points have no features.
+    """
+    dataset = f"--dataset {config.dataset}"
+    if config.dataset in choices.POINTS:
+        if features not in (None, "classifier"):
+            raise refuse("features", features, f"not of {dataset}, which are points")
+    elif data.count < _FEWEST:
+        raise UsageError(
+            f"{dataset}: evaluation needs {_FEWEST} images or more, there are"
+            f" {data.count}"
+        )
+    elif data.num_classes < 2 and features in (None, "classifier"):
+        needs = (
+            "needs labels of two classes or more, to train its classifier on; make each"
+            " class a subfolder, or"
+        )
+        if features is None:
+            raise refuse(
+                "evaluate_every",
+                config.evaluate_every,
+                f"{needs} evaluate the run when it is done",
+            )
+        raise UsageError(
+            f"{dataset}: evaluation {needs} use --features none or inception"
+        )
+
+
+def make_evaluator(
+    backend: Backend,
+    config: TrainConfig,
+    data: ImageData,
+    data_dir: Path,
+    features: Features = "classifier",
+) -> Evaluator:
+    """What scores the samples of a backend.
+
+    Args:
+        backend: with the state to be judged, which may change between evaluations.
+        config: the run's configuration.
+        data: its training data.
+        data_dir: where the classifier is cached.
+        features: of images, what to compare.
+
+    Raises:
+        UsageError: as `check_data`, or the network for the features cannot be had.
+    """
+    check_data(config, data.info, features)
+    if config.dataset in choices.POINTS:
+        return PointEvaluator(backend, config, data)
+    if features == "none":
+        return PixelEvaluator(backend, config, data)
+    if features == "inception":
+        judge = InceptionJudge(backend)
+    else:
+        judge = ClassifierJudge(backend, config, data, data_dir)
+    return ImageEvaluator(backend, config, data, judge)

@@ -1,0 +1,114 @@
+"""Who says what is in an image: features and class probabilities for the scores."""
+
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from shared.backend import Backend, Classifier
+from shared.config import choices
+from shared.config.train_config import TrainConfig
+from shared.data import datasets
+from shared.data.image_data import ImageData
+from shared.evaluation import classifier
+
+
+class Judged(NamedTuple):
+    """What a judge says of images."""
+
+    features: NDArray[np.float32]
+    """Shape [count, features]."""
+    probabilities: NDArray[np.float32]
+    """Shape [count, classes]."""
+
+
+class Judge(Protocol):
+    """A network that looks at images."""
+
+    description: str
+    """For the protocol."""
+    knows_classes: bool
+    """Whether its classes are those of the data."""
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> Judged:
+        """Judge images of shape [count, height, width, channels]."""
+        ...
+
+
+class ClassifierJudge(Judge):
+    """The classifier of the data's own labels.
+
+    Three stacked digits are judged one by one, by the classifier of single digits.
+
+    Args:
+        backend: of the twin that computes.
+        config: names the data set.
+        data: with labels.
+        data_dir: where the classifier is cached.
+    """
+
+    knows_classes = True
+
+    def __init__(
+        self, backend: Backend, config: TrainConfig, data: ImageData, data_dir: Path
+    ) -> None:
+        name = config.dataset
+        self._stacked = name == choices.STACKED
+        if self._stacked:
+            name = "mnist"
+            data = datasets.load(name, config.image_size, data_dir)
+        self._classifier: Classifier = backend.classifier(data.info, config.image_size)
+        accuracy = classifier.prepare(self._classifier, data, data_dir)
+        self.description = (
+            f"{classifier.FEATURES} of the layer before the last of a classifier of"
+            f" {name} (version {classifier.VERSION}, right on {accuracy:.1%} of the"
+            " held-out tenth)"
+            + (", for each channel" if self._stacked else "")
+            + "; scaled to mean square 1 over the reference"
+        )
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> Judged:
+        """Judge images of shape [count, height, width, channels]."""
+        if not self._stacked:
+            return self._judge(pixels)
+        parts = [self._judge(pixels[..., [channel]]) for channel in range(3)]
+        p = [part.probabilities for part in parts]
+        # The class of a stack is its three digits, as in shared.image_sources.
+        joint = np.einsum("ni,nj,nk->nijk", *p).reshape(len(pixels), -1)
+        return Judged(np.concatenate([x.features for x in parts], axis=1), joint)
+
+    def _judge(self, pixels: NDArray[np.uint8]) -> Judged:
+        features, logits = classifier.predict(self._classifier, pixels)
+        return Judged(features, softmax(logits, axis=1))
+
+
+class InceptionJudge(Judge):
+    """Inception v3 with the weights of the standard FID; grey becomes colour.
+
+    Args:
+        backend: of a twin that has it.
+
+    Raises:
+        UsageError: as `Backend.inception`.
+
+    References:
+        Heusel et al. 2017, arXiv:1706.08500.
+    """
+
+    knows_classes = False
+    description = (
+        "2048 of the last pooling of Inception v3 (weights of 2015-12-05 by"
+        " torch-fidelity, resized to 299x299 as in TensorFlow 1), unscaled;"
+        " probabilities of its 1008 classes"
+    )
+
+    def __init__(self, backend: Backend) -> None:
+        self._network = backend.inception()
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> Judged:
+        """Judge images of shape [count, height, width, channels]."""
+        colour = np.broadcast_to(pixels, (*pixels.shape[:3], 3))
+        features, logits = classifier.predict(self._network, colour)
+        return Judged(features, softmax(logits, axis=1))

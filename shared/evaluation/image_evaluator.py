@@ -1,0 +1,137 @@
+"""Scores of generated images, by the features of a judge."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.backend import Backend
+from shared.config import choices
+from shared.config.train_config import TrainConfig
+from shared.data.image_data import ImageData
+from shared.evaluation import metrics, scores
+from shared.evaluation.features import Judge, Judged
+from shared.evaluation.pixel_evaluator import PixelEvaluator
+from shared.evaluation.scores import Score
+
+# As in the literature on stacked MNIST: Metz et al. 2017, arXiv:1611.02163.
+_NUM_STACKED = 26_000
+# Enough for moments of few features; for Inception's many; for what needs all pairs.
+_MOST_REFERENCES = 10_000
+_NUM_INCEPTION = 10_000
+_MOST_REFERENCES_INCEPTION = 50_000
+_MOST_COMPARED = 2048
+
+
+class ImageEvaluator(PixelEvaluator):
+    """Compares images with the training images, by what a judge says of both too.
+
+    Args:
+        backend: with the state to be judged, which may change between the calls.
+        config: the run's configuration.
+        data: its training images.
+        judge: what looks at the images; with labels if it knows their classes.
+    """
+
+    def __init__(
+        self, backend: Backend, config: TrainConfig, data: ImageData, judge: Judge
+    ) -> None:
+        super().__init__(backend, config, data)
+        self._classes = data.info.num_classes
+        self._judge = judge
+        references = _MOST_REFERENCES
+        if not judge.knows_classes:
+            # Fewer samples than features have a singular covariance.
+            self.usual_num = _NUM_INCEPTION
+            references = _MOST_REFERENCES_INCEPTION
+        elif config.dataset == choices.STACKED:
+            self.usual_num = _NUM_STACKED
+        real = self._judge(self._images[self._order[:references]]).features
+        # Else the scale of FID and KID would depend on the classifier's training;
+        # that of Inception is part of its standard.
+        self._scale = np.sqrt(np.square(real).mean()) if judge.knows_classes else 1.0
+        self._real = real / self._scale
+
+    def scores(self, num: int, draws: int, seed: int) -> dict[str, Score]:
+        """Scores of ``draws`` independent sets of ``num`` samples, by name."""
+        compared = min(num, len(self._real), _MOST_COMPARED)
+        drawn = [self._judge_scaled(self._draw(num, seed, i)) for i in range(draws)]
+
+        def each(score: Callable[[Judged], float]) -> list[float]:
+            return [score(one) for one in drawn]
+
+        def pairs(
+            score: Callable[[metrics.Features, metrics.Features], float],
+        ) -> list[float]:
+            real = self._real[:compared]
+            return each(lambda one: score(real, one.features[:compared]))
+
+        sets = f"{num} samples, {len(self._real)} training images"
+        few = f"{compared} samples, {compared} training images"
+        found = {
+            "fid": Score(
+                "FID ↓",
+                each(lambda x: metrics.frechet_distance(self._real, x.features)),
+                3,
+                sets,
+            ),
+            "kid": Score("KID ↓", pairs(metrics.kernel_distance), 5, few),
+            "inception_score": Score(
+                "Inception score ↑",
+                each(lambda x: metrics.inception_score(x.probabilities)),
+                3,
+                f"{num} samples, no splits",
+            ),
+            "precision": Score(
+                "precision ↑", pairs(metrics.precision), 3, f"{few}, k=3"
+            ),
+            "recall": Score("recall ↑", pairs(metrics.recall), 3, f"{few}, k=3"),
+            "density": Score("density ↑", pairs(metrics.density), 3, f"{few}, k=5"),
+            "coverage": Score("coverage ↑", pairs(metrics.coverage), 3, f"{few}, k=5"),
+        }
+        if self._judge.knows_classes:
+            ids = [one.probabilities.argmax(axis=1) for one in drawn]
+            found |= self._class_scores(ids, num)
+        return found
+
+    def protocol(self, num: int, draws: int, seed: int) -> dict[str, str | int]:
+        """What holds for all scores."""
+        return {
+            **super().protocol(num, draws, seed),
+            "features": self._judge.description,
+            **scores.sampling_protocol(self._config, num, draws, seed),
+        }
+
+    def _class_scores(
+        self, drawn: list[NDArray[np.int64]], num: int
+    ) -> dict[str, Score]:
+        """Which classes occur; from the most probable class of each sample."""
+        labels = self._labels
+        assert labels is not None, "who knows the classes was taught by labels"
+        how = f"{num} samples by their most probable class"
+        return {
+            "classes_hit": Score(
+                f"classes hit of {self._classes} ↑",
+                [float(len(np.unique(ids))) for ids in drawn],
+                1,
+                how,
+            ),
+            "class_kl": Score(
+                "KL of classes ↓",
+                [metrics.class_divergence(labels, ids) for ids in drawn],
+                4,
+                f"{how}, from the training labels, nats",
+            ),
+        }
+
+    def _training_mode_scores(
+        self, trained: NDArray[np.uint8], how: str
+    ) -> dict[str, Score]:
+        """Whether running statistics suit the samples less than their batch's do."""
+        fid = metrics.frechet_distance(self._real, self._judge_scaled(trained).features)
+        title = "FID in training mode ↓"
+        return {"fid_training_mode": Score(title, [fid], 3, f"{how}; else as FID")}
+
+    def _judge_scaled(self, pixels: NDArray[np.uint8]) -> Judged:
+        judged = self._judge(pixels)
+        return judged._replace(features=judged.features / self._scale)

@@ -1,0 +1,92 @@
+"""Scores of generated points in the plane, against the distribution's own formula."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.backend import Backend
+from shared.config.train_config import TrainConfig
+from shared.data import points
+from shared.data.image_data import ImageData
+from shared.evaluation import metrics, scores
+from shared.evaluation.scores import Evaluator, Score
+from shared.randomness.latents import draw_inputs
+
+# As many as Srivastava et al. 2017, arXiv:1705.07761, count modes in.
+_NUM = 2500
+
+
+class PointEvaluator(Evaluator):
+    """Counts modes and good points; see `shared.points.score`.
+
+    Args:
+        backend: with the state to be judged, which may change between the calls.
+        config: the run's configuration.
+        data: its points.
+    """
+
+    usual_num = _NUM
+
+    def __init__(self, backend: Backend, config: TrainConfig, data: ImageData) -> None:
+        self._backend = backend
+        self._config = config
+        self._labels = data.labels
+        self._modes = data.info.num_classes
+        # Any first part is a fair sample: the data take their modes in turn.
+        self._real = np.array(data.images[:_NUM], np.float32).reshape(-1, 2)
+
+    def scores(self, num: int, draws: int, seed: int) -> dict[str, Score]:
+        """Scores of ``draws`` independent sets of ``num`` points, by name."""
+        drawn = [self._draw(num, seed, i) for i in range(draws)]
+        good = [points.score(self._config.dataset, one) for one in drawn]
+        compared = min(num, len(self._real))
+        near = "within three standard deviations"
+        found = {}
+        if self._modes:
+            found["modes"] = Score(
+                f"modes covered of {self._modes} ↑",
+                [float(one.modes or 0) for one in good],
+                1,
+                f"{num} samples; modes with a sample {near} of the centre",
+            )
+        found["high_quality"] = Score(
+            "high-quality samples ↑",
+            [one.high_quality for one in good],
+            3,
+            f"share of {num} samples {near} of"
+            + (" a centre" if self._modes else " the spiral"),
+        )
+        found["coverage"] = Score(
+            "coverage ↑",
+            [metrics.coverage(self._real, one[:compared]) for one in drawn],
+            3,
+            f"{compared} samples, {len(self._real)} training points, k=5, in the plane",
+        )
+        return found
+
+    def further(
+        self, num: int, seed: int
+    ) -> tuple[dict[str, Score], NDArray[np.uint8] | None]:
+        """How good the samples are when batch norm uses their batch; no picture."""
+        if not self._config.g_has_batch_norm:
+            return {}, None
+        good = points.score(self._config.dataset, self._draw(num, seed, 0, True))
+        title = "high-quality samples in training mode ↑"
+        how = f"share of {num} samples in training mode, in one batch"
+        found = {
+            "high_quality_training_mode": Score(title, [good.high_quality], 3, how)
+        }
+        return found, None
+
+    def protocol(self, num: int, draws: int, seed: int) -> dict[str, str | int]:
+        """What holds for all scores."""
+        return {
+            "dataset": self._config.dataset,
+            "reference": "the distribution's own formula",
+            **scores.sampling_protocol(self._config, num, draws, seed),
+        }
+
+    def _draw(
+        self, num: int, seed: int, number: int, training: bool = False
+    ) -> NDArray[np.float32]:
+        z, labels = draw_inputs(self._config, self._labels, num, seed, number)
+        return self._backend.sample(z, labels, training).reshape(-1, 2)

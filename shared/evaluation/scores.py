@@ -1,0 +1,65 @@
+"""What every evaluation gives: scores, each with its protocol."""
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.config.train_config import TrainConfig
+
+
+class Score(NamedTuple):
+    """One number about a run, and how it came about."""
+
+    title: str
+    """As the table shows it, with an arrow to where it is better, if that is clear."""
+    values: list[float]
+    """One for each independent draw of the samples."""
+    decimals: int
+    """Shown."""
+    protocol: str
+    """What was compared with what."""
+
+
+class Evaluator(Protocol):
+    """Compares a backend's samples with the data; what they share is made once."""
+
+    usual_num: int
+    """Samples in each draw, unless the user says otherwise."""
+
+    def scores(self, num: int, draws: int, seed: int) -> dict[str, Score]:
+        """Scores of ``draws`` independent sets of ``num`` samples, by name."""
+        ...
+
+    def further(
+        self, num: int, seed: int
+    ) -> tuple[dict[str, Score], NDArray[np.uint8] | None]:
+        """Scores for which one draw is enough, and a picture of nearest images."""
+        ...
+
+    def protocol(self, num: int, draws: int, seed: int) -> dict[str, str | int]:
+        """What holds for all scores."""
+        ...
+
+    def record(self) -> dict[str, Any]:
+        """The scores of one draw, to be repeated while training, and ``protocol``."""
+        num, draws, seed = self.usual_num, 1, 0
+        scores = self.scores(num, draws, seed)
+        values = {name: score.values[0] for name, score in scores.items()}
+        return values | {"protocol": self.protocol(num, draws, seed)}
+
+
+def sampling_protocol(
+    config: TrainConfig, num: int, draws: int, seed: int
+) -> dict[str, str | int]:
+    """How the samples were drawn."""
+    average = f"average of G, decay {config.ema_decay}" if config.ema_decay else "G"
+    protocol: dict[str, str | int] = {
+        "weights": f"{average}, in evaluation mode",
+        "samples": num,
+        "draws": draws,
+        "seed": seed,
+    }
+    if draws > 1:
+        protocol["interval"] = "95%, Student's t, over the draws"
+    return protocol

@@ -1,0 +1,65 @@
+"""Files of one JSON object a line."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shared.errors import UsageError
+
+
+def append(path: Path, record: Mapping[str, Any]) -> None:
+    """Add one line; numbers that are not finite become null.
+
+    Args:
+        path: the file; made where it is missing.
+        record: a flat object with ``step``; Python or NumPy scalars.
+
+    Raises:
+        UsageError: the line cannot be written.
+    """
+    line = json.dumps({name: plain(x) for name, x in record.items()})
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """All records; none of a missing file; a last line that was cut off is left out.
+
+    Raises:
+        UsageError: the file is damaged elsewhere.
+    """
+    if not path.exists():
+        return []
+    records = []
+    lines = path.read_bytes().splitlines()
+    for number, line in enumerate(lines, start=1):
+        try:
+            records.append(_record(line))
+        except ValueError as error:
+            if number == len(lines):
+                break
+            raise UsageError(
+                f"{path}: line {number} is no record of metrics"
+            ) from error
+    return records
+
+
+def _record(line: bytes) -> dict[str, Any]:
+    record = json.loads(line)
+    if not isinstance(record, dict) or not isinstance(record.get("step"), int):
+        raise ValueError("no object with a step")
+    return record
+
+
+def plain(value: Any) -> Any:
+    """A scalar as JSON knows it; null for a number that is not finite."""
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,1 @@
+"""Every random number of a run, drawn once for both twins."""

@@ -1,0 +1,119 @@
+"""Everything random that a step consumes, drawn for the global batch."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.config import schedules
+from shared.config.train_config import TrainConfig
+from shared.randomness import noise
+
+
+class Draws(NamedTuple):
+    """The inputs of several steps; every array starts with the axis ``steps``.
+
+    Updates of D within a step have an axis of their own, ``n_critic``. What a
+    configuration does not use is None.
+    """
+
+    indices: NDArray[np.int32]
+    """Images of each real batch: [steps, n_critic, batch]."""
+    z: NDArray[np.float32]
+    """Latents: [steps, n_critic, batch, z_dim]."""
+    alpha: NDArray[np.float32] | None
+    """Share of the real image in the penalty's mix: [steps, n_critic, batch]."""
+    penalty_noise: NDArray[np.float32] | None
+    """DRAGAN's uniform noise: [steps, n_critic, batch, height, width, channels]."""
+    flips: NDArray[np.bool_] | None
+    """Which labels of D are swapped, real then fake: [steps, n_critic, 2, batch]."""
+    instance_noise: NDArray[np.float32] | None
+    """Scaled noise on D's input, for D's real and fake images and, in the last entry,
+    for G's: [steps, n_critic + 1, 2, batch, height, width, channels]."""
+    update_d: NDArray[np.bool_]
+    """Whether D is updated at this step: [steps]."""
+    g_lr: NDArray[np.float64]
+    """Learning rate of the generator: [steps]."""
+    d_lr: NDArray[np.float64]
+    """Learning rate of the discriminator: [steps]."""
+
+
+def draw(
+    config: TrainConfig, channels: int, count: int, total_steps: int, steps: range
+) -> Draws:
+    """What the given steps consume.
+
+    Args:
+        config: the run's configuration.
+        channels: channels of the images.
+        count: images in the data set.
+        total_steps: length of the whole run, for the learning-rate schedule.
+        steps: which steps.
+    """
+    per_step = [_draw_step(config, channels, count, total_steps, t) for t in steps]
+    stacked: list[Any] = [
+        None if field[0] is None else np.stack(field)
+        for field in zip(*per_step, strict=True)
+    ]
+    return Draws(*stacked)
+
+
+def _draw_step(
+    config: TrainConfig, channels: int, count: int, total_steps: int, step: int
+) -> tuple[Any, ...]:
+    seed, batch, size = config.seed, config.batch_size, config.image_size
+    image = (size, size, channels)
+    pixels = size * size * channels
+    # D's updates are counted over the whole run; each has its own draws.
+    updates = range(step * config.n_critic, (step + 1) * config.n_critic)
+    # With --d-every, only the steps that update D use up a real batch.
+    first_batch = step // config.d_every * config.n_critic
+
+    def each(draw_one: Any) -> NDArray[Any]:
+        return np.stack([draw_one(update) for update in updates])
+
+    indices = np.stack(
+        [
+            noise.batch_indices(seed, first_batch + k, batch, count)
+            for k in range(config.n_critic)
+        ]
+    ).astype(np.int32)
+    z = each(lambda u: noise.normal(seed, "latents", u, batch, config.z_dim))
+    alpha = penalty_noise = flips = instance_noise = None
+    if config.penalty in ("wgan-gp", "wgan-lp"):
+        alpha = each(lambda u: noise.uniform(seed, "penalty mix", u, batch)[:, 0])
+    if config.penalty == "dragan":
+        penalty_noise = each(
+            lambda u: noise.uniform(seed, "penalty noise", u, batch, pixels)
+        ).reshape(-1, batch, *image)
+    if config.label_flip:
+        flips = each(
+            lambda u: noise.uniform(seed, "label flips", u, batch, 2).T
+        ) < np.float32(config.label_flip)
+    if config.instance_noise:
+        scale = schedules.instance_noise_scale(config, step)
+        # One more than D's updates: the last is for G's step.
+        number = config.n_critic + 1
+        if scale:
+            instance_noise = scale * np.stack(
+                [
+                    noise.normal(seed, "instance noise", u, batch, 2 * pixels)
+                    .reshape(batch, 2, *image)
+                    .swapaxes(0, 1)
+                    for u in range(step * number, (step + 1) * number)
+                ]
+            )
+        else:  # By far the longest draws of all; not made to be multiplied by zero.
+            instance_noise = np.zeros((number, 2, batch, *image), np.float32)
+    factor = schedules.learning_rate_factor(config, total_steps, step)
+    return (
+        indices,
+        z,
+        alpha,
+        penalty_noise,
+        flips,
+        instance_noise,
+        np.bool_(step % config.d_every == 0),
+        np.float64(factor * config.g_lr),
+        np.float64(factor * config.d_lr),
+    )

@@ -1,0 +1,285 @@
+"""One page that shows a run: report.html, which needs no network and nothing else."""
+
+import base64
+import dataclasses
+import functools
+import html
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+import numpy as np
+
+from shared.config.choices import POINTS
+from shared.config.presets import changed_fields
+from shared.config.train_config import TrainConfig, flag
+from shared.diagnosis.rules import LASTING_STEPS
+from shared.diagnosis.watch import Watch
+from shared.files.atomic import write_atomically
+from shared.run.run_dir import RunDir
+
+# What a page may hold: a phone must be able to open it.
+_MOST_FRAMES = 30
+_FRAME_BYTES = 6_000_000
+_MOST_POINTS = 1000
+
+
+class _Chart(NamedTuple):
+    title: str
+    curves: dict[str, str]
+    """Metrics and their labels."""
+    note: str = ""
+    log_scale: bool = False
+
+
+_CHARTS = (
+    _Chart("Losses", {"d_loss": "D", "g_loss": "G"}),
+    _Chart(
+        "Output of D",
+        {
+            "d_real": "D(x)",
+            "d_fake_before": "D(G(z)) before D's update",
+            "d_fake_after": "D(G(z)) after it",
+        },
+        "Probabilities, or a critic's scores.",
+    ),
+    _Chart("FID", {"fid": "FID"}, "Of --evaluate-every; smaller is better."),
+    _Chart("KID", {"kid": "KID"}, "Smaller is better."),
+    _Chart(
+        "Quality and variety",
+        {
+            "precision": "precision",
+            "recall": "recall",
+            "density": "density",
+            "coverage": "coverage",
+            "high_quality": "high-quality samples",
+        },
+        "Larger is better. Precision and density are of quality, recall and coverage of"
+        " variety.",
+    ),
+    _Chart("Modes covered", {"modes": "modes"}),
+    _Chart("Inception score", {"inception_score": "Inception score"}),
+    _Chart("Classes hit", {"classes_hit": "classes"}),
+    _Chart(
+        "KL divergence of the classes",
+        {"class_kl": "from those of the data"},
+        "0 where all are as frequent as in the data, log 2 where half are missing.",
+    ),
+    _Chart(
+        "Wasserstein estimate",
+        {"wasserstein_estimate": "E D(x) - E D(G(z))"},
+        "Falls as G gets better; its scale is the critic's own.",
+    ),
+    _Chart(
+        "Penalty",
+        {"penalty": "penalty", "gradient_norm": "norm of D's gradient in its input"},
+        "WGAN's penalties hold the norm near 1.",
+    ),
+    _Chart(
+        "Gradients of the weights",
+        {"d_grad_norm": "D", "g_grad_norm": "G"},
+        "Global norms, before clipping.",
+        log_scale=True,
+    ),
+    _Chart(
+        "Samples",
+        {"diversity": "diversity", "batch_norm_gap": "gap between batch norm's modes"},
+        "Diversity is the mean distance of two images of a row of the grid; both are"
+        " shares of that distance among real images.",
+    ),
+    _Chart(
+        "Further terms",
+        {
+            "feature_gap": "feature matching",
+            "d_class_loss": "classes, D",
+            "g_class_loss": "classes, G",
+        },
+    ),
+    _Chart("Images per second", {"images_per_second": "seen by D"}),
+    _Chart(
+        "Waiting for the host",
+        {"wait_share": "share of the time"},
+        "The device waits from the end of one training call to the start of the next.",
+    ),
+)
+
+
+def write_report(run: RunDir, resume_command: str, prog: str) -> None:
+    """Write ``report.html`` from what the run's folder holds.
+
+    Args:
+        run: the run's folder.
+        resume_command: how to continue, with RUN for the folder, which the page
+            replaces by the place that it is opened from.
+        prog: the program that trained, such as ``gans_torch.train``.
+
+    Raises:
+        UsageError: the folder is damaged, or the page cannot be written.
+    """
+    config, data = run.read_config()
+    metrics, samples = run.read_metrics(), run.read_sample_metrics()
+    scores = run.read_scores()
+    watch = Watch(config, data)
+    watch.replay(metrics, samples, scores, _class_scores(run))
+    watch.conclude()
+    twin = prog.partition(".")[0]
+    are_points = config.dataset in POINTS
+    draw = f"python -m {twin}.sample RUN"
+    page = _template().render(
+        title=config.title,
+        framework={"gans_torch": "PyTorch", "gans_jax": "JAX"}.get(twin, twin),
+        step=max((r["step"] for r in [*metrics, *samples]), default=0),
+        last=metrics[-1] if metrics else {},
+        data=data,
+        changed=changed_settings(config),
+        settings={k: _text(v) for k, v in dataclasses.asdict(config).items()},
+        findings=sorted(watch.findings.values(), key=lambda finding: finding.first),
+        lasting_steps=LASTING_STEPS,
+        charts=list(_charts([*metrics, *samples, *scores])),
+        scored=_joined(scores[-1].get("protocol", {})) if scores else "",
+        evaluations=list(_evaluations(run)),
+        frames=_frames(run),
+        pictures={
+            name: _data_uri(run.path / f"{name}.png")
+            for name in ("real", "interpolation")
+            if (run.path / f"{name}.png").is_file()
+        },
+        files=sorted(p.name for p in run.path.iterdir() if p.name in _LINKED),
+        resume=resume_command,
+        are_points=are_points,
+        sample=[f"{draw} --num 2500"]
+        if are_points
+        else [f"{draw} --num 100 --columns 10", f"{draw} --interpolate"],
+    )
+    write_atomically(run.path / "report.html", page.encode())
+
+
+def refresh_report(run: RunDir) -> None:
+    """Write a page that is there anew, with what the run's folder holds now.
+
+    Args:
+        run: the run's folder; nothing happens where there is no page.
+
+    Raises:
+        UsageError: as `write_report`.
+    """
+    page = run.path / "report.html"
+    # Only the page knows how the run was called.
+    if page.is_file() and (found := _RESUME.search(page.read_text("utf-8"))):
+        resume_command = html.unescape(found[1])
+        write_report(run, resume_command, shlex.split(resume_command)[2])
+
+
+def changed_settings(config: TrainConfig) -> list[tuple[str, str, str]]:
+    """Settings that are not the preset's: flag, value, the preset's value."""
+    return [
+        (flag(name), _text(value), _text(of_preset))
+        for name, (value, of_preset) in changed_fields(config).items()
+    ]
+
+
+_RESUME = re.compile(r'id="resume">(python -m [^<]+)<')
+
+_LINKED = {
+    *("config.json", "metrics.jsonl", "samples.jsonl", "scores.jsonl", "best.json"),
+    *("losses.png", "samples.png", "samples.gif", "samples", "checkpoints", "drawn"),
+}
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html")
+
+
+def _charts(records: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    ordered = sorted(records, key=lambda record: record["step"])
+    for chart in _CHARTS:
+        curves = [
+            {"label": label, "points": points}
+            for name, label in chart.curves.items()
+            if (points := _points(ordered, name))
+        ]
+        if curves:
+            yield {
+                "title": chart.title,
+                "note": chart.note,
+                "log": chart.log_scale,
+                "curves": curves,
+            }
+
+
+def _points(records: Sequence[Mapping[str, Any]], name: str) -> list[list[float]]:
+    # Of two values of a step, the later: scores come after what grids were measured.
+    values = {
+        r["step"]: float(f"{r[name]:.5g}")
+        for r in records
+        if isinstance(r.get(name), int | float)
+    }
+    points = [[step, value] for step, value in values.items()]
+    return [points[i] for i in _evenly(len(points), _MOST_POINTS)]
+
+
+def _frames(run: RunDir) -> list[dict[str, Any]]:
+    steps = run.sample_steps()
+    if not steps:
+        return []
+    largest = max(run.sample_path(step).stat().st_size for step in steps)
+    most = max(2, min(_MOST_FRAMES, _FRAME_BYTES // largest))
+    return [
+        {"step": steps[i], "uri": _data_uri(run.sample_path(steps[i]))}
+        for i in _evenly(len(steps), most)
+    ]
+
+
+def _evenly(count: int, most: int) -> list[int]:
+    """At most ``most`` of ``count`` positions, with the first and the last."""
+    chosen = np.linspace(0, count - 1, min(count, most)).round().astype(int)
+    return chosen.tolist()
+
+
+def _evaluations(run: RunDir) -> Iterator[dict[str, Any]]:
+    for stored in run.read_evaluations():
+        nearest = run.path / f"nearest-{stored['step']:06d}.png"
+        yield {
+            "step": stored["step"],
+            "scores": list(stored["scores"].values()),
+            "protocol": _joined(stored["protocol"]),
+            "nearest": _data_uri(nearest) if nearest.is_file() else None,
+        }
+
+
+def _class_scores(run: RunDir) -> Iterator[dict[str, Any]]:
+    """What later evaluations say of the classes, as records of scores.jsonl do."""
+    # The others may have a scale of their own, such as batch_norm_gap.
+    for stored in run.read_evaluations():
+        scores = stored["scores"]
+        found = {
+            n: scores[n].get("value") for n in ("class_kl", "modes") if n in scores
+        }
+        yield {"step": stored["step"], **found}
+
+
+def _joined(protocol: Mapping[str, Any]) -> str:
+    return "; ".join(f"{name}: {_text(x)}" for name, x in protocol.items())
+
+
+def _data_uri(path: Path) -> str:
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list | tuple):
+        return " ".join(map(_text, value))
+    return str(value)

@@ -1,0 +1,54 @@
+"""A stored state back into a twin's networks."""
+
+import dataclasses
+from pathlib import Path
+
+from shared.backend import Backend, MakeBackend
+from shared.config.train_config import TrainConfig
+from shared.errors import UsageError
+from shared.files.arrays import Arrays
+from shared.run import checkpoint
+
+
+def load_backend(
+    stored: checkpoint.Checkpoint, path: Path, make_backend: MakeBackend, device: str
+) -> Backend:
+    """A twin's backend in the state of a checkpoint.
+
+    Args:
+        stored: the state.
+        path: where it was read from.
+        make_backend: makes the twin's backend.
+        device: name of a device, or auto.
+
+    Raises:
+        UsageError: there is no such device, or the arrays do not fit the networks.
+    """
+    backend = make_backend(_config(stored.config), stored.data, device)
+    check_arrays(backend.shapes(), stored.arrays, path)
+    backend.load(stored.arrays)
+    return backend
+
+
+def _config(trained: TrainConfig) -> TrainConfig:
+    # Float32 draws the same images as TF32 does, and not only where there is TF32.
+    if trained.precision == "tf32":
+        return dataclasses.replace(trained, precision="float32")
+    return trained
+
+
+def check_arrays(
+    shapes: dict[str, tuple[int, ...]], arrays: Arrays, path: Path
+) -> None:
+    """Refuse a checkpoint whose arrays are not those of the networks.
+
+    Raises:
+        UsageError: an array is missing or of another shape.
+    """
+    for name, shape in shapes.items():
+        found = arrays[name].shape if name in arrays else "missing"
+        if found != shape:
+            raise UsageError(
+                f"{path}: the checkpoint's {name} is {found}, its configuration"
+                f" needs {shape}"
+            )

@@ -1,0 +1,1 @@
+"""The driver: one loop for both twins."""

@@ -1,0 +1,66 @@
+"""TensorBoard's event files, without TensorFlow and without either twin's framework."""
+
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+# Both modules make their classes when they are imported.
+from tensorboard.compat.proto.event_pb2 import (
+    Event,  # pyrefly: ignore[missing-module-attribute]
+)
+from tensorboard.compat.proto.summary_pb2 import (
+    Summary,  # pyrefly: ignore[missing-module-attribute]
+)
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+from shared.run.run_dir import RunDir
+
+
+class EventFiles:
+    """Writes a run's numbers and grids for TensorBoard.
+
+    The run's own files are the record; event files are a copy. A run that goes on
+    writes them anew from its past, so no step is in them twice.
+    """
+
+    def __init__(self, run: RunDir) -> None:
+        folder = run.path / "tensorboard"
+        shutil.rmtree(folder, ignore_errors=True)
+        self._writer = EventFileWriter(str(folder))
+        for record in (*run.read_metrics(), *run.read_scores()):
+            self.add_scalars(record)
+        for record in run.read_sample_metrics():
+            self.add_scalars(record)
+            self.add_image(record["step"], run.sample_path(record["step"]))
+
+    def add_scalars(self, record: Mapping[str, Any]) -> None:
+        """Add every number of a record that has a ``step``."""
+        values = [
+            Summary.Value(tag=name, simple_value=value)
+            for name, value in record.items()
+            if name not in ("step", "protocol") and value is not None
+        ]
+        self._add(record["step"], values)
+
+    def add_image(self, step: int, path: Path) -> None:
+        """Add a PNG file, as it is."""
+        with Image.open(path) as picture:
+            width, height = picture.size
+        image = Summary.Image(
+            width=width, height=height, encoded_image_string=path.read_bytes()
+        )
+        self._add(step, [Summary.Value(tag="samples", image=image)])
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._writer.close()
+
+    def _add(self, step: int, values: list[Summary.Value]) -> None:
+        summary = Summary(value=values)
+        self._writer.add_event(Event(wall_time=time.time(), step=step, summary=summary))
+        # Grids and logged steps are rare; who looks on wants to see them at once.
+        self._writer.flush()

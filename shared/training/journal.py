@@ -1,0 +1,85 @@
+"""What a run says of itself while it goes on: its lines, its warnings, its events."""
+
+import contextlib
+import sys
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from tqdm import tqdm
+
+from shared.config.train_config import TrainConfig
+from shared.diagnosis.rules import DIVERGED
+from shared.diagnosis.watch import Finding, Watch
+from shared.run.run_dir import RunDir
+
+
+class Journal(contextlib.AbstractContextManager["Journal"]):
+    """Writes a run's records, and warns when they show that something goes wrong.
+
+    Args:
+        run: a run's folder; what it holds already is taken into account.
+        config: the run's configuration.
+        tensorboard: whether to write event files too.
+    """
+
+    def __init__(self, run: RunDir, config: TrainConfig, tensorboard: bool) -> None:
+        self._run = run
+        _, data = run.read_config()
+        self._watch = Watch(config, data)
+        self._watch.replay(
+            run.read_metrics(), run.read_sample_metrics(), run.read_scores()
+        )
+        self._events = None
+        if tensorboard:
+            # Imported here, because it is optional.
+            from shared.training.event_files import EventFiles
+
+            self._events = EventFiles(run)
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Take in the metrics of a step."""
+        self._run.append_metrics(record)
+        _warn(self._watch.see(record))
+        if self._events is not None:
+            self._events.add_scalars(record)
+
+    def log_samples(self, record: Mapping[str, Any]) -> None:
+        """Take in what there is to say of a grid of samples, which is on the disk."""
+        self._run.append_sample_metrics(record)
+        _warn(self._watch.see(record))
+        if self._events is not None:
+            self._events.add_scalars(record)
+            self._events.add_image(
+                record["step"], self._run.sample_path(record["step"])
+            )
+
+    def log_scores(self, record: Mapping[str, Any]) -> None:
+        """Take in the scores of an evaluation."""
+        self._run.append_scores(record)
+        _warn(self._watch.see(record))
+        if self._events is not None:
+            self._events.add_scalars(record)
+
+    def log_divergence(self, step: int) -> None:
+        """Take in that training ends here; the error that ends it says so."""
+        self._run.append_metrics({"step": step, DIVERGED: 1})
+
+    def conclude(self) -> None:
+        """Warn of what the end of the run shows."""
+        _warn(self._watch.conclude())
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._events is not None:
+            self._events.close()
+
+
+def _warn(findings: Sequence[Finding]) -> None:
+    for finding in findings:
+        text = f"warning at step {finding.first}: {finding}"
+        tqdm.write(text, file=sys.stderr)

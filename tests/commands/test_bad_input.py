@@ -1,0 +1,307 @@
+"""Mistakes: one line, status 2, no traceback, and nothing written or overwritten."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from shared.config import train_config
+from shared.drawing import images
+from shared.run import checkpoint
+from support import TINY, Twin, contents, last_checkpoint, stopped
+
+# Places that a command names: {run} holds a run, {file} is a file, {empty} an empty
+# folder, {faces} a folder of pictures without labels.
+REFUSED_AT_ONCE = {
+    "train dgan": "preset 'dgan': must be one of gan, dcgan,",
+    "train --dataset mnits": "--dataset mnits: must be digits,",
+    "train --dataset folder:nowhere": "folder:nowhere: must be a folder of images",
+    "train --dataset folder:{file}": "--dataset folder:{file}: ",
+    "train --dataset folder:{empty}": "--dataset folder:{empty}: ",
+    "train --dataset folder:{faces} --batch-size 4 --conditional": (
+        "--conditional: needs labels of two classes or more, which --dataset"
+    ),
+    "train --aux-classifier 1": "--aux-classifier 1.0: needs --conditional",
+    "train hinge --label-flip 0.1": "--label-flip 0.1: has no meaning for --objective",
+    "train --stpes 3": "unrecognized option --stpes; did you mean --steps?",
+    "train gan dcgan": "unexpected argument 'dcgan'",
+    "train --objective foo": "'foo'",
+    "train --precision float16": "'float16'",
+    "train --steps abc": "--steps abc: must be a whole number",
+    "train --steps 0": "--steps 0: must be 1 or more",
+    "train --epochs -1": "--epochs -1.0: must be more than 0",
+    "train --image-size 48": "--image-size 48: must be a power of two from 8 up",
+    "train --image-size 4": "--image-size 4: must be a power of two from 8 up",
+    "train --batch-size 0": "--batch-size 0: must be 2 or more",
+    "train --batch-size 1798": "--batch-size 1798: must be at most the 1797 images",
+    "train --width 0": "--width 0: must be 1 or more",
+    "train --z-dim -1": "--z-dim -1: must be 1 or more",
+    "train --g-lr 0": "--g-lr 0.0: must be more than 0",
+    "train --d-lr nan": "--d-lr nan: must be a finite number",
+    "train --adam-betas 0.5 1": "--adam-betas 0.5 1.0: both must be in [0, 1)",
+    "train --seed -1": "--seed -1: must be 0 or more",
+    "train --log-every 0": "--log-every 0: must be 1 or more",
+    "train --sample-every 0": "--sample-every 0: must be 1 or more",
+    "train --save-every -5": "--save-every -5: must be 1 or more",
+    "train --penalty wgan-gp": "--penalty wgan-gp: is per sample, but --d-norm batch",
+    "train --run-dir {run}": "--run-dir {run}: already holds a run; resume it with",
+    "train --resume nowhere": "--resume nowhere: no such folder",
+    "train --resume {empty}": "--resume {empty}: holds no run: no config.json",
+    "train --resume {run} --width 8": "--width 8: the run was started with 4;",
+    "train --resume {run} --steps 5": "--steps 5: the run has already done 6 steps",
+    "sample": "RUN",
+    "sample nowhere": "nowhere: no such folder",
+    "sample {empty}": "{empty}: holds no run",
+    "sample {file}": "{file}: is not a folder",
+    "sample {run} --num 0": "--num 0: must be 1 or more",
+    "sample {run} --columns -1": "--columns -1: must be 1 or more",
+    "sample {run} --seed x": "--seed x: must be a whole number",
+    "sample {run} --step 4": "--step 4: {run} has no such checkpoint; has 3, 6",
+    "sample {run}/checkpoints/000009.safetensors": "000009.safetensors: cannot be read",
+    "sample {run} --labels 1": "--labels 1: the run is not conditional",
+    "sample {run} --labels x": "--labels x: must be class ids from 0 up, as in 3,7",
+}
+
+# Only the framework knows its devices, and the network what it needs.
+REFUSED = {
+    "train --device nonsense": "--device nonsense: no such device;",
+    "train --device cuda:99": "--device cuda:99: no such device;",
+    "train --device cpu --precision tf32": "--precision tf32: needs an NVIDIA GPU",
+    "train --run-dir {file}/run": "--run-dir {file}/run: cannot be used: Not a dir",
+    "train --resume {run} --steps 7 --device tpu:99": "--device tpu:99: no such device",
+    "sample {run} --device nonsense": "--device nonsense: no such device;",
+    "sample {run} --num 2 --out {file}/a.png": "--out {file}/a.png: cannot be written",
+    "sample {run} --num 2 --out {empty}": "{empty}: cannot be written: Is a directory",
+    "sample {run} --num 2 --separate --out {file}": "--out {file}: cannot be written",
+}
+
+
+@pytest.fixture
+def places(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Path]:
+    """What the commands name, in a folder that is also the current one."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("empty", "faces"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "file").write_text("text")
+    for number in range(5):
+        picture = np.full((8, 8, 1), 50 * number, np.uint8)
+        images.save_png(tmp_path / "faces" / f"{number}.png", picture)
+    run = shutil.copytree(finished, tmp_path / "run")
+    return {name: tmp_path / name for name in ("empty", "faces", "file")} | {"run": run}
+
+
+def everything(folder: Path) -> tuple[dict[str, bytes], list[Path]]:
+    """All there is in a folder, to compare later."""
+    return contents(folder), sorted(p for p in folder.rglob("*") if p.name != ".lock")
+
+
+def call(twin: Twin, data_dir: Path, line: str, places: dict[str, Path]) -> list[str]:
+    """The command and its arguments; those of ``train`` with a place for the data."""
+    command, *words = (word.format(**places) for word in line.split(" "))
+    return [command, *words, *(["--data-dir", str(data_dir)] * (command == "train"))]
+
+
+@pytest.mark.parametrize("line", REFUSED)
+def test_mistakes_that_the_framework_finds(
+    line: str,
+    twin: Twin,
+    data_dir: Path,
+    places: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    capsys.readouterr()
+    command, *words = call(twin, data_dir, line, places)
+    before = everything(tmp_path)
+    stopped(2, lambda: twin.main(command)(words))
+    assert everything(tmp_path) == before
+    output, message = capsys.readouterr()
+    assert output == ""
+    assert message.startswith(f"gans_{twin.name}.{command}: error: ")
+    assert REFUSED[line].format(**places) in message
+    assert message.count("\n") == 1
+
+
+SCRIPT = """
+import importlib, io, json, sys
+package, commands = sys.argv[1], json.loads(sys.argv[2])
+answers = []
+for command, *words in commands:
+    sys.stdout, sys.stderr = io.StringIO(), io.StringIO()
+    try:
+        importlib.import_module(f"{package}.{command}").main(words)
+    except SystemExit as stop:
+        answers.append([stop.code, sys.stdout.getvalue(), sys.stderr.getvalue()])
+frameworks = {"torch", "torchvision", "jax", "flax", "optax"} & set(sys.modules)
+sys.stdout = sys.__stdout__
+print(json.dumps([answers, sorted(frameworks)]))
+"""
+
+
+def test_most_mistakes_are_found_before_a_framework_is_imported(
+    twin: Twin, data_dir: Path, places: dict[str, Path], tmp_path: Path
+) -> None:
+    commands = [call(twin, data_dir, line, places) for line in REFUSED_AT_ONCE]
+    commands += [["train", "--help"], ["train", "wgan", "--help"], ["sample", "--help"]]
+    before = everything(tmp_path)
+    script = [sys.executable, "-c", SCRIPT, f"gans_{twin.name}", json.dumps(commands)]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    output = subprocess.check_output(script, env=environment, text=True)
+    assert everything(tmp_path) == before
+    answers, frameworks = json.loads(output)
+    assert frameworks == []
+    assert len(answers) == len(commands)
+    for status, output, message in answers[-3:]:
+        assert (status, message) == (0, "")
+        assert output.startswith("usage: gans_")
+    for line, (status, output, message) in zip(REFUSED_AT_ONCE, answers, strict=False):
+        command = line.split()[0]
+        assert (line, status, output) == (line, 2, "")
+        assert message.startswith(f"gans_{twin.name}.{command}: error: ")
+        assert REFUSED_AT_ONCE[line].format(**places) in message
+        assert (line, message.count("\n")) == (line, 1)
+
+
+def test_labels_out_of_range(
+    train: Callable[..., None],
+    sample: Callable[..., None],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    train("cgan", *TINY, "--steps", 1, "--run-dir", tmp_path)
+    capsys.readouterr()
+    before = everything(tmp_path)
+    stopped(2, lambda: sample(tmp_path, "--labels", "3,10"))
+    message = "error: --labels 10: must be below 10, the number of classes\n"
+    assert capsys.readouterr().err.endswith(message)
+    assert everything(tmp_path) == before
+
+
+def flip(path: Path, byte: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[byte] ^= 1
+    path.write_bytes(content)
+
+
+def cut(path: Path, share: float) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+
+
+def make_newer(path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        state = checkpoint.load(path)
+        patch.setattr(train_config, "CONFIG_VERSION", train_config.CONFIG_VERSION + 1)
+        checkpoint.save(path, state)
+
+
+def swap_networks(path: Path) -> None:
+    state = checkpoint.load(path)
+    names = {"generator": "discriminator", "discriminator": "generator"}
+    arrays = {
+        ".".join([names.get(part, part) for part in name.split(".")]): array
+        for name, array in state.arrays.items()
+    }
+    checkpoint.save(path, state._replace(arrays=arrays))
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "empty": (lambda path: path.write_bytes(b""), "truncated or damaged: empty"),
+    "text": (lambda path: path.write_text("no arrays"), "no safetensors file"),
+    "folder": (lambda path: (path.unlink(), path.mkdir()), "6.safetensors: "),
+    "foreign": (
+        lambda path: save_file({"weight": np.zeros(3)}, path),
+        "not a checkpoint of this project",
+    ),
+    "cut in the header": (lambda path: cut(path, 0.01), "truncated or damaged: "),
+    "cut in half": (lambda path: cut(path, 0.5), "truncated or damaged: "),
+    "last byte cut off": (lambda path: cut(path, 0.99999), "truncated or damaged: "),
+    "bit flipped in the length": (lambda path: flip(path, 0), "damaged: "),
+    "bit flipped in the header": (lambda path: flip(path, 150), "damaged: "),
+    "bit flipped in an array": (lambda path: flip(path, -50), "damaged: "),
+    "newer configuration": (make_newer, "this program reads versions up to"),
+    "other networks": (swap_networks, "its configuration needs"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_checkpoints_are_refused(
+    damage: str,
+    train: Callable[..., None],
+    sample: Callable[..., None],
+    places: dict[str, Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = places["run"]
+    path = last_checkpoint(run)
+    harm, expected = DAMAGE[damage]
+    harm(path)
+    capsys.readouterr()
+    before = everything(run)
+    for call in (
+        lambda: train("--resume", run, "--steps", 7, "--device", "cpu"),
+        lambda: sample(run, "--num", 2),
+        lambda: sample(path, "--num", 2),
+    ):
+        stopped(2, call)
+        output, message = capsys.readouterr()
+        assert output == ""
+        assert expected in message
+        assert "000006.safetensors" in message
+        assert message.count("\n") == 1
+        assert everything(run) == before
+
+
+CONFIG_DAMAGE: dict[str, tuple[Callable[[str], str], str]] = {
+    "newer": (
+        lambda text: text.replace('"version": 1', '"version": 2'),
+        "configuration version 2: this program reads versions up to 1; use a newer",
+    ),
+    "unknown setting": (
+        lambda text: text.replace('"width"', '"breadth"'),
+        "configuration: unknown breadth",
+    ),
+    "refused setting": (
+        lambda text: text.replace('"width": 4', '"width": -4'),
+        "--width -4: must be 1 or more",
+    ),
+    "wrong type": (lambda text: text.replace('"width": 4', '"width": "4"'), "config"),
+    "cut off": (lambda text: text[:100], "config.json: unreadable: "),
+    "no object": (lambda text: "[]", "config.json: unreadable: "),
+    "no data": (lambda text: text.replace('"data"', '"date"'), "config.json: "),
+    "other width": (
+        lambda text: text.replace('"width": 4', '"width": 8'),
+        "belongs to a run of another configuration or data",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", CONFIG_DAMAGE)
+def test_damaged_configurations_are_refused(
+    damage: str,
+    train: Callable[..., None],
+    places: dict[str, Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = places["run"] / "config.json"
+    harm, expected = CONFIG_DAMAGE[damage]
+    text = path.read_text()
+    path.write_text(harm(text))
+    assert path.read_text() != text
+    capsys.readouterr()
+    before = everything(places["run"])
+    stopped(2, lambda: train("--resume", places["run"], "--device", "cpu"))
+    output, message = capsys.readouterr()
+    assert output == ""
+    assert expected in message
+    assert message.count("\n") == 1
+    assert everything(places["run"]) == before

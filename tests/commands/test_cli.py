@@ -1,0 +1,396 @@
+import dataclasses
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shared.commands import command_line
+from shared.config.presets import PRESETS
+from shared.config.train_config import TrainConfig
+from shared.data.image_data import DataInfo
+from shared.errors import UsageError
+from shared.run.run_dir import RunDir
+
+PROG = "python -m gans_x.train"
+DATA = DataInfo(channels=1, num_classes=10, count=1797, sha256="0" * 64)
+
+
+def train(*arguments: str) -> command_line.TrainOptions:
+    return command_line.parse_train(arguments, PROG)
+
+
+def sample(*arguments: str) -> command_line.SampleOptions:
+    return command_line.parse_sample(arguments, PROG)
+
+
+def refusal(parse: Callable[..., object], *arguments: str) -> str:
+    with pytest.raises(UsageError) as caught:
+        parse(*arguments)
+    return str(caught.value)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run of 500 steps of a configuration that is no preset."""
+    config = TrainConfig(preset="gan", width=8, steps=500, adam_betas=(0.4, 0.9))
+    return RunDir.create(tmp_path / "run", config, DATA).path
+
+
+def test_no_arguments_give_the_default_preset_and_places() -> None:
+    assert train() == command_line.TrainOptions(
+        config=PRESETS["dcgan"],
+        data_dir=Path("data"),
+        run_dir=None,
+        resume=None,
+        device="auto",
+        data_on="auto",
+        tensorboard=False,
+        check_reference=False,
+    )
+
+
+def test_a_resumed_run_keeps_its_places() -> None:
+    def resume(*flags: str) -> str:
+        return command_line.resume_command(
+            train(*flags), Path("a run"), "gans_torch.train"
+        )
+
+    plain = "python -m gans_torch.train --resume 'a run'"
+    assert resume("--run-dir", "a run") == plain
+    flags = "--data-dir d --device cpu --data-on host"
+    assert resume("--seed", "5", *flags.split()) == f"{plain} {flags}"
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_alone_is_its_configuration(name: str) -> None:
+    assert train(name).config == PRESETS[name]
+
+
+def test_none_means_the_arguments_of_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["x", "gan", "--seed", "5"])
+    expected = dataclasses.replace(PRESETS["gan"], seed=5)
+    assert command_line.parse_train(None, PROG).config == expected
+
+
+def test_flags_of_every_form_change_the_preset() -> None:
+    options = train(
+        *("gan", "--g-lr=1e-3", "--adam-betas", "0", "0.9", "--image_size", "16"),
+        *("--objective", "minimax", "--conditional", "--dataset", "folder:a b"),
+        *("--data-dir", "d", "--run-dir", "r", "--device", "cuda:1"),
+        *("--data-on", "host"),
+    )
+    assert options == command_line.TrainOptions(
+        config=dataclasses.replace(
+            PRESETS["gan"],
+            g_lr=1e-3,
+            adam_betas=(0.0, 0.9),
+            image_size=16,
+            objective="minimax",
+            conditional=True,
+            dataset="folder:a b",
+        ),
+        data_dir=Path("d"),
+        run_dir=Path("r"),
+        resume=None,
+        device="cuda:1",
+        data_on="host",
+        tensorboard=False,
+        check_reference=False,
+    )
+
+
+def test_every_field_but_the_preset_is_a_flag(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        train("gan-mnist", "--help")
+    assert stopped.value.code == 0
+    text = capsys.readouterr().out
+    words = text.replace(",", " ").split()
+    for field in dataclasses.fields(TrainConfig):
+        flag = f"--{field.name.replace('_', '-')}"
+        assert (flag in words) == (field.name != "preset")
+    for flag in ("--data-dir", "--run-dir", "--resume", "--device"):
+        assert flag in words
+    for name in PRESETS:
+        assert f"- {name}: " in text
+    assert "Passes of D over the data" in text
+    assert "(default: mnist)" in text
+
+
+def test_the_last_of_repeated_flags_counts() -> None:
+    assert train("--steps", "3", "--steps", "4").config.steps == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "steps", "epochs"),
+    [
+        (["--epochs", "2.5"], None, 2.5),
+        (["--steps", "7"], 7, None),
+        (["gan-mnist", "--steps", "7"], 7, None),
+        (["gan-mnist", "--epochs", "7"], None, 7),
+    ],
+)
+def test_one_measure_of_length_replaces_the_other(
+    arguments: list[str], steps: int | None, epochs: float | None
+) -> None:
+    config = train(*arguments).config
+    assert (config.steps, config.epochs) == (steps, epochs)
+
+
+REFUSED = {
+    "dgan": "preset 'dgan': must be one of gan, dcgan, ; did you mean dcgan?",
+    "": "preset '': must be one of",
+    "--stpes 3": "unrecognized option --stpes; did you mean --steps?",
+    "--image_sze=3": "unrecognized option --image-sze; did you mean --image-size?",
+    "-x": "unrecognized option -x",
+    "--preset gan": f"the name stands alone and comes first, as in {PROG} wgan-gp",
+    "--preset=gan": "--preset: the name stands alone",
+    "--steps 3 gan": f"unexpected argument 'gan'; see {PROG} [PRESET] --help",
+    "--conditional yes": "unexpected argument 'yes'",
+    "--steps": "'--steps' Expected 1 value",
+    "--width --steps 3": "'--width' Expected 1 value",
+    "--steps abc": "--steps abc: must be a whole number",
+    "--steps 3.5": "--steps 3.5: must be a whole number",
+    "--steps None": "--steps None: must be a whole number",
+    "--steps 0": "--steps 0: must be 1 or more",
+    "--steps -3": "--steps -3: must be 1 or more",
+    "--steps 600 --epochs 3": "--steps and --epochs are not allowed together",
+    "--epochs nan": "--epochs nan: must be a finite number",
+    "--g-lr -1": "--g-lr -1.0: must be more than 0",
+    "--g-lr=": "--g-lr '': must be a number",
+    "--g-lr -inf": "--g-lr -inf: must be a finite number",
+    "--adam-betas 0.5": "'--adam-betas' Expected 2 values",
+    "--adam-betas 0.5 x": "--adam-betas 0.5 x: must be a number and a number",
+    "--adam-betas 0.5 1": "--adam-betas 0.5 1.0: both must be in [0, 1)",
+    "--objective foo": "'foo' for argument '--objective' 'minimax', 'non-saturating'",
+    "--image-size 48": "--image-size 48: must be a power of two from 8 up",
+    "--dataset mnits": "--dataset mnits: did you mean mnist?",
+    "--dataset=": "--dataset : must be digits,",
+    "--run-dir=": "--run-dir '': must be a path",
+    "--resume nowhere": "--resume nowhere: no such folder",
+    "--resume a --run-dir b": "--run-dir b: a resumed run stays in its own folder",
+}
+
+
+def assert_says(message: str, expected: str) -> None:
+    """The message is one line with the words of ``expected``, in this order."""
+    position = 0
+    for words in expected.split(" "):
+        found = message.find(words, position)
+        assert found >= 0, (message, words)
+        position = found + len(words)
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("arguments", REFUSED)
+def test_a_mistake_is_named_in_one_line(arguments: str) -> None:
+    words = arguments.split() or [""]
+    assert_says(refusal(train, *words), REFUSED[arguments])
+
+
+def test_resuming_starts_from_the_stored_configuration(run: Path) -> None:
+    stored, _ = RunDir.open(run).read_config()
+    options = train("--resume", str(run), "--device", "cpu")
+    assert options == command_line.TrainOptions(
+        config=stored,
+        data_dir=Path("data"),
+        run_dir=None,
+        resume=run,
+        device="cpu",
+        data_on="auto",
+        tensorboard=False,
+        check_reference=False,
+    )
+    assert train("gan", "--resume", str(run), "--width", "8") == dataclasses.replace(
+        options, device="auto"
+    )
+
+
+def test_resuming_may_change_the_length_and_what_is_written(run: Path) -> None:
+    stored, _ = RunDir.open(run).read_config()
+    flags = ("--steps", "900", "--log-every", "3", "--save-every", "9")
+    assert train("--resume", str(run), *flags).config == dataclasses.replace(
+        stored, steps=900, log_every=3, save_every=9
+    )
+    assert train("--resume", str(run), "--epochs", "4").config == dataclasses.replace(
+        stored, steps=None, epochs=4
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("--width 64", "--width 64: the run was started with 8; only --epochs,"),
+        ("--adam-betas 0 0.9", "--adam-betas 0.0 0.9: was started with 0.4 0.9;"),
+        ("--steps 0", "--steps 0: must be 1 or more"),
+    ],
+)
+def test_resuming_refuses_other_changes(run: Path, flags: str, expected: str) -> None:
+    assert_says(refusal(train, "--resume", str(run), *flags.split()), expected)
+
+
+def test_resuming_refuses_another_preset(run: Path) -> None:
+    message = refusal(train, "dcgan", "--resume", str(run))
+    assert message == "preset 'dcgan': the run was started with 'gan'"
+
+
+def test_resuming_refuses_to_stretch_a_schedule(tmp_path: Path) -> None:
+    config = TrainConfig(lr_schedule="linear", steps=500)
+    path = str(RunDir.create(tmp_path, config, DATA).path)
+    assert train("--resume", path, "--steps", "500").config == config
+    message = refusal(train, "--resume", path, "--steps", "900")
+    assert_says(message, "--steps 900: --lr-schedule linear may not change")
+    message = refusal(train, "--resume", path, "--epochs", "9")
+    assert_says(message, "--epochs 9.0: --lr-schedule linear may not change")
+
+
+def test_a_step_is_a_number_or_the_best() -> None:
+    assert sample("a", "--step", "5").step == 5
+    assert sample("a", "--step", "best").step == "best"
+    assert command_line.parse_evaluate(["a", "--step=best"], PROG).step == "best"
+
+
+def test_sample_has_defaults_for_all_but_the_run() -> None:
+    assert sample("runs/a") == command_line.SampleOptions(run=Path("runs/a"))
+    assert sample("a", "--num", "9") == command_line.SampleOptions(run=Path("a"), num=9)
+    assert sample(
+        *("--num", "6", "a.safetensors", "--labels", "3,7", "--seed", "2"),
+        *("--separate", "--interpolate", "--columns", "3", "--step", "0"),
+        *("--out", "o.png", "--device", "cpu"),
+    ) == command_line.SampleOptions(
+        run=Path("a.safetensors"),
+        num=6,
+        labels=(3, 7),
+        seed=2,
+        separate=True,
+        interpolate=True,
+        columns=3,
+        step=0,
+        out=Path("o.png"),
+        device="cpu",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("", "Missing RUN"),
+        ("a b", "unexpected argument 'b'"),
+        ("a --intrepolate", "--intrepolate; did you mean --interpolate?"),
+        ("a --num 0", "--num 0: must be 1 or more"),
+        ("a --seed -1", "--seed -1: must be 0 or more"),
+        ("a --seed 9223372036854775808", "--seed 9223372036854775808: below 2**63"),
+        ("a --columns 0", "--columns 0: must be 1 or more"),
+        ("a --step -1", "--step -1: must be 0 or more"),
+        ("a --step last", "--step last: must be a whole number, or best"),
+        ("a --labels 3,x", "--labels 3,x: must be class ids from 0 up"),
+        ("a --labels -1", "--labels -1: must be class ids from 0 up"),
+        ("a --num 9 --interpolate", "--num 9: must be a multiple of --columns 8"),
+    ],
+)
+def test_sample_refuses_mistakes_in_one_line(arguments: str, expected: str) -> None:
+    assert_says(refusal(sample, *arguments.split()), expected)
+
+
+def test_a_command_ends_with_one_line_and_status_2(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as stopped, command_line.run_command("prog"):
+        raise UsageError("--x a\nb: wrong")
+    assert stopped.value.code == 2
+    assert capsys.readouterr() == ("", "prog: error: --x a b: wrong\n")
+
+
+def test_ctrl_c_ends_a_command_without_a_traceback() -> None:
+    with pytest.raises(SystemExit) as stopped, command_line.run_command("prog"):
+        raise KeyboardInterrupt
+    assert stopped.value.code == 130
+
+
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_a_reader_that_goes_away_ends_a_command_quietly(lines: int) -> None:
+    # A few lines fail when they are flushed, many when they are printed.
+    script = f"""
+import sys
+from shared import cli
+with command_line.run_command("prog"):
+    sys.stdin.read()
+    for _ in range({lines}):
+        print("x")
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        env={k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdin.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 141
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to"),
+        RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes."),
+    ],
+)
+def test_too_little_memory_is_one_line(
+    error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped, command_line.run_command("prog"):
+        raise error
+    assert stopped.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("prog: error: out of memory: try a smaller --batch-size")
+
+
+def test_other_errors_keep_their_traceback() -> None:
+    with pytest.raises(ZeroDivisionError), command_line.run_command("prog"):
+        raise ZeroDivisionError
+
+
+SCRIPT = """
+import sys
+from shared import cli
+with command_line.run_command("prog"):
+    command_line.parse_train(None, "prog")
+"""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_mistakes_are_one_line_whatever_the_terminal(encoding: str) -> None:
+    # Without UTF-8 the underlying parser draws its boxes differently.
+    result = subprocess.run(
+        [sys.executable, "-c", SCRIPT, "--steps", "abc"],
+        env={"PYTHONIOENCODING": encoding, "COLUMNS": "20"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr == "prog: error: --steps abc: must be a whole number\n"
+
+
+def test_nothing_heavy_is_imported() -> None:
+    script = "import shared.cli, sys; print(*sys.modules)"
+    modules = subprocess.check_output([sys.executable, "-c", script], text=True).split()
+    heavy = {"torch", "torchvision", "jax", "flax", "optax", "matplotlib", "sklearn"}
+    assert "tyro" in modules
+    assert heavy.isdisjoint(modules)

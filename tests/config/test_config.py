@@ -1,0 +1,214 @@
+"""Configurations: every rule, and what is stored can be read back."""
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.config.presets import PRESETS
+from shared.config.train_config import (
+    CHANGEABLE_ON_RESUME,
+    CONFIG_VERSION,
+    TrainConfig,
+    config_from_json,
+    config_to_json,
+)
+from shared.errors import UsageError
+from shared.files.arrays import canonical_json
+
+
+def refusal(**values: Any) -> str:
+    with pytest.raises(UsageError) as caught:
+        TrainConfig(**values)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    *(
+        ({"image_size": size}, f"--image-size {size}: must be a power of two from 8 up")
+        for size in (-8, 0, 1, 4, 7, 12, 48, 1000)
+    ),
+    *(
+        ({name: value}, f"--{name.replace('_', '-')} {value}: must be 1 or more")
+        for name in (
+            *("steps", "z_dim", "width", "n_critic", "d_every"),
+            *("instance_noise_steps", "log_every", "sample_every", "save_every"),
+        )
+        for value in (0, -3)
+    ),
+    *(
+        ({name: -1}, f"--{name.replace('_', '-')} -1: must be 0 or more")
+        for name in (
+            *("seed", "minibatch_discrimination", "minibatch_std", "warmup_steps"),
+            *("penalty_weight", "weight_clip", "feature_matching", "aux_classifier"),
+            *("instance_noise", "clip_grad_norm"),
+        )
+    ),
+    *(
+        ({name: value}, f"--{name.replace('_', '-')} {value}: must be more than 0")
+        for name in ("g_lr", "d_lr")
+        for value in (0.0, -1e-4)
+    ),
+    *(
+        ({name: value}, f"--{name.replace('_', '-')} {value}: must be in [0, 1)")
+        for name in ("label_smoothing", "label_flip", "ema_decay")
+        for value in (-0.1, 1.0)
+    ),
+    *(
+        ({name: value}, f"--{name.replace('_', '-')} {value}: must be a finite number")
+        for name in ("g_lr", "d_lr", "penalty_weight", "ema_decay", "instance_noise")
+        for value in (math.nan, math.inf)
+    ),
+    ({"batch_size": 1}, "--batch-size 1: must be 2 or more"),
+    ({"steps": None, "epochs": 0.0}, "--epochs 0.0: must be more than 0"),
+    ({"steps": None}, "give exactly one of --steps and --epochs"),
+    ({"epochs": 1.0}, "give exactly one of --steps and --epochs"),
+    ({"seed": 2**63}, f"--seed {2**63}: must be less than 2**63"),
+    ({"adam_betas": (0.5, 1.0)}, "--adam-betas 0.5 1.0: both must be in [0, 1)"),
+    ({"adam_betas": (-0.1, 0.9)}, "--adam-betas -0.1 0.9: both must be in [0, 1)"),
+    ({"adam_betas": (0.5, math.nan)}, "must be a finite number"),
+    ({"objective": "foo"}, "--objective foo: must be one of minimax, non-saturating,"),
+    ({"precision": "float16"}, "--precision float16: must be one of float32, tf32,"),
+    ({"penalty": "wgan-gp"}, "--penalty wgan-gp: is per sample, but --d-norm batch"),
+    ({"penalty": "r1"}, "--penalty r1: is per sample, but --d-norm batch"),
+    ({"n_critic": 2, "d_every": 2}, "--d-every 2: cannot be combined with --n-critic"),
+    ({"g_norm": "conditional-batch"}, "conditional-batch: needs --conditional"),
+    ({"minibatch_std": 3}, "--minibatch-std 3: must divide --batch-size 64"),
+    (
+        {"label_smoothing": 0.1, "objective": "hinge"},
+        "--label-smoothing 0.1: has no meaning for --objective hinge",
+    ),
+    (
+        {"label_flip": 0.1, "objective": "wasserstein"},
+        "--label-flip 0.1: has no meaning for --objective wasserstein",
+    ),
+]
+
+
+@pytest.mark.parametrize(("values", "expected"), REFUSED, ids=str)
+def test_broken_rules_are_named(values: dict[str, Any], expected: str) -> None:
+    assert expected in refusal(**values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"image_size": 8},
+        {"image_size": 256},
+        {"batch_size": 2},
+        {"steps": 1},
+        {"steps": None, "epochs": 0.001},
+        {"seed": 2**63 - 1},
+        {"adam_betas": (0.0, 0.0)},
+        {"penalty": "wgan-gp", "d_norm": "layer"},
+        {"g_norm": "conditional-batch", "conditional": True},
+        {"label_flip": 0.1, "objective": "minimax"},
+        {"minibatch_std": 4},
+    ],
+    ids=str,
+)
+def test_what_is_just_allowed(values: dict[str, Any]) -> None:
+    config = TrainConfig(**values)
+    assert {name: getattr(config, name) for name in values} == values
+
+
+def test_changing_a_copy_checks_the_rules_again() -> None:
+    config = TrainConfig()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.width = 3  # pyrefly: ignore[read-only]
+    with pytest.raises(UsageError):
+        dataclasses.replace(config, width=0)
+
+
+@pytest.mark.parametrize("config", PRESETS.values(), ids=PRESETS)
+def test_presets_can_be_stored_and_read(config: TrainConfig) -> None:
+    assert config_from_json(json.loads(json.dumps(config_to_json(config)))) == config
+
+
+@given(
+    st.floats(1e-300, 1e300),
+    st.tuples(st.floats(0, 1, exclude_max=True), st.floats(0, 1, exclude_max=True)),
+    st.integers(0, 2**63 - 1),
+    st.text(st.characters(exclude_categories=["Cs"])),
+)
+def test_no_digit_is_lost(
+    rate: float, betas: tuple[float, float], seed: int, name: str
+) -> None:
+    config = TrainConfig(
+        g_lr=rate, adam_betas=betas, seed=seed, dataset=f"folder:{name}"
+    )
+    assert config_from_json(json.loads(json.dumps(config_to_json(config)))) == config
+
+
+def test_the_original_experiments_have_the_published_settings() -> None:
+    for name, dataset, batch, epochs in (
+        ("gan-mnist", "mnist", 64, 30),
+        ("dcgan-cifar10", "cifar10", 128, 25),
+        ("wgan-gp-mnist", "mnist", 64, 30),
+        ("cgan-mnist", "mnist", 64, 30),
+    ):
+        config = PRESETS[name]
+        assert (config.dataset, config.batch_size, config.epochs) == (
+            (dataset, batch, epochs)
+        )
+        assert (config.image_size, config.width, config.z_dim) == (64, 64, 100)
+    for name in ("gan", "dcgan", "gan-mnist", "dcgan-cifar10"):
+        config = PRESETS[name]
+        assert (config.g_lr, config.d_lr) == (2e-4, 2e-4)
+        assert config.adam_betas == (0.5, 0.999)
+        assert config.objective == "non-saturating"
+    wgan, wgan_gp = PRESETS["wgan"], PRESETS["wgan-gp"]
+    assert (wgan.weight_clip, wgan.n_critic, wgan.g_lr) == (0.01, 5, 5e-5)
+    assert wgan.optimizer == "rmsprop"
+    assert (wgan_gp.penalty_weight, wgan_gp.n_critic) == (10, 5)
+    assert (wgan_gp.adam_betas, wgan_gp.d_norm) == ((0.5, 0.9), "instance")
+
+
+def test_a_preset_is_named_after_its_row() -> None:
+    assert all(config.preset == name for name, config in PRESETS.items())
+
+
+def test_settings_that_may_change_on_resuming_exist() -> None:
+    names = {field.name for field in dataclasses.fields(TrainConfig)}
+    assert names >= CHANGEABLE_ON_RESUME
+
+
+@pytest.mark.parametrize("version", [CONFIG_VERSION + 1, None, "1"])
+def test_other_versions_are_refused(version: object) -> None:
+    values = config_to_json(TrainConfig()) | {"version": version}
+    with pytest.raises(UsageError, match=f"^configuration version {version}: "):
+        config_from_json(values)
+
+
+def test_unknown_settings_are_refused() -> None:
+    values = config_to_json(TrainConfig()) | {"colour": "red", "age": 3}
+    with pytest.raises(UsageError, match=r"^configuration: unknown age, colour$"):
+        config_from_json(values)
+
+
+def test_settings_that_an_older_program_lacked_take_their_defaults() -> None:
+    assert config_from_json({"version": 1, "width": 8}) == TrainConfig(width=8)
+
+
+def test_stored_values_obey_the_rules_too() -> None:
+    values = config_to_json(TrainConfig()) | {"width": 0}
+    with pytest.raises(UsageError, match=r"^--width 0: must be 1 or more$"):
+        config_from_json(values)
+
+
+def test_reading_leaves_the_values_alone() -> None:
+    values = config_to_json(TrainConfig())
+    copy = dict(values)
+    config_from_json(values)
+    assert values == copy
+
+
+def test_equal_values_have_one_spelling() -> None:
+    assert canonical_json({"b": 1.0, "a": [1, None]}) == '{"a":[1,null],"b":1.0}'
+    assert canonical_json({"a": [1, None], "b": 1.0}) == '{"a":[1,null],"b":1.0}'

@@ -1,0 +1,387 @@
+"""Named data sets, and the cache: built once, mapped, checked, never half-written."""
+
+import itertools
+import json
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+import time
+import types
+import urllib.error
+import warnings
+from collections.abc import Iterator
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from shared.config import choices
+from shared.data import datasets, image_cache
+from shared.data.image_data import ImageData
+from shared.data.image_sources import Pictures, Source
+from shared.errors import UsageError
+
+
+@pytest.mark.parametrize("name", [*choices.NAMES, "folder:x", "folder:/a b/c"])
+def test_known_names_are_accepted(name: str) -> None:
+    choices.validate_name(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("minst", "did you mean mnist?"),
+        ("MNIST", "did you mean mnist?"),
+        ("fashion_mnist", "did you mean fashion-mnist?"),
+        ("cifar-10", "did you mean cifar10?"),
+        ("./photos", "did you mean folder:./photos?"),
+        ("zzz", "PATH"),
+        ("folder:", "PATH"),
+        ("", "PATH"),
+    ],
+)
+def test_unknown_names_are_refused_with_a_hint(name: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        choices.validate_name(name)
+    message = str(caught.value)
+    assert message.startswith(f"--dataset {name}: must be digits, mnist, ")
+    assert message.endswith(hint)
+
+
+@pytest.fixture
+def originals() -> Any:
+    """What scikit-learn calls a Bunch."""
+    from sklearn.datasets import load_digits
+
+    return load_digits()
+
+
+def test_digits_are_the_smoothly_enlarged_originals(
+    tmp_path: Path, originals: Any
+) -> None:
+    data = datasets.load("digits", 32, tmp_path)
+    assert data.images.shape == (1797, 32, 32, 1)
+    assert data.images.dtype == np.uint8
+    assert data.info[:3] == (1, 10, 1797)
+    assert data.class_names == tuple("0123456789")
+    np.testing.assert_array_equal(data.labels, originals.target)
+    assert data.images.min() == 0
+    assert data.images.max() == 255
+    # Averaged back to 8x8 they are the originals, a little blurred (measured: 0.991)...
+    means = data.images.reshape(-1, 8, 4, 8, 4).mean((2, 4))
+    assert np.corrcoef(means.ravel(), originals.images.ravel())[0, 1] > 0.98
+    # ... and no edge of an original's square pixels is left (measured: 91 of 255).
+    assert abs(np.diff(data.images.astype(int), axis=1)).max() < 100
+
+
+def test_digits_keep_their_size_exactly(tmp_path: Path, originals: Any) -> None:
+    images = datasets.load("digits", 8, tmp_path).images.reshape(-1, 64)
+    np.testing.assert_array_equal(images, np.rint(originals.data * 255 / 16))
+
+
+def test_a_cached_data_set_needs_no_library(tmp_path: Path) -> None:
+    datasets.load("digits", 8, tmp_path)
+    program = (
+        "import sys; from pathlib import Path; from shared import datasets\n"
+        "assert 'PIL' not in sys.modules\n"
+        f"print(datasets.load('digits', 8, Path({str(tmp_path)!r})).info.count)\n"
+        "names = {'torch', 'torchvision', 'sklearn', 'jax', 'filelock'}\n"
+        "assert not names & set(sys.modules), names & set(sys.modules)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(datasets.__file__).parents[2],
+    )
+    assert run.stdout == "1797\n"
+
+
+# torchvision's classes, as far as they are used.
+
+
+class FakeColour:
+    classes = ("first", "second")
+
+    def __init__(self, root: Path, train: bool, download: bool) -> None:
+        assert train
+        assert download
+        assert Path(root).is_dir()
+        print("noise")  # noqa: T201
+        self.data = np.arange(4 * 6 * 6 * 3).reshape(4, 6, 6, 3).astype(np.uint8)
+        self.targets = [1, 0, 0, 1]
+
+
+class FakeGrey(FakeColour):
+    def __init__(self, root: Path, train: bool, download: bool) -> None:
+        super().__init__(root, train, download)
+        self.data = self.data[..., 0]
+
+
+class FakeOffline:
+    def __init__(self, root: Path, train: bool, download: bool) -> None:
+        print("Downloading from a server")  # noqa: T201
+        print("0%|          |", file=sys.stderr)  # noqa: T201
+        warnings.warn("old pickle", stacklevel=1)
+        assert socket.getdefaulttimeout() is not None
+        raise urllib.error.URLError("Name or service\nnot known")
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, fake: type | None) -> None:
+    """Replace torchvision by ``fake`` classes, or by its absence."""
+    if fake is None:
+        monkeypatch.setitem(sys.modules, "torchvision", None)
+        return
+    classes = {name: fake for name in ("MNIST", "FashionMNIST", "CIFAR10")}
+    module = types.SimpleNamespace(datasets=types.SimpleNamespace(**classes))
+    monkeypatch.setitem(sys.modules, "torchvision", module)
+
+
+@pytest.mark.parametrize(
+    ("name", "fake"),
+    [("mnist", FakeGrey), ("fashion-mnist", FakeGrey), ("cifar10", FakeColour)],
+)
+def test_fetched_sets_come_from_torchvision_once(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    fake: type[FakeColour],
+) -> None:
+    pretend(monkeypatch, fake)
+    data = datasets.load(name, 12, tmp_path)
+    channels = 3 if fake is FakeColour else 1
+    assert data.images.shape == (4, 12, 12, channels)
+    assert data.class_names == ("first", "second")
+    assert data.labels is not None
+    assert data.labels.tolist() == [1, 0, 0, 1]
+    original = fake(tmp_path, True, True).data[2]
+    big = Image.fromarray(original).resize((12, 12), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(data.images[2].squeeze(), np.asarray(big))
+    pretend(monkeypatch, None)
+    capsys.readouterr()
+    again = datasets.load(name, 12, tmp_path)
+    np.testing.assert_array_equal(again.images, data.images)
+    assert again.info == data.info
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "folder"),
+    [
+        ("mnist", "train-images-idx3-ubyte.gz", "MNIST/raw"),
+        ("fashion-mnist", "t10k-labels-idx1-ubyte.gz", "FashionMNIST/raw"),
+        ("cifar10", "cifar-10-python.tar.gz", ""),
+    ],
+)
+def test_without_network_one_line_says_which_files_go_where(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    name: str,
+    files: str,
+    folder: str,
+) -> None:
+    pretend(monkeypatch, FakeOffline)
+    with pytest.raises(UsageError) as caught:
+        datasets.load(name, 8, tmp_path)
+    message = str(caught.value)
+    assert message.startswith(f"--dataset {name}: ")
+    assert "Name or service not known" in message
+    assert files in message
+    assert message.endswith(f"into {tmp_path / folder}")
+    assert "\n" not in message
+    assert capfd.readouterr() == ("", "")
+    assert socket.getdefaulttimeout() is None
+
+
+def test_without_torchvision_one_line_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, None)
+    with pytest.raises(UsageError, match="pip install torchvision"):
+        datasets.load("mnist", 8, tmp_path)
+
+
+@pytest.mark.parametrize("inside", ["", "deeper/still"])
+def test_a_data_dir_that_cannot_be_one_is_refused(tmp_path: Path, inside: str) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(UsageError, match=r"^--data-dir .* must be a folder") as caught:
+        datasets.load("digits", 8, file / inside)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_read_only_data_dir_is_refused_unless_it_holds_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets.load("digits", 8, tmp_path)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    # Permissions do not bind the root user that tests may run as.
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert datasets.load("digits", 8, tmp_path).info.count == 1797
+    with pytest.raises(UsageError, match=r"--data-dir .*Permission denied"):
+        datasets.load("digits", 16, tmp_path)
+
+
+def source(brightness: int = 7, count: int = 5) -> Source:
+    """Grey images of two classes; the first has the given brightness."""
+
+    def open_source(size: int) -> Pictures:
+        images = (np.full((size, size, 1), brightness + i, np.uint8) for i in range(5))
+        pairs = ((image, i % 2) for i, image in enumerate(images))
+        return Pictures(1, ("even", "odd"), count, pairs)
+
+    return Source("made", str(brightness), open_source)
+
+
+def never(_: int) -> Pictures:
+    raise AssertionError("the cache was not used")
+
+
+def load_made(data_dir: Path, brightness: int = 7, size: int = 4) -> ImageData:
+    return image_cache.load(source(brightness), size, data_dir)
+
+
+def check_made(data: ImageData, brightness: int = 7) -> None:
+    expected = brightness + np.arange(5)
+    assert isinstance(data.images, np.memmap)
+    np.testing.assert_array_equal(data.images[:, 0, 0, 0], expected)
+    np.testing.assert_array_equal(data.labels, [0, 1, 0, 1, 0])
+
+
+def test_the_second_load_maps_what_the_first_wrote(tmp_path: Path) -> None:
+    first = load_made(tmp_path)
+    second = image_cache.load(source()._replace(open=never), 4, tmp_path)
+    check_made(first)
+    check_made(second)
+    assert first.info == second.info
+    assert not second.images.flags.writeable
+
+
+def test_the_digest_depends_on_images_labels_and_shape() -> None:
+    images, labels = np.arange(16, dtype=np.uint8), np.array([0, 1], np.int32)
+    square, flat = images.reshape(4, 2, 2, 1), images.reshape(4, 4, 1, 1)
+    digests = [
+        image_cache._digest(square, labels),
+        image_cache._digest(flat, labels),
+        image_cache._digest(square + np.uint8(1), labels),
+        image_cache._digest(square, labels[::-1].copy()),
+        image_cache._digest(square, None),
+    ]
+    assert len(set(digests)) == 5
+
+
+def test_sizes_and_fingerprints_have_caches_of_their_own(tmp_path: Path) -> None:
+    check_made(load_made(tmp_path, size=4))
+    assert load_made(tmp_path, size=8).images.shape == (5, 8, 8, 1)
+    check_made(load_made(tmp_path, brightness=50), brightness=50)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-3])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def flip_last_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [truncate, empty, Path.unlink, flip_last_bit])
+@pytest.mark.parametrize("name", ["images.npy", "labels.npy", "info.json"])
+def test_a_damaged_cache_is_rebuilt(tmp_path: Path, name: str, damage: object) -> None:
+    assert callable(damage)
+    first = load_made(tmp_path)
+    (file,) = tmp_path.glob(f"cache/*/{name}")
+    damage(file)
+    second = load_made(tmp_path)
+    check_made(second)
+    assert second.info == first.info
+    check_made(image_cache.load(source()._replace(open=never), 4, tmp_path))
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"key": 3}', "\0"])
+def test_a_foreign_description_is_rebuilt(tmp_path: Path, content: str) -> None:
+    load_made(tmp_path)
+    (file,) = tmp_path.glob("cache/*/info.json")
+    file.write_text(content)
+    check_made(load_made(tmp_path))
+
+
+def test_a_copied_cache_is_checked_and_used(tmp_path: Path) -> None:
+    first = load_made(tmp_path)
+    (images,) = tmp_path.glob("cache/*/images.npy")
+    os.utime(images, (1, 1))
+    second = image_cache.load(source()._replace(open=never), 4, tmp_path)
+    assert second.info == first.info
+
+
+def test_a_failed_build_leaves_nothing_that_looks_whole(tmp_path: Path) -> None:
+    def two_and_a_fault(size: int) -> Iterator[tuple[NDArray[np.uint8], int]]:
+        yield from itertools.islice(source().open(size).pairs, 2)
+        raise ZeroDivisionError
+
+    def broken(size: int) -> Pictures:
+        return source().open(size)._replace(pairs=two_and_a_fault(size))
+
+    with pytest.raises(ZeroDivisionError):
+        image_cache.load(source()._replace(open=broken), 4, tmp_path)
+    assert [path.name for path in tmp_path.glob("cache/*")] == ["made.lock"]
+    check_made(load_made(tmp_path))
+
+
+def test_what_a_killed_process_left_is_swept_away(tmp_path: Path) -> None:
+    partial = tmp_path / "cache" / "made-4.partial"
+    partial.mkdir(parents=True)
+    (partial / "images.npy").write_bytes(b"half")
+    check_made(load_made(tmp_path))
+    assert not partial.exists()
+
+
+def build_and_count(data_dir: Path, builds: Path, barrier: Barrier) -> None:
+    def counted(size: int) -> Pictures:
+        with builds.open("a") as file:
+            file.write("built\n")
+        time.sleep(0.2)  # long enough for the others to arrive
+        return source().open(size)
+
+    barrier.wait(60)
+    check_made(image_cache.load(source()._replace(open=counted), 4, data_dir))
+
+
+def test_processes_that_start_together_build_once(tmp_path: Path) -> None:
+    builds = tmp_path / "builds"
+    context = multiprocessing.get_context("spawn")
+    arguments = (tmp_path, builds, context.Barrier(3))
+    processes = [
+        context.Process(target=build_and_count, args=arguments) for _ in range(3)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * 3
+    assert builds.read_text() == "built\n"
+
+
+def test_the_description_is_plain_json(tmp_path: Path) -> None:
+    data = load_made(tmp_path)
+    (file,) = tmp_path.glob("cache/*/info.json")
+    info = json.loads(file.read_text())
+    assert info["sha256"] == data.info.sha256
+    assert info["class_names"] == ["even", "odd"]

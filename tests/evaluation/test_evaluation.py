@@ -1,0 +1,583 @@
+"""Evaluation: scores mean what they say, are repeatable, and change no training."""
+
+import base64
+import functools
+import json
+import sys
+import types
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from shared.commands import evaluate
+from shared.config.presets import PRESETS
+from shared.config.train_config import TrainConfig
+from shared.data import datasets, image_sources, points
+from shared.data.image_data import ImageData
+from shared.drawing import images
+from shared.errors import UsageError
+from shared.evaluation import classifier, features
+from shared.evaluation.scores import Evaluator, Score
+from shared.run import checkpoint
+from shared.run.run_dir import RunDir
+from support import Twin
+
+SMALL = ("--image-size", "8", "--width", "4", "--batch-size", "16", "--z-dim", "8")
+Pixels = NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+def train(twin: Twin, run: Path, data_dir: Path, *flags: object) -> Path:
+    where = ["--resume", run] if run.exists() else ["--run-dir", run, *SMALL]
+    flags = ("--data-dir", data_dir, "--save-every", 100, *flags)
+    twin.main("train")(list(map(str, [*where, *flags])))
+    return run
+
+
+def scores(run: Path) -> list[dict[str, Any]]:
+    return list(map(json.loads, (run / "scores.jsonl").read_text().splitlines()))
+
+
+def test_evaluate_states_each_score_with_its_protocol(
+    twin: Twin, tmp_path: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = train(twin, tmp_path / "run", data_dir, "--steps", 3)
+    command = [str(run), "--num", "64", "--draws", "2", "--data-dir", str(data_dir)]
+    capsys.readouterr()
+    twin.main("evaluate")(command)
+    table = capsys.readouterr().out
+    file = run / "evaluation-000003.json"
+    report = json.loads(file.read_text())
+    assert report["step"] == 3
+    assert report["protocol"]["samples"] == 64
+    assert "over the draws" in report["protocol"]["interval"]
+    assert "classifier of digits" in report["protocol"]["features"]
+    assert {"fid", "kid", "coverage", "classes_hit", "batch_norm_gap"} < set(
+        report["scores"]
+    )
+    for name, score in report["scores"].items():
+        assert np.isfinite(score["value"]), name
+        assert score["value"] == pytest.approx(np.mean(score["draws"])), name
+        assert (score["interval_95"] is None) == (len(score["draws"]) == 1), name
+        assert "64" in score["protocol"], name
+        assert score["protocol"] in table
+    assert (run / "nearest-000003.png").is_file()
+    before = file.read_bytes()
+    twin.main("evaluate")(command)
+    assert file.read_bytes() == before
+    twin.main("evaluate")([*command, "--seed", "1", "--out", str(tmp_path / "other")])
+    other = (tmp_path / "other" / file.name).read_bytes()
+    assert json.loads(other)["scores"]["fid"] != report["scores"]["fid"]
+
+
+def test_evaluating_changes_no_number_of_the_training(
+    twin: Twin, tmp_path: Path, data_dir: Path
+) -> None:
+    plain = train(twin, tmp_path / "plain", data_dir, "--steps", 6)
+    every = ("--evaluate-every", 2)
+    scored = train(twin, tmp_path / "scored", data_dir, "--steps", 6, *every)
+    name = "checkpoints/000006.safetensors"
+    first, second = (checkpoint.load(run / name).arrays for run in (plain, scored))
+    assert first.keys() == second.keys()
+    assert all(first[key].tobytes() == second[key].tobytes() for key in first)
+    records = scores(scored)
+    assert [record["step"] for record in records] == [2, 4, 6]
+    protocol = records[0]["protocol"]
+    assert (protocol["samples"], protocol["draws"], protocol["seed"]) == (1797, 1, 0)
+    assert "classifier of digits" in protocol["features"]
+    assert "interval" not in protocol
+    page = (scored / "report.html").read_text()
+    assert "Scores while training: dataset: digits; reference: training" in page
+    best = json.loads((scored / "best.json").read_text())
+    assert best == min(records, key=lambda record: record["fid"])
+    assert RunDir(scored).checkpoint_steps() == [2, 4, 6]
+    # In two parts, of which the second begins between two evaluations.
+    parts = train(twin, tmp_path / "parts", data_dir, "--steps", 3, *every)
+    assert scores(train(twin, parts, data_dir, "--steps", 6)) == records
+
+
+def test_the_best_checkpoint_can_be_chosen(
+    twin: Twin, tmp_path: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    every = ("--evaluate-every", 2, "--steps", 4)
+    run = train(twin, tmp_path / "run", data_dir, *every)
+    # The first is the best.
+    lines = [json.dumps({"step": step, "fid": step}) for step in (2, 4)]
+    (run / "scores.jsonl").write_text("\n".join(lines))
+    place = ["--data-dir", str(data_dir), "--num", "16", "--draws", "1"]
+    twin.main("evaluate")([str(run), "--step", "best", *place])
+    assert [path.name for path in run.glob("evaluation-*")] == [
+        "evaluation-000002.json"
+    ]
+    for step in ("best", "2"):
+        out = str(tmp_path / f"{step}.png")
+        twin.main("sample")([str(run), "--step", step, "--out", out])
+    best, second = ((tmp_path / f"{step}.png").read_bytes() for step in ("best", "2"))
+    assert best == second
+    (run / "scores.jsonl").unlink()
+    capsys.readouterr()
+    for command in ("sample", "evaluate"):
+        with pytest.raises(SystemExit, match="2"):
+            twin.main(command)([str(run), "--step", "best"])
+        error = capsys.readouterr().err
+        assert error.endswith(
+            f"--step best: {run} has no scores; it was trained without"
+            " --evaluate-every\n"
+        )
+
+
+def test_evaluating_shows_in_the_report(
+    twin: Twin, tmp_path: Path, data_dir: Path
+) -> None:
+    run = train(twin, tmp_path / "run", data_dir, "--steps", 2, "--device", "cpu")
+    page = run / "report.html"
+    before = page.read_text()
+    command = [str(run), "--num", "16", "--draws", "1", "--data-dir", str(data_dir)]
+    twin.main("evaluate")([*command, "--out", str(tmp_path / "elsewhere")])
+    assert page.read_text() == before
+    assert "Scores after step" not in before
+    twin.main("evaluate")(command)
+    after = page.read_text()
+    nearest = base64.b64encode((run / "nearest-000002.png").read_bytes()).decode()
+    assert "Scores after step 2" in after
+    assert f'src="data:image/png;base64,{nearest}"' in after
+    # All else is as it was, such as how to go on.
+    lines = set(after.splitlines())
+    assert [x for x in before.splitlines() if x not in lines] == []
+    assert f"gans_{twin.name}.train --resume RUN --data-dir {data_dir}" in before
+    page.unlink()
+    twin.main("evaluate")(command)
+    assert not page.exists()
+
+
+# Within three deviations of a centre: 1 - exp(-9/2); of a line: 1 - 0.0027.
+@pytest.mark.parametrize(
+    ("name", "modes", "quality"), [("ring", 8, 0.989), ("swiss-roll", None, 0.997)]
+)
+def test_points_are_scored_by_the_formula_of_their_distribution(
+    name: str, modes: int | None, quality: float
+) -> None:
+    config = PRESETS[name]
+    data = points.load(name)
+
+    class Real:
+        """Hands out real points, those of a ring from three of its modes."""
+
+        labels = np.arange(points.COUNT) % 8
+        chosen = data.images[np.isin(labels, (0, 1, 2))] if modes else data.images
+
+        def sample(self, z: NDArray, labels: Any, training: bool = False) -> NDArray:
+            return self.chosen[: len(z)]
+
+    backend: Any = Real()
+    judge = evaluate.make_evaluator(backend, config, data, Path())
+    found = judge.scores(judge.usual_num, draws=2, seed=0)
+    assert judge.usual_num == 2500
+    assert found["high_quality"].values == pytest.approx([quality] * 2, abs=0.004)
+    if modes:
+        assert found["modes"].values == [3, 3]
+        assert found["coverage"].values == pytest.approx([3 / 8] * 2, abs=0.03)
+    else:
+        assert "modes" not in found
+        assert found["coverage"].values == [1, 1]
+    assert judge.further(100, seed=0) == ({}, None)
+
+
+def test_a_run_of_points_is_scored_and_its_best_kept(
+    twin: Twin, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    flags = "ring --width 8 --batch-size 16 --g-norm batch --device cpu --steps 6"
+    twin.main("train")([*flags.split(), "--evaluate-every", "2", "--run-dir", str(run)])
+    records = scores(run)
+    assert [record["step"] for record in records] == [2, 4, 6]
+    names = {"step", "modes", "high_quality", "coverage", "protocol"}
+    assert records[0].keys() == names
+    best = json.loads((run / "best.json").read_text())
+    assert best == max(records, key=lambda record: record["coverage"])
+    capsys.readouterr()
+    twin.main("evaluate")([str(run), "--step", "best", "--draws", "3"])
+    table = capsys.readouterr().out
+    report = json.loads((run / f"evaluation-{best['step']:06d}.json").read_text())
+    assert report["protocol"]["samples"] == 2500
+    for name, score in report["scores"].items():
+        assert (score["interval_95"] is None) == name.endswith("training_mode")
+        assert score["protocol"] in table
+    assert len(report["scores"]["modes"]["draws"]) == 3
+    assert report["scores"]["high_quality"]["draws"][0] == best["high_quality"]
+    assert not list(run.glob("nearest-*"))
+    assert f"Scores after step {best['step']}" in (run / "report.html").read_text()
+
+
+class Stub:
+    """Stands for Inception v3: three features, of which two are the mean colour."""
+
+    def predict(self, images: NDArray) -> tuple[NDArray, NDArray]:
+        assert images.shape[3] == 3
+        assert len(images) <= 64
+        mean = images.astype(np.float32).mean(axis=(1, 2))
+        features = np.stack([mean[:, 0], mean[:, 2], mean.std(axis=1)], axis=1)
+        return features, np.eye(1008, dtype=np.float32)[:1].repeat(len(images), axis=0)
+
+
+def test_inception_needs_no_labels_and_is_used_as_it_is(
+    twin: Twin, data_dir: Path
+) -> None:
+    data = datasets.load("digits", 8, data_dir)._replace(labels=None)
+    data = data._replace(info=data.info._replace(num_classes=0))
+    pictures = classifier.pixels(data)
+    backend: Any = Copier(twin, pictures // 2)
+    backend.inception = Stub
+    config = TrainConfig(image_size=8, width=4)
+    judge = evaluate.make_evaluator(backend, config, data, Path(), "inception")
+    assert judge.usual_num == 10_000
+    found = {k: v.values[0] for k, v in judge.scores(1797, 1, 0).items()}
+    assert "classes_hit" not in found
+    assert found["inception_score"] == pytest.approx(1)
+    # Unscaled: the two means differ by half the mean grey level, which is 78.
+    means = pictures.mean(axis=(1, 2, 3))
+    expected = 2 * (means.mean() / 2) ** 2 + 2 * (means.std() / 2) ** 2
+    assert found["fid"] == pytest.approx(expected, rel=0.05)
+    assert "Inception v3" in str(judge.protocol(1797, 1, 0)["features"])
+
+
+def test_where_inception_cannot_be_had_one_line_says_what_to_do(
+    twin: Twin,
+    tmp_path: Path,
+    data_dir: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = train(twin, tmp_path / "run", data_dir, "--steps", 1)
+
+    def refusal() -> str:
+        capsys.readouterr()
+        place = ["--data-dir", str(data_dir), "--device", "cpu"]
+        with pytest.raises(SystemExit, match="2"):
+            twin.main("evaluate")([str(run), "--features", "inception", *place])
+        (line,) = capsys.readouterr().err.splitlines()
+        prefix = f"gans_{twin.name}.evaluate: error: --features inception: "
+        assert line.startswith(prefix)
+        return line.removeprefix(prefix)
+
+    def unreachable(*_: Any) -> None:
+        raise OSError("no route\nto host")
+
+    if twin.name == "jax":
+        assert "python -m gans_torch.evaluate RUN --features inception" in refusal()
+        return
+    library = types.ModuleType("torch_fidelity")
+    monkeypatch.setitem(sys.modules, "torch_fidelity", library)
+    assert "pip install torch-fidelity" in refusal()
+    library.feature_extractor_inceptionv3 = SimpleNamespace(  # type: ignore
+        FeatureExtractorInceptionV3=unreachable, URL_INCEPTION_V3="https://x/y.pth"
+    )
+    found = refusal()
+    assert "(no route to host); put https://x/y.pth into " in found
+
+
+@pytest.mark.needs("torch")
+def test_inception_sees_bytes_with_channels_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import torch
+
+    from gans_torch._inception import Inception
+
+    class Network(torch.nn.Module):
+        def __init__(self, name: str, features: list[str]) -> None:
+            super().__init__()
+            assert features == ["2048", "logits_unbiased"]
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            assert x.dtype == torch.uint8
+            return x.float().mean(dim=(2, 3)), x[:, :, 0, 1].float()
+
+    library = types.ModuleType("torch_fidelity")
+    library.feature_extractor_inceptionv3 = SimpleNamespace(  # type: ignore
+        FeatureExtractorInceptionV3=Network
+    )
+    monkeypatch.setitem(sys.modules, "torch_fidelity", library)
+    images = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 3), np.uint8)
+    features, logits = Inception(torch.device("cpu")).predict(images)
+    np.testing.assert_allclose(features, images.mean(axis=(1, 2)), rtol=1e-6)
+    np.testing.assert_array_equal(logits, images[:, 0, 1])
+
+
+def test_taking_a_run_back_takes_back_scores_and_the_best(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    for step, fid in ((10, 3.0), (20, 2.0), (30, 1.0)):
+        run.append_scores({"step": step, "fid": fid})
+    assert json.loads((tmp_path / "best.json").read_text())["step"] == 30
+    run.truncate_after(25)
+    assert [record["step"] for record in run.read_scores()] == [10, 20]
+    assert json.loads((tmp_path / "best.json").read_text())["step"] == 20
+    run.truncate_after(0)
+    assert not (tmp_path / "best.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "count", "features", "rule"),
+    [
+        ("ring", 100, "inception", "--features inception: not of --dataset ring"),
+        ("ring", 100, "none", "--features none: not of --dataset ring"),
+        ("folder:photos", 100, "classifier", "folder:photos: .* labels .* --features"),
+        ("folder:photos", 100, None, "--evaluate-every 2: needs labels .* when it is"),
+        ("folder:photos", 15, "inception", "--dataset folder:photos: .* needs 16"),
+    ],
+)
+def test_data_that_cannot_be_scored_are_refused(
+    dataset: str, count: int, features: Any, rule: str
+) -> None:
+    config: Any = SimpleNamespace(dataset=dataset, evaluate_every=2)
+    info: Any = SimpleNamespace(num_classes=0, count=count)
+    with pytest.raises(UsageError, match=rule):
+        evaluate.check_data(config, info, features)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "features"),
+    [
+        ("folder:x", "inception"),
+        ("folder:x", "none"),
+        ("swiss-roll", "classifier"),
+        ("swiss-roll", None),
+    ],
+)
+def test_unlabelled_images_and_points_can_be_scored(
+    dataset: str, features: Any
+) -> None:
+    config: Any = SimpleNamespace(dataset=dataset)
+    info: Any = SimpleNamespace(num_classes=0, count=100)
+    evaluate.check_data(config, info, features)
+
+
+def test_without_features_there_is_what_pixels_tell(
+    twin: Twin, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "photos").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1), np.uint8)
+    for number, picture in enumerate(pixels):
+        images.save_png(tmp_path / "photos" / f"{number}.png", picture)
+    flags = ("--dataset", f"folder:{tmp_path / 'photos'}", "--steps", 1)
+    run = train(twin, tmp_path / "run", tmp_path, *flags)
+    command = [str(run), "--data-dir", str(tmp_path), "--device", "cpu"]
+    capsys.readouterr()
+    twin.main("evaluate")([*command, "--features", "none"])
+    assert "distance to data" in capsys.readouterr().out
+    report = json.loads((run / "evaluation-000001-none.json").read_text())
+    names = {"batch_norm_gap", "nearest_distance", "nearest_distance_real"}
+    assert report["scores"].keys() == names
+    assert report["scores"]["nearest_distance_real"]["value"] > 10
+    assert report["protocol"]["features"] == "none"
+    assert report["protocol"]["draws"] == 1
+    assert (run / "nearest-000001.png").is_file()
+
+
+def test_scores_while_training_are_of_as_many_samples_as_later() -> None:
+    class Five:
+        usual_num = 5
+
+        def scores(self, num: int, draws: int, seed: int) -> dict[str, Score]:
+            return {"drawn": Score("", [num + i for i in range(draws)], 0, "")}
+
+        def protocol(self, num: int, draws: int, seed: int) -> dict[str, str | int]:
+            return {"samples": num, "draws": draws, "seed": seed}
+
+    protocol = {"samples": 5, "draws": 1, "seed": 0}
+    five: Any = Five()
+    assert Evaluator.record(five) == {"drawn": 5, "protocol": protocol}
+
+
+def test_a_run_of_other_images_is_refused(
+    twin: Twin,
+    tmp_path: Path,
+    data_dir: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = train(twin, tmp_path / "run", data_dir, "--steps", 1)
+    data = datasets.load("digits", 8, data_dir)
+    other = data._replace(info=data.info._replace(sha256="other"))
+    monkeypatch.setattr(datasets, "load", lambda *_: other)
+    with pytest.raises(SystemExit, match="2"):
+        twin.main("evaluate")([str(run), "--data-dir", str(data_dir)])
+    assert "trained on other images" in capsys.readouterr().err
+
+
+class Copier:
+    """A backend whose generator hands out given images, the classifier being real."""
+
+    def __init__(self, twin: Twin, pictures: Pixels) -> None:
+        self.pictures = pictures
+        config = TrainConfig(image_size=8, width=4)
+        self.classifier = functools.partial(_classifier, twin, config)
+
+    def sample(self, z: NDArray, labels: Any, training: bool = False) -> NDArray:
+        # Latents that differ give other images, and the same always the same.
+        chosen = (np.abs(z[:, 0]) * 1e4).astype(int) % len(self.pictures)
+        return self.pictures[chosen].astype(np.float32) / 127.5 - 1
+
+
+def _classifier(twin: Twin, config: TrainConfig, info: Any, size: int) -> Any:
+    make = __import__(f"gans_{twin.name}.train", fromlist=["train"]).make_backend
+    return make(config, info, "cpu").classifier(info, size)
+
+
+def evaluator(twin: Twin, pictures: Pixels, data: ImageData, folder: Path) -> Evaluator:
+    config = TrainConfig(image_size=8, width=4)
+    backend: Any = Copier(twin, pictures)
+    return evaluate.make_evaluator(backend, config, data, folder)
+
+
+def test_copies_of_the_data_score_best_and_are_found_out(
+    twin: Twin, data_dir: Path
+) -> None:
+    data = datasets.load("digits", 8, data_dir)
+    judge = evaluator(twin, classifier.pixels(data), data, data_dir)
+    found = {k: v.values[0] for k, v in judge.scores(1797, draws=1, seed=0).items()}
+    assert found["fid"] < 1
+    assert abs(found["kid"]) < 0.1
+    assert found["inception_score"] > 9
+    assert found["precision"] == 1
+    assert found["density"] > 0.95
+    # Drawn with repetition: some 63% of the images, and neighbours of the others.
+    assert min(found["recall"], found["coverage"]) > 0.9
+    assert found["classes_hit"] == 10
+    assert found["class_kl"] < 0.02
+    further, picture = judge.further(64, seed=0)
+    assert further["nearest_distance"].values == [0]
+    assert further["nearest_distance_real"].values[0] > 10
+    assert further["batch_norm_gap"].values == [0]
+    # Twelve samples above three rows, with a white line between.
+    assert picture is not None
+    assert picture.shape == (12 + 2 + 32, 122, 1)
+    np.testing.assert_array_equal(picture[2:10], picture[16:24])
+
+
+def test_a_collapsed_generator_scores_worst(twin: Twin, data_dir: Path) -> None:
+    data = datasets.load("digits", 8, data_dir)
+    judge = evaluator(twin, classifier.pixels(data)[:1], data, data_dir)
+    found = {k: v.values[0] for k, v in judge.scores(256, draws=1, seed=0).items()}
+    assert found["fid"] > 10
+    assert found["inception_score"] == pytest.approx(1, abs=1e-6)
+    assert found["recall"] < 0.05
+    assert found["coverage"] < 0.1
+    assert found["classes_hit"] == 1
+    assert found["class_kl"] == pytest.approx(np.log(10), abs=0.05)
+
+
+def test_the_classifier_is_trained_once_and_again_when_damaged(
+    twin: Twin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = datasets.load("digits", 8, tmp_path)
+    config = TrainConfig(image_size=8, width=4)
+    trained = []
+    train_once = functools.partial(classifier.train, steps=200)
+
+    def note(*arguments: Any) -> float:
+        trained.append(1)
+        return train_once(*arguments)
+
+    monkeypatch.setattr(classifier, "train", note)
+    one, other = (_classifier(twin, config, data.info, 8) for _ in range(2))
+    accuracy = classifier.prepare(one, data, tmp_path)
+    assert accuracy > 0.9
+    assert classifier.prepare(other, data, tmp_path) == accuracy
+    assert len(trained) == 1
+    for name, array in one.arrays().items():
+        np.testing.assert_array_equal(array, other.arrays()[name])
+    (path,) = (tmp_path / "cache").glob("classifier-*.safetensors")
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    classifier.prepare(other, data, tmp_path)
+    assert len(trained) == 2
+
+
+def test_stacked_digits_spell_their_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digits = datasets.load("digits", 8, tmp_path)
+    assert digits.labels is not None
+    fetched = digits.images[:100, :, :, 0], digits.labels[:100], digits.class_names
+    monkeypatch.setattr(image_sources, "_fetch", lambda *_: fetched)
+    data = datasets.load("stacked-mnist", 8, tmp_path)
+    assert data.images.shape == (100, 8, 8, 3)
+    assert data.labels is not None
+    by_content = {x.tobytes(): int(y) for x, y in zip(*fetched[:2], strict=True)}
+    for image, label in zip(data.images, data.labels, strict=True):
+        spelled = [by_content[image[:, :, channel].tobytes()] for channel in range(3)]
+        assert data.class_names[label] == "".join(map(str, spelled))
+    # Each digit once in each channel.
+    for channel in range(3):
+        assert {x.tobytes() for x in data.images[..., channel]} == set(by_content)
+
+
+def test_stacks_are_judged_digit_by_digit(
+    twin: Twin, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digits = datasets.load("digits", 8, data_dir)
+    assert digits.labels is not None
+    monkeypatch.setattr(datasets, "load", lambda *_: digits)
+    config = TrainConfig(dataset="stacked-mnist", image_size=8, width=4)
+    backend: Any = Copier(twin, classifier.pixels(digits))
+    judge = features.ClassifierJudge(backend, config, digits, data_dir)
+    thirds = np.arange(300).reshape(3, 100)
+    stacks = np.concatenate(
+        [classifier.pixels(digits)[third] for third in thirds], axis=3
+    )
+    judged = judge(stacks)
+    assert judged.features.shape == (100, 3 * classifier.FEATURES)
+    assert judged.probabilities.shape == (100, 1000)
+    np.testing.assert_allclose(judged.probabilities.sum(axis=1), 1, rtol=1e-5)
+    spelled = digits.labels[thirds].T @ [100, 10, 1]
+    assert np.mean(judged.probabilities.argmax(axis=1) == spelled) > 0.9
+    # With fewer samples even a perfect generator would seem to lack modes.
+    info = digits.info._replace(channels=3, num_classes=1000, count=100)
+    data = ImageData(stacks, spelled.astype(np.int32), (), info)
+    found = evaluate.make_evaluator(backend, config, data, data_dir)
+    assert found.usual_num == 26_000
+
+
+def test_compare_shows_what_differs_and_draws_curves(
+    twin: Twin, tmp_path: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    every = ("--steps", 2, "--log-every", 1, "--evaluate-every", 1)
+    first = train(twin, tmp_path / "first", data_dir, *every)
+    second = train(twin, tmp_path / "second", data_dir, *every, "--seed", 7)
+    twin.main("evaluate")(
+        [str(second), "--num", "32", "--draws", "1", "--data-dir", str(data_dir)]
+    )
+    capsys.readouterr()
+    out = tmp_path / "curves.png"
+    twin.main("compare")([str(first), str(second), "--out", str(out)])
+    lines = capsys.readouterr().out.splitlines()
+    rows = {line.split()[0]: line.split()[1:] for line in lines if line.split()}
+    assert lines[0].split() == ["first", "second"]
+    assert rows["seed"] == ["0", "7"]
+    assert "width" not in rows
+    assert rows["step"] == ["2", "2"]
+    report = json.loads((second / "evaluation-000002.json").read_text())
+    assert rows["fid"] == ["-", f"{report['scores']['fid']['value']:.4g}"]
+    assert out.read_bytes().startswith(b"\x89PNG")
+    # Evaluated in another way: the table says so.
+    assert "samples" not in rows
+    twin.main("evaluate")(
+        [str(first), "--num", "16", "--draws", "1", "--data-dir", str(data_dir)]
+    )
+    capsys.readouterr()
+    twin.main("compare")([str(first), str(second), "--out", str(out)])
+    lines = capsys.readouterr().out.splitlines()
+    assert ["samples", "16", "32"] in [line.split() for line in lines]
+    with pytest.raises(SystemExit, match="2"):
+        twin.main("compare")([str(tmp_path / "none")])
+    assert "no such folder" in capsys.readouterr().err

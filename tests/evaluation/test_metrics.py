@@ -1,0 +1,197 @@
+"""Each metric against an independent oracle: a closed form, or another library."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from shared.evaluation import metrics
+
+
+def normal(seed: int, count: int, size: int) -> NDArray[np.float64]:
+    rng = np.random.default_rng(seed)
+    mixing = np.eye(size) + 0.3 * rng.standard_normal((size, size))
+    return rng.standard_normal((count, size)) @ mixing + rng.standard_normal(size)
+
+
+def whitened(seed: int, count: int, size: int) -> NDArray[np.float64]:
+    """Samples whose mean is exactly 0 and whose covariance is exactly 1."""
+    x = normal(seed, count, size)
+    x -= x.mean(axis=0)
+    return x @ np.linalg.inv(np.linalg.cholesky(np.cov(x, rowvar=False))).T
+
+
+def test_frechet_distance_of_gaussians_with_known_moments() -> None:
+    scale, shift = np.array([2.0, 0.5, 3.0]), np.array([1.0, -2.0, 0.5])
+    real, fake = whitened(0, 200, 3), whitened(1, 300, 3) * scale + shift
+    # For covariances that commute: |shift|^2 + sum (s_r - s_f)^2.
+    expected = np.square(shift).sum() + np.square(1 - scale).sum()
+    assert metrics.frechet_distance(real, fake) == pytest.approx(expected, rel=1e-9)
+
+
+def test_frechet_distance_of_singular_covariances() -> None:
+    line = np.arange(10.0)[:, None] * np.array([[1.0, 1.0, 0.0]])
+    assert metrics.frechet_distance(line, line) == pytest.approx(0, abs=1e-9)
+    assert metrics.frechet_distance(line, line + 2) == pytest.approx(12, rel=1e-9)
+
+
+def test_kernel_distance_against_its_definition_in_loops() -> None:
+    real, fake = normal(0, 7, 3), normal(1, 5, 3)
+
+    def kernel(x: NDArray, y: NDArray) -> float:
+        return (float(x @ y) / 3 + 1) ** 3
+
+    def within(x: NDArray) -> float:
+        pairs = ((a, b) for i, a in enumerate(x) for j, b in enumerate(x) if i != j)
+        return float(np.mean([kernel(a, b) for a, b in pairs]))
+
+    between = np.mean([kernel(a, b) for a in real for b in fake])
+    expected = within(real) + within(fake) - 2 * between
+    assert metrics.kernel_distance(real, fake) == pytest.approx(expected, rel=1e-9)
+
+
+def test_kernel_distance_of_equal_distributions_is_unbiased() -> None:
+    rng = np.random.default_rng(0)
+    values = [
+        metrics.kernel_distance(
+            rng.standard_normal((40, 4)), rng.standard_normal((40, 4))
+        )
+        for _ in range(200)
+    ]
+    error = np.std(values) / np.sqrt(len(values))
+    assert abs(np.mean(values)) < 4 * error
+    assert min(values) < 0 < max(values)
+
+
+def test_inception_score_of_certain_and_of_uncertain_classes() -> None:
+    uniform = np.full((20, 5), 0.2)
+    assert metrics.inception_score(uniform) == pytest.approx(1)
+    certain = np.eye(5)[np.arange(20) % 5]
+    assert metrics.inception_score(certain) == pytest.approx(5)
+    assert metrics.inception_score(np.eye(5)[np.zeros(20, int)]) == pytest.approx(1)
+    # Two classes, each image 3:1 for its own: exp(log 2 - H(1/4)).
+    mixed = np.array([[0.75, 0.25], [0.25, 0.75]])
+    entropy = -0.75 * np.log(0.75) - 0.25 * np.log(0.25)
+    expected = np.exp(np.log(2) - entropy)
+    assert metrics.inception_score(mixed) == pytest.approx(expected, rel=1e-12)
+
+
+# Ten real samples on a line, a unit apart: the ball of k=1 around each has radius 1.
+LINE = np.stack([np.arange(10.0), np.zeros(10)], axis=1)
+Metric = Callable[..., float]
+
+
+@pytest.mark.parametrize(
+    ("metric", "fake", "expected"),
+    [
+        # Two samples within balls, one far above the line, one beyond its end.
+        (metrics.precision, [[2.5, 0], [7, 0.5], [5, 3], [10.5, 0]], 2 / 4),
+        # Balls of k=1 around fake samples: radius 2 and 2, so real 1..7 are inside.
+        (metrics.recall, [[3, 0], [5, 0]], 7 / 10),
+        # 2.5 is in the balls of 2 and 3; 4 in those of 3, 4, 5; 50 in none.
+        (metrics.density, [[2.5, 0], [4, 0], [50, 0]], 5 / 3),
+        # The balls that hold a sample: those of 2, 3, and of 3, 4, 5.
+        (metrics.coverage, [[2.5, 0], [4, 0], [50, 0]], 4 / 10),
+    ],
+)
+def test_neighbourhoods_on_a_line(
+    metric: Metric, fake: list[list[float]], expected: float
+) -> None:
+    assert metric(LINE, np.array(fake, float), k=1) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("k", [1, 3, 5])
+def test_neighbourhoods_against_their_definitions_in_loops(k: int) -> None:
+    real, fake = normal(0, 30, 3), normal(1, 20, 3)
+
+    def distance(x: NDArray, y: NDArray) -> float:
+        return float(np.sqrt(((x - y) ** 2).sum()))
+
+    def radius(x: NDArray, others: NDArray) -> float:
+        return sorted(distance(x, other) for other in others)[k]  # 0: itself
+
+    def inside(x: NDArray, centres: NDArray) -> int:
+        return sum(distance(x, c) <= radius(c, centres) for c in centres)
+
+    expected = {
+        metrics.precision: np.mean([inside(x, real) > 0 for x in fake]),
+        metrics.recall: np.mean([inside(x, fake) > 0 for x in real]),
+        metrics.density: np.mean([inside(x, real) for x in fake]) / k,
+        metrics.coverage: np.mean(
+            [any(distance(x, f) <= radius(x, real) for f in fake) for x in real]
+        ),
+    }
+    for metric, value in expected.items():
+        assert metric(real, fake, k=k) == pytest.approx(value), metric.__name__
+
+
+def test_class_divergence_from_the_definition() -> None:
+    real = np.array([0, 0, 1, 1, 2, 2, 3, 3])
+    assert metrics.class_divergence(real, real) == 0
+    one_of_four = metrics.class_divergence(real, np.array([3, 3, 3]))
+    assert one_of_four == pytest.approx(np.log(4))
+    uneven = metrics.class_divergence(real, np.array([0, 0, 0, 1]))
+    assert uneven == pytest.approx(0.75 * np.log(3) + 0.25 * np.log(1))
+
+
+def test_nearest_images_are_those_of_a_whole_table() -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (2500, 4, 4, 3), np.uint8)
+    queries = np.concatenate([images[[2, 2400]], images[[7]] ^ np.uint8(1)])
+    distances, places = metrics.nearest_images(queries, images, 3)
+    assert places[:, 0].tolist() == [2, 2400, 7]
+    assert distances[:, 0] == pytest.approx([0, 0, 1])
+    table = np.sqrt(
+        np.square(queries[:, None].astype(float) - images).mean(axis=(2, 3, 4))
+    )
+    np.testing.assert_array_equal(places, np.argsort(table, axis=1)[:, :3])
+    np.testing.assert_allclose(distances, np.sort(table, axis=1)[:, :3], atol=1e-5)
+
+
+def test_interval_holds_the_mean_in_nineteen_of_twenty_cases() -> None:
+    rng = np.random.default_rng(0)
+    held = []
+    for _ in range(2000):
+        mean, half = metrics.mean_interval(list(rng.normal(3, 2, 5)))
+        assert half is not None
+        held.append(abs(mean - 3) <= half)
+    assert np.mean(held) == pytest.approx(0.95, abs=0.02)
+    assert metrics.mean_interval([4.0]) == (4.0, None)
+
+
+@pytest.mark.needs("torch")
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_distances_and_score_against_torchmetrics() -> None:
+    import torch
+    from torchmetrics.image.fid import FrechetInceptionDistance
+    from torchmetrics.image.inception import InceptionScore
+    from torchmetrics.image.kid import KernelInceptionDistance
+
+    class Features(torch.nn.Module):
+        num_features = 5
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x[:, :, 0, 0]
+
+    real, fake = (
+        torch.tensor(normal(seed, 60, 5), dtype=torch.float32)[:, :, None, None]
+        for seed in (0, 1)
+    )
+    arrays = real[:, :, 0, 0].numpy(), fake[:, :, 0, 0].numpy()
+    fid = FrechetInceptionDistance(Features(), normalize=True)
+    kid = KernelInceptionDistance(Features(), subsets=1, subset_size=60, normalize=True)
+    for metric in (fid, kid):
+        # As it is: scaling to bytes is for images.
+        metric.normalize = False
+        metric.update(real, real=True)
+        metric.update(fake, real=False)
+    found = metrics.frechet_distance(*arrays)
+    assert found == pytest.approx(float(fid.compute()), rel=1e-4)
+    found = metrics.kernel_distance(*arrays)
+    assert found == pytest.approx(float(kid.compute()[0]), rel=1e-4)
+    score = InceptionScore(Features(), splits=1)
+    score.update(fake)
+    exp = np.exp(arrays[1] - arrays[1].max(axis=1, keepdims=True))
+    found = metrics.inception_score(exp / exp.sum(axis=1, keepdims=True))
+    assert found == pytest.approx(float(score.compute()[0]), rel=1e-4)

@@ -1,0 +1,76 @@
+"""Runs side by side: what tells them apart, and what they reached."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from shared.commands.options import CompareOptions
+from shared.config.presets import PRESETS
+from shared.config.train_config import TrainConfig
+from shared.data.image_data import DataInfo
+from shared.errors import UsageError
+from shared.report import comparison
+from shared.run.run_dir import RunDir
+
+DATA = DataInfo(channels=1, num_classes=10, count=1797, sha256="ab" * 32)
+
+
+def make(path: Path, config: TrainConfig, twin: str | None = None) -> RunDir:
+    run = RunDir.create(path, config, DATA, twin)
+    run.append_metrics({"step": 50, "d_loss": 1.25, "g_loss": 0.5})
+    return run
+
+
+def rows(
+    capsys: pytest.CaptureFixture[str], folder: Path, *runs: RunDir
+) -> dict[str, list[str]]:
+    """The printed table: cells by label."""
+    paths = tuple(run.path for run in runs)
+    comparison.compare(CompareOptions(runs=paths, out=folder / "curves.png"))
+    lines = capsys.readouterr().out.splitlines()
+    table = [re.split("  +", line) for line in lines]
+    return {label: cells for label, *cells in table}
+
+
+def test_equal_folders_of_both_twins_are_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = TrainConfig()
+    one = make(tmp_path / "torch" / "dcgan-001", config, "gans_torch")
+    other = make(tmp_path / "jax" / "dcgan-001", config, "gans_jax")
+    old = make(tmp_path / "old" / "dcgan-001", config)
+    other.write_config(config, DATA, "gans_torch")
+    found = rows(capsys, tmp_path, one, other, old)
+    assert found[""] == ["torch/dcgan-001", "jax/dcgan-001", "old/dcgan-001"]
+    assert found["twin"] == ["gans_torch", "gans_jax, gans_torch", "-"]
+    # Names that differ by themselves stay short; so does that of a run named twice.
+    third = make(tmp_path / "jax" / "dcgan-002", config)
+    found = rows(capsys, tmp_path, one, third, third)
+    assert found[""] == ["dcgan-001", "dcgan-002", "dcgan-002"]
+
+
+def test_budgets_and_what_grids_showed_are_rows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    critic = make(tmp_path / "critic", PRESETS["wgan-gp"])
+    seldom = make(tmp_path / "seldom", TrainConfig(d_every=4))
+    critic.append_sample_metrics({"step": 0, "diversity": 0.125, "modes": 3})
+    critic.append_sample_metrics({"step": 50, "diversity": 0.75, "modes": 7})
+    seldom.append_scores({"step": 50, "high_quality": 0.875})
+    found = rows(capsys, tmp_path, critic, seldom)
+    # 50 x 5 batches of 64, and the 13 batches of steps 0, 4, ..., 48.
+    assert found["images seen"] == ["16,000", "832"]
+    assert found["diversity"] == ["0.75", "-"]
+    assert found["modes while training"] == ["7", "-"]
+    assert found["high_quality while training"] == ["-", "0.875"]
+    assert "images_per_second" not in found
+
+
+def test_scores_without_their_protocol_are_refused(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", TrainConfig())
+    stored = '{"step": 50, "protocol": {}, "scores": {"fid": 3.5}}'
+    (run.path / "evaluation-000050.json").write_text(stored)
+    options = CompareOptions(runs=(run.path,), out=tmp_path / "curves.png")
+    with pytest.raises(UsageError, match=r"evaluation-000050\.json: is no evaluation"):
+        comparison.compare(options)

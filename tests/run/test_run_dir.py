@@ -1,0 +1,344 @@
+"""The folder of a run: never overwritten, readable when cut off, taken back exactly."""
+
+import contextlib
+import dataclasses
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from shared.config.train_config import TrainConfig
+from shared.data.image_data import DataInfo
+from shared.drawing import images
+from shared.errors import UsageError
+from shared.run import checkpoint
+from shared.run.checkpoint import Checkpoint
+from shared.run.run_dir import RunDir, default_path, resolve_checkpoint
+
+CONFIG = TrainConfig(steps=1000, adam_betas=(0.5, 0.9))
+DATA = DataInfo(channels=1, num_classes=10, count=1797, sha256="ab" * 32)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    return RunDir.create(tmp_path / "runs" / "one", CONFIG, DATA)
+
+
+def fill(run: RunDir, *steps: int) -> None:
+    for step in steps:
+        run.append_metrics({"step": step, "d_loss": step / 3, "g_loss": 0.1})
+        picture = np.full((8, 8, 1), step % 256, np.uint8)
+        images.save_png(run.sample_path(step), picture)
+        state = Checkpoint(step, CONFIG, DATA, {"generator.a": np.array(float(step))})
+        checkpoint.save(run.checkpoint_path(step), state)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_created_run_can_be_opened(run: RunDir) -> None:
+    opened = RunDir.open(run.path)
+    assert opened.read_config() == (CONFIG, DATA)
+    assert opened.read_metrics() == []
+    assert opened.checkpoint_steps() == opened.sample_steps() == []
+
+
+def test_a_run_knows_its_twins_in_turn(run: RunDir) -> None:
+    assert run.read_twins() == []
+    for twin in ("gans_torch", "gans_torch", "gans_jax", None, "gans_torch"):
+        run.write_config(CONFIG, DATA, twin)
+    assert run.read_twins() == ["gans_torch", "gans_jax", "gans_torch"]
+    assert run.read_config() == (CONFIG, DATA)
+    # As runs were stored before.
+    values = json.loads((run.path / "config.json").read_text())
+    del values["twins"]
+    (run.path / "config.json").write_text(json.dumps(values))
+    assert run.read_twins() == []
+
+
+def test_create_accepts_a_folder_with_other_files(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    RunDir.create(tmp_path, CONFIG, DATA)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("trace", "message"),
+    [
+        ("config.json", "already holds a run; resume it with"),
+        ("checkpoints", "holds checkpoints, but no config.json to resume from"),
+    ],
+)
+def test_create_refuses_a_run_and_changes_nothing(
+    run: RunDir, trace: str, message: str
+) -> None:
+    fill(run, 5)
+    for name in {"config.json", "checkpoints"} - {trace}:
+        (run.path / name).rename(run.path / f"{name}.away")
+    before = contents(run.path)
+    with pytest.raises(UsageError, match=message):
+        RunDir.create(run.path, dataclasses.replace(CONFIG, seed=1), DATA)
+    assert contents(run.path) == before
+
+
+def test_create_refuses_what_is_no_folder(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for path in (file, file / "below"):
+        with pytest.raises(UsageError, match=f"--run-dir {path}: cannot be used"):
+            RunDir.create(path, CONFIG, DATA)
+    assert file.read_text() == "mine"
+
+
+def test_open_refuses_what_holds_no_run(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no run"):
+        RunDir.open(tmp_path)
+    with pytest.raises(UsageError, match="none: no such folder"):
+        RunDir.open(tmp_path / "none")
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="file: is not a folder"):
+        RunDir.open(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "unreadable"),
+        ('{"version": 1,', "unreadable"),
+        ("[]", "unreadable"),
+        ("\udcff", "unreadable"),
+        ('{"version": 99}', "configuration version 99: this program reads"),
+        ('{"version": 1, "data": {}, "colour": 1}', "unknown colour"),
+    ],
+)
+def test_bad_config_is_refused(run: RunDir, text: str, expected: str) -> None:
+    file = run.path / "config.json"
+    file.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(UsageError) as error:
+        run.read_config()
+    assert str(error.value).startswith(f"{file}: ")
+    assert expected in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "change", [{"steps": "many"}, {"batch_size": 0}, {"data": {"count": 1}}]
+)
+def test_bad_value_in_config_is_refused(run: RunDir, change: dict[str, object]) -> None:
+    file = run.path / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(UsageError, match=r"config\.json: "):
+        run.read_config()
+
+
+def test_paths_are_padded_and_grow(run: RunDir) -> None:
+    assert run.checkpoint_path(500).name == "000500.safetensors"
+    assert run.sample_path(12345678).name == "12345678.png"
+    fill(run, 999_999, 500, 1_000_000)
+    assert run.checkpoint_steps() == run.sample_steps() == [500, 999_999, 1_000_000]
+    assert run.latest_checkpoint() == run.checkpoint_path(1_000_000)
+
+
+def test_latest_checkpoint_ignores_other_files(run: RunDir) -> None:
+    with pytest.raises(UsageError, match="holds no checkpoint"):
+        run.latest_checkpoint()
+    fill(run, 5)
+    for name in (".000009.safetensors.77.tmp", "best.safetensors", "9.safetensors"):
+        (run.path / "checkpoints" / name).write_bytes(b"")
+    assert run.latest_checkpoint() == run.checkpoint_path(5)
+
+
+def test_metrics_are_json_lines_without_nan(run: RunDir) -> None:
+    run.append_metrics({"step": np.int64(1), "d_loss": np.float32(0.5), "g_loss": 2})
+    assert run.read_metrics() == [{"step": 1, "d_loss": 0.5, "g_loss": 2}]
+    wild = {"step": 2, "a": math.nan, "b": np.float32(-np.inf), "c": np.array(1.5)}
+    run.append_metrics(wild)
+    first, second = (run.path / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(first) == {"step": 1, "d_loss": 0.5, "g_loss": 2}
+    assert second == '{"step": 2, "a": null, "b": null, "c": 1.5}'
+
+
+@pytest.mark.parametrize("torn", [b"{", b'{"step": 3, "d_l', b"\xff", b"12", b"{}\n"])
+def test_torn_last_line_is_left_out(run: RunDir, torn: bytes) -> None:
+    fill(run, 1, 2)
+    before = (run.path / "metrics.jsonl").read_bytes()
+    with (run.path / "metrics.jsonl").open("ab") as file:
+        file.write(torn)
+    assert [record["step"] for record in run.read_metrics()] == [1, 2]
+    run.truncate_after(2)
+    assert (run.path / "metrics.jsonl").read_bytes() == before
+
+
+def test_damage_inside_metrics_is_refused(run: RunDir) -> None:
+    (run.path / "metrics.jsonl").write_text('{"step": 1}\n{"st\n{"step": 3}\n')
+    with pytest.raises(UsageError, match=r"metrics\.jsonl: line 2 is no record"):
+        run.read_metrics()
+
+
+def test_truncate_gives_the_run_as_it_was(run: RunDir) -> None:
+    fill(run, 1, 20, 300)
+    before = contents(run.path)
+    fill(run, 301, 4000, 1_234_567)
+    (run.path / "checkpoints" / ".000009.safetensors.77.tmp").write_bytes(b"half")
+    (run.path / "samples" / ".000009.png.77.tmp").write_bytes(b"half")
+    run.truncate_after(300)
+    assert contents(run.path) == before
+
+
+def test_interrupted_truncate_can_be_repeated(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(run, 1, 20)
+    before = contents(run.path)
+    fill(run, 300, 4000)
+    removed = []
+    unlink = Path.unlink
+
+    def once(path: Path, missing_ok: bool = False) -> None:
+        if removed:
+            raise KeyboardInterrupt
+        removed.append(path)
+        unlink(path, missing_ok=missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", once)
+        with pytest.raises(KeyboardInterrupt):
+            run.truncate_after(20)
+    # What is left of the newer part is whole up to the newest checkpoint.
+    assert run.checkpoint_steps() == [1, 20, 300]
+    assert {1, 20, 300} <= {record["step"] for record in run.read_metrics()}
+    run.truncate_after(20)
+    assert contents(run.path) == before
+
+
+def test_second_writer_is_refused(run: RunDir) -> None:
+    with run.lock():
+        with pytest.raises(UsageError, match="is being written by another process"):
+            RunDir.open(run.path).lock()
+        assert RunDir.open(run.path).read_config() == (CONFIG, DATA)
+    with RunDir.open(run.path).lock():
+        pass
+
+
+def test_killed_writer_releases_its_lock(run: RunDir) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; from shared.run_dir import RunDir;"
+        "held = RunDir.open(Path(sys.argv[1])).lock(); print('held', flush=True);"
+        "time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(run.path)],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"held\n"
+            with pytest.raises(UsageError, match="is being written"):
+                run.lock()
+        finally:
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+    with run.lock():
+        pass
+
+
+def test_finish_writes_the_final_pictures(run: RunDir) -> None:
+    fill(run, 10, 20, 30)
+    run.finish("dcgan on digits")
+    with Image.open(run.path / "losses.png") as plot:
+        assert plot.width > 500
+    final = (run.path / "samples.png").read_bytes()
+    assert final == run.sample_path(30).read_bytes()
+    with Image.open(run.path / "samples.gif") as animation:
+        assert getattr(animation, "n_frames", 1) == 3
+
+
+def test_finish_without_results_writes_nothing(run: RunDir) -> None:
+    before = contents(run.path)
+    run.finish("empty")
+    assert contents(run.path) == before
+
+
+def test_default_path_is_the_next_number(tmp_path: Path) -> None:
+    with contextlib.chdir(tmp_path):
+        first = default_path("dcgan", "digits")
+        assert first == Path("runs/dcgan-digits-001")
+        RunDir.create(first, CONFIG, DATA)
+        RunDir.create(Path("runs/dcgan-digits-009"), CONFIG, DATA)
+        RunDir.create(Path("runs/dcgan-digits-old-042"), CONFIG, DATA)
+        assert default_path("dcgan", "digits") == Path("runs/dcgan-digits-010")
+        assert default_path("gan", "digits") == Path("runs/gan-digits-001")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name"),
+    [
+        ("folder:/home/me/My Cats & Dogs/", "p-folder-My-Cats-Dogs-001"),
+        ("folder:../../x", "p-folder-x-001"),
+        ("folder:/", "p-folder-001"),
+        ("folder:" + "a" * 300, f"p-folder-{'a' * 33}-001"),
+    ],
+)
+def test_default_path_is_a_usable_name(tmp_path: Path, dataset: str, name: str) -> None:
+    assert default_path("p", dataset, tmp_path) == tmp_path / name
+
+
+def test_resolve_checkpoint(run: RunDir) -> None:
+    fill(run, 5, 10)
+    newest = run.checkpoint_path(10)
+    assert resolve_checkpoint(run.path) == newest
+    assert resolve_checkpoint(run.path, 5) == run.checkpoint_path(5)
+    assert resolve_checkpoint(newest) == newest
+    with pytest.raises(UsageError, match=r"--step 7: .* no such checkpoint; has 5, 10"):
+        resolve_checkpoint(run.path, 7)
+    with pytest.raises(UsageError, match=r"--step best: .* has no scores"):
+        resolve_checkpoint(run.path, "best")
+    for step, fid in ((5, 2.0), (7, None), (10, 3.0)):
+        run.append_scores({"step": step, "fid": fid})
+    assert resolve_checkpoint(run.path, "best") == run.checkpoint_path(5)
+    run.append_scores({"step": 7, "fid": 1.0})
+    with pytest.raises(UsageError, match=r"--step 7: .* no such checkpoint"):
+        resolve_checkpoint(run.path, "best")
+    with pytest.raises(UsageError, match="--step best: needs a run's folder"):
+        resolve_checkpoint(newest, "best")
+    with pytest.raises(UsageError, match="--step 5: needs a run's folder"):
+        resolve_checkpoint(newest, 5)
+    with pytest.raises(UsageError, match="holds no run"):
+        resolve_checkpoint(run.path.parent)
+
+
+def test_evaluations_come_in_the_order_of_steps(run: RunDir) -> None:
+    assert run.read_evaluations() == []
+    for step in (1_000_000, 999_999):
+        stored = {"step": step, "protocol": {}, "scores": {}}
+        name = f"evaluation-{step:06d}.json"
+        (run.path / name).write_text(json.dumps(stored))
+    steps = [evaluation["step"] for evaluation in run.read_evaluations()]
+    assert steps == [999_999, 1_000_000]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", '{"step": 1}', '{"step": "1", "protocol": {}, "scores": {}}'),
+        '{"step": 1, "protocol": {}, "scores": {"fid": 3.5}}',
+        '{"step": 1, "protocol": {}, "scores": {"fid": {"value": 3.5}}}',
+    ],
+)
+def test_a_damaged_evaluation_is_refused(run: RunDir, text: str) -> None:
+    (run.path / "evaluation-000001.json").write_text(text)
+    with pytest.raises(UsageError, match=r"evaluation-000001\.json: is no evaluation"):
+        run.read_evaluations()

@@ -1,0 +1,83 @@
+"""What tests share: the twins under test, and a training that takes a moment."""
+
+import importlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Train = Callable[..., None]
+
+TWINS = ("torch", "jax")
+# A twin that is named here and not installed fails its tests; it is never skipped.
+SELECTED = tuple(os.environ.get("GANS_TWINS", ",".join(TWINS)).split(","))
+
+
+@dataclass(frozen=True)
+class Twin:
+    """One twin's command lines."""
+
+    name: str
+
+    def main(self, command: str) -> Callable[[Sequence[str] | None], None]:
+        """``main`` of ``train`` or ``sample``, to be called with its arguments."""
+        return importlib.import_module(f"gans_{self.name}.{command}").main
+
+    def command(self, command: str, *arguments: object) -> list[str]:
+        """The same as a command for `subprocess.run`."""
+        module = f"gans_{self.name}.{command}"
+        return [sys.executable, "-m", module, *map(str, arguments)]
+
+
+# A training that takes a moment.
+TINY = (
+    *("--image-size", "16", "--width", "4", "--z-dim", "8", "--batch-size", "8"),
+    *("--steps", "6", "--log-every", "1", "--sample-every", "2", "--save-every", "3"),
+    *("--device", "cpu"),
+)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, by its name; without lock files."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != ".lock"
+    }
+
+
+def untimed_contents(run: Path) -> dict[str, bytes]:
+    """The same of a run, without what tells how fast it was."""
+    timed = ("metrics.jsonl", "report.html")
+    return {name: file for name, file in contents(run).items() if name not in timed}
+
+
+def metrics(run: Path) -> list[dict[str, Any]]:
+    """The records of metrics.jsonl, without what depends on the time."""
+    records = list(map(json.loads, (run / "metrics.jsonl").read_text().splitlines()))
+    for record in records:
+        assert record.pop("images_per_second") > 0
+        assert 0 <= record.pop("wait_share") < 1
+    return records
+
+
+def last_checkpoint(run: Path) -> Path:
+    return max((run / "checkpoints").iterdir())
+
+
+def copy(run: Path, folder: Path) -> Path:
+    """A copy of a run that a test may change."""
+    return shutil.copytree(run, folder / "copy")
+
+
+def stopped(status: int, call: Callable[[], object]) -> None:
+    """Check that the call ends the program with this exit status."""
+    with pytest.raises(SystemExit) as stop:
+        call()
+    assert stop.value.code == status

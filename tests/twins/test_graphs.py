@@ -1,0 +1,103 @@
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shared.config.choices import Precision
+from shared.config.presets import PRESETS
+from shared.config.train_config import TrainConfig
+from shared.data.image_data import DataInfo, ImageData
+from shared.randomness import draws, initial_weights
+
+pytestmark = pytest.mark.needs("torch")
+
+_TINY: dict[str, Any] = {"image_size": 16, "width": 2, "batch_size": 4, "z_dim": 3}
+_INFO = DataInfo(1, 2, 6, "")
+_IMAGES = np.arange(6 * 16 * 16, dtype=np.uint8).reshape(6, 16, 16, 1)
+
+
+class _NoRecorder:
+    """A device that runs, but cannot record."""
+
+    eager_runs = 1
+
+    def __init__(self) -> None:
+        self.tries = 0
+
+    def run(self, function: Callable[[], Any]) -> Any:
+        return function()
+
+    def record(self, function: Callable[[], Any]) -> Any:
+        self.tries += 1
+        raise RuntimeError("no memory")
+
+
+def _train(
+    config: TrainConfig,
+    recorder: _NoRecorder | None = None,
+    device: str = "cpu",
+    eagerly: bool = False,
+) -> tuple[Any, ...]:
+    from gans_torch._graphs import StepGraphs
+    from gans_torch.backend import Backend
+
+    backend = Backend(config, _INFO, device)
+    if eagerly:
+        backend._graphs = None
+    if recorder is not None:
+        backend._graphs = StepGraphs(backend._step, recorder)
+    backend.load(initial_weights.initial_arrays(backend.shapes(), 0))
+    backend.load_data(ImageData(_IMAGES, None, (), _INFO))
+    drawn = draws.draw(config, 1, 6, 10, range(8))
+    metrics = backend.train(backend.prepare(drawn))()
+    if device == "cuda" and not eagerly:
+        assert backend._graphs is not None
+        assert backend._graphs._recorded
+    return metrics, backend.arrays()
+
+
+def test_a_step_that_cannot_be_recorded_is_run() -> None:
+    recorder = _NoRecorder()
+    # In float64, in which a rate is the same as a tensor.
+    config = dataclasses.replace(PRESETS["dcgan"], precision="float64", **_TINY)
+    with pytest.warns(UserWarning, match="goes on without CUDA graphs: no memory"):
+        found = _train(config, recorder)
+    assert recorder.tries == 1
+    for ours, theirs in zip(found, _train(config), strict=True):
+        assert ours.keys() == theirs.keys()
+        for name, value in ours.items():
+            np.testing.assert_array_equal(value, theirs[name], err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("preset", "precision", "tolerance"),
+    [
+        ("dcgan", "float32", 1e-5),
+        ("dcgan", "tf32", 1e-2),
+        ("dcgan", "bfloat16", 1e-2),
+        ("wgan", "float32", 1e-5),
+        ("wgan-gp", "float32", 1e-5),
+        ("wgan-gp", "bfloat16", 1e-2),
+        ("hinge", "float32", 1e-5),
+        ("dragan", "float32", 1e-5),
+    ],
+)
+def test_recorded_steps_are_the_same_on_a_gpu(
+    preset: str, precision: Precision, tolerance: float
+) -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("there is no GPU")
+    config = dataclasses.replace(PRESETS[preset], precision=precision, **_TINY)
+    recorded = _train(config, device="cuda")
+    eager = _train(config, device="cuda", eagerly=True)
+    for ours, theirs in zip(recorded, eager, strict=True):
+        assert ours.keys() == theirs.keys()
+        for name, value in ours.items():
+            # cuDNN adds up in an order of its own each time.
+            np.testing.assert_allclose(
+                value, theirs[name], atol=tolerance, err_msg=name
+            )

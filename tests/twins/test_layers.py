@@ -1,0 +1,51 @@
+"""What the layers of each twin refuse."""
+
+import importlib
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from support import Twin
+
+
+@pytest.fixture
+def layers(twin: Twin) -> ModuleType:
+    return importlib.import_module(f"gans_{twin.name}.layers")
+
+
+def _zeros(twin: Twin, *shape: int) -> Any:
+    array_module = {"torch": "torch", "jax": "jax.numpy"}[twin.name]
+    return importlib.import_module(array_module).zeros(shape)
+
+
+@pytest.mark.needs("jax")
+def test_convolutions_suit_the_device_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import jax
+
+    from gans_jax import _convolutions
+
+    cpu = jax.devices("cpu")[0]
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert not _convolutions._as_matmul(4, stride=2, padding=1)
+    with jax.default_device(cpu):
+        assert _convolutions._as_matmul(4, stride=2, padding=1)
+
+
+def test_an_unknown_normalisation_is_refused(layers: ModuleType) -> None:
+    with pytest.raises(ValueError, match="name 'bach': no such normalisation"):
+        layers.build_norm("bach", 8)
+
+
+def test_an_unknown_constraint_is_refused(layers: ModuleType) -> None:
+    with pytest.raises(ValueError, match="kind 'spectre': no such reparametrisation"):
+        layers.reparametrise(layers.Conv2d(3, 4, kernel_size=4), "spectre")
+
+
+def test_a_batch_that_does_not_make_groups_is_refused(
+    twin: Twin, layers: ModuleType
+) -> None:
+    with pytest.raises(ValueError, match="batch 6: must be a multiple of 4"):
+        layers.MinibatchStd(4)(_zeros(twin, 6, 2, 4, 4))
