@@ -8,7 +8,6 @@ import dataclasses
 import importlib.util
 import os
 import re
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -137,18 +136,6 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
         tensorboard=flags.tensorboard,
         check_reference=flags.check_reference,
     )
-
-
-def resume_command(options: TrainOptions, run: Path, prog: str) -> str:
-    """The command that continues ``run``, which was trained with these options."""
-    words = ["python", "-m", prog, "--resume", str(run)]
-    for name in ("data_dir", "device", "data_on"):
-        value = getattr(options, name)
-        if value != getattr(TrainFlags, name):
-            words += [flag(name), str(value)]
-    if options.tensorboard:
-        words.append("--tensorboard")
-    return shlex.join(words)
 
 
 def parse_sample(argv: Sequence[str] | None, prog: str) -> SampleOptions:

@@ -25,7 +25,7 @@ def load_backend(
         UsageError: there is no such device, or the arrays do not fit the networks.
     """
     backend = make_backend(_config(stored.config), stored.data, device)
-    check_arrays(backend.shapes(), stored.arrays, path)
+    check_arrays(backend.shapes(), stored.arrays, str(path))
     backend.load(stored.arrays)
     return backend
 
@@ -38,17 +38,22 @@ def _config(trained: TrainConfig) -> TrainConfig:
 
 
 def check_arrays(
-    shapes: dict[str, tuple[int, ...]], arrays: Arrays, path: Path
+    shapes: dict[str, tuple[int, ...]], arrays: Arrays, name: str
 ) -> None:
     """Refuse a checkpoint whose arrays are not those of the networks.
+
+    Args:
+        shapes: of the networks' arrays, by name.
+        arrays: those of the checkpoint.
+        name: what the error calls it.
 
     Raises:
         UsageError: an array is missing or of another shape.
     """
-    for name, shape in shapes.items():
-        found = arrays[name].shape if name in arrays else "missing"
+    for key, shape in shapes.items():
+        found = arrays[key].shape if key in arrays else "missing"
         if found != shape:
             raise UsageError(
-                f"{path}: the checkpoint's {name} is {found}, its configuration"
+                f"{name}: the checkpoint's {key} is {found}, its configuration"
                 f" needs {shape}"
             )

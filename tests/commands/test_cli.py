@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.commands import command_line
+from shared.commands import train as train_command
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
@@ -54,7 +55,7 @@ def test_no_arguments_give_the_default_preset_and_places() -> None:
 
 def test_a_resumed_run_keeps_its_places() -> None:
     def resume(*flags: str) -> str:
-        return command_line.resume_command(
+        return train_command.resume_command(
             train(*flags), Path("a run"), "gans_torch.train"
         )
 
@@ -318,7 +319,7 @@ def test_a_reader_that_goes_away_ends_a_command_quietly(lines: int) -> None:
     # A few lines fail when they are flushed, many when they are printed.
     script = f"""
 import sys
-from shared import cli
+from shared.commands import command_line
 with command_line.run_command("prog"):
     sys.stdin.read()
     for _ in range({lines}):
@@ -367,7 +368,7 @@ def test_other_errors_keep_their_traceback() -> None:
 
 SCRIPT = """
 import sys
-from shared import cli
+from shared.commands import command_line
 with command_line.run_command("prog"):
     command_line.parse_train(None, "prog")
 """
@@ -389,7 +390,7 @@ def test_mistakes_are_one_line_whatever_the_terminal(encoding: str) -> None:
 
 
 def test_nothing_heavy_is_imported() -> None:
-    script = "import shared.cli, sys; print(*sys.modules)"
+    script = "import shared.commands.command_line, sys; print(*sys.modules)"
     modules = subprocess.check_output([sys.executable, "-c", script], text=True).split()
     heavy = {"torch", "torchvision", "jax", "flax", "optax", "matplotlib", "sklearn"}
     assert "tyro" in modules
