@@ -17,10 +17,10 @@ import gans_torch.steps
 from parity_tests.certificate.registry import Finding, Worst, check
 from parity_tests.harness.modules import Numbers, compare
 from parity_tests.harness.trajectories import make_pair, run_singly, shrink
-from shared.backend import Backend
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.files.arrays import Arrays
+from shared.training.session import Session
 
 _COVERS = ("optim.SLOTS", "optim.build_optimizer")
 # Both remedies at once, because JAX takes seconds to compile a step.

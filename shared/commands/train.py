@@ -55,9 +55,8 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
     )
     try:
         run = driver.train(config, data, make_backend, place, how)
-    except Interrupted as stop:
-        assert stop.path is not None, "the run has a folder"
-        resume = resume_command(options, stop.path, prog)
+    except Interrupted as interrupted:
+        resume = resume_command(options, interrupted.path or Path("RUN"), prog)
         sys.stderr.write(f"stopped; continue from what was saved:\n  {resume}\n")
         raise
     _tell_end(run, options, prog)

@@ -37,9 +37,7 @@ def _config(trained: TrainConfig) -> TrainConfig:
     return trained
 
 
-def check_arrays(
-    shapes: dict[str, tuple[int, ...]], arrays: Arrays, name: str
-) -> None:
+def check_arrays(shapes: dict[str, tuple[int, ...]], arrays: Arrays, name: str) -> None:
     """Refuse a checkpoint whose arrays are not those of the networks.
 
     Args:

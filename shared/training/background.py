@@ -15,7 +15,7 @@ _P = ParamSpec("_P")
 # Enough for a hiccup of the disk or a new epoch's order; each costs a call's memory.
 _AHEAD = 2
 # Tasks that may wait: each may hold a grid of images.
-_MOST_WAITING = 16
+_WAITING = 16
 
 
 def prefetch(
@@ -60,7 +60,9 @@ class Background(contextlib.AbstractContextManager["Background"]):
         self, task: Callable[_P, object], *args: _P.args, **kwargs: _P.kwargs
     ) -> None:
         """Have a task done; waits only while too many are waiting."""
-        while self._tasks and (len(self._tasks) >= _MOST_WAITING or self._tasks[0].done()):
+        while self._tasks and (
+            len(self._tasks) >= _WAITING or self._tasks[0].done()
+        ):
             self._tasks.popleft().result()
         self._tasks.append(self._worker.submit(self._do, task, *args, **kwargs))
 

@@ -1,4 +1,4 @@
-"""What becomes of a run's numbers, pictures and states: kept in a folder, or at hand."""
+"""What becomes of a run's numbers, pictures and states: a folder, or kept at hand."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What trains, and nothing of what is written: a configuration, data, a twin's state."""
+"""What trains: a configuration, data and a twin's state; nothing of what is written."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
