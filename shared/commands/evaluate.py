@@ -52,7 +52,12 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
         raise UsageError(f"--out {folder}: cannot be used: {reason}") from error
     backend = load_backend(stored, path, make_backend, options.device)
     evaluator = make_evaluator(
-        backend, config, data, options.data_dir, options.features
+        backend,
+        config,
+        data,
+        options.data_dir,
+        options.features,
+        say=lambda line: sys.stderr.write(f"{line}\n"),
     )
     num = options.num or evaluator.usual_num
     scores = evaluator.scores(num, options.draws, options.seed)

@@ -9,6 +9,7 @@ import hashlib
 import json
 import sys
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -48,13 +49,19 @@ def channel_widths(channels: int, image_size: int) -> list[int]:
     return [channels, *(min(16 * 2**i, 128) for i in range(halvings))]
 
 
-def prepare(classifier: Classifier, data: ImageData, data_dir: Path) -> float:
+def prepare(
+    classifier: Classifier,
+    data: ImageData,
+    data_dir: Path | None,
+    say: Callable[[str], object] = lambda line: None,
+) -> float:
     """Load the weights for these data, or train them and keep them for next time.
 
     Args:
         classifier: for the channels, classes and size of the data.
         data: with labels.
-        data_dir: its ``cache`` folder keeps the weights.
+        data_dir: its ``cache`` folder keeps the weights; None: nothing does.
+        say: is told, before it takes long.
 
     Returns:
         The share of held-out images that the classifier gets right.
@@ -62,6 +69,9 @@ def prepare(classifier: Classifier, data: ImageData, data_dir: Path) -> float:
     Raises:
         UsageError: the file cannot be written.
     """
+    if data_dir is None:
+        say("training the classifier for evaluation")
+        return train(classifier, data)
     size = data.images.shape[1]
     name = f"classifier-v{VERSION}-{size}-{data.info.sha256[:16]}.safetensors"
     path = data_dir / "cache" / name
@@ -69,7 +79,7 @@ def prepare(classifier: Classifier, data: ImageData, data_dir: Path) -> float:
         arrays, accuracy = stored
         classifier.load(arrays)
         return accuracy
-    sys.stderr.write(f"training the classifier for evaluation, once: {path}\n")
+    say(f"training the classifier for evaluation, once: {path}")
     accuracy = train(classifier, data)
     _write(path, classifier.arrays(), accuracy)
     return accuracy

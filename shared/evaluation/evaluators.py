@@ -1,5 +1,6 @@
 """The evaluator that suits the data."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from shared.backend import Backend
@@ -59,8 +60,9 @@ def make_evaluator(
     backend: Backend,
     config: TrainConfig,
     data: ImageData,
-    data_dir: Path,
+    data_dir: Path | None,
     features: Features = "classifier",
+    say: Callable[[str], object] = lambda line: None,
 ) -> Evaluator:
     """What scores the samples of a backend.
 
@@ -68,8 +70,9 @@ def make_evaluator(
         backend: with the state to be judged, which may change between evaluations.
         config: the run's configuration.
         data: its training data.
-        data_dir: where the classifier is cached.
+        data_dir: where the classifier is cached; None: nowhere.
         features: of images, what to compare.
+        say: is told, before a classifier is trained.
 
     Raises:
         UsageError: as `check_data`, or the network for the features cannot be had.
@@ -82,5 +85,5 @@ def make_evaluator(
     if features == "inception":
         judge = InceptionJudge(backend)
     else:
-        judge = ClassifierJudge(backend, config, data, data_dir)
+        judge = ClassifierJudge(backend, config, data, data_dir, say)
     return ImageEvaluator(backend, config, data, judge)

@@ -60,9 +60,7 @@ class Background(contextlib.AbstractContextManager["Background"]):
         self, task: Callable[_P, object], *args: _P.args, **kwargs: _P.kwargs
     ) -> None:
         """Have a task done; waits only while too many are waiting."""
-        while self._tasks and (
-            len(self._tasks) >= _WAITING or self._tasks[0].done()
-        ):
+        while self._tasks and (len(self._tasks) >= _WAITING or self._tasks[0].done()):
             self._tasks.popleft().result()
         self._tasks.append(self._worker.submit(self._do, task, *args, **kwargs))
 

@@ -156,7 +156,11 @@ def _make_evaluation(
     if not session.config.evaluate_every:
         return None
     return evaluators.make_evaluator(
-        session.backend, session.config, session.data, options.data_dir
+        session.backend,
+        session.config,
+        session.data,
+        options.data_dir,
+        say=options.progress.say,
     ).record
 
 
