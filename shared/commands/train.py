@@ -4,6 +4,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from shared import plugins
 from shared.backend import MakeBackend
 from shared.commands.options import TrainFlags
 from shared.config.run_options import TrainOptions
@@ -34,12 +35,14 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
     config = options.config
     data = datasets.load(config.dataset, config.image_size, options.data_dir)
     progress = TerminalProgress()
+    twin = prog.partition(".")[0]
     keeping = Keeping(
-        twin=prog.partition(".")[0],
+        twin=twin,
         # The folder may be moved, so the report does not say where it is.
         write_report=lambda run: _write_report(run, options, prog),
         say=progress.say,
         tensorboard=options.tensorboard,
+        plugin=plugins.load(options.plugin, twin),
     )
     if options.resume is None:
         place = NewFolder(options.run_dir, keeping)
@@ -65,7 +68,7 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
 def resume_command(options: TrainOptions, run: Path, prog: str) -> str:
     """The command that continues ``run``, which was trained with these options."""
     words = ["python", "-m", prog, "--resume", str(run)]
-    for name in ("data_dir", "device", "data_on"):
+    for name in ("data_dir", "device", "data_on", "plugin"):
         value = getattr(options, name)
         if value != getattr(TrainFlags, name):
             words += [flag(name), str(value)]

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from shared.data.image_data import DataInfo, ImageData
+from shared.data.image_data import DataInfo, ImageData, digest
 from shared.data.image_sources import Pictures, Source
 from shared.errors import UsageError
 
@@ -77,7 +76,7 @@ def _read(folder: Path, key: str) -> ImageData | None:
         data = _map(folder, tuple(info["class_names"]), info["sha256"])
         # Hashing gigabytes takes seconds, so only files that were touched are hashed.
         untouched = [tuple(stamp) for stamp in info["stamps"]] == _stamps(folder)
-        if untouched or _digest(data.images, data.labels) == info["sha256"]:
+        if untouched or digest(data.images, data.labels) == info["sha256"]:
             return data
     except Exception:  # damage has as many faces as the parsers have errors
         pass
@@ -96,15 +95,6 @@ def _map(folder: Path, class_names: tuple[str, ...], sha256: str) -> ImageData:
     return ImageData(images, labels, class_names, info)
 
 
-def _digest(images: NDArray[Any], labels: NDArray[np.int32] | None) -> str:
-    """SHA-256 over the bytes and shapes of images and labels."""
-    digest = hashlib.sha256(images.data)
-    if labels is not None:
-        digest.update(labels.astype("<i4").data)
-    digest.update(repr((images.dtype.str, images.shape, labels is not None)).encode())
-    return digest.hexdigest()
-
-
 def _build(folder: Path, key: str, source: Source, image_size: int) -> ImageData:
     """Write the cache beside its place, then move it there in one step."""
     partial = folder.with_name(folder.name + ".partial")
@@ -117,7 +107,7 @@ def _build(folder: Path, key: str, source: Source, image_size: int) -> ImageData
         info = {
             "key": key,
             "class_names": class_names,
-            "sha256": _digest(data.images, data.labels),
+            "sha256": digest(data.images, data.labels),
             "stamps": _stamps(partial),
         }
         del data  # an open map would keep Windows from moving the folder

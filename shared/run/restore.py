@@ -24,13 +24,14 @@ def load_backend(
     Raises:
         UsageError: there is no such device, or the arrays do not fit the networks.
     """
-    backend = make_backend(_config(stored.config), stored.data, device)
+    backend = make_backend(drawing_config(stored.config), stored.data, device)
     check_arrays(backend.shapes(), stored.arrays, str(path))
     backend.load(stored.arrays)
     return backend
 
 
-def _config(trained: TrainConfig) -> TrainConfig:
+def drawing_config(trained: TrainConfig) -> TrainConfig:
+    """What networks are built by that only draw."""
     # Float32 draws the same images as TF32 does, and not only where there is TF32.
     if trained.precision == "tf32":
         return dataclasses.replace(trained, precision="float32")

@@ -2,7 +2,8 @@
 
 ::
 
-    config.json                     configuration and data, and which twins trained
+    config.json                     configuration and data, which twins trained, and the
+                                    user's plugin, if there is one
     metrics.jsonl                   one JSON object for each logged step
     samples.jsonl                   the same for each grid of samples: its diversity
     scores.jsonl                    the same for each evaluation (--evaluate-every),
@@ -34,6 +35,7 @@ from shared.drawing import images, plots
 from shared.errors import UsageError
 from shared.files.atomic import TEMPORARY_SUFFIX, write_atomically
 from shared.files.records import append, read
+from shared.plugins import Plugin
 
 
 class RunDir:
@@ -52,7 +54,12 @@ class RunDir:
 
     @classmethod
     def create(
-        cls, path: Path, config: TrainConfig, data: DataInfo, twin: str | None = None
+        cls,
+        path: Path,
+        config: TrainConfig,
+        data: DataInfo,
+        twin: str | None = None,
+        plugin: Plugin | None = None,
     ) -> Self:
         """Start a run in ``path``, which is made if need be; see `write_config`.
 
@@ -71,7 +78,7 @@ class RunDir:
                 raise run._used() from error
             reason = error.strerror
             raise UsageError(f"--run-dir {path}: cannot be used: {reason}") from error
-        run.write_config(config, data, twin)
+        run.write_config(config, data, twin, plugin)
         return run
 
     @classmethod
@@ -117,7 +124,11 @@ class RunDir:
             raise UsageError(f"{self.path}: cannot be written: {reason}") from error
 
     def write_config(
-        self, config: TrainConfig, data: DataInfo, twin: str | None = None
+        self,
+        config: TrainConfig,
+        data: DataInfo,
+        twin: str | None = None,
+        plugin: Plugin | None = None,
     ) -> None:
         """Write config.json.
 
@@ -125,6 +136,7 @@ class RunDir:
             config: the run's configuration.
             data: what it knows of its data.
             twin: package that trains from here on, such as ``gans_jax``.
+            plugin: the user's file that it needs.
 
         Raises:
             UsageError: it cannot be written, or the one that is there is unreadable.
@@ -134,6 +146,8 @@ class RunDir:
         if twin is not None and twins[-1:] != [twin]:
             twins.append(twin)
         values["twins"] = twins
+        if plugin is not None:
+            values["plugin"] = plugin._asdict()
         text = json.dumps(values, indent=2) + "\n"
         write_atomically(self._config, text.encode())
 
@@ -143,8 +157,16 @@ class RunDir:
         Raises:
             UsageError: it is unreadable or of a newer version.
         """
-        config, data, _ = self._read_config()
-        return config, data
+        values = self._read_values()
+        try:
+            data = values.pop("data", None)
+            for name in ("twins", "plugin"):
+                values.pop(name, None)
+            return config_from_json(values), DataInfo(**data)
+        except UsageError as error:
+            raise UsageError(f"{self._config}: {error}") from error
+        except (AttributeError, TypeError, ValueError) as error:
+            raise self._unreadable(error) from error
 
     def read_twins(self) -> list[str]:
         """Packages that trained, in turn; empty where nobody noted it.
@@ -152,19 +174,32 @@ class RunDir:
         Raises:
             UsageError: as `read_config`.
         """
-        return self._read_config()[2]
+        return list(self._read_values().get("twins", []))
 
-    def _read_config(self) -> tuple[TrainConfig, DataInfo, list[str]]:
+    def read_plugin(self) -> Plugin | None:
+        """The user's file that the run needs; None: it needs none.
+
+        Raises:
+            UsageError: as `read_config`.
+        """
+        found = self._read_values().get("plugin")
+        try:
+            return None if found is None else Plugin(**found)
+        except TypeError as error:
+            raise self._unreadable(error) from error
+
+    def _read_values(self) -> dict[str, Any]:
         try:
             values = json.loads(self._config.read_text("utf-8"))
-            data = values.pop("data", None)
-            twins = list(values.pop("twins", []))
-            return config_from_json(values), DataInfo(**data), twins
-        except UsageError as error:
-            raise UsageError(f"{self._config}: {error}") from error
-        except (OSError, AttributeError, TypeError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise UsageError(f"{self._config}: unreadable: {reason}") from error
+        except (OSError, ValueError) as error:
+            raise self._unreadable(error) from error
+        if not isinstance(values, dict):
+            raise self._unreadable(TypeError("no object"))
+        return values
+
+    def _unreadable(self, error: Exception) -> UsageError:
+        reason = str(error).splitlines()[0]
+        return UsageError(f"{self._config}: unreadable: {reason}")
 
     def checkpoint_path(self, step: int) -> Path:
         """File of the state after ``step`` steps."""

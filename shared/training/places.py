@@ -6,10 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from shared import plugins
 from shared.config import schedules
 from shared.config.train_config import CHANGEABLE_ON_RESUME, TrainConfig, refuse
 from shared.data.image_data import DataInfo
 from shared.errors import UsageError
+from shared.plugins import Plugin
 from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
 from shared.run.run_dir import RunDir, default_path
@@ -88,6 +90,8 @@ class Keeping:
     """Is told the warnings."""
     tensorboard: bool = False
     """Whether to write event files too."""
+    plugin: Plugin | None = None
+    """The user's file that the run needs."""
 
     def recorder(
         self, run: RunDir, session: Session, held: contextlib.ExitStack
@@ -100,6 +104,7 @@ class Keeping:
             make_pictures(config, session.data, run, session.backend),
             held.enter_context(journal),
             lambda: self.write_report(run),
+            self.plugin,
         )
 
 
@@ -128,13 +133,13 @@ class NewFolder(Place):
         return self._keeping.recorder(run, session, held)
 
     def _create(self, config: TrainConfig, data: DataInfo) -> RunDir:
-        twin = self._keeping.twin
+        twin, plugin = self._keeping.twin, self._keeping.plugin
         if self._path is not None:
-            return RunDir.create(self._path, config, data, twin)
+            return RunDir.create(self._path, config, data, twin, plugin)
         while True:
             path = default_path(config.preset, config.dataset)
             try:
-                return RunDir.create(path, config, data, twin)
+                return RunDir.create(path, config, data, twin, plugin)
             except UsageError:
                 # Another process may have taken it meanwhile: then there is a next one.
                 if path == default_path(config.preset, config.dataset):
@@ -160,6 +165,7 @@ class OldFolder(Place):
         run = RunDir.open(self._run.path)
         # Before the state is read: until then another process may be adding to it.
         held.enter_context(run.lock())
+        plugins.check_same(self._keeping.plugin, run.read_plugin())
         _, stored_data = run.read_config()
         _check_same_data(config, data, stored_data)
         if not run.checkpoint_steps():
@@ -170,8 +176,9 @@ class OldFolder(Place):
     def open(self, session: Session, held: contextlib.ExitStack) -> Recorder:
         """Take the folder back to the session's step; as `Place.open`."""
         self._run.truncate_after(session.step)
-        self._run.write_config(session.config, session.data.info, self._keeping.twin)
-        return self._keeping.recorder(self._run, session, held)
+        keeping, info = self._keeping, session.data.info
+        self._run.write_config(session.config, info, keeping.twin, keeping.plugin)
+        return keeping.recorder(self._run, session, held)
 
 
 def _check_same_data(config: TrainConfig, data: DataInfo, stored: DataInfo) -> None:

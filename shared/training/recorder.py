@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from shared.plugins import Plugin
 from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
 from shared.run.run_dir import RunDir
@@ -152,6 +153,7 @@ class FolderRecorder(Recorder):
         pictures: what is drawn.
         journal: takes the numbers.
         write_report: writes the run's page anew.
+        plugin: the user's file that the run needs.
     """
 
     def __init__(
@@ -160,12 +162,14 @@ class FolderRecorder(Recorder):
         pictures: Pictures,
         journal: Journal,
         write_report: Callable[[], None],
+        plugin: Plugin | None = None,
     ) -> None:
         self.path = run.path
         self._run = run
         self._pictures = pictures
         self._journal = journal
         self._write_report = write_report
+        self._plugin = plugin
 
     def begin(self) -> None:
         """Draw what samples are to be compared with."""
@@ -190,6 +194,7 @@ class FolderRecorder(Recorder):
 
     def save(self, state: Checkpoint) -> None:
         """Write a checkpoint, and the page."""
+        state = state._replace(plugin=self._plugin)
         checkpoint.save(self._run.checkpoint_path(state.step), state)
         # A run that is killed leaves a page too, and one that goes on can be looked at.
         self._write_report()
