@@ -1,12 +1,13 @@
 """What a terminal shows of a run."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
 from tqdm import tqdm
 
+from shared.quantities import LOG_LINE
 from shared.training.loop import Training
 
 
@@ -39,18 +40,10 @@ class Progress:
     def show(self, record: Mapping[str, Any]) -> None:
         """Report a logged step."""
         step = record["step"]
-        text = "  ".join(_describe(record))
+        text = LOG_LINE.format_map(record)
         if not self._bar.disable:
             self._bar.set_postfix_str(text, refresh=False)
             self._bar.update(step - self._bar.n)
         elif step // self._every > self._last // self._every or step == self._total:
             sys.stderr.write(f"step {step}/{self._total}  {text}\n")
             self._last = step
-
-
-def _describe(record: Mapping[str, float]) -> Iterator[str]:
-    yield f"D loss {record['d_loss']:.3f}"
-    yield f"G loss {record['g_loss']:.3f}"
-    yield f"D(x) {record['d_real']:.2f}"
-    yield f"D(G(z)) {record['d_fake_before']:.2f}/{record['d_fake_after']:.2f}"
-    yield f"{record['images_per_second']:.0f} images/s"
