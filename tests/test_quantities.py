@@ -83,9 +83,10 @@ def test_every_number_has_words_of_its_own() -> None:
 
 
 def test_what_decides_and_what_is_logged_is_in_the_table() -> None:
-    logged = {name for _, name, _, _ in string.Formatter().parse(quantities.LOG_LINE)}
+    fields = string.Formatter().parse(quantities.LOG_LINE)
+    logged = {name for _, name, _, _ in fields if name is not None}
     assert "d_loss" in logged
-    for name in logged - {None}:
+    for name in logged:
         assert "metrics" in QUANTITIES[name].places
     for name in quantities.DECIDING:
         assert QUANTITIES[name].better != "neither"

@@ -88,7 +88,7 @@ def test_digits_keep_their_size_exactly(tmp_path: Path, originals: Any) -> None:
 def test_a_cached_data_set_needs_no_library(tmp_path: Path) -> None:
     datasets.load("digits", 8, tmp_path)
     program = (
-        "import sys; from pathlib import Path; from shared import datasets\n"
+        "import sys; from pathlib import Path; from shared.data import datasets\n"
         "assert 'PIL' not in sys.modules\n"
         f"print(datasets.load('digits', 8, Path({str(tmp_path)!r})).info.count)\n"
         "names = {'torch', 'torchvision', 'sklearn', 'jax', 'filelock'}\n"
