@@ -13,7 +13,7 @@ from shared.drawing import images
 from shared.errors import UsageError
 from shared.evaluation import metrics
 from shared.evaluation.evaluators import check_data, make_evaluator
-from shared.evaluation.scores import Score
+from shared.evaluation.score import Score
 from shared.files.atomic import write_atomically
 from shared.report import page
 from shared.run import checkpoint

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from shared.config.choices import WITH_TARGETS
 from shared.config.train_config import TrainConfig, flag
+from shared.quantities import members
 
 # How long a state must last: this many steps, and at least so many logged values.
 LASTING_STEPS = 200
@@ -25,7 +26,9 @@ _EXPLODED = 1000.0
 _VANISHED = 0.01
 # The norm that penalties of a critic hold near 1; 0.6 to 1.9 in healthy runs.
 _LIPSCHITZ = 2.0
-GRADIENT_NORMS = {"D": "d_grad_norm", "G": "g_grad_norm"}
+GRADIENT_NORMS = {
+    label: name for name, label in members("Gradients of the weights").items()
+}
 # Diversity is 0.1 to 0.2 for the first 200 steps, and rises to 0.9; it hardly falls.
 # Of 102 runs of 600 steps, all but DRAGAN's on MNIST have 0.5 or more from step 300 on;
 # of these six, the three that are below the bound in three grids from step 400 on end

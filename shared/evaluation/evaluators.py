@@ -13,7 +13,7 @@ from shared.evaluation.features import ClassifierJudge, InceptionJudge
 from shared.evaluation.image_evaluator import ImageEvaluator
 from shared.evaluation.pixel_evaluator import PixelEvaluator
 from shared.evaluation.point_evaluator import PointEvaluator
-from shared.evaluation.scores import Evaluator
+from shared.evaluation.score import Evaluator
 
 _FEWEST = 16
 

@@ -9,10 +9,10 @@ from shared.backend import Backend
 from shared.config import choices
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import ImageData
-from shared.evaluation import metrics, scores
+from shared.evaluation import metrics
 from shared.evaluation.features import Judge, Judged
 from shared.evaluation.pixel_evaluator import PixelEvaluator
-from shared.evaluation.scores import Score
+from shared.evaluation.score import Score, by_name, sampling_protocol
 
 # As in the literature on stacked MNIST: Metz et al. 2017, arXiv:1611.02163.
 _NUM_STACKED = 26_000
@@ -68,27 +68,17 @@ class ImageEvaluator(PixelEvaluator):
 
         sets = f"{num} samples, {len(self._real)} training images"
         few = f"{compared} samples, {compared} training images"
-        found = {
-            "fid": Score(
-                "FID ↓",
-                each(lambda x: metrics.frechet_distance(self._real, x.features)),
-                3,
-                sets,
-            ),
-            "kid": Score("KID ↓", pairs(metrics.kernel_distance), 5, few),
-            "inception_score": Score(
-                "Inception score ↑",
-                each(lambda x: metrics.inception_score(x.probabilities)),
-                3,
-                f"{num} samples, no splits",
-            ),
-            "precision": Score(
-                "precision ↑", pairs(metrics.precision), 3, f"{few}, k=3"
-            ),
-            "recall": Score("recall ↑", pairs(metrics.recall), 3, f"{few}, k=3"),
-            "density": Score("density ↑", pairs(metrics.density), 3, f"{few}, k=5"),
-            "coverage": Score("coverage ↑", pairs(metrics.coverage), 3, f"{few}, k=5"),
-        }
+        fid = each(lambda x: metrics.frechet_distance(self._real, x.features))
+        inception = each(lambda x: metrics.inception_score(x.probabilities))
+        found = by_name(
+            Score("fid", fid, sets),
+            Score("kid", pairs(metrics.kernel_distance), few),
+            Score("inception_score", inception, f"{num} samples, no splits"),
+            Score("precision", pairs(metrics.precision), f"{few}, k=3"),
+            Score("recall", pairs(metrics.recall), f"{few}, k=3"),
+            Score("density", pairs(metrics.density), f"{few}, k=5"),
+            Score("coverage", pairs(metrics.coverage), f"{few}, k=5"),
+        )
         if self._judge.knows_classes:
             ids = [one.probabilities.argmax(axis=1) for one in drawn]
             found |= self._class_scores(ids, num)
@@ -99,7 +89,7 @@ class ImageEvaluator(PixelEvaluator):
         return {
             **super().protocol(num, draws, seed),
             "features": self._judge.description,
-            **scores.sampling_protocol(self._config, num, draws, seed),
+            **sampling_protocol(self._config, num, draws, seed),
         }
 
     def _class_scores(
@@ -109,28 +99,20 @@ class ImageEvaluator(PixelEvaluator):
         labels = self._labels
         assert labels is not None, "who knows the classes was taught by labels"
         how = f"{num} samples by their most probable class"
-        return {
-            "classes_hit": Score(
-                f"classes hit of {self._classes} ↑",
-                [float(len(np.unique(ids))) for ids in drawn],
-                1,
-                how,
-            ),
-            "class_kl": Score(
-                "KL of classes ↓",
-                [metrics.class_divergence(labels, ids) for ids in drawn],
-                4,
-                f"{how}, from the training labels, nats",
-            ),
-        }
+        hit = [float(len(np.unique(ids))) for ids in drawn]
+        divergence = [metrics.class_divergence(labels, ids) for ids in drawn]
+        from_data = f"{how}, from the training labels, nats"
+        return by_name(
+            Score("classes_hit", hit, how, of=self._classes),
+            Score("class_kl", divergence, from_data),
+        )
 
     def _training_mode_scores(
         self, trained: NDArray[np.uint8], how: str
     ) -> dict[str, Score]:
         """Whether running statistics suit the samples less than their batch's do."""
         fid = metrics.frechet_distance(self._real, self._judge_scaled(trained).features)
-        title = "FID in training mode ↓"
-        return {"fid_training_mode": Score(title, [fid], 3, f"{how}; else as FID")}
+        return by_name(Score("fid_training_mode", [fid], f"{how}; else as FID"))
 
     def _judge_scaled(self, pixels: NDArray[np.uint8]) -> Judged:
         judged = self._judge(pixels)

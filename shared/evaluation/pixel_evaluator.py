@@ -8,8 +8,8 @@ from shared.config.train_config import TrainConfig
 from shared.data.image_data import ImageData
 from shared.drawing import images
 from shared.drawing.samples import draw_images
-from shared.evaluation import classifier, metrics, scores
-from shared.evaluation.scores import Evaluator, Score
+from shared.evaluation import classifier, metrics
+from shared.evaluation.score import Evaluator, Score, by_name, sampling_protocol
 from shared.randomness import noise
 from shared.randomness.latents import draw_inputs
 
@@ -61,7 +61,7 @@ class PixelEvaluator(Evaluator):
             "reference": "training split",
             "features": "none",
             "resizing": f"data cached at {size}x{size}, samples of that size, 8 bits",
-            **scores.sampling_protocol(self._config, num, 1, seed),
+            **sampling_protocol(self._config, num, 1, seed),
         }
 
     def _batch_norm_scores(self, num: int, seed: int) -> dict[str, Score]:
@@ -71,14 +71,10 @@ class PixelEvaluator(Evaluator):
         evaluated, trained = (self._draw(num, seed, 0, mode) for mode in (False, True))
         gap = np.abs(evaluated.astype(np.int16) - trained.astype(np.int16)).mean()
         how = f"{num} samples in training mode, batches of 64"
-        return self._training_mode_scores(trained, how) | {
-            "batch_norm_gap": Score(
-                "batch-norm gap ↓",
-                [float(gap)],
-                2,
-                f"{how}, against evaluation mode: mean difference, grey levels of 255",
-            ),
-        }
+        both = f"{how}, against evaluation mode: mean difference, grey levels of 255"
+        return self._training_mode_scores(trained, how) | by_name(
+            Score("batch_norm_gap", [float(gap)], both)
+        )
 
     def _training_mode_scores(
         self, trained: NDArray[np.uint8], how: str
@@ -95,20 +91,18 @@ class PixelEvaluator(Evaluator):
         real = self._images[self._order[:queries]]
         between, _ = metrics.nearest_images(real, self._images, 2)
         how = "median over {} to the nearest {}, root mean square, grey levels of 255"
-        distances = {
-            "nearest_distance": Score(
-                "distance to data",
+        distances = by_name(
+            Score(
+                "nearest_distance",
                 [float(np.median(found[:, 0]))],
-                2,
                 how.format(f"{queries} samples", "training image"),
             ),
-            "nearest_distance_real": Score(
-                "distance within data",
+            Score(
+                "nearest_distance_real",
                 [float(np.median(between[:, 1]))],
-                2,
                 how.format(f"{queries} training images", "other one"),
             ),
-        }
+        )
         columns = min(_NEAREST_COLUMNS, queries)
         neighbours = self._images[places[:columns].T.reshape(-1)]
         above, below = (images.grid(x, columns) for x in (fake[:columns], neighbours))

@@ -10,26 +10,16 @@ from typing import Any, NamedTuple
 from shared.config.train_config import TrainConfig
 from shared.errors import UsageError
 from shared.files.atomic import write_atomically
+from shared.quantities import QUANTITIES
 from shared.run.run_dir import RunDir
 
-# What is drawn, if any run has it: name in the records, label.
-_CURVES = {
-    "d_loss": "discriminator's loss",
-    "g_loss": "generator's loss",
-    "fid": "FID",
-    "coverage": "coverage",
-    "modes": "modes covered",
-    "high_quality": "high-quality samples",
-}
-# Last values, of those that any run has. What an evaluation gives too is told apart.
-_FINAL = {
-    "d_loss": "d_loss",
-    "g_loss": "g_loss",
-    "diversity": "diversity",
-    "modes": "modes while training",
-    "high_quality": "high_quality while training",
-    "images_per_second": "images_per_second",
-}
+# What is drawn, if any run has it.
+_CURVES = ("d_loss", "g_loss", "fid", "coverage", "modes", "high_quality")
+# Last values, of those that any run has.
+_FINAL = (
+    *("d_loss", "g_loss", "diversity", "modes", "high_quality"),
+    "images_per_second",
+)
 _MISSING = "-"
 
 
@@ -109,10 +99,10 @@ def _settings(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:
 def _results(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:
     yield ("step", *(_number(_last(run, "step")) for run in runs))
     yield ("images seen", *(_images_seen(run) for run in runs))
-    for name, label in _FINAL.items():
+    for name in _FINAL:
         values = [_last(run, name) for run in runs]
         if any(value is not None for value in values):
-            yield (label, *map(_number, values))
+            yield (_label(name), *map(_number, values))
     scores = [run.evaluation.get("scores", {}) for run in runs]
     names = list(dict.fromkeys(name for of_run in scores for name in of_run))
     if names:
@@ -120,6 +110,12 @@ def _results(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:
     yield from _protocols(runs)
     for name in names:
         yield (name, *(_score(of_run.get(name)) for of_run in scores))
+
+
+def _label(name: str) -> str:
+    """A number's name; one that an evaluation gives too is told apart."""
+    evaluated = "evaluation" in QUANTITIES[name].places
+    return f"{name} while training" if evaluated else name
 
 
 def _protocols(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:
@@ -184,7 +180,7 @@ def _plot(path: Path, runs: Sequence[Run]) -> None:
                     marker=marker,
                     label=run.name,
                 )
-        axes.set_ylabel(_CURVES[name])
+        axes.set_ylabel(QUANTITIES[name].title)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     all_axes[0].legend(frameon=False)

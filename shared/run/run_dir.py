@@ -36,6 +36,7 @@ from shared.errors import UsageError
 from shared.files.atomic import TEMPORARY_SUFFIX, write_atomically
 from shared.files.records import append, read
 from shared.plugins import Plugin
+from shared.quantities import DECIDING, QUANTITIES
 
 
 class RunDir:
@@ -405,9 +406,10 @@ def _steps(folder: Path, suffix: str) -> list[int]:
 
 def _best(records: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """The record with the lowest FID or, of points, the highest coverage."""
-    for name, sign in (("fid", 1), ("coverage", -1)):
+    for name in DECIDING:
         if scored := [record for record in records if record.get(name) is not None]:
-            return min(scored, key=lambda record: sign * record[name])
+            choose = min if QUANTITIES[name].better == "lower" else max
+            return choose(scored, key=lambda record: record[name])
     return None
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from shared.quantities import LOG_LINE
+
 
 class Progress:
     """Is told how a run gets on, and says nothing."""
@@ -51,7 +53,7 @@ class TerminalProgress(Progress):
     def show(self, record: Mapping[str, Any]) -> None:
         """Report a logged step."""
         step = record["step"]
-        text = "  ".join(_describe(record))
+        text = LOG_LINE.format_map(record)
         if not self._bar.disable:
             self._bar.set_postfix_str(text, refresh=False)
             self._bar.update(step - self._bar.n)
@@ -62,11 +64,3 @@ class TerminalProgress(Progress):
     def say(self, line: str) -> None:
         """Write a line, above the bar if there is one."""
         tqdm.write(line, file=sys.stderr)
-
-
-def _describe(record: Mapping[str, float]) -> Iterator[str]:
-    yield f"D loss {record['d_loss']:.3f}"
-    yield f"G loss {record['g_loss']:.3f}"
-    yield f"D(x) {record['d_real']:.2f}"
-    yield f"D(G(z)) {record['d_fake_before']:.2f}/{record['d_fake_after']:.2f}"
-    yield f"{record['images_per_second']:.0f} images/s"

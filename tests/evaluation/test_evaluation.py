@@ -21,7 +21,7 @@ from shared.data.image_data import ImageData
 from shared.drawing import images
 from shared.errors import UsageError
 from shared.evaluation import classifier, features
-from shared.evaluation.scores import Evaluator, Score
+from shared.evaluation.score import Evaluator, Score
 from shared.run import checkpoint
 from shared.run.run_dir import RunDir
 from support import Twin
@@ -387,7 +387,7 @@ def test_scores_while_training_are_of_as_many_samples_as_later() -> None:
         usual_num = 5
 
         def scores(self, num: int, draws: int, seed: int) -> dict[str, Score]:
-            return {"drawn": Score("", [num + i for i in range(draws)], 0, "")}
+            return {"drawn": Score("fid", [num + i for i in range(draws)], "")}
 
         def protocol(self, num: int, draws: int, seed: int) -> dict[str, str | int]:
             return {"samples": num, "draws": draws, "seed": seed}
