@@ -4,12 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gans_jax import make_backend
 from gans_jax.trained import TrainedGenerator
 from shared import library
-from shared.config.choices import DataPlace
+from shared.config.choices import DataPlace, Features
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import ImageData
+from shared.evaluation.evaluation import Evaluation
 from shared.training.driver import TrainedRun
 
 
@@ -89,5 +93,58 @@ def fit(
                 tensorboard=tensorboard,
                 on_record=on_record,
                 progress=progress,
+            ),
+        )
+
+
+def evaluate(
+    samples: str | Path | TrainedRun | NDArray[np.uint8],
+    reference: ImageData,
+    *,
+    features: Features = "classifier",
+    num: int | None = None,
+    draws: int = 5,
+    seed: int = 0,
+    step: int | Literal["best"] | None = None,
+    device: str = "auto",
+    data_dir: str | Path | None = None,
+) -> Evaluation:
+    """Scores of a run's samples, as the command gives them, or of any images.
+
+    Args:
+        samples: a run, as for `load_generator`; or images, uint8 [count, height, width,
+            channels], 16 or more, from wherever, which are scored all in one draw.
+        reference: what they are compared with. Of a run it must be its own data; of
+            images any of their shape, which the scores' protocols then call training
+            images.
+        features: what images are compared by: ``classifier``, which is trained on the
+            reference's labels; ``inception`` (PyTorch alone); or ``none``.
+        num: of a run, samples in each draw, from 16 up; None: as many as is usual.
+        draws: of a run, independent draws, over which intervals are made.
+        seed: of a run's samples, from 0 up.
+        step: of a run, which checkpoint; as for `load_generator`.
+        device: ``auto`` (the best there is) or the name of a device.
+        data_dir: folder that keeps the classifier; None: it is trained anew.
+
+    Returns:
+        The scores, each with its protocol and interval; their bare ``values``.
+
+    Raises:
+        UsageError: there is no such run or device, the data do not fit the run or the
+            features, or a number is out of range.
+    """
+    with library.in_python():
+        return library.evaluate(
+            make_backend,
+            samples,
+            reference,
+            library.EvaluateOptions(
+                features=features,
+                num=num,
+                draws=draws,
+                seed=seed,
+                step=step,
+                device=device,
+                data_dir=data_dir,
             ),
         )

@@ -7,15 +7,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from shared.backend import MakeBackend
-from shared.config.choices import ARRAYS, DataPlace
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.backend import Backend, MakeBackend
+from shared.config.choices import ARRAYS, POINTS, DataPlace, Features
 from shared.config.resume import check_resumed
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import ImageData
 from shared.errors import UsageError
+from shared.evaluation import evaluation
+from shared.evaluation.evaluation import Evaluation
+from shared.evaluation.evaluators import make_evaluator
+from shared.evaluation.samples import GivenSamples
 from shared.report import page
 from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
+from shared.run.restore import load_backend
 from shared.run.run_dir import RunDir, resolve_checkpoint
 from shared.training import driver
 from shared.training.driver import TrainedRun
@@ -37,6 +45,19 @@ class FitOptions:
     tensorboard: bool
     on_record: Callable[[dict[str, Any]], object] | None
     progress: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """How `evaluate` scores."""
+
+    features: Features
+    num: int | None
+    draws: int
+    seed: int
+    step: int | Literal["best"] | None
+    device: str
+    data_dir: str | Path | None
 
 
 @contextlib.contextmanager
@@ -104,6 +125,72 @@ def fit(
     )
     place = _place(run_dir, options.resume, keeping)
     return driver.train(config, data, make_backend, place, how)
+
+
+def evaluate(
+    make_backend: MakeBackend,
+    samples: Run | NDArray[np.uint8],
+    reference: ImageData,
+    options: EvaluateOptions,
+) -> Evaluation:
+    """Score a run's samples, or images; as the twins' ``evaluate``."""
+    for name, least in (("num", 16), ("draws", 1), ("seed", 0)):
+        value = getattr(options, name)
+        if value is not None and not least <= value < 2**63:
+            raise UsageError(f"{name} {value}: must be {least} or more, below 2**63")
+    if isinstance(samples, np.ndarray):
+        return _evaluate_images(make_backend, samples, reference, options)
+    state = find_state(samples, options.step)
+    if state.data != reference.info:
+        raise UsageError(
+            "reference: must be the images that the run was trained on; to compare with"
+            " others, give the images of load_generator(run).sample(...)"
+        )
+    config = state.config
+    backend = load_backend(state, "run", make_backend, options.device)
+    return _score(backend, config, reference, options, given=None)
+
+
+def _evaluate_images(
+    make_backend: MakeBackend,
+    images: NDArray[np.uint8],
+    reference: ImageData,
+    options: EvaluateOptions,
+) -> Evaluation:
+    shape = reference.images.shape[1:]
+    if reference.name in POINTS or reference.images.dtype != np.uint8:
+        raise UsageError(
+            "reference: of points in the plane only a run can be evaluated"
+        )
+    if images.dtype != np.uint8 or images.shape[1:] != shape or len(images) < 16:
+        raise UsageError(
+            f"images of type {images.dtype} and shape {list(images.shape)}: must be"
+            f" uint8 {['16 or more', *shape]}, as those of the reference"
+        )
+    if options.step is not None:
+        raise UsageError(f"step {options.step}: images have none")
+    # The smallest: of the backend only the device is needed, which judges.
+    config = TrainConfig(
+        dataset=reference.name or ARRAYS, image_size=shape[0], width=1, z_dim=1, steps=1
+    )
+    backend = make_backend(config, reference.info, options.device)
+    options = dataclasses.replace(options, num=len(images), draws=1)
+    return _score(backend, config, reference, options, GivenSamples(images))
+
+
+def _score(
+    backend: Backend,
+    config: TrainConfig,
+    reference: ImageData,
+    options: EvaluateOptions,
+    given: GivenSamples | None,
+) -> Evaluation:
+    folder = None if options.data_dir is None else Path(options.data_dir)
+    evaluator = make_evaluator(
+        backend, config, reference, folder, options.features, samples=given
+    )
+    num = options.num or evaluator.usual_num
+    return evaluation.evaluate(evaluator, num, options.draws, options.seed)
 
 
 def _stored_config(run: Run) -> TrainConfig:

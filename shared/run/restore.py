@@ -1,7 +1,6 @@
 """A stored state back into a twin's networks."""
 
 import dataclasses
-from pathlib import Path
 
 from shared.backend import Backend, MakeBackend
 from shared.config.train_config import TrainConfig
@@ -11,13 +10,13 @@ from shared.run import checkpoint
 
 
 def load_backend(
-    stored: checkpoint.Checkpoint, path: Path, make_backend: MakeBackend, device: str
+    stored: checkpoint.Checkpoint, name: str, make_backend: MakeBackend, device: str
 ) -> Backend:
     """A twin's backend in the state of a checkpoint.
 
     Args:
         stored: the state.
-        path: where it was read from.
+        name: what an error calls it.
         make_backend: makes the twin's backend.
         device: name of a device, or auto.
 
@@ -25,7 +24,7 @@ def load_backend(
         UsageError: there is no such device, or the arrays do not fit the networks.
     """
     backend = make_backend(drawing_config(stored.config), stored.data, device)
-    check_arrays(backend.shapes(), stored.arrays, str(path))
+    check_arrays(backend.shapes(), stored.arrays, name)
     backend.load(stored.arrays)
     return backend
 
