@@ -14,17 +14,18 @@ import pytest
 from shared import quantities
 from shared.evaluation import classifier
 from shared.quantities import QUANTITIES, Quantity
-from support import TINY, Train, Twin
+from support import Train, Twin
 
-# What together records everything; the flags of `evaluate`, where that is called.
-_PERCEPTRON = (*TINY, "--architecture", "mlp")
+# What together records everything; perceptrons, which JAX compiles in a moment.
+_SHORT = ("--steps", 2, "--sample-every", 2, "--width", 8, "--batch-size", 8)
+_TINY = (*_SHORT, "--device", "cpu", "--architecture", "mlp", "--image-size", 8)
+_POINTS = (*_SHORT, "--device", "cpu")
 _LABELLED = ("--conditional", "--aux-classifier", 1, "--feature-matching", 1)
-_POINTS = ("ring", "--steps", 4, "--sample-every", 2, "--width", 8, "--device", "cpu")
 RUNS = {
-    "images": (*TINY, "--evaluate-every", 3),
-    "critic": ("wgan-gp", *_PERCEPTRON, "--d-norm", "none", *_LABELLED),
-    "points": (*_POINTS, "--g-norm", "batch", "--evaluate-every", 2),
-    "diverged": (*_POINTS, "--optimizer", "rmsprop", "--g-lr", 1e38, "--d-lr", 1e38),
+    "images": ("dcgan", *_TINY, "--d-norm", "none", "--evaluate-every", 2),
+    "critic": ("wgan-gp", *_TINY, "--d-norm", "none", "--n-critic", 1, *_LABELLED),
+    "points": ("ring", *_POINTS, "--g-norm", "batch", "--evaluate-every", 2),
+    "diverged": ("ring", *_POINTS, "--optimizer", "rmsprop", "--g-lr", 1e38),
 }
 EVALUATED = ("images", "points")
 

@@ -34,7 +34,7 @@ from shared.data.image_data import DataInfo
 from shared.drawing import images, plots
 from shared.errors import UsageError
 from shared.files.atomic import TEMPORARY_SUFFIX, write_atomically
-from shared.files.records import append, read
+from shared.files.records import append_record, read_records, write_records
 from shared.plugins import Plugin
 from shared.quantities import DECIDING, QUANTITIES
 
@@ -238,7 +238,7 @@ class RunDir:
         Raises:
             UsageError: the line cannot be written.
         """
-        append(self._metrics, record)
+        append_record(self._metrics, record)
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """All records; a last line that was cut off is left out.
@@ -246,24 +246,24 @@ class RunDir:
         Raises:
             UsageError: the file is damaged elsewhere.
         """
-        return read(self._metrics)
+        return read_records(self._metrics)
 
     def append_sample_metrics(self, record: Mapping[str, Any]) -> None:
         """Add one line to samples.jsonl; as `append_metrics`."""
-        append(self._sample_metrics, record)
+        append_record(self._sample_metrics, record)
 
     def read_sample_metrics(self) -> list[dict[str, Any]]:
         """All records of samples.jsonl; as `read_metrics`."""
-        return read(self._sample_metrics)
+        return read_records(self._sample_metrics)
 
     def append_scores(self, record: Mapping[str, Any]) -> None:
         """Add one line to scores.jsonl, as `append_metrics`, and update best.json."""
-        append(self._scores, record)
+        append_record(self._scores, record)
         self._write_best()
 
     def read_scores(self) -> list[dict[str, Any]]:
         """All records of scores.jsonl; as `read_metrics`."""
-        return read(self._scores)
+        return read_records(self._scores)
 
     def best_step(self) -> int | None:
         """The step that best.json names; None without scores."""
@@ -286,7 +286,7 @@ class RunDir:
             UsageError: a .jsonl file is damaged, or something cannot be removed.
         """
         kept = {
-            path: [record for record in read(path) if record["step"] <= step]
+            path: [record for record in read_records(path) if record["step"] <= step]
             for path in (self._metrics, self._sample_metrics, self._scores)
             if path.exists()
         }
@@ -305,8 +305,7 @@ class RunDir:
             reason = error.strerror
             raise UsageError(f"{self.path}: cannot be taken back: {reason}") from error
         for path, records in kept.items():
-            text = "".join(json.dumps(record) + "\n" for record in records)
-            write_atomically(path, text.encode())
+            write_records(path, records)
         self._write_best()
 
     def finish(self, title: str) -> None:
