@@ -24,17 +24,28 @@ from shared.commands.options import (
     TrainFlags,
 )
 from shared.commands.parsing import parse, suggestion, text
+from shared.commands.version import describe_version
 from shared.config.choices import is_folder, validate_name
 from shared.config.presets import PRESETS
 from shared.config.run_options import TrainOptions
 from shared.config.train_config import CHANGEABLE_ON_RESUME, TrainConfig, flag, refuse
 from shared.errors import TrainingError, UsageError
-from shared.run.run_dir import RunDir
 
 # What PyTorch, XLA and NumPy say, on the CPU and on accelerators.
 _OUT_OF_MEMORY = (
     "MemoryError|CUDA out of memory|can't allocate memory|RESOURCE_EXHAUSTED"
 )
+
+
+# The extras that bring the frameworks.
+_EXTRAS = {
+    "torch": "torch",
+    "torchvision": "torch",
+    "jax": "jax",
+    "jaxlib": "jax",
+    "flax": "jax",
+    "optax": "jax",
+}
 
 
 @contextlib.contextmanager
@@ -67,6 +78,15 @@ def run_command(prog: str) -> Iterator[None]:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(nowhere, stream.fileno())
         sys.exit(141)  # what a shell says of SIGPIPE
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        sys.stderr.write(
+            f"{prog}: error: {error.name} is not installed;"
+            f' pip install "gans-twins[{extra}]" brings it\n'
+        )
+        sys.exit(2)
     except Exception as error:
         # The frameworks' own errors, which have no class in common.
         if not re.search(_OUT_OF_MEMORY, f"{type(error).__name__}: {error}"):
@@ -76,6 +96,22 @@ def run_command(prog: str) -> Iterator[None]:
             " --image-size, or --data-on host\n"
         )
         sys.exit(2)
+
+
+def arguments(argv: Sequence[str] | None) -> list[str]:
+    """The words of a command line; one with ``--version`` is answered here.
+
+    Args:
+        argv: the arguments; None: the process's.
+
+    Raises:
+        SystemExit: the version has been printed.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if "--version" in words:
+        sys.stdout.write(describe_version() + "\n")
+        sys.exit()
+    return words
 
 
 def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
@@ -91,7 +127,7 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
         UsageError: an argument, value or combination is wrong, or differs from what
             the run to resume was started with.
     """
-    args = list(sys.argv[1:] if argv is None else argv)
+    args = arguments(argv)
     preset = args.pop(0) if args and not args[0].startswith("-") else None
     if preset is not None and preset not in PRESETS:
         raise UsageError(
@@ -107,6 +143,8 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
     if flags.resume is None:
         config = _config(flags, start)
         if flags.run_dir is not None:
+            from shared.run.run_dir import RunDir
+
             RunDir(flags.run_dir).check_unused()
     else:
         if flags.run_dir is not None:
@@ -153,10 +191,9 @@ def resume_command(options: TrainOptions, run: Path, prog: str) -> str:
 
 def parse_sample(argv: Sequence[str] | None, prog: str) -> SampleOptions:
     """Options of ``sample RUN [--flags]``; arguments and errors as `parse_train`."""
-    args = list(sys.argv[1:] if argv is None else argv)
     options = parse(
         SampleOptions,
-        args,
+        arguments(argv),
         prog=prog,
         description="Draw images from a run of either twin.",
         config=(tyro.conf.FlagCreatePairsOff,),
@@ -175,7 +212,7 @@ def parse_evaluate(argv: Sequence[str] | None, prog: str) -> EvaluateOptions:
     """Options of ``evaluate RUN [--flags]``; arguments and errors as `parse_train`."""
     options = parse(
         EvaluateOptions,
-        list(sys.argv[1:] if argv is None else argv),
+        arguments(argv),
         prog=prog,
         description="Score the samples of a run of either twin.",
     )
@@ -187,7 +224,7 @@ def parse_compare(argv: Sequence[str] | None, prog: str) -> CompareOptions:
     """Options of ``compare RUN [RUN ...]``; arguments and errors as `parse_train`."""
     options = parse(
         CompareOptions,
-        list(sys.argv[1:] if argv is None else argv),
+        arguments(argv),
         prog=prog,
         description="Compare runs of either twin: a table, and their curves.",
     )
@@ -244,6 +281,8 @@ def _values(config: TrainConfig) -> dict[str, Any]:
 
 
 def _stored_config(run: Path) -> TrainConfig:
+    from shared.run.run_dir import RunDir
+
     try:
         return RunDir.open(run).read_config()[0]
     except UsageError as error:
