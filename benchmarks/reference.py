@@ -25,6 +25,7 @@ import tyro
 from tqdm import tqdm
 
 from benchmarks.train import describe_machine
+from shared.commands.command_line import arguments
 from shared.config import choices
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
@@ -106,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     options = tyro.cli(
         tyro.conf.OmitSubcommandPrefixes[Bands | Table],
-        args=argv,
+        args=arguments(argv),
         prog="benchmarks.reference",
         description=__doc__,
     )

@@ -25,18 +25,29 @@ from shared.commands.options import (
     TrainFlags,
 )
 from shared.commands.parsing import parse, suggestion
+from shared.commands.version import describe_version
 from shared.config.choices import validate_name
 from shared.config.presets import PRESETS
 from shared.config.resume import check_resumed
 from shared.config.run_options import TrainOptions
 from shared.config.train_config import TrainConfig, refuse
 from shared.errors import TrainingError, UsageError
-from shared.run.run_dir import RunDir
 
 # What PyTorch, XLA and NumPy say, on the CPU and on accelerators.
 _OUT_OF_MEMORY = (
     "MemoryError|CUDA out of memory|can't allocate memory|RESOURCE_EXHAUSTED"
 )
+
+
+# The extras that bring the frameworks.
+_EXTRAS = {
+    "torch": "torch",
+    "torchvision": "torch",
+    "jax": "jax",
+    "jaxlib": "jax",
+    "flax": "jax",
+    "optax": "jax",
+}
 
 
 @contextlib.contextmanager
@@ -69,6 +80,15 @@ def run_command(prog: str) -> Iterator[None]:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(nowhere, stream.fileno())
         sys.exit(141)  # what a shell says of SIGPIPE
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        sys.stderr.write(
+            f"{prog}: error: {error.name} is not installed;"
+            f' pip install "gans-twins[{extra}]" brings it\n'
+        )
+        sys.exit(2)
     except Exception as error:
         # The frameworks' own errors, which have no class in common.
         if not re.search(_OUT_OF_MEMORY, f"{type(error).__name__}: {error}"):
@@ -78,6 +98,22 @@ def run_command(prog: str) -> Iterator[None]:
             " --image-size, or --data-on host\n"
         )
         sys.exit(2)
+
+
+def arguments(argv: Sequence[str] | None) -> list[str]:
+    """The words of a command line; one with ``--version`` is answered here.
+
+    Args:
+        argv: the arguments; None: the process's.
+
+    Raises:
+        SystemExit: the version has been printed.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if "--version" in words:
+        sys.stdout.write(describe_version() + "\n")
+        sys.exit()
+    return words
 
 
 def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
@@ -109,6 +145,8 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
     if flags.resume is None:
         config = _config(flags, start)
         if flags.run_dir is not None:
+            from shared.run.run_dir import RunDir
+
             RunDir(flags.run_dir).check_unused()
     else:
         if flags.run_dir is not None:
@@ -192,7 +230,7 @@ def parse_compare(argv: Sequence[str] | None, prog: str) -> CompareOptions:
 
 def _words(argv: Sequence[str] | None, prog: str) -> list[str]:
     """The arguments; their plugin has been loaded, for they may name what it brings."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    words = arguments(argv)
     for word, following in itertools.pairwise([*words, ""]):
         name, is_whole, value = word.partition("=")
         if name == "--plugin" and (path := value if is_whole else following):
@@ -248,6 +286,8 @@ def _values(config: TrainConfig) -> dict[str, Any]:
 
 
 def _stored_config(path: Path, plugin: Path | None, prog: str) -> TrainConfig:
+    from shared.run.run_dir import RunDir
+
     try:
         run = RunDir.open(path)
         stored = run.read_plugin()

@@ -31,7 +31,6 @@ import filelock
 
 from shared.config.train_config import TrainConfig, config_from_json, config_to_json
 from shared.data.image_data import DataInfo
-from shared.drawing import images, plots
 from shared.errors import UsageError
 from shared.files.atomic import TEMPORARY_SUFFIX, write_atomically
 from shared.files.records import append_record, read_records, write_records
@@ -317,6 +316,9 @@ class RunDir:
         Raises:
             UsageError: a picture cannot be written.
         """
+        # Pillow and NumPy are for those who draw, not for a command that is refused.
+        from shared.drawing import images, plots
+
         if metrics := self.read_metrics():
             plots.plot_losses(self.path / "losses.png", metrics, title)
         if grids := [self.sample_path(step) for step in self.sample_steps()]:
