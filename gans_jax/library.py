@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gans_jax import make_backend
 from gans_jax.trained import TrainedGenerator
-from shared import library
+from shared import library, plugins
 from shared.config.choices import DataPlace, Features
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import ImageData
@@ -38,6 +38,19 @@ def load_generator(
         return TrainedGenerator(library.find_state(run, step), device)
 
 
+def load_plugin(path: str | Path) -> None:
+    """Execute a plugin, as ``--plugin`` does: a file that defines ``register(twin)``.
+
+    Args:
+        path: the Python file; a second time it does nothing.
+
+    Raises:
+        UsageError: it cannot be read, or raises an error, which is told with its line.
+    """
+    with library.in_python():
+        plugins.load(Path(path), "gans_jax")
+
+
 def fit(
     config: TrainConfig,
     data: ImageData,
@@ -48,6 +61,7 @@ def fit(
     data_on: DataPlace = "auto",
     data_dir: str | Path | None = None,
     tensorboard: bool = False,
+    plugin: str | Path | None = None,
     on_record: Callable[[dict[str, Any]], object] | None = None,
     progress: bool = False,
 ) -> TrainedRun:
@@ -66,6 +80,7 @@ def fit(
         data_dir: folder that keeps the classifier of ``evaluate_every``; None: it is
             trained anew.
         tensorboard: whether to write event files too.
+        plugin: a file, as for `load_plugin`, that the run needs, whose digest it keeps.
         on_record: is given each logged step, in this thread: a dictionary of ``step``
             and metrics. What it raises ends the training.
         progress: whether to show on stderr what the command shows.
@@ -91,6 +106,7 @@ def fit(
                 data_on=data_on,
                 data_dir=data_dir,
                 tensorboard=tensorboard,
+                plugin=plugin,
                 on_record=on_record,
                 progress=progress,
             ),

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from shared import plugins
 from shared.backend import Backend, MakeBackend
 from shared.config.choices import ARRAYS, POINTS, DataPlace, Features
 from shared.config.resume import check_resumed
@@ -43,6 +44,7 @@ class FitOptions:
     data_on: DataPlace
     data_dir: str | Path | None
     tensorboard: bool
+    plugin: str | Path | None
     on_record: Callable[[dict[str, Any]], object] | None
     progress: bool
 
@@ -98,6 +100,9 @@ def fit(
     options: FitOptions,
 ) -> TrainedRun:
     """Train; as the twins' ``fit``, with the twin's name and backend."""
+    plugin = None
+    if options.plugin is not None:  # first: what is stored may name what it registers
+        plugin = plugins.load(Path(options.plugin), twin)
     stored = None if options.resume is None else _stored_config(options.resume)
     # That the data are the same as before is told by their digest, not by their name.
     name = data.name if stored is None else stored.dataset
@@ -122,6 +127,7 @@ def fit(
         write_report=lambda run: _write_report(run, twin, config),
         say=progress.say,
         tensorboard=options.tensorboard,
+        plugin=plugin,
     )
     place = _place(run_dir, options.resume, keeping)
     return driver.train(config, data, make_backend, place, how)
@@ -194,9 +200,9 @@ def _score(
 
 
 def _stored_config(run: Run) -> TrainConfig:
-    if not isinstance(run, TrainedRun):
-        return RunDir.open(Path(run)).read_config()[0]
-    return run.state.config
+    if isinstance(run, TrainedRun):
+        return run.state.config
+    return RunDir.open(Path(run)).read_config()[0]
 
 
 def _place(run_dir: str | Path | None, resume: Run | None, keeping: Keeping) -> Place:
@@ -214,7 +220,7 @@ def _place(run_dir: str | Path | None, resume: Run | None, keeping: Keeping) -> 
 def _write_report(run: RunDir, twin: str, config: TrainConfig) -> None:
     prog = f"{twin}.train"
     resume = f"python -m {prog} --resume RUN"
-    if config.dataset == ARRAYS:
+    if config.dataset == ARRAYS:  # which the command cannot have
         resume = f'{twin}.fit(config, data, resume="RUN")'
     page.write_report(run, resume, prog)
 

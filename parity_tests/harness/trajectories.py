@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 import gans_jax.backend
@@ -17,9 +16,6 @@ from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo, ImageData
 from shared.files.arrays import Arrays
 from shared.training.session import Session
-
-# Threads cost such small networks more than they save: on a busy machine, 50 times.
-torch.set_num_threads(1)
 
 # What a run holds after a step: metrics and arrays.
 State = Mapping[str, NDArray[Any]]

@@ -85,4 +85,4 @@ class GivenSamples(Samples):
 
     def protocol(self, num: int, draws: int, seed: int) -> dict[str, str | int]:
         """That they were given."""
-        return {"samples": f"{num} images as given"}
+        return {"reference": "as given", "resizing": "none", "samples": num}
