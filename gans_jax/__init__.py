@@ -1,12 +1,17 @@
 """Generative adversarial networks in Flax; `gans_torch` is the twin."""
 
-from shared.backend import Backend
-from shared.config.train_config import TrainConfig
-from shared.data.image_data import DataInfo
+from typing import TYPE_CHECKING
+
+from gans_jax import _own_shared  # noqa: F401  (first of all)
 from shared.training.host_memory import keep_freed_memory
 
+if TYPE_CHECKING:  # NumPy takes longer to import than --help may take.
+    from shared.backend import Backend
+    from shared.config.train_config import TrainConfig
+    from shared.data.image_data import DataInfo
 
-def make_backend(config: TrainConfig, data: DataInfo, device: str) -> Backend:
+
+def make_backend(config: "TrainConfig", data: "DataInfo", device: str) -> "Backend":
     """`gans_jax.backend.Backend`, imported when everything else has been checked.
 
     Refusing bad input thus takes a moment only.

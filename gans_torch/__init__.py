@@ -1,14 +1,18 @@
 """Generative adversarial networks in PyTorch; `gans_jax` is the twin."""
 
 import os
+from typing import TYPE_CHECKING
 
-from shared.backend import Backend
-from shared.config.train_config import TrainConfig
-from shared.data.image_data import DataInfo
+from gans_torch import _own_shared  # noqa: F401  (first of all)
 from shared.training.host_memory import keep_freed_memory
 
+if TYPE_CHECKING:  # NumPy takes longer to import than --help may take.
+    from shared.backend import Backend
+    from shared.config.train_config import TrainConfig
+    from shared.data.image_data import DataInfo
 
-def make_backend(config: TrainConfig, data: DataInfo, device: str) -> Backend:
+
+def make_backend(config: "TrainConfig", data: "DataInfo", device: str) -> "Backend":
     """`gans_torch.backend.Backend`, imported when everything else has been checked.
 
     Refusing bad input thus takes a moment only.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import tyro
 from tqdm import tqdm
 
-from shared.commands.command_line import run_command
+from shared.commands.command_line import arguments, run_command
 from shared.errors import UsageError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv: the arguments; None: the process's.
     """
     with run_command(PROG):
-        options = tyro.cli(Options, args=argv, prog=PROG)
+        options = tyro.cli(Options, args=arguments(argv), prog=PROG)
         holds = certify(options)
     sys.exit(0 if holds else 1)
 

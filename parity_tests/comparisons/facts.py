@@ -368,9 +368,8 @@ def _saturation() -> list[Finding]:
 
 def _states(config: TrainConfig, steps: int) -> Iterator[tuple[str, list[State]]]:
     """Each twin, and what it holds after each step."""
-    *pair, data = make_pair(config)
-    for twin, backend in zip(("torch", "jax"), pair, strict=True):
-        yield twin, list(run(config, backend, data, steps))
+    for twin, session in zip(("torch", "jax"), make_pair(config), strict=True):
+        yield twin, list(run(session, steps))
 
 
 @check("fact/what a critic logs", "fact", ("steps.discriminator_step",))

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from shared.data.image_data import DataInfo, ImageData
+from shared.data.image_data import DataInfo, ImageData, digest
 from shared.data.image_sources import Pictures, Source
 from shared.errors import UsageError
 from shared.files.atomic import new_folder, sync
@@ -76,7 +75,7 @@ def _read(folder: Path, key: str) -> ImageData | None:
         data = _map(folder, tuple(info["class_names"]), info["sha256"])
         # Hashing gigabytes takes seconds, so only files that were touched are hashed.
         untouched = [tuple(stamp) for stamp in info["stamps"]] == _stamps(folder)
-        if untouched or _digest(data.images, data.labels) == info["sha256"]:
+        if untouched or digest(data.images, data.labels) == info["sha256"]:
             return data
     except Exception:  # damage has as many faces as the parsers have errors
         pass
@@ -95,15 +94,6 @@ def _map(folder: Path, class_names: tuple[str, ...], sha256: str) -> ImageData:
     return ImageData(images, labels, class_names, info)
 
 
-def _digest(images: NDArray[Any], labels: NDArray[np.int32] | None) -> str:
-    """SHA-256 over the bytes and shapes of images and labels."""
-    digest = hashlib.sha256(images.data)
-    if labels is not None:
-        digest.update(labels.astype("<i4").data)
-    digest.update(repr((images.dtype.str, images.shape, labels is not None)).encode())
-    return digest.hexdigest()
-
-
 def _build(folder: Path, key: str, source: Source, image_size: int) -> ImageData:
     """Write the cache beside its place, then move it there in one step."""
     with new_folder(folder) as partial:
@@ -113,7 +103,7 @@ def _build(folder: Path, key: str, source: Source, image_size: int) -> ImageData
         info = {
             "key": key,
             "class_names": class_names,
-            "sha256": _digest(data.images, data.labels),
+            "sha256": digest(data.images, data.labels),
             "stamps": _stamps(partial),
         }
         del data  # an open map would keep Windows from moving the folder

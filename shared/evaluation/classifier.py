@@ -8,7 +8,7 @@ cached data set, which both twins read and write.
 import hashlib
 import sys
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -45,13 +45,19 @@ def channel_widths(channels: int, image_size: int) -> list[int]:
     return [channels, *(min(16 * 2**i, 128) for i in range(halvings))]
 
 
-def prepare(classifier: Classifier, data: ImageData, data_dir: Path) -> float:
+def prepare(
+    classifier: Classifier,
+    data: ImageData,
+    data_dir: Path | None,
+    say: Callable[[str], object] = lambda line: None,
+) -> float:
     """Load the weights for these data, or train them and keep them for next time.
 
     Args:
         classifier: for the channels, classes and size of the data.
         data: with labels.
-        data_dir: its ``cache`` folder keeps the weights.
+        data_dir: its ``cache`` folder keeps the weights; None: nothing does.
+        say: is told, before it takes long.
 
     Returns:
         The share of held-out images that the classifier gets right.
@@ -59,6 +65,9 @@ def prepare(classifier: Classifier, data: ImageData, data_dir: Path) -> float:
     Raises:
         UsageError: the file cannot be written.
     """
+    if data_dir is None:
+        say("training the classifier for evaluation")
+        return train(classifier, data)
     size = data.images.shape[1]
     name = f"classifier-v{VERSION}-{size}-{data.info.sha256[:16]}.safetensors"
     path = data_dir / "cache" / name
@@ -66,7 +75,7 @@ def prepare(classifier: Classifier, data: ImageData, data_dir: Path) -> float:
         arrays, accuracy = stored
         classifier.load(arrays)
         return accuracy
-    sys.stderr.write(f"training the classifier for evaluation, once: {path}\n")
+    say(f"training the classifier for evaluation, once: {path}")
     accuracy = train(classifier, data)
     _FILE.write(path, {"accuracy": accuracy}, classifier.arrays())
     return accuracy

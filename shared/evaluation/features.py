@@ -1,5 +1,6 @@
 """Who says what is in an image: features and class probabilities for the scores."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -46,21 +47,27 @@ class ClassifierJudge(Judge):
         backend: of the twin that computes.
         config: names the data set.
         data: with labels.
-        data_dir: where the classifier is cached.
+        data_dir: where the classifier is cached; None: nowhere.
+        say: is told, before it is trained.
     """
 
     knows_classes = True
 
     def __init__(
-        self, backend: Backend, config: TrainConfig, data: ImageData, data_dir: Path
+        self,
+        backend: Backend,
+        config: TrainConfig,
+        data: ImageData,
+        data_dir: Path | None,
+        say: Callable[[str], object] = lambda line: None,
     ) -> None:
         name = config.dataset
         self._stacked = name == choices.STACKED
         if self._stacked:
             name = "mnist"
-            data = datasets.load(name, config.image_size, data_dir)
+            data = datasets.load(name, config.image_size, data_dir or Path("data"))
         self._classifier: Classifier = backend.classifier(data.info, config.image_size)
-        accuracy = classifier.prepare(self._classifier, data, data_dir)
+        accuracy = classifier.prepare(self._classifier, data, data_dir, say)
         self.description = (
             f"{classifier.FEATURES} of the layer before the last of a classifier of"
             f" {name} (version {classifier.VERSION}, right on {accuracy:.1%} of the"

@@ -5,14 +5,14 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.backend import Backend
 from shared.config import choices
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import ImageData
 from shared.evaluation import metrics
 from shared.evaluation.features import Judge, Judged
 from shared.evaluation.pixel_evaluator import PixelEvaluator
-from shared.evaluation.score import Score, by_name, sampling_protocol
+from shared.evaluation.samples import Samples
+from shared.evaluation.score import Score, by_name
 
 # As in the literature on stacked MNIST: Metz et al. 2017, arXiv:1611.02163.
 _NUM_STACKED = 26_000
@@ -27,16 +27,16 @@ class ImageEvaluator(PixelEvaluator):
     """Compares images with the training images, by what a judge says of both too.
 
     Args:
-        backend: with the state to be judged, which may change between the calls.
+        samples: what is compared; it may change between the calls.
         config: the run's configuration.
         data: its training images.
         judge: what looks at the images; with labels if it knows their classes.
     """
 
     def __init__(
-        self, backend: Backend, config: TrainConfig, data: ImageData, judge: Judge
+        self, samples: Samples, config: TrainConfig, data: ImageData, judge: Judge
     ) -> None:
-        super().__init__(backend, config, data)
+        super().__init__(samples, config, data)
         self._classes = data.info.num_classes
         self._judge = judge
         references = _MOST_REFERENCES
@@ -55,7 +55,9 @@ class ImageEvaluator(PixelEvaluator):
     def scores(self, num: int, draws: int, seed: int) -> dict[str, Score]:
         """Scores of ``draws`` independent sets of ``num`` samples, by name."""
         compared = min(num, len(self._real), _MOST_COMPARED)
-        drawn = [self._judge_scaled(self._draw(num, seed, i)) for i in range(draws)]
+        drawn = [
+            self._judge_scaled(self._samples.draw(num, seed, i)) for i in range(draws)
+        ]
 
         def each(score: Callable[[Judged], float]) -> list[float]:
             return [score(one) for one in drawn]
@@ -89,7 +91,7 @@ class ImageEvaluator(PixelEvaluator):
         return {
             **super().protocol(num, draws, seed),
             "features": self._judge.description,
-            **sampling_protocol(self._config, num, draws, seed),
+            **self._samples.protocol(num, draws, seed),
         }
 
     def _class_scores(

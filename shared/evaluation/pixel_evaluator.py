@@ -3,15 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.backend import Backend
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import ImageData
 from shared.drawing import images
-from shared.drawing.samples import draw_images
 from shared.evaluation import classifier, metrics
-from shared.evaluation.score import Evaluator, Score, by_name, sampling_protocol
+from shared.evaluation.samples import Samples
+from shared.evaluation.score import Evaluator, Score, by_name
 from shared.randomness import noise
-from shared.randomness.latents import draw_inputs
 
 _NUM = 2048
 _NEAREST_QUERIES = 64
@@ -23,13 +21,13 @@ class PixelEvaluator(Evaluator):
     """Compares images with the training images, pixel by pixel.
 
     Args:
-        backend: with the state to be judged, which may change between the calls.
+        samples: what is compared; it may change between the calls.
         config: the run's configuration.
         data: its training images.
     """
 
-    def __init__(self, backend: Backend, config: TrainConfig, data: ImageData) -> None:
-        self._backend = backend
+    def __init__(self, samples: Samples, config: TrainConfig, data: ImageData) -> None:
+        self._samples = samples
         self._config = config
         self._images = classifier.pixels(data)
         self._labels = data.labels
@@ -61,14 +59,15 @@ class PixelEvaluator(Evaluator):
             "reference": "training split",
             "features": "none",
             "resizing": f"data cached at {size}x{size}, samples of that size, 8 bits",
-            **sampling_protocol(self._config, num, 1, seed),
+            **self._samples.protocol(num, 1, seed),
         }
 
     def _batch_norm_scores(self, num: int, seed: int) -> dict[str, Score]:
         """How samples change when batch norm uses their batch; empty without it."""
-        if not self._config.g_has_batch_norm:
+        if not self._samples.has_modes:
             return {}
-        evaluated, trained = (self._draw(num, seed, 0, mode) for mode in (False, True))
+        draw = self._samples.draw
+        evaluated, trained = (draw(num, seed, 0, mode) for mode in (False, True))
         gap = np.abs(evaluated.astype(np.int16) - trained.astype(np.int16)).mean()
         how = f"{num} samples in training mode, batches of 64"
         both = f"{how}, against evaluation mode: mean difference, grey levels of 255"
@@ -85,7 +84,7 @@ class PixelEvaluator(Evaluator):
     def _nearest(self, seed: int) -> tuple[dict[str, Score], NDArray[np.uint8]]:
         """Whether samples are copies: distances, and a picture."""
         queries = min(_NEAREST_QUERIES, len(self._images))
-        fake = self._draw(queries, seed, 0)
+        fake = self._samples.draw(queries, seed, 0)
         # k = 2: the nearest to a training image is itself.
         found, places = metrics.nearest_images(fake, self._images, _NEAREST_ROWS)
         real = self._images[self._order[:queries]]
@@ -108,9 +107,3 @@ class PixelEvaluator(Evaluator):
         above, below = (images.grid(x, columns) for x in (fake[:columns], neighbours))
         line = np.full_like(above[:2], 255)
         return distances, np.concatenate([above, line, below])
-
-    def _draw(
-        self, num: int, seed: int, number: int, training: bool = False
-    ) -> NDArray[np.uint8]:
-        z, labels = draw_inputs(self._config, self._labels, num, seed, number)
-        return draw_images(self._backend, z, labels, training)

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from shared.commands.options import CompareOptions
 from shared.config.train_config import TrainConfig
 from shared.errors import UsageError
 from shared.files.atomic import write_atomically
@@ -39,21 +38,22 @@ class Run(NamedTuple):
     """Its last evaluation; empty without one."""
 
 
-def compare(options: CompareOptions) -> None:
-    """Print a table of the runs and write the picture of their curves.
+def compare(paths: Sequence[Path], out: Path) -> None:
+    """Print a table of runs and write the picture of their curves.
 
     Args:
-        options: what the user asked for.
+        paths: the runs' folders.
+        out: the picture, a PNG file.
 
     Raises:
         UsageError: a folder holds no run, or what is damaged, or the picture cannot be
             written.
     """
-    names = _names([path.resolve() for path in options.runs])
-    runs = [_read(*pair) for pair in zip(names, options.runs, strict=True)]
+    names = _names([path.resolve() for path in paths])
+    runs = [_read(*pair) for pair in zip(names, paths, strict=True)]
     sys.stdout.write(table(runs))
-    _plot(options.out, runs)
-    sys.stderr.write(f"written: {options.out}\n")
+    _plot(out, runs)
+    sys.stderr.write(f"written: {out}\n")
 
 
 def table(runs: Sequence[Run]) -> str:

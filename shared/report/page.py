@@ -55,6 +55,7 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
         step=max((r["step"] for r in [*metrics, *samples]), default=0),
         last=metrics[-1] if metrics else {},
         data=data,
+        plugin=run.read_plugin(),
         changed=changed_settings(config),
         settings={k: _text(v) for k, v in dataclasses.asdict(config).items()},
         findings=sorted(watch.findings.values(), key=lambda finding: finding.first),

@@ -15,9 +15,9 @@ layouts follow PyTorch's ``state_dict``:
 ====================================  ================================================
 
 The header's metadata hold one entry, ``gan_checkpoint``: JSON with ``version`` of this
-format, ``step`` (updates of G made so far), ``config`` and ``data`` of the run, and
-``sha256`` over all of these and over name, type, shape and bytes of every array. Equal
-states give equal files, byte for byte.
+format, ``step`` (updates of G made so far), ``config`` and ``data`` of the run, the
+``plugin`` of one that has one, and ``sha256`` over all of these and over name, type,
+shape and bytes of every array. Equal states give equal files, byte for byte.
 
 The generator's part needs none of this project's code::
 
@@ -34,6 +34,7 @@ from shared.config.train_config import TrainConfig, config_from_json, config_to_
 from shared.data.image_data import DataInfo
 from shared.errors import UsageError
 from shared.files.arrays import ArrayFile, Arrays
+from shared.plugins import Plugin
 
 # Raised when an older program would misread the file.
 FORMAT_VERSION = 1
@@ -52,6 +53,8 @@ class Checkpoint(NamedTuple):
     """What the run knows of its data."""
     arrays: Arrays
     """Networks, optimisers and average; names as in the module's docstring."""
+    plugin: Plugin | None = None
+    """The user's file that the run needs."""
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
@@ -66,6 +69,8 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         "config": config_to_json(checkpoint.config),
         "data": checkpoint.data._asdict(),
     }
+    if checkpoint.plugin is not None:
+        metadata["plugin"] = checkpoint.plugin._asdict()
     FILE.write(path, metadata, checkpoint.arrays)
 
 
@@ -90,6 +95,7 @@ def load(path: Path) -> Checkpoint:
             config=config_from_json(metadata["config"]),
             data=DataInfo(**metadata["data"]),
             arrays=arrays,
+            plugin=Plugin(**metadata["plugin"]) if "plugin" in metadata else None,
         )
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error

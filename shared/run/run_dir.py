@@ -2,7 +2,8 @@
 
 ::
 
-    config.json                     configuration and data, and which twins trained
+    config.json                     configuration and data, which twins trained, and the
+                                    user's plugin, if there is one
     metrics.jsonl                   one JSON object for each logged step
     samples.jsonl                   the same for each grid of samples: its diversity
     scores.jsonl                    the same for each evaluation (--evaluate-every),
@@ -30,10 +31,10 @@ import filelock
 
 from shared.config.train_config import TrainConfig, config_from_json, config_to_json
 from shared.data.image_data import DataInfo
-from shared.drawing import images, plots
 from shared.errors import UsageError
 from shared.files.atomic import TEMPORARY_SUFFIX, write_atomically
 from shared.files.records import append_record, read_records, write_records
+from shared.plugins import Plugin
 from shared.quantities import DECIDING, QUANTITIES
 
 
@@ -53,7 +54,12 @@ class RunDir:
 
     @classmethod
     def create(
-        cls, path: Path, config: TrainConfig, data: DataInfo, twin: str | None = None
+        cls,
+        path: Path,
+        config: TrainConfig,
+        data: DataInfo,
+        twin: str | None = None,
+        plugin: Plugin | None = None,
     ) -> Self:
         """Start a run in ``path``, which is made if need be; see `write_config`.
 
@@ -72,7 +78,7 @@ class RunDir:
                 raise run._used() from error
             reason = error.strerror
             raise UsageError(f"--run-dir {path}: cannot be used: {reason}") from error
-        run.write_config(config, data, twin)
+        run.write_config(config, data, twin, plugin)
         return run
 
     @classmethod
@@ -118,7 +124,11 @@ class RunDir:
             raise UsageError(f"{self.path}: cannot be written: {reason}") from error
 
     def write_config(
-        self, config: TrainConfig, data: DataInfo, twin: str | None = None
+        self,
+        config: TrainConfig,
+        data: DataInfo,
+        twin: str | None = None,
+        plugin: Plugin | None = None,
     ) -> None:
         """Write config.json.
 
@@ -126,6 +136,7 @@ class RunDir:
             config: the run's configuration.
             data: what it knows of its data.
             twin: package that trains from here on, such as ``gans_jax``.
+            plugin: the user's file that it needs.
 
         Raises:
             UsageError: it cannot be written, or the one that is there is unreadable.
@@ -135,6 +146,8 @@ class RunDir:
         if twin is not None and twins[-1:] != [twin]:
             twins.append(twin)
         values["twins"] = twins
+        if plugin is not None:
+            values["plugin"] = plugin._asdict()
         text = json.dumps(values, indent=2) + "\n"
         write_atomically(self._config, text.encode())
 
@@ -144,8 +157,16 @@ class RunDir:
         Raises:
             UsageError: it is unreadable or of a newer version.
         """
-        config, data, _ = self._read_config()
-        return config, data
+        values = self._read_values()
+        try:
+            data = values.pop("data", None)
+            for name in ("twins", "plugin"):
+                values.pop(name, None)
+            return config_from_json(values), DataInfo(**data)
+        except UsageError as error:
+            raise UsageError(f"{self._config}: {error}") from error
+        except (AttributeError, TypeError, ValueError) as error:
+            raise self._unreadable(error) from error
 
     def read_twins(self) -> list[str]:
         """Packages that trained, in turn; empty where nobody noted it.
@@ -153,19 +174,32 @@ class RunDir:
         Raises:
             UsageError: as `read_config`.
         """
-        return self._read_config()[2]
+        return list(self._read_values().get("twins", []))
 
-    def _read_config(self) -> tuple[TrainConfig, DataInfo, list[str]]:
+    def read_plugin(self) -> Plugin | None:
+        """The user's file that the run needs; None: it needs none.
+
+        Raises:
+            UsageError: as `read_config`.
+        """
+        found = self._read_values().get("plugin")
+        try:
+            return None if found is None else Plugin(**found)
+        except TypeError as error:
+            raise self._unreadable(error) from error
+
+    def _read_values(self) -> dict[str, Any]:
         try:
             values = json.loads(self._config.read_text("utf-8"))
-            data = values.pop("data", None)
-            twins = list(values.pop("twins", []))
-            return config_from_json(values), DataInfo(**data), twins
-        except UsageError as error:
-            raise UsageError(f"{self._config}: {error}") from error
-        except (OSError, AttributeError, TypeError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise UsageError(f"{self._config}: unreadable: {reason}") from error
+        except (OSError, ValueError) as error:
+            raise self._unreadable(error) from error
+        if not isinstance(values, dict):
+            raise self._unreadable(TypeError("no object"))
+        return values
+
+    def _unreadable(self, error: Exception) -> UsageError:
+        reason = str(error).splitlines()[0]
+        return UsageError(f"{self._config}: unreadable: {reason}")
 
     def checkpoint_path(self, step: int) -> Path:
         """File of the state after ``step`` steps."""
@@ -282,6 +316,9 @@ class RunDir:
         Raises:
             UsageError: a picture cannot be written.
         """
+        # Pillow and NumPy are for those who draw, not for a command that is refused.
+        from shared.drawing import images, plots
+
         if metrics := self.read_metrics():
             plots.plot_losses(self.path / "losses.png", metrics, title)
         if grids := [self.sample_path(step) for step in self.sample_steps()]:

@@ -23,7 +23,7 @@ from PIL import Image
 
 from shared.config import choices
 from shared.data import datasets, image_cache
-from shared.data.image_data import ImageData
+from shared.data.image_data import ImageData, digest
 from shared.data.image_sources import Pictures, Source
 from shared.errors import UsageError
 
@@ -88,8 +88,10 @@ def test_digits_keep_their_size_exactly(tmp_path: Path, originals: Any) -> None:
 def test_a_cached_data_set_needs_no_library(tmp_path: Path) -> None:
     datasets.load("digits", 8, tmp_path)
     program = (
-        "import sys; from pathlib import Path; from shared.data import datasets\n"
-        "assert 'PIL' not in sys.modules\n"
+        "import sys; from pathlib import Path; from shared.config import choices\n"
+        "choices.validate_name('digits')\n"
+        "assert not {'PIL', 'numpy'} & set(sys.modules)\n"
+        "from shared.data import datasets\n"
         f"print(datasets.load('digits', 8, Path({str(tmp_path)!r})).info.count)\n"
         "names = {'torch', 'torchvision', 'sklearn', 'jax', 'filelock'}\n"
         "assert not names & set(sys.modules), names & set(sys.modules)\n"
@@ -273,11 +275,11 @@ def test_the_digest_depends_on_images_labels_and_shape() -> None:
     images, labels = np.arange(16, dtype=np.uint8), np.array([0, 1], np.int32)
     square, flat = images.reshape(4, 2, 2, 1), images.reshape(4, 4, 1, 1)
     digests = [
-        image_cache._digest(square, labels),
-        image_cache._digest(flat, labels),
-        image_cache._digest(square + np.uint8(1), labels),
-        image_cache._digest(square, labels[::-1].copy()),
-        image_cache._digest(square, None),
+        digest(square, labels),
+        digest(flat, labels),
+        digest(square + np.uint8(1), labels),
+        digest(square, labels[::-1].copy()),
+        digest(square, None),
     ]
     assert len(set(digests)) == 5
 
