@@ -20,7 +20,7 @@ from gans_torch import penalties as torch_penalties
 from parity_tests.certificate.compare import difference
 from parity_tests.certificate.registry import Finding, check
 from parity_tests.comparisons.trajectories import REMEDIES, VARIANTS
-from parity_tests.harness.gradients import torch_gradients
+from parity_tests.harness.torch_side import torch_gradients
 from parity_tests.harness.trajectories import State, make_pair, run, shrink
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig

@@ -11,7 +11,8 @@ import numpy as np
 
 from parity_tests.certificate.compare import difference
 from parity_tests.certificate.registry import Finding, Worst, check
-from parity_tests.harness.modules import Task, compare_twins
+from parity_tests.harness.modules import compare_twins
+from parity_tests.harness.tasks import Task
 from parity_tests.harness.trajectories import (
     compare_trajectories,
     make_pair,

@@ -11,12 +11,9 @@ from gans_jax import losses as jax_losses
 from gans_torch import losses as torch_losses
 from parity_tests.certificate.registry import Finding, Worst, check
 from parity_tests.harness import oracle
-from parity_tests.harness.gradients import (
-    Differentiated,
-    is_floating,
-    jax_gradients,
-    torch_gradients,
-)
+from parity_tests.harness.gradients import Differentiated, is_floating
+from parity_tests.harness.jax_side import jax_gradients
+from parity_tests.harness.torch_side import torch_gradients
 
 
 class Case(NamedTuple):

@@ -17,7 +17,8 @@ from torch import nn
 import gans_jax.backend
 import gans_torch.backend
 from parity_tests.certificate.registry import Finding, Worst, check
-from parity_tests.harness.modules import Task, compare_twins, normal, random_arrays
+from parity_tests.harness.modules import compare_twins
+from parity_tests.harness.tasks import Task, normal, random_arrays
 from parity_tests.harness.trajectories import make_pair, shrink
 from shared.backend import Backend
 from shared.config.choices import DiscriminatorNorm, GeneratorNorm, WeightNorm

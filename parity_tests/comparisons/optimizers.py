@@ -15,7 +15,7 @@ import gans_jax.steps
 import gans_torch.optim
 import gans_torch.steps
 from parity_tests.certificate.registry import Finding, Worst, check
-from parity_tests.harness.modules import Numbers, compare
+from parity_tests.harness.tasks import Numbers, compare
 from parity_tests.harness.trajectories import make_pair, run_singly, shrink
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig

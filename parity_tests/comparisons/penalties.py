@@ -10,7 +10,8 @@ from gans_jax import penalties as jax_penalties
 from gans_torch import penalties as torch_penalties
 from parity_tests.certificate.registry import Finding, Worst, check
 from parity_tests.harness import oracle
-from parity_tests.harness.gradients import jax_gradients, torch_gradients
+from parity_tests.harness.jax_side import jax_gradients
+from parity_tests.harness.torch_side import torch_gradients
 
 Array = NDArray[Any]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from shared.config.train_config import TrainConfig
+from shared.drawing.plots import moving_average
 from shared.errors import UsageError
 from shared.files.atomic import write_atomically
 from shared.quantities import QUANTITIES
@@ -157,8 +158,6 @@ def _score(score: Mapping[str, Any] | None) -> str:
 def _plot(path: Path, runs: Sequence[Run]) -> None:
     # Matplotlib takes long to import.
     from matplotlib.figure import Figure
-
-    from shared.drawing.plots import moving_average
 
     curves = [name for name in _CURVES if any(_last(r, name) is not None for r in runs)]
     if not curves:
