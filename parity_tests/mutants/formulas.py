@@ -2,10 +2,11 @@
 
 from gans_jax import losses as jax_losses
 from gans_jax import penalties as jax_penalties
-from gans_jax import steps as jax_steps
+from gans_jax import terms as jax_terms
 from gans_torch import losses as torch_losses
 from gans_torch import penalties as torch_penalties
 from gans_torch import steps as torch_steps
+from gans_torch import terms as torch_terms
 from parity_tests.mutants.mutation import mutant
 
 MUTANTS = (
@@ -36,7 +37,7 @@ MUTANTS = (
         "halved relativistic average loss",
         "public code takes the mean of the two terms, the paper their sum",
         torch_losses.relativistic_average_discriminator_loss,
-        {"softplus(-real).mean() +": "softplus(torch.cat([-real, fake])).mean() + 0 *"},
+        {"batch_mean(softplus(-real)) +": "0.5 * batch_mean(softplus(-real)) + 0.5 *"},
         "loss/relativistic-average/*",
     ),
     mutant(
@@ -102,7 +103,7 @@ MUTANTS = (
     mutant(
         "two-sided label smoothing",
         "the fake target is smoothed too",
-        torch_steps._targets,
+        torch_terms._targets,
         {
             "fake.to(dtype)": "fake.to(dtype)"
             " + config.label_smoothing * (~fake).to(dtype)"
@@ -112,7 +113,7 @@ MUTANTS = (
     mutant(
         "the same flips for both",
         "real and generated labels are swapped by one draw",
-        jax_steps._targets,
+        jax_terms._targets,
         {"real, fake = flips": "real = fake = flips[0]"},
         "first steps/remedies",
     ),
@@ -203,7 +204,7 @@ MUTANTS = (
         "mean square in R1",
         "the squared length is averaged over pixels",
         jax_penalties._zero_centred,
-        {".sum(axis=1).mean()": ".mean()"},
+        {".sum(axis=1)": ".mean(axis=1)"},
         "penalty/r1/linear critic by hand",
     ),
     mutant(
