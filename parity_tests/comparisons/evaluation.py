@@ -99,11 +99,11 @@ def compare_scores() -> list[Finding]:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "cache").mkdir()
         for session in pair:
-            judge = evaluate.make_evaluator(
+            evaluator = evaluate.make_evaluator(
                 session.backend, config, make_data(_SIZE), Path(folder)
             )
-            found = judge.scores(num=48, draws=2, seed=3)
-            scores.append(found | judge.further(num=48, seed=3)[0])
+            found = evaluator.scores(num=48, draws=2, seed=3)
+            scores.append(found | evaluator.further(num=48, seed=3)[0])
     assert scores[0].keys() == scores[1].keys(), "the scores differ in name"
     worst = Worst()
     for name, score in scores[0].items():

@@ -137,7 +137,7 @@ def _run_jax(config: TrainConfig, stream: Stream, dtype: type[np.floating]) -> N
     return jax.tree.map(np.asarray, numbers)
 
 
-def _run_reference(config: TrainConfig, stream: Stream) -> Numbers:
+def _run_oracle(config: TrainConfig, stream: Stream) -> Numbers:
     """The papers' algorithms in float64, one array at a time."""
     b1, b2 = config.adam_betas
     numbers: Numbers = {"parameters": {}}
@@ -173,9 +173,9 @@ def _compare_all(config: TrainConfig, stream: Stream) -> list[Finding]:
     exact = {twin: run(config, stream, np.float64) for twin, run in runs.items()}
     steps = f"{len(stream.rates)} steps"
     compare(worst, exact["torch"], exact["jax"], "optimizer, float64", steps)
-    reference = _run_reference(config, stream)
+    oracle = _run_oracle(config, stream)
     for twin, run in runs.items():
-        pair = (exact[twin], reference)
+        pair = (exact[twin], oracle)
         aspect = f"against the paper, {twin}"
         compare(worst, *pair, "optimizer, float64", steps, aspect=aspect)
         pair = (run(config, stream, np.float32), exact[twin])
@@ -203,7 +203,7 @@ def _first_steps() -> list[Finding]:
     stream = stream._replace(parameters=zeros)
     worst = Worst()
     for twin, run in (("torch", _run_torch), ("jax", _run_jax)):
-        pair = (run(config, stream, np.float32), _run_reference(config, stream))
+        pair = (run(config, stream, np.float32), _run_oracle(config, stream))
         aspect = f"float32 against the paper, {twin}"
         bound = "optimizer, float32, first steps"
         compare(worst, *pair, bound, "3 steps", aspect=aspect)

@@ -113,7 +113,7 @@ def _run_quadratic(
     return [found.value, *(x.transpose(2, 0, 1) for x in found.gradients[:3])]
 
 
-def _reference_quadratic(name: str, critic: Quadratic, problem: Problem) -> list[Array]:
+def _oracle_quadratic(name: str, critic: Quadratic, problem: Problem) -> list[Array]:
     rest = [getattr(problem, field) for field in ARGUMENTS[name]]
 
     def penalty(w: Array, a: Array, v: Array) -> Array:
@@ -150,7 +150,7 @@ def _closed_form_cases() -> list[tuple[str, Quadratic, Problem]]:
 def _closed_form(name: str) -> list[Finding]:
     worst = Worst()
     for case, critic, problem in _closed_form_cases():
-        oracle = _reference_quadratic(name, critic, problem)
+        oracle = _oracle_quadratic(name, critic, problem)
         run = functools.partial(_run_quadratic, name, critic, problem)
         torch64, jax64 = run("torch", "float64"), run("jax", "float64")
         pairs = {

@@ -1,4 +1,4 @@
-"""The judge of generated images: a small classifier of the data set's own classes.
+"""What images are compared by: a small classifier of the data set's own classes.
 
 It needs no download and trains in about a minute. Both twins define its network
 (``classifier.py``); here are its initial weights, its training and its file, beside the

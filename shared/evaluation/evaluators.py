@@ -9,7 +9,7 @@ from shared.config.choices import Features
 from shared.config.train_config import TrainConfig, refuse
 from shared.data.image_data import DataInfo, ImageData
 from shared.errors import UsageError
-from shared.evaluation.features import ClassifierJudge, InceptionJudge
+from shared.evaluation.features import ClassifierExtractor, InceptionExtractor
 from shared.evaluation.image_evaluator import ImageEvaluator
 from shared.evaluation.pixel_evaluator import PixelEvaluator
 from shared.evaluation.point_evaluator import PointEvaluator
@@ -69,7 +69,7 @@ def make_evaluator(
     """What scores the samples of a backend, or images that are given.
 
     Args:
-        backend: with the state to be judged, which may change between evaluations.
+        backend: with the state to be scored, which may change between evaluations.
         config: the run's configuration.
         data: its training data.
         data_dir: where the classifier is cached; None: nowhere.
@@ -87,7 +87,7 @@ def make_evaluator(
     if features == "none":
         return PixelEvaluator(samples, config, data)
     if features == "inception":
-        judge = InceptionJudge(backend)
+        extractor = InceptionExtractor(backend)
     else:
-        judge = ClassifierJudge(backend, config, data, data_dir, say)
-    return ImageEvaluator(samples, config, data, judge)
+        extractor = ClassifierExtractor(backend, config, data, data_dir, say)
+    return ImageEvaluator(samples, config, data, extractor)

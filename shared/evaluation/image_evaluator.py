@@ -1,4 +1,4 @@
-"""Scores of generated images, by the features of a judge."""
+"""Scores of generated images, by their features."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from shared.config import choices
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import ImageData
 from shared.evaluation import metrics
-from shared.evaluation.features import Judge, Judged
+from shared.evaluation.features import ExtractedFeatures, FeatureExtractor
 from shared.evaluation.pixel_evaluator import PixelEvaluator
 from shared.evaluation.samples import Samples
 from shared.evaluation.score import Score, by_name
@@ -17,53 +17,59 @@ from shared.evaluation.score import Score, by_name
 # As in the literature on stacked MNIST: Metz et al. 2017, arXiv:1611.02163.
 _NUM_STACKED = 26_000
 # Enough for moments of few features; for Inception's many; for what needs all pairs.
-_MOST_REFERENCES = 10_000
+_MOST_REAL = 10_000
 _NUM_INCEPTION = 10_000
-_MOST_REFERENCES_INCEPTION = 50_000
+_MOST_REAL_INCEPTION = 50_000
 _MOST_COMPARED = 2048
 
 
 class ImageEvaluator(PixelEvaluator):
-    """Compares images with the training images, by what a judge says of both too.
+    """Compares images with the training images, by the features of both too.
 
     Args:
         samples: what is compared; it may change between the calls.
         config: the run's configuration.
         data: its training images.
-        judge: what looks at the images; with labels if it knows their classes.
+        extractor: of the features; the data have labels if it knows their classes.
     """
 
     def __init__(
-        self, samples: Samples, config: TrainConfig, data: ImageData, judge: Judge
+        self,
+        samples: Samples,
+        config: TrainConfig,
+        data: ImageData,
+        extractor: FeatureExtractor,
     ) -> None:
         super().__init__(samples, config, data)
         self._classes = data.info.num_classes
-        self._judge = judge
-        references = _MOST_REFERENCES
-        if not judge.knows_classes:
+        self._extractor = extractor
+        most = _MOST_REAL
+        if not extractor.knows_classes:
             # Fewer samples than features have a singular covariance.
             self.usual_num = _NUM_INCEPTION
-            references = _MOST_REFERENCES_INCEPTION
+            most = _MOST_REAL_INCEPTION
         elif config.dataset == choices.STACKED:
             self.usual_num = _NUM_STACKED
-        real = self._judge(self._images[self._order[:references]]).features
+        real = self._extractor(self._images[self._order[:most]]).features
         # Else the scale of FID and KID would depend on the classifier's training;
         # that of Inception is part of its standard.
-        self._scale = np.sqrt(np.square(real).mean()) if judge.knows_classes else 1.0
+        self._scale = (
+            np.sqrt(np.square(real).mean()) if extractor.knows_classes else 1.0
+        )
         self._real = real / self._scale
 
     def scores(self, num: int, draws: int, seed: int) -> dict[str, Score]:
         """Scores of ``draws`` independent sets of ``num`` samples, by name."""
         compared = min(num, len(self._real), _MOST_COMPARED)
         drawn = [
-            self._judge_scaled(self._samples.draw(num, seed, i)) for i in range(draws)
+            self._extract_scaled(self._samples.draw(num, seed, i)) for i in range(draws)
         ]
 
-        def each(score: Callable[[Judged], float]) -> list[float]:
+        def each(score: Callable[[ExtractedFeatures], float]) -> list[float]:
             return [score(one) for one in drawn]
 
         def pairs(
-            score: Callable[[metrics.Features, metrics.Features], float],
+            score: Callable[[metrics.Vectors, metrics.Vectors], float],
         ) -> list[float]:
             real = self._real[:compared]
             return each(lambda one: score(real, one.features[:compared]))
@@ -81,7 +87,7 @@ class ImageEvaluator(PixelEvaluator):
             Score("density", pairs(metrics.density), f"{few}, k=5"),
             Score("coverage", pairs(metrics.coverage), f"{few}, k=5"),
         )
-        if self._judge.knows_classes:
+        if self._extractor.knows_classes:
             ids = [one.probabilities.argmax(axis=1) for one in drawn]
             found |= self._class_scores(ids, num)
         return found
@@ -90,7 +96,7 @@ class ImageEvaluator(PixelEvaluator):
         """What holds for all scores."""
         return {
             **super().protocol(num, draws, seed),
-            "features": self._judge.description,
+            "features": self._extractor.description,
             **self._samples.protocol(num, draws, seed),
         }
 
@@ -113,9 +119,11 @@ class ImageEvaluator(PixelEvaluator):
         self, trained: NDArray[np.uint8], how: str
     ) -> dict[str, Score]:
         """Whether running statistics suit the samples less than their batch's do."""
-        fid = metrics.frechet_distance(self._real, self._judge_scaled(trained).features)
+        fid = metrics.frechet_distance(
+            self._real, self._extract_scaled(trained).features
+        )
         return by_name(Score("fid_training_mode", [fid], f"{how}; else as FID"))
 
-    def _judge_scaled(self, pixels: NDArray[np.uint8]) -> Judged:
-        judged = self._judge(pixels)
-        return judged._replace(features=judged.features / self._scale)
+    def _extract_scaled(self, pixels: NDArray[np.uint8]) -> ExtractedFeatures:
+        found = self._extractor(pixels)
+        return found._replace(features=found.features / self._scale)

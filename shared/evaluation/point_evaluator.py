@@ -19,7 +19,7 @@ class PointEvaluator(Evaluator):
     """Counts modes and good points; see `shared.points.score`.
 
     Args:
-        backend: with the state to be judged, which may change between the calls.
+        backend: with the state to be scored, which may change between the calls.
         config: the run's configuration.
         data: its points.
     """

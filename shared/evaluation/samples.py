@@ -40,7 +40,7 @@ class GeneratedSamples(Samples):
     """What a backend's generator makes of latents, and of labels as in the data.
 
     Args:
-        backend: with the state to be judged, which may change between the calls.
+        backend: with the state to be scored, which may change between the calls.
         config: the run's configuration.
         labels: of the data.
     """

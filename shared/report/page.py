@@ -17,7 +17,7 @@ from shared import quantities
 from shared.config.choices import POINTS
 from shared.config.presets import changed_fields
 from shared.config.train_config import TrainConfig, flag
-from shared.diagnosis.rules import LASTING_STEPS
+from shared.diagnosis.symptoms import LASTING_STEPS
 from shared.diagnosis.watch import Watch
 from shared.files.atomic import write_atomically
 from shared.run.run_dir import RunDir
@@ -58,7 +58,7 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
         plugin=run.read_plugin(),
         changed=changed_settings(config),
         settings={k: _text(v) for k, v in dataclasses.asdict(config).items()},
-        findings=sorted(watch.findings.values(), key=lambda finding: finding.first),
+        diagnoses=sorted(watch.diagnoses.values(), key=lambda found: found.first),
         lasting_steps=LASTING_STEPS,
         charts=list(_charts([*metrics, *samples, *scores])),
         scored=_joined(scores[-1].get("protocol", {})) if scores else "",

@@ -6,8 +6,8 @@ from types import TracebackType
 from typing import Any
 
 from shared.config.train_config import TrainConfig
-from shared.diagnosis.rules import DIVERGED
-from shared.diagnosis.watch import Finding, Watch
+from shared.diagnosis.symptoms import DIVERGED
+from shared.diagnosis.watch import Diagnosis, Watch
 from shared.run.run_dir import RunDir
 
 
@@ -75,9 +75,9 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
         """Warn of what the end of the run shows."""
         self._warn(self._watch.conclude())
 
-    def _warn(self, findings: Sequence[Finding]) -> None:
-        for finding in findings:
-            self._say(f"warning at step {finding.first}: {finding}")
+    def _warn(self, diagnoses: Sequence[Diagnosis]) -> None:
+        for diagnosis in diagnoses:
+            self._say(f"warning at step {diagnosis.first}: {diagnosis}")
 
     def __exit__(
         self,
