@@ -76,7 +76,7 @@ class TwinContestant:
     def __init__(self, case: Case, framework: str, device: str) -> None:
         self._case = case
         self._backend = _backend(case, framework, device)
-        self._backend.load(initial_arrays(self._backend.shapes(), case.config.seed))
+        self._backend.load(initial_arrays(self._backend.statements(), case.config.seed))
         self._backend.load_data(case.data())
         self._count = self._backend.steps_per_call
         batch = case.config.batch_size * case.config.n_critic

@@ -158,7 +158,7 @@ def first_steps(
     backend.load_data(data)
     total = schedules.total_steps(config, data.info.count)
     for number, error in enumerate(jitter):
-        arrays = initial_weights.initial_arrays(backend.shapes(), config.seed)
+        arrays = initial_weights.initial_arrays(backend.statements(), config.seed)
         random = np.random.default_rng(number)
         for name, array in arrays.items():
             noise = error * random.standard_normal(array.shape)

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Integer
 
 from gans_jax import losses, optim, penalties
 from gans_jax._network import Network
-from gans_jax.models import Scores
+from gans_jax.models import Outputs
 from shared.config.train_config import TrainConfig
 
 Images = Float[Array, "batch height width channels"]
@@ -263,11 +263,11 @@ def generator_step(
 
 def judge(
     discriminator: Network, images: Images, labels: Labels
-) -> tuple[Scores, Network]:
+) -> tuple[Outputs, Network]:
     """D's scores, in float32 where the networks compute in bfloat16."""
     scores, discriminator = discriminator(images, labels)
     classes = scores.class_logits
-    widened = Scores(
+    widened = Outputs(
         _widen(scores.logits),
         _widen(scores.features),
         None if classes is None else _widen(classes),
@@ -284,7 +284,7 @@ def mean_output(
     return logits.mean()
 
 
-def _class_loss(scores: Scores, labels: Labels) -> Float[Array, ""]:
+def _class_loss(scores: Outputs, labels: Labels) -> Float[Array, ""]:
     if scores.class_logits is None or labels is None:
         raise ValueError(
             "the auxiliary classifier's loss needs a classifier and labels"

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
 from gans_torch import losses, penalties
-from gans_torch.models import Generator, Head, MlpGenerator, Scores
+from gans_torch.models import Outputs
 from shared.config.train_config import TrainConfig
 
 Images = Float[Tensor, "batch channels height width"]
@@ -20,11 +20,11 @@ Metrics = dict[str, Float[Tensor, ""]]
 class TrainState:
     """Everything that training changes."""
 
-    generator: Generator | MlpGenerator
-    discriminator: Head
+    generator: nn.Module
+    discriminator: nn.Module
     g_optimizer: torch.optim.Optimizer
     d_optimizer: torch.optim.Optimizer
-    generator_ema: Generator | MlpGenerator | None
+    generator_ema: nn.Module | None
 
 
 class Batch(NamedTuple):
@@ -204,11 +204,11 @@ def generator_step(
     return {name: value.detach() for name, value in metrics.items()}
 
 
-def judge(discriminator: Head, images: Images, labels: Labels) -> Scores:
+def judge(discriminator: nn.Module, images: Images, labels: Labels) -> Outputs:
     """D's scores, in float32 where the networks compute in bfloat16."""
     scores = discriminator(images, labels)
     classes = scores.class_logits
-    return Scores(
+    return Outputs(
         _widen(scores.logits),
         _widen(scores.features),
         None if classes is None else _widen(classes),
@@ -224,7 +224,7 @@ def mean_output(
     return logits.mean()
 
 
-def _class_loss(scores: Scores, labels: Labels) -> Float[Tensor, ""]:
+def _class_loss(scores: Outputs, labels: Labels) -> Float[Tensor, ""]:
     if scores.class_logits is None or labels is None:
         raise ValueError(
             "the auxiliary classifier's loss needs a classifier and labels"
@@ -260,7 +260,7 @@ def _targets(
 
 def _penalty(
     config: TrainConfig,
-    discriminator: Head,
+    discriminator: nn.Module,
     batch: Batch,
     real: Images,
     fake: Images,

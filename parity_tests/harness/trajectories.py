@@ -98,7 +98,7 @@ def make_pair(config: TrainConfig, channels: int = 1) -> Pair:
 
 def start(config: TrainConfig, backend: Backend) -> None:
     """Set the state that a run of the configuration begins in."""
-    backend.load(initial_weights.initial_arrays(backend.shapes(), config.seed))
+    backend.load(initial_weights.initial_arrays(backend.statements(), config.seed))
 
 
 def advance(

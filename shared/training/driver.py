@@ -56,7 +56,7 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
             stored = _stored_state(resumed, config, data.info, total)
         backend = make_backend(config, data.info, options.device)
         if stored is None:
-            arrays, step = initial_arrays(backend.shapes(), config.seed), 0
+            arrays, step = initial_arrays(backend.statements(), config.seed), 0
         else:
             arrays, step = stored.arrays, stored.step
         if resumed is None:

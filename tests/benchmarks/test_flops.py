@@ -87,7 +87,7 @@ def _executed_flops(config: TrainConfig) -> int:
     info = DataInfo(3, 10, 8, "")
     labels = torch.arange(8).numpy()
     backend = Backend(config, info, "cpu")
-    backend.load(initial_arrays(backend.shapes(), 0))
+    backend.load(initial_arrays(backend.statements(), 0))
     images = torch.zeros(shape, dtype=torch.uint8).numpy()
     backend.load_data(ImageData(images, labels, (), info))
     inputs = backend.prepare(draw(config, 3, 8, 10, range(1)))

@@ -117,7 +117,7 @@ def test_every_step_has_its_own_draws(
 ) -> None:
     state = checkpoint.load(last_checkpoint(finished))
     backend = make_backend(twin, state)
-    backend.load(initial_arrays(backend.shapes(), state.config.seed))
+    backend.load(initial_arrays(backend.statements(), state.config.seed))
     backend.load_data(datasets.load("digits", 16, data_dir))
     for step in range(6):
         drawn = draw(state.config, 1, 1797, 6, range(step, step + 1))

@@ -48,7 +48,7 @@ def _train(
         backend._graphs = None
     if recorder is not None:
         backend._graphs = StepGraphs(backend._step, recorder)
-    backend.load(initial_weights.initial_arrays(backend.shapes(), 0))
+    backend.load(initial_weights.initial_arrays(backend.statements(), 0))
     backend.load_data(ImageData(_IMAGES, None, (), _INFO))
     drawn = draws.draw(config, 1, 6, 10, range(8))
     metrics = backend.train(backend.prepare(drawn))()
