@@ -113,7 +113,7 @@ class TwinContestant:
 
 
 def build(case: Case, framework: str, device: str) -> Contestant:
-    """The contestant of that framework: ``textbook``, ``torch`` or ``jax``."""
+    """The contestant of that framework; names as in `benchmarks.race.Entry`."""
     if framework == "textbook":
         return TextbookContestant(case, device)
     return TwinContestant(case, framework, device)
@@ -127,4 +127,10 @@ def _backend(case: Case, framework: str, device: str) -> Backend:
         return make_jax(case.config, case.data_info, device)
     from gans_torch import make_backend as make_torch
 
-    return make_torch(case.config, case.data_info, device)
+    backend = make_torch(case.config, case.data_info, device)
+    if framework == "torch-eager":
+        from gans_torch.backend import Backend as TorchBackend
+
+        assert isinstance(backend, TorchBackend)
+        backend._graphs = None
+    return backend

@@ -11,7 +11,7 @@ Results = dict[str, Any]
 def table(results: Results) -> str:
     """Every measurement of the races and of the start, as text."""
     lines = [results["machine"]]
-    for case, rows in _by_case(results["races"]).items():
+    for case, rows in by_case(results["races"]).items():
         gflops = rows[0]["flops_per_image"] / 1e9
         lines += ["", f"{case}: {gflops:.3f} GFLOP for each real image"]
         header = ("", "images/s", "", "with data", "", "vs first", "matmul", "share")
@@ -68,7 +68,8 @@ def _row(cells: Sequence[str]) -> str:
     )
 
 
-def _by_case(races: list[Results]) -> dict[str, list[Results]]:
+def by_case(races: list[Results]) -> dict[str, list[Results]]:
+    """The races' rows by the name of their case."""
     cases: dict[str, list[Results]] = {}
     for row in races:
         cases.setdefault(row["case"], []).append(row)
@@ -89,7 +90,7 @@ def _plot(results: Results, path: Path) -> None:
 
 def _plot_races(axes: Any, races: list[Results]) -> None:
     """Throughput with data, as a multiple of each case's first contestant."""
-    cases = _by_case(races)
+    cases = by_case(races)
     names = list(dict.fromkeys(_name(row) for row in races))
     for i, name in enumerate(names):
         for j, rows in enumerate(cases.values()):

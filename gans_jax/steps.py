@@ -14,6 +14,7 @@ from gans_jax import losses, optim, penalties
 from gans_jax._network import Network
 from gans_jax.models import Outputs
 from shared.config.train_config import TrainConfig
+from shared.config.traits import OBJECTIVES, PENALTIES
 
 Images = Float[Array, "batch height width channels"]
 Labels = Integer[Array, " batch"] | None
@@ -122,7 +123,7 @@ def discriminator_step(
             either way).
         lr: learning rate of D.
     """
-    objective = losses.OBJECTIVES[config.objective]
+    objective, game = losses.OBJECTIVES[config.objective], OBJECTIVES[config.objective]
     real, fake = _add_noise(batch.real, fake, batch.instance_noise)
 
     def total_loss(params: Any) -> tuple[Float[Array, ""], tuple[Network, Metrics]]:
@@ -140,13 +141,13 @@ def discriminator_step(
             "d_real": mean_output(config, real_scores.logits),
             "d_fake_before": mean_output(config, fake_scores.logits),
         }
-        if objective.probabilistic:
+        if game.probabilistic:
             metrics["value"] = losses.game_value(real_scores.logits, fake_scores.logits)
-        if config.objective == "wasserstein":
+        if game.wasserstein:
             metrics["wasserstein_estimate"] = (
                 real_scores.logits.mean() - fake_scores.logits.mean()
             )
-        if config.penalty != "none":
+        if PENALTIES[config.penalty].points:
             terms = _penalty(config, discriminator, batch, real, fake)
             total = total + config.penalty_weight * terms.penalty
             metrics |= {"penalty": terms.penalty, "gradient_norm": terms.gradient_norm}
@@ -212,15 +213,15 @@ def generator_step(
         noise: noise on D's input.
         lr: learning rate of G.
     """
-    objective = losses.OBJECTIVES[config.objective]
+    objective, game = losses.OBJECTIVES[config.objective], OBJECTIVES[config.objective]
 
     def total_loss(fake: Images) -> tuple[Float[Array, ""], tuple[Network, Metrics]]:
         real, fake = _add_noise(batch.real, fake, noise)
         fake_scores, discriminator = judge(state.discriminator, fake, batch.labels)
         real_scores = fake_scores  # where the loss looks at generated images alone
-        if objective.relativistic or config.feature_matching:
+        if game.relativistic or config.feature_matching:
             real_scores, discriminator = judge(discriminator, real, batch.labels)
-        if objective.relativistic:
+        if game.relativistic:
             g_loss = objective.generator_loss(real_scores.logits, fake_scores.logits)
         else:
             g_loss = objective.generator_loss(fake_scores.logits)
@@ -279,7 +280,7 @@ def mean_output(
     config: TrainConfig, logits: Float[Array, " batch"]
 ) -> Float[Array, ""]:
     """D's mean output: a probability, or a score where the objective has none."""
-    if losses.OBJECTIVES[config.objective].probabilistic:
+    if OBJECTIVES[config.objective].probabilistic:
         return jax.nn.sigmoid(logits).mean()
     return logits.mean()
 

@@ -4,10 +4,12 @@ A step has hundreds of kernels. Unless they are large, the CPU takes longer to l
 them one by one than the GPU to run them.
 """
 
+import contextlib
+import gc
 import math
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -149,7 +151,8 @@ class _Recorded:
             self._names = list(metrics)
             return torch.stack(list(metrics.values()))
 
-        self._metrics, self._replay = recorder.record(recorded)
+        with _nothing_freed():
+            self._metrics, self._replay = recorder.record(recorded)
 
     def __call__(self, inputs: StepInputs) -> Metrics:
         for place, value in zip(_tensors(self._inputs), _tensors(inputs), strict=True):
@@ -160,6 +163,22 @@ class _Recorded:
     def metrics(self) -> Metrics:
         """Of the last step; a copy, as the next step overwrites them."""
         return dict(zip(self._names, self._metrics.clone(), strict=True))
+
+
+@contextlib.contextmanager
+def _nothing_freed() -> Iterator[None]:
+    """Garbage is collected before, and not inside.
+
+    Another run's graph, freed while this one is recorded, would end the recording.
+    """
+    gc.collect()
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _tensors(inputs: StepInputs) -> list[Tensor]:

@@ -12,6 +12,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Integer
 from torch import Tensor
 
+from shared.config import traits
+from shared.config.tables import register
+
 
 def softplus(x: Float[Tensor, " *shape"]) -> Float[Tensor, " *shape"]:
     """log(1 + exp(x)), exact over the whole range of x, -log sigmoid(-x).
@@ -433,26 +436,22 @@ def class_cross_entropy(
 
 
 class Objective(NamedTuple):
-    """What the discriminator and the generator minimise."""
+    """What the discriminator and the generator minimise.
+
+    What else is known of an objective is in ``shared.config.traits``, for both twins.
+    """
 
     discriminator_loss: Callable[..., Float[Tensor, ""]]
-    """Of (real_logits, fake_logits)."""
+    """Of (real_logits, fake_logits); with targets, also of real_target and fake_target,
+    which are 1 and 0 unless given."""
     generator_loss: Callable[..., Float[Tensor, ""]]
-    """Of (fake_logits), or of (real_logits, fake_logits) where ``relativistic``."""
-    probabilistic: bool = False
-    """Whether sigmoid(D(x)) is the probability that x is real."""
-    relativistic: bool = False
-    """Whether the generator's loss looks at real images too."""
+    """Of (fake_logits) or, where it is relativistic, (real_logits, fake_logits)."""
 
 
 OBJECTIVES = {
-    "minimax": Objective(
-        minimax_discriminator_loss, minimax_generator_loss, probabilistic=True
-    ),
+    "minimax": Objective(minimax_discriminator_loss, minimax_generator_loss),
     "non-saturating": Objective(
-        non_saturating_discriminator_loss,
-        non_saturating_generator_loss,
-        probabilistic=True,
+        non_saturating_discriminator_loss, non_saturating_generator_loss
     ),
     "wasserstein": Objective(
         wasserstein_discriminator_loss, wasserstein_generator_loss
@@ -465,14 +464,56 @@ OBJECTIVES = {
     ),
     "hinge": Objective(hinge_discriminator_loss, hinge_generator_loss),
     "relativistic": Objective(
-        relativistic_discriminator_loss, relativistic_generator_loss, relativistic=True
+        relativistic_discriminator_loss, relativistic_generator_loss
     ),
     "relativistic-average": Objective(
-        relativistic_average_discriminator_loss,
-        relativistic_average_generator_loss,
-        relativistic=True,
+        relativistic_average_discriminator_loss, relativistic_average_generator_loss
     ),
 }
+
+
+def register_objective(
+    name: str,
+    discriminator_loss: Callable[..., Float[Tensor, ""]],
+    generator_loss: Callable[..., Float[Tensor, ""]],
+    *,
+    probabilistic: bool = False,
+    wasserstein: bool = False,
+    chance_loss: float | None = None,
+) -> None:
+    """Make an objective of the user's own known, as ``--objective NAME``.
+
+    The names of the parameters say what a loss is made of. The discriminator's takes
+    ``real_logits, fake_logits``, D's outputs of shape [batch]; where labels may be
+    smoothed and swapped, also ``real_target=1.0, fake_target=0.0``. The generator's
+    takes ``fake_logits`` or, where it looks at real images too, ``real_logits,
+    fake_logits``. Each returns a batch mean, to be minimised.
+
+    Args:
+        name: of small letters, digits and single hyphens; new.
+        discriminator_loss: of D's outputs.
+        generator_loss: of D's outputs.
+        probabilistic: whether sigmoid(D(x)) is the probability that x is real; the
+            metrics then have probabilities, and the value of the game.
+        wasserstein: whether the gap between D's mean outputs estimates the Wasserstein
+            distance; the metrics then have it.
+        chance_loss: D's loss when it says the same of every image, from which the
+            diagnosis tells that D has won; None: it has no scale.
+
+    Raises:
+        UsageError: the name is taken or not well formed, a loss takes something else,
+            or the other twin has registered another objective under this name.
+    """
+    row = traits.objective_traits(
+        name,
+        discriminator_loss,
+        generator_loss,
+        probabilistic=probabilistic,
+        wasserstein=wasserstein,
+        chance_loss=chance_loss,
+    )
+    objective = Objective(discriminator_loss, generator_loss)
+    register(name, traits.OBJECTIVES, row, OBJECTIVES, objective)
 
 
 def _cross_entropy(

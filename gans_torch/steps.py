@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from gans_torch import losses, penalties
 from gans_torch.models import Outputs
 from shared.config.train_config import TrainConfig
+from shared.config.traits import OBJECTIVES, PENALTIES
 
 Images = Float[Tensor, "batch channels height width"]
 Labels = Integer[Tensor, " batch"] | None
@@ -110,7 +111,7 @@ def discriminator_step(
             either way).
         lr: learning rate of D.
     """
-    objective = losses.OBJECTIVES[config.objective]
+    objective, game = losses.OBJECTIVES[config.objective], OBJECTIVES[config.objective]
     real, fake = _add_noise(batch.real, fake, batch.instance_noise)
     real_scores = judge(state.discriminator, real, batch.labels)
     fake_scores = judge(state.discriminator, fake, batch.labels)
@@ -125,13 +126,13 @@ def discriminator_step(
         "d_real": mean_output(config, real_scores.logits),
         "d_fake_before": mean_output(config, fake_scores.logits),
     }
-    if objective.probabilistic:
+    if game.probabilistic:
         metrics["value"] = losses.game_value(real_scores.logits, fake_scores.logits)
-    if config.objective == "wasserstein":
+    if game.wasserstein:
         metrics["wasserstein_estimate"] = (
             real_scores.logits.mean() - fake_scores.logits.mean()
         )
-    if config.penalty != "none":
+    if PENALTIES[config.penalty].points:
         terms = _penalty(config, state.discriminator, batch, real, fake)
         total = total + config.penalty_weight * terms.penalty
         metrics |= {"penalty": terms.penalty, "gradient_norm": terms.gradient_norm}
@@ -171,14 +172,14 @@ def generator_step(
         noise: noise on D's input.
         lr: learning rate of G.
     """
-    objective = losses.OBJECTIVES[config.objective]
+    objective, game = losses.OBJECTIVES[config.objective], OBJECTIVES[config.objective]
     real, fake = _add_noise(batch.real, fake, noise)
     fake_scores = judge(state.discriminator, fake, batch.labels)
     real_scores = fake_scores  # where the loss looks at generated images alone
-    if objective.relativistic or config.feature_matching:
+    if game.relativistic or config.feature_matching:
         with torch.no_grad():
             real_scores = judge(state.discriminator, real, batch.labels)
-    if objective.relativistic:
+    if game.relativistic:
         g_loss = objective.generator_loss(real_scores.logits, fake_scores.logits)
     else:
         g_loss = objective.generator_loss(fake_scores.logits)
@@ -219,7 +220,7 @@ def mean_output(
     config: TrainConfig, logits: Float[Tensor, " batch"]
 ) -> Float[Tensor, ""]:
     """D's mean output: a probability, or a score where the objective has none."""
-    if losses.OBJECTIVES[config.objective].probabilistic:
+    if OBJECTIVES[config.objective].probabilistic:
         return torch.sigmoid(logits).mean()
     return logits.mean()
 

@@ -24,6 +24,7 @@ from parity_tests.harness.gradients import torch_gradients
 from parity_tests.harness.trajectories import State, make_pair, run, shrink
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
+from shared.config.traits import OBJECTIVES
 
 Vector = NDArray[np.float64]
 # A function of a vector of parameters, written for either framework; and what computes
@@ -143,7 +144,7 @@ def _play_dirac(twin: Twin, objective: str, penalty: str, start: Vector) -> Vect
 
     def g_loss(state: Any) -> Any:
         theta, psi = state[:1], state[1:]
-        if game.relativistic:
+        if OBJECTIVES[objective].relativistic:
             return game.generator_loss(0 * psi, theta * psi)
         return game.generator_loss(theta * psi)
 

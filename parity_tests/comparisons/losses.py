@@ -17,6 +17,7 @@ from parity_tests.harness.gradients import (
     jax_gradients,
     torch_gradients,
 )
+from shared.config.traits import OBJECTIVES, objective_traits
 
 
 class Case(NamedTuple):
@@ -71,13 +72,14 @@ def _objective_cases() -> Iterator[tuple[str, str, list[Case]]]:
     """Check, name of the loss, its cases."""
     for name, objective in torch_losses.OBJECTIVES.items():
         cases = list(_PLAIN)
-        if objective.probabilistic:
+        if name == "least-squares":
+            cases += _CODED
+        if OBJECTIVES[name].has_targets:
             cases += _SOFT + _FLIPPED
-        elif name == "least-squares":
-            cases += _CODED + _SOFT + _FLIPPED
         loss = objective.discriminator_loss.__name__
         yield f"loss/{name}/discriminator", loss, cases
-        cases = list(_PLAIN) if objective.relativistic else _first_only(_PLAIN)
+        relativistic = OBJECTIVES[name].relativistic
+        cases = list(_PLAIN) if relativistic else _first_only(_PLAIN)
         if name == "least-squares":
             cases += [Case("-1, 1, 0 coding", _MIXED[1:], {"target": 0.0})]
         yield f"loss/{name}/generator", objective.generator_loss.__name__, cases
@@ -202,16 +204,21 @@ def _softplus() -> list[Finding]:
     covers=("losses.Objective", "losses.OBJECTIVES"),
 )
 def _table() -> list[Finding]:
-    """The names of the configuration lead to the losses of those names."""
-    assert list(torch_losses.OBJECTIVES) == list(jax_losses.OBJECTIVES)
+    """The configuration's names lead to losses of those names, with those traits."""
     worst = Worst()
-    for name, objective in torch_losses.OBJECTIVES.items():
-        other = jax_losses.OBJECTIVES[name]
-        family = name.replace("-", "_")
-        for side in ("discriminator", "generator"):
-            for twin in (objective, other):
-                loss = getattr(twin, f"{side}_loss").__name__
+    for twin, losses in (("PyTorch", torch_losses), ("JAX", jax_losses)):
+        assert list(losses.OBJECTIVES) == list(OBJECTIVES), twin
+        for name, objective in losses.OBJECTIVES.items():
+            family = name.replace("-", "_")
+            for side in ("discriminator", "generator"):
+                loss = getattr(objective, f"{side}_loss").__name__
                 assert loss == f"{family}_{side}_loss", f"{name}: {loss}"
-        assert objective[2:] == other[2:], f"{name}: flags differ"
-        worst.compare("flags", objective[2:], other[2:], "exact", name)
+            found, known = objective_traits(name, *objective), OBJECTIVES[name]
+            worst.compare(
+                f"traits, {twin}",
+                (found.has_targets, found.relativistic),
+                (known.has_targets, known.relativistic),
+                "exact",
+                name,
+            )
     return worst.findings()

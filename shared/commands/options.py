@@ -3,7 +3,7 @@
 import dataclasses
 import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.constructors import (
@@ -11,7 +11,9 @@ from tyro.constructors import (
 )
 
 from shared.config.choices import DataPlace, Features
+from shared.config.tables import Table
 from shared.config.train_config import TrainConfig
+from shared.config.traits import OBJECTIVES, PENALTIES
 
 _DEFAULT_PRESET = "dcgan"
 
@@ -130,6 +132,17 @@ class CompareOptions:
 DEFAULT_PRESET = "dcgan"
 """What ``train`` trains without a preset."""
 
+
+def _one_of(table: Table[Any]) -> object:
+    """Marks a flag whose choices are the names of a table when flags are read."""
+    return tyro.conf.arg(
+        # pyrefly: ignore[invalid-literal]
+        constructor_factory=lambda: Literal[tuple(table)],
+        # Of a type that is made so late, tyro shows the default as a list.
+        help_behavior_hint=lambda default: "(default: " + default.strip("[']") + ")",
+    )
+
+
 # Flags of the run that exclude each other.
 _LENGTH = tyro.conf.create_mutex_group(required=False, title="length of the run")
 
@@ -142,6 +155,8 @@ class TrainFlags(TrainConfig):
     """
 
     preset: tyro.conf.Suppress[str] = DEFAULT_PRESET
+    objective: Annotated[str, _one_of(OBJECTIVES)]
+    penalty: Annotated[str, _one_of(PENALTIES)]
     steps: Annotated[int | None, _LENGTH] = None
     epochs: Annotated[float | None, _LENGTH] = None
     data_dir: Path = Path("data")

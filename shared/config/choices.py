@@ -16,21 +16,6 @@ Features = Literal["classifier", "inception", "none"]
 Architecture = Literal["dcgan", "mlp"]
 
 
-Objective = Literal[
-    "minimax",
-    "non-saturating",
-    "wasserstein",
-    "least-squares",
-    "least-squares-pearson",
-    "hinge",
-    "relativistic",
-    "relativistic-average",
-]
-
-
-Penalty = Literal["none", "wgan-gp", "wgan-lp", "dragan", "r1", "r2", "r1-r2"]
-
-
 DiscriminatorNorm = Literal["batch", "instance", "layer", "group", "none"]
 
 
@@ -49,10 +34,6 @@ Schedule = Literal["constant", "linear", "cosine"]
 
 
 Precision = Literal["float32", "tf32", "bfloat16", "float64"]
-
-
-# Objectives whose discriminator has targets 1 and 0, which may be smoothed or swapped.
-WITH_TARGETS = frozenset({"minimax", "non-saturating", "least-squares"})
 
 
 NAMES = ("digits", "mnist", "fashion-mnist", "cifar10", "stacked-mnist")

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from shared.config import schedules
 from shared.config.train_config import TrainConfig
+from shared.config.traits import PENALTIES
 from shared.randomness import noise
 
 
@@ -80,9 +81,10 @@ def _draw_step(
     ).astype(np.int32)
     z = each(lambda u: noise.normal(seed, "latents", u, batch, config.z_dim))
     alpha = penalty_noise = flips = instance_noise = None
-    if config.penalty in ("wgan-gp", "wgan-lp"):
+    penalty_inputs = PENALTIES[config.penalty].inputs
+    if "alpha" in penalty_inputs:
         alpha = each(lambda u: noise.uniform(seed, "penalty mix", u, batch)[:, 0])
-    if config.penalty == "dragan":
+    if "penalty_noise" in penalty_inputs:
         penalty_noise = each(
             lambda u: noise.uniform(seed, "penalty noise", u, batch, pixels)
         ).reshape(-1, batch, *image)

@@ -3,17 +3,18 @@
 import sys
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from tqdm import tqdm
 
-from shared.training.loop import Training
+if TYPE_CHECKING:
+    from shared.training.loop import Training
 
 
 class Progress:
     """A progress bar on a terminal, else a quiet log."""
 
-    def __init__(self, training: Training) -> None:
+    def __init__(self, training: "Training") -> None:
         self._bar = tqdm(
             total=training.total,
             initial=training.step,

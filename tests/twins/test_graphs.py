@@ -1,4 +1,5 @@
 import dataclasses
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -71,6 +72,27 @@ def test_a_step_that_cannot_be_recorded_is_run() -> None:
             np.testing.assert_array_equal(value, theirs[name], err_msg=name)
 
 
+def _needs_gpu() -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("there is no GPU")
+
+
+def test_nothing_is_freed_while_a_step_is_recorded() -> None:
+    """Freeing another run's graph meanwhile would end the recording."""
+    collecting = []
+
+    class Recorder(_NoRecorder):
+        def record(self, function: Callable[[], Any]) -> Any:
+            collecting.append(gc.isenabled())
+            return function(), lambda: None
+
+    _train(dataclasses.replace(PRESETS["dcgan"], **_TINY), Recorder())
+    assert collecting == [False]
+    assert gc.isenabled()
+
+
 @pytest.mark.parametrize(
     ("preset", "precision", "tolerance"),
     [
@@ -87,10 +109,7 @@ def test_a_step_that_cannot_be_recorded_is_run() -> None:
 def test_recorded_steps_are_the_same_on_a_gpu(
     preset: str, precision: Precision, tolerance: float
 ) -> None:
-    import torch
-
-    if not torch.cuda.is_available():
-        pytest.skip("there is no GPU")
+    _needs_gpu()
     config = dataclasses.replace(PRESETS[preset], precision=precision, **_TINY)
     recorded = _train(config, device="cuda")
     eager = _train(config, device="cuda", eagerly=True)
@@ -101,3 +120,16 @@ def test_recorded_steps_are_the_same_on_a_gpu(
             np.testing.assert_allclose(
                 value, theirs[name], atol=tolerance, err_msg=name
             )
+
+
+def test_a_run_that_is_gone_does_not_disturb_the_next_one_on_a_gpu() -> None:
+    """Its graphs hang in a circle of references until the collector comes by."""
+    _needs_gpu()
+    config = dataclasses.replace(PRESETS["wgan-gp"], **_TINY)
+    _train(config, device="cuda")
+    thresholds = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        _train(config, device="cuda")  # a warning would be an error
+    finally:
+        gc.set_threshold(*thresholds)

@@ -1,0 +1,278 @@
+"""All that needs an accelerator: ``python -m benchmarks.accelerator --out DIR``.
+
+In under ten minutes on a GPU: the tests that need one, the twins' parity there in every
+precision, a training of each, and the races against the textbook loop, with CUDA graphs
+and without. Needs no network. Writes ``accelerator.json`` and ``accelerator.md``, again
+and again, so that a run that is stopped has not been for nothing. With ``--device cpu``
+it is a rehearsal.
+"""
+
+import dataclasses
+import importlib.metadata
+import json
+import math
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from benchmarks import race, report
+from benchmarks.cases import CASES
+from benchmarks.race import Effort, Entry
+from benchmarks.train import describe_machine
+from shared.commands import command_line
+from shared.config.choices import Precision
+
+_ROOT = Path(__file__).parents[1]
+_PACKAGES = ("torch", "jax", "flax", "optax", "numpy")
+_PRECISIONS: dict[str, tuple[Precision, ...]] = {
+    "cpu": ("float32",),
+    "cuda": ("float32", "tf32", "bfloat16"),
+}
+# A section that hangs must not take the others' time.
+_SECONDS = {"tests": 120, "parity": 240, "training": 90}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to measure, and where to write it."""
+
+    out: Path
+    """Folder for accelerator.json and accelerator.md."""
+    device: str = "cuda"
+    """cuda, cuda:N, or cpu for a rehearsal."""
+    cases: tuple[str, ...] = ("small", "dcgan-64", "wgan-gp-64")
+    """Races to run, of benchmarks/cases.py."""
+    rounds: int = 3
+    """Of each race, in which everyone has a turn."""
+    seconds: float = 0.5
+    """About how long each measurement of a race takes."""
+    steps: int = 1200
+    """Of the training with each twin."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure, and write both files as results come.
+
+    Args:
+        argv: the arguments; None: the process's.
+    """
+    options = tyro.cli(Options, args=argv, prog="benchmarks.accelerator")
+    with command_line.run_command("benchmarks.accelerator"):
+        options.out.mkdir(parents=True, exist_ok=True)
+        start = time.perf_counter()
+        for results in measure(options):
+            results["minutes"] = round((time.perf_counter() - start) / 60, 2)
+            text = json.dumps(results, indent=1) + "\n"
+            (options.out / "accelerator.json").write_text(text, encoding="utf-8")
+            page = render(results)
+            (options.out / "accelerator.md").write_text(page, encoding="utf-8")
+        sys.stdout.write(f"written: {options.out / 'accelerator.md'}\n")
+
+
+def measure(options: Options) -> Iterator[dict[str, Any]]:
+    """The results so far, again and again, as `render` takes them."""
+    kind = options.device.partition(":")[0]
+    results: dict[str, Any] = {
+        "machine": describe_machine(options.device),
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "device": options.device,
+        "tests": _run_tests(),
+    }
+    yield results
+    results["parity"] = _compare_twins(options.device)
+    yield results
+    results["training"] = {twin: _train(twin, options) for twin in ("torch", "jax")}
+    yield results
+    effort = Effort(options.rounds, options.seconds, 4096 if kind == "cuda" else 256)
+    results["races"] = []
+    # A textbook's convolutions use TF32 on a GPU unless they are told not to.
+    entries = [Entry("textbook", "float32" if kind == "cpu" else "tf32")]
+    for precision in _PRECISIONS[kind]:
+        entries += [Entry("torch", precision), Entry("jax", precision)]
+        if kind == "cuda":
+            entries.append(Entry("torch-eager", precision))
+    for case in options.cases:
+        if case not in CASES:
+            continue
+        results["races"] += race.run_case(case, entries, options.device, effort)
+        yield results
+
+
+def _run(section: str, *words: str) -> tuple[int | None, str]:
+    """Exit status (None: out of time) and output of a command of ours."""
+    command = [sys.executable, *words]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=_ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_SECONDS[section],
+        )
+    except subprocess.TimeoutExpired as error:
+        text = error.stdout or b""
+        return None, text.decode() if isinstance(text, bytes) else text
+    # What went wrong is worth more than what had been said before.
+    return done.returncode, done.stdout + (done.stderr if done.returncode else "")
+
+
+def _run_tests() -> dict[str, Any]:
+    """The tests that need a GPU (elsewhere they are left out)."""
+    words = ("-m", "pytest", "-q", "-n", "0", "tests/twins/test_graphs.py")
+    status, text = _run("tests", *words)
+    lines = text.strip().splitlines()
+    return {"status": status, "summary": lines[-1] if lines else "no output"}
+
+
+def _compare_twins(device: str) -> dict[str, Any]:
+    words = ("-m", "benchmarks.device_parity", "--device", device)
+    status, text = _run("parity", *words)
+    lines = text.splitlines()
+    rows = [json.loads(line) for line in lines if line.startswith("{")]
+    said = "" if status == 0 else "\n".join(lines[-3:])
+    return {"status": status, "rows": rows, "said": said}
+
+
+def _train(twin: str, options: Options) -> dict[str, Any]:
+    """The default run, by its command: seconds in all, rates and waiting at its end."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        start = time.perf_counter()
+        status, text = _run(
+            "training",
+            *("-m", f"gans_{twin}.train", "--device", options.device),
+            *("--steps", str(options.steps), "--run-dir", str(run)),
+            *("--data-dir", str(Path(folder) / "data")),
+        )
+        seconds = time.perf_counter() - start
+        if status != 0:
+            return {"status": status, "said": "\n".join(text.splitlines()[-3:])}
+        lines = (run / "metrics.jsonl").read_text("utf-8").splitlines()
+        last = [json.loads(line) for line in lines[-10:]]
+    rates = sorted(record["images_per_second"] for record in last)
+    waits = sorted(record["wait_share"] for record in last)
+    return {
+        "status": 0,
+        "steps": options.steps,
+        "seconds": round(seconds, 1),
+        "images_per_second": rates[len(rates) // 2],
+        "wait_share": waits[len(waits) // 2],
+    }
+
+
+def render(results: dict[str, Any]) -> str:
+    """The page, in Markdown."""
+    versions = ", ".join(f"{k} {v}" for k, v in results["packages"].items())
+    lines = [
+        "# On an accelerator",
+        "",
+        f"Measured by `python -m benchmarks.accelerator` in {results['minutes']} min on"
+        f" {results['machine']}; Python {results['python']}, {versions}.",
+        "",
+        "## Tests that need a GPU",
+        "",
+        f"`{_without_times(results['tests']['summary'])}`",
+    ]
+    if "parity" in results:
+        lines += ["", *_render_parity(results["parity"])]
+    if "training" in results:
+        lines += ["", *_render_training(results["training"])]
+    if results.get("races"):
+        lines += ["", *_render_races(results)]
+    return "\n".join(lines) + "\n"
+
+
+def _without_times(summary: str) -> str:
+    return re.sub(r"\s*in [\d.]+s.*", "", summary).strip("= ")
+
+
+def _render_parity(parity: dict[str, Any]) -> Iterator[str]:
+    yield "## The twins on the device"
+    yield ""
+    yield (
+        "Ten steps of small networks on the device, against PyTorch in float64 on the"
+        " CPU: the largest difference of any parameter, statistic or optimiser state,"
+        " as a share of the largest number in it (or of 1, where that is less). A"
+        " star: two runs on the device gave the same bytes."
+    )
+    yield ""
+    rows = parity["rows"]
+    columns = list(dict.fromkeys((r["precision"], r["twin"]) for r in rows))
+    names = {"torch": "PyTorch", "jax": "JAX"}
+    yield "| | " + " | ".join(f"{p}, {names[t]}" for p, t in columns) + " |"
+    yield "| --- |" + " --- |" * len(columns)
+    for preset in dict.fromkeys(row["preset"] for row in rows):
+        mine = {(r["precision"], r["twin"]): r for r in rows if r["preset"] == preset}
+        cells = [_cell(mine.get(column)) for column in columns]
+        yield f"| {preset} | " + " | ".join(cells) + " |"
+    if parity["status"] != 0:
+        yield ""
+        yield f"Incomplete, status {parity['status']}: `{parity['said']}`"
+
+
+def _cell(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    text = "NaN" if math.isnan(row["arrays"]) else f"{row['arrays']:.0e}"
+    return text + (" *" if row["repeats"] else "")
+
+
+def _render_training(training: dict[str, dict[str, Any]]) -> Iterator[str]:
+    yield "## The default run"
+    yield ""
+    yield "| | steps | seconds, start to end | images/s at the end | device waits |"
+    yield "| --- | --- | --- | --- | --- |"
+    for twin, found in training.items():
+        if found["status"] != 0:
+            said = found["said"].replace("\n", " ")
+            yield f"| {twin} | failed, status {found['status']}: {said} | | | |"
+            continue
+        yield (
+            f"| {twin} | {found['steps']} | {found['seconds']} |"
+            f" {found['images_per_second']:,.0f} | {found['wait_share']:.1%} |"
+        )
+
+
+def _render_races(results: dict[str, Any]) -> Iterator[str]:
+    yield "## Races"
+    yield ""
+    yield (
+        "Real images a second, data included, interleaved rounds, medians;"
+        " `torch-eager` is the twin without CUDA graphs; the textbook loop is eager"
+        " PyTorch with a DataLoader and `.item()` at every step. The share is of the"
+        " matrix product that the same framework reaches in the same precision."
+    )
+    for case, rows in report.by_case(results["races"]).items():
+        first = rows[0]["step_with_data"]["images_per_second"]["median"]
+        yield ""
+        yield f"### {case}"
+        yield ""
+        yield (
+            "| | images/s | beside the textbook | step alone | share | memory, MB |"
+            " compile, s |"
+        )
+        yield "| --- | --- | --- | --- | --- | --- | --- |"
+        for row in rows:
+            rate = row["step_with_data"]["images_per_second"]["median"]
+            memory = row["memory"]["device"] or row["memory"]["host"]
+            yield (
+                f"| {row['framework']} {row['precision']} | {rate:,.0f} |"
+                f" {rate / first:.2f} |"
+                f" {row['step']['images_per_second']['median']:,.0f} |"
+                f" {row['share_of_matmul']['median']:.1%} | {memory / 1e6:,.0f} |"
+                f" {row['compile_seconds']:.1f} |"
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""The twins on an accelerator: ``python -m benchmarks.device_parity [--device cuda]``.
+
+Small trainings of each precision on the device, against PyTorch in float64 on the CPU.
+Prints one JSON object a line, as it goes. Nothing is asserted: float64 should agree to
+rounding, float32 to its own rounding, and what TF32 and bfloat16 do is for the reader.
+"""
+
+import dataclasses
+import functools
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+
+from shared.backend import Backend
+from shared.config.choices import Precision
+from shared.config.presets import PRESETS
+from shared.config.train_config import TrainConfig
+
+_PRESETS = (
+    *("dcgan", "wgan", "wgan-gp", "cgan", "lsgan", "hinge", "dragan", "relativistic"),
+)
+_PRECISIONS: dict[str, tuple[Precision, ...]] = {
+    "cpu": ("float64", "float32", "bfloat16"),
+    "cuda": ("float64", "float32", "tf32", "bfloat16"),
+    "tpu": ("float32", "bfloat16"),
+}
+# Few enough that rounding has not grown yet, enough that a CUDA graph is replayed.
+_STEPS = 10
+
+_State = dict[str, NDArray[Any]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to compare."""
+
+    device: str = "cuda"
+    """cpu, cuda, cuda:N or, for JAX alone, tpu."""
+    presets: tuple[str, ...] = _PRESETS
+    """Which objectives, penalties and norms."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Compare, and print.
+
+    Args:
+        argv: the arguments; None: the process's.
+    """
+    options = tyro.cli(Options, args=argv, prog="benchmarks.device_parity")
+    # JAX would take three quarters of the memory, and PyTorch works beside it.
+    os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+    for row in compare(options):
+        sys.stdout.write(json.dumps(row) + "\n")
+        sys.stdout.flush()
+
+
+def compare(options: Options) -> Iterator[dict[str, Any]]:
+    """A row for each preset, twin and precision.
+
+    Each holds ``metrics`` and ``arrays``: the largest difference after ten steps, as a
+    share of the largest number (or of 1, where that is less), and the worst array; and
+    ``repeats``: whether a second run on the device gave the same bytes.
+    """
+    kind = options.device.partition(":")[0]
+    twins = ("jax",) if kind == "tpu" else ("torch", "jax")
+    for preset in options.presets:
+        exact = _train("torch", preset, "float64", "cpu")
+        for precision in _PRECISIONS[kind]:
+            for twin in twins:
+                row: dict[str, Any] = {
+                    "preset": preset,
+                    "twin": twin,
+                    "precision": precision,
+                }
+                first = _train(twin, preset, precision, options.device)
+                second = _train(twin, preset, precision, options.device)
+                for what, found, expected in zip(
+                    ("metrics", "arrays"), first, exact, strict=True
+                ):
+                    row[what], row[f"worst_of_{what}"] = _difference(found, expected)
+                row["repeats"] = all(
+                    np.array_equal(one[name], other[name])
+                    for one, other in zip(first, second, strict=True)
+                    for name in one
+                )
+                yield row
+
+
+def _train(
+    twin: str, preset: str, precision: Precision, device: str
+) -> tuple[_State, _State]:
+    """Metrics and arrays after some steps of a small training."""
+    from parity_tests.harness import trajectories
+
+    config = trajectories.shrink(PRESETS[preset], precision=precision)
+    data = trajectories.make_data(config.image_size)
+    backend = _backend(twin, config, device)
+    trajectories.start(config, backend)
+    metrics = []
+    for first in range(0, _STEPS, backend.steps_per_call):
+        steps = range(first, min(first + backend.steps_per_call, _STEPS))
+        metrics.append(trajectories.advance(config, backend, data.info, steps))
+    joined = {
+        name: np.concatenate([one[name] for one in metrics]) for name in metrics[0]
+    }
+    return joined, backend.arrays()
+
+
+@functools.lru_cache(maxsize=1)  # for the second run of the same
+def _backend(twin: str, config: TrainConfig, device: str) -> Backend:
+    from gans_jax import make_backend as make_jax
+    from gans_torch import make_backend as make_torch
+    from parity_tests.harness import trajectories
+
+    data = trajectories.make_data(config.image_size)
+    make = make_torch if twin == "torch" else make_jax
+    backend = make(config, data.info, device)
+    backend.load_data(data)
+    return backend
+
+
+def _difference(found: _State, expected: _State) -> tuple[float, str]:
+    """The largest difference of any array, and that array's name."""
+    worst, where = 0.0, ""
+    for name, value in found.items():
+        exact = np.asarray(expected[name], np.float64)
+        scale = max(1.0, float(np.abs(exact).max(initial=0.0)))
+        off = float(np.abs(value.astype(np.float64) - exact).max(initial=0.0)) / scale
+        if not off <= worst:  # NaN is the worst of all
+            worst, where = off, name
+    return worst, where
+
+
+if __name__ == "__main__":
+    main()
