@@ -43,14 +43,12 @@ class ClassifierNetwork(nnx.Module):
     def __init__(self, channels: int, num_classes: int, image_size: int) -> None:
         widths = channel_widths(channels, image_size)
         self.convs = nnx.List(
-            Conv2d(before, after, kernel_size=4, stride=2, padding=1)
+            Conv2d(before, after, kernel_size=4, stride=2, padding=1).starting(HE)
             for before, after in itertools.pairwise(widths)
         )
         # On 4x4 pixels a convolution of that size is a linear map.
-        self.features = Conv2d(widths[-1], FEATURES, kernel_size=4)
-        self.output = Conv2d(FEATURES, num_classes, kernel_size=1)
-        for conv in (*self.convs, self.features, self.output):
-            conv.start = HE
+        self.features = Conv2d(widths[-1], FEATURES, kernel_size=4).starting(HE)
+        self.output = Conv2d(FEATURES, num_classes, kernel_size=1).starting(HE)
 
     def __call__(
         self, x: Images

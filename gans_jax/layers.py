@@ -8,7 +8,7 @@ Each layer states what its arrays are: see `shared.statements`.
 """
 
 import dataclasses
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Self, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -75,9 +75,14 @@ class _Weighted(nnx.Module):
     kind: ClassVar[Kind]
     """Of the weight."""
     start: Start = DCGAN
-    """Of the weight; to be set before anything is loaded."""
+    """Of the weight."""
     weight: nnx.Param
     constraint: "SpectralNorm | WeightNorm | None"
+
+    def starting(self, start: Start) -> Self:
+        """The same layer, whose weight starts so."""
+        self.start = start
+        return self
 
     def statements(self) -> dict[str, Statement]:
         """What the arrays are, and how they start; by PyTorch's names on file."""
@@ -269,10 +274,9 @@ class ConditionalBatchNorm2d(nnx.Module):
 
     def __init__(self, num_features: int, num_classes: int) -> None:
         self.norm = BatchNorm2d(num_features, eps=1e-5, momentum=0.1, affine=False)
-        self.gain_embedding = Embedding(num_classes, num_features)
-        self.bias_embedding = Embedding(num_classes, num_features)
-        self.gain_embedding.start = DCGAN_GAIN
-        self.bias_embedding.start = ZEROS
+        gain, bias = (Embedding(num_classes, num_features) for _ in range(2))
+        self.gain_embedding = gain.starting(DCGAN_GAIN)
+        self.bias_embedding = bias.starting(ZEROS)
 
     def __call__(self, x: Images, labels: Integer[Array, " batch"]) -> Images:
         """Normalise over the whole batch, then scale and shift by each label's row."""

@@ -1,6 +1,6 @@
-"""`torch.nn`'s layers, and what they state of their arrays (see `shared.statements`)."""
+"""Layers of `torch.nn`, and what they state of their arrays: `shared.statements`."""
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from torch import nn
 from torch.nn.utils import parametrize
@@ -41,7 +41,12 @@ class Weighted:
     kind: ClassVar[Kind]
     """Of the weight."""
     start: Start = DCGAN
-    """Of the weight; to be set before anything is loaded."""
+    """Of the weight."""
+
+    def starting(self, start: Start) -> Self:
+        """The same layer, whose weight starts so."""
+        self.start = start
+        return self
 
     def statements(self) -> dict[str, Statement]:
         """What the arrays are, and how they start."""

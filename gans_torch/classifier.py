@@ -34,14 +34,12 @@ class ClassifierNetwork(nn.Module):
         super().__init__()
         widths = channel_widths(channels, image_size)
         self.convs = nn.ModuleList(
-            Conv2d(before, after, kernel_size=4, stride=2, padding=1)
+            Conv2d(before, after, kernel_size=4, stride=2, padding=1).starting(HE)
             for before, after in itertools.pairwise(widths)
         )
         # On 4x4 pixels a convolution of that size is a linear map.
-        self.features = Conv2d(widths[-1], FEATURES, kernel_size=4)
-        self.output = Conv2d(FEATURES, num_classes, kernel_size=1)
-        for conv in (*self.convs, self.features, self.output):
-            conv.start = HE
+        self.features = Conv2d(widths[-1], FEATURES, kernel_size=4).starting(HE)
+        self.output = Conv2d(FEATURES, num_classes, kernel_size=1).starting(HE)
 
     def forward(
         self, x: Images

@@ -54,10 +54,9 @@ class ConditionalBatchNorm2d(nn.Module):
     def __init__(self, num_features: int, num_classes: int) -> None:
         super().__init__()
         self.norm = BatchNorm2d(num_features, eps=1e-5, momentum=0.1, affine=False)
-        self.gain_embedding = Embedding(num_classes, num_features)
-        self.bias_embedding = Embedding(num_classes, num_features)
-        self.gain_embedding.start = DCGAN_GAIN
-        self.bias_embedding.start = ZEROS
+        gain, bias = (Embedding(num_classes, num_features) for _ in range(2))
+        self.gain_embedding = gain.starting(DCGAN_GAIN)
+        self.bias_embedding = bias.starting(ZEROS)
 
     def forward(self, x: Images, labels: Integer[Tensor, " batch"]) -> Images:
         """Normalise over the whole batch, then scale and shift by each label's row."""

@@ -47,8 +47,7 @@ class HiddenLayer(nnx.Module):
         bias = needs_bias(norm)
         conv = layers.Conv2d(in_features, out_features, kernel_size=1, bias=bias)
         # With DCGAN's deviation a perceptron would start, and stay, almost mute.
-        conv.start = HE
-        self.conv = layers.reparametrise(conv, weight_norm)
+        self.conv = layers.reparametrise(conv.starting(HE), weight_norm)
         self.norm = layers.build_norm(norm, out_features, num_classes)
 
     def __call__(
@@ -95,8 +94,7 @@ class MlpGenerator(nnx.Module):
             for i in range(_HIDDEN_LAYERS)
         )
         conv = layers.Conv2d(width, channels * image_size * image_size, kernel_size=1)
-        conv.start = HE
-        self.conv = layers.reparametrise(conv, weight_norm)
+        self.conv = layers.reparametrise(conv.starting(HE), weight_norm)
 
     def __call__(self, z: Float[Array, "batch z_dim"], labels: Labels = None) -> Images:
         """Points or images of latents.

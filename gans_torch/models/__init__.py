@@ -8,8 +8,7 @@ from torch import nn
 from gans_torch.models.dcgan import DcganDiscriminator, DcganGenerator
 from gans_torch.models.head import Head, Outputs
 from gans_torch.models.mlp import MlpDiscriminator, MlpGenerator
-from shared.config import architectures
-from shared.config.architectures import ArchitectureTraits
+from shared.config import traits
 from shared.config.tables import register
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
@@ -34,7 +33,7 @@ Build = Callable[[TrainConfig, DataInfo], nn.Module]
 class Architecture(NamedTuple):
     """Who makes the networks of an architecture.
 
-    What else is known of one is in ``shared.config.architectures``, for both twins.
+    What else is known of one is in ``shared.config.traits``, for both twins.
     """
 
     generator: Build
@@ -103,11 +102,11 @@ def register_architecture(
         UsageError: the name is taken or not well formed, or the other twin has
             registered another architecture under it.
     """
-    traits = ArchitectureTraits(
+    row = traits.ArchitectureTraits(
         makes_points=makes_points, has_feature_maps=has_feature_maps
     )
     member = Architecture(generator, discriminator)
-    register(architectures.ARCHITECTURES, traits, ARCHITECTURES, member, name)
+    register(name, traits.ARCHITECTURES, row, ARCHITECTURES, member)
 
 
 def build_generator(config: TrainConfig, data: DataInfo) -> nn.Module:

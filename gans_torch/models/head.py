@@ -70,19 +70,20 @@ class Head(nn.Module):
         )
         extra = minibatch_discrimination + (1 if minibatch_std else 0)
         conv = layers.Conv2d(channels + extra, 1, kernel_size=size, bias=bias)
-        conv.start = start
-        self.conv = layers.reparametrise(conv, weight_norm)
+        self.conv = layers.reparametrise(conv.starting(start), weight_norm)
         self.embedding = (
             layers.reparametrise(layers.Embedding(num_classes, channels), weight_norm)
             if num_classes
             else None
         )
-        classifier = None
-        if aux_classes:
-            classifier = layers.Conv2d(channels, aux_classes, kernel_size=size)
-            classifier.start = start
-            classifier = layers.reparametrise(classifier, weight_norm)
-        self.classifier = classifier
+        self.classifier = (
+            layers.reparametrise(
+                layers.Conv2d(channels, aux_classes, kernel_size=size).starting(start),
+                weight_norm,
+            )
+            if aux_classes
+            else None
+        )
 
     def forward(self, features: Images, labels: Labels = None) -> Outputs:
         """What D says of the images with this last feature map.

@@ -46,8 +46,7 @@ class HiddenLayer(nn.Module):
         bias = needs_bias(norm)
         conv = layers.Conv2d(in_features, out_features, kernel_size=1, bias=bias)
         # With DCGAN's deviation a perceptron would start, and stay, almost mute.
-        conv.start = HE
-        self.conv = layers.reparametrise(conv, weight_norm)
+        self.conv = layers.reparametrise(conv.starting(HE), weight_norm)
         self.norm = layers.build_norm(norm, out_features, num_classes)
 
     def forward(
@@ -95,8 +94,7 @@ class MlpGenerator(nn.Module):
             for i in range(_HIDDEN_LAYERS)
         )
         conv = layers.Conv2d(width, channels * image_size * image_size, kernel_size=1)
-        conv.start = HE
-        self.conv = layers.reparametrise(conv, weight_norm)
+        self.conv = layers.reparametrise(conv.starting(HE), weight_norm)
 
     def forward(self, z: Float[Tensor, "batch z_dim"], labels: Labels = None) -> Images:
         """Points or images of latents.

@@ -11,6 +11,8 @@ import torch
 from jax import lax
 from torch.nn.utils import parametrizations
 
+import gans_torch
+import gans_torch.layers
 from gans_jax import _convolutions
 from gans_jax import layers as jax_layers
 from parity_tests.certificate.registry import Finding, Worst, check
@@ -213,6 +215,8 @@ def _stock_parametrizations() -> list[Finding]:
     for (kind, layer), constrain in cases.items():
         task = _reparametrised_task(layer, kind, training=True)
         convolution = getattr(torch.nn, layer)(3, 5, 4, 2, 1)
+        # Its arrays are what those of our layer are.
+        convolution.statements = _reparametrised(gans_torch, layer, kind).statements
         stock = task._replace(build=functools.partial(_given, constrain(convolution)))
         numbers = (run_torch(stock, np.float64), run_jax(task, np.float64))
         compare(worst, *numbers, _FLOAT64, f"{kind}, {layer}")

@@ -25,7 +25,7 @@ from shared.config.presets import PRESETS
 from shared.evaluation import classifier
 from shared.files.arrays import Arrays
 
-_COVERS = ("classifier.Classifier", "classifier.Network")
+_COVERS = ("classifier.Classifier", "classifier.ClassifierNetwork")
 _SIZE = 16
 _STEPS = 20
 

@@ -25,7 +25,7 @@ from shared.run.checkpoint import Checkpoint
 _COVERS = (
     "arrays.arrays_to_network",
     "arrays.arrays_to_state",
-    "arrays.network_shapes",
+    "arrays.network_statements",
     "arrays.network_to_arrays",
     "arrays.state_to_arrays",
     "backend.Backend",

@@ -30,10 +30,10 @@ from shared.run import checkpoint
 _FLOAT64 = "network, float64"
 _FLOAT32 = "network, float32"
 _CLASSES = 3
-_G_COVERS = ("models.Generator", "models.build_generator", "layers.needs_bias")
+_G_COVERS = ("models.DcganGenerator", "models.build_generator", "layers.needs_bias")
 _D_COVERS = (
-    "models.Discriminator",
-    "models.Scores",
+    "models.DcganDiscriminator",
+    "models.Outputs",
     "models.build_discriminator",
     "layers.needs_bias",
 )
@@ -244,7 +244,7 @@ def _initial_weights() -> list[Finding]:
         different = set(shapes["torch"].items()) ^ set(shapes["jax"].items())
         note = f"{case}: {sorted(different)}" if different else case
         worst.compare("names and shapes that differ", len(different), 0, "exact", note)
-        arrays = initial_weights.initial_arrays(shapes["torch"], seed=3)
+        arrays = initial_weights.initial_arrays(twins["torch"].statements(), seed=3)
         for twin, backend in twins.items():
             backend.load(arrays)
             held = backend.arrays()
@@ -343,7 +343,7 @@ class _PlainGenerator(nn.Module):
         return torch.tanh(self.up(x))
 
 
-@check("network/plain PyTorch", "network", ("backend.Backend", "models.Generator"))
+@check("network/plain PyTorch", "network", ("backend.Backend", "models.DcganGenerator"))
 def _plain_pytorch() -> list[Finding]:
     """A checkpoint's generator needs nothing of this project: its images are ours."""
     config = shrink(PRESETS["dcgan"], precision="float32")

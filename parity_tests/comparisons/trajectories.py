@@ -21,6 +21,7 @@ from parity_tests.harness.trajectories import (
 )
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
+from shared.config.traits import ARCHITECTURES
 from shared.errors import UsageError
 
 _COVERS = (
@@ -154,7 +155,8 @@ def tolerance(config: TrainConfig) -> str:
     # last one in the average form, and, as the batch is small, those of perceptrons
     # whose activations have one sign on all of it.
     shifts_cancel = config.objective == "relativistic-average" or (
-        config.architecture == "mlp" and config.d_norm == "batch"
+        not ARCHITECTURES[config.architecture].has_feature_maps
+        and config.d_norm == "batch"
     )
     return "trajectory, float64" + (", free bias" if shifts_cancel else "")
 
@@ -240,7 +242,7 @@ def _as_if_wide(variant: Variant) -> list[Finding]:
 
 for _name, _variant in VARIANTS.items():
     # Not where there are no images.
-    if _variant.config.architecture == "dcgan":
+    if ARCHITECTURES[_variant.config.architecture].has_feature_maps:
         check(
             f"variant/{_name}/as if wide",
             "variant",

@@ -1,7 +1,7 @@
 """Both twins' layers and networks behind NumPy: a module in, all its numbers out.
 
-Images are NCHW here, and arrays carry PyTorch's names and layouts. The JAX side is
-translated by `gans_jax.arrays`, the project's own translation, proven on the way.
+Images are NCHW here, and arrays carry PyTorch's names and layouts. They are
+translated by each twin's `arrays`, the project's own translation, proven on the way.
 """
 
 import functools
@@ -27,12 +27,11 @@ import gans_torch.models
 from gans_jax._network import Network
 from parity_tests.certificate.registry import Finding, Worst
 from shared.files.arrays import Arrays
+from shared.statements import Stated
 
 # What was measured: aspect -> name -> array.
 Numbers = dict[str, Arrays]
 Shapes = dict[str, tuple[int, ...]]
-
-_PREFIX = "network"
 
 
 def normal(*shape: int, mean: float = 0.3, std: float = 1.0) -> NDArray[np.float32]:
@@ -76,8 +75,9 @@ def run_torch(task: Task, dtype: type[np.floating]) -> Numbers:
     module = _TorchHolder(task.build(gans_torch)).train(task.training)
     module = module.to(getattr(torch, np.dtype(dtype).name))
     module = module.to(memory_format=torch.channels_last)
-    shapes = {name: tuple(x.shape) for name, x in module.state_dict().items()}
-    gans_torch.arrays.arrays_to_network(module, _PREFIX, _prefixed(task.arrays(shapes)))
+    stated = gans_torch.arrays._stated(module, "")
+    shapes = {array.name: array.shape for array in stated.values()}
+    gans_torch.arrays.arrays_to_network(module, "", task.arrays(shapes))
     labels = () if task.labels is None else (torch.from_numpy(task.labels),)
     *earlier, x = (torch.from_numpy(x.astype(dtype)) for x in task.inputs)
     with torch.no_grad():
@@ -86,7 +86,8 @@ def run_torch(task: Task, dtype: type[np.floating]) -> Numbers:
     x.requires_grad_()
     outputs = _named(module(x, *labels))
     probed = [(y * torch.from_numpy(_probe(y.shape))).sum() for y in outputs.values()]
-    wanted = {"input": x, **dict(module.named_parameters())}
+    parameters = {stated[path].name: y for path, y in module.named_parameters()}
+    wanted = {"input": x, **parameters}
     gradient = _torch_gradients(sum(probed), wanted, create_graph=task.second_order)
     second = {}
     if task.second_order:
@@ -98,7 +99,7 @@ def run_torch(task: Task, dtype: type[np.floating]) -> Numbers:
         "input gradient": {"input": gradient.pop("input")},
         "parameter gradient": gradient,
         "second order": second,
-        "state": dict(module.named_buffers()),
+        "state": {stated[path].name: y for path, y in module.named_buffers()},
     }
     return {
         aspect: {name: x.detach().contiguous().numpy() for name, x in values.items()}
@@ -113,11 +114,9 @@ def run_jax(task: Task, dtype: type[np.floating]) -> Numbers:
         jax.default_matmul_precision("highest"),
     ):
         network = Network.of(_JaxHolder(task.build(gans_jax)))
-        current = gans_jax.arrays.network_to_arrays(network, _PREFIX)
-        shapes = {_bare(name): x.shape for name, x in current.items()}
-        network = gans_jax.arrays.arrays_to_network(
-            network, _PREFIX, _prefixed(task.arrays(shapes))
-        )
+        stated = gans_jax.arrays._stated(network, "")
+        shapes = {array.name: array.shape for array in stated.values()}
+        network = gans_jax.arrays.arrays_to_network(network, "", task.arrays(shapes))
         numbers = _differentiate(
             network,
             jnp.asarray(_to_nhwc(task.inputs), dtype),
@@ -125,12 +124,11 @@ def run_jax(task: Task, dtype: type[np.floating]) -> Numbers:
             training=task.training,
             second_order=task.second_order,
         )
-        names = gans_jax.arrays._names(network)
         return {
             aspect: {
-                _bare(name): x
+                name: x
                 for name, value in values.items()
-                for name, x in _translate(name, value, names).items()
+                for name, x in _translate(name, value, stated).items()
             }
             for aspect, values in numbers.items()
         }
@@ -291,23 +289,15 @@ def _differentiate(
     }
 
 
-def _translate(name: str, value: Any, names: dict[str, str]) -> Arrays:
+def _translate(name: str, value: Any, stated: dict[str, Stated]) -> Arrays:
     """An array, or those of a network's tree, by PyTorch's names and in its layouts."""
     if isinstance(value, nnx.State):
-        return gans_jax.arrays._collect(value, _PREFIX, names)
+        return gans_jax.arrays._collect(value, stated)
     return {name: np.asarray(value)}
 
 
-def _prefixed(arrays: Arrays) -> Arrays:
-    return {f"{_PREFIX}.{name}": array for name, array in arrays.items()}
-
-
-def _bare(name: str) -> str:
-    return name.removeprefix(f"{_PREFIX}.")
-
-
 def _named(output: Any) -> dict[str, Any]:
-    """The arrays of an output by name; `Scores` has several."""
+    """The arrays of an output by name; `Outputs` has several."""
     fields = output._asdict() if hasattr(output, "_asdict") else {"output": output}
     return {name: value for name, value in fields.items() if value is not None}
 

@@ -62,8 +62,14 @@ MUTANTS = (
         "square kernels transposed",
         "in and out channels are exchanged: where they are as many, shapes agree",
         (
-            Edit(jax_arrays._to_jax, {"(2, 3, 1, 0)": "(2, 3, 0, 1)"}),
-            Edit(jax_arrays._to_numpy, {"(3, 2, 0, 1)": "(2, 3, 0, 1)"}),
+            Edit(
+                jax_arrays._to_jax,
+                {"kind.to_jax": "(kind.to_jax[:2] + kind.to_jax[:1:-1])"},
+            ),
+            Edit(
+                jax_arrays._to_numpy,
+                {"kind.to_file": "(kind.to_file[1::-1] + kind.to_file[2:])"},
+            ),
         ),
         ("layer/square convolutions",),
     ),
@@ -250,15 +256,15 @@ MUTANTS = (
     mutant(
         "wrong axis of a transposed convolution in JAX",
         "input channels are taken for output channels",
-        jax_layers.reparametrise,
-        {"ConvTranspose2d: 2": "ConvTranspose2d: 3"},
+        jax_layers.SpectralNorm.__init__,
+        {'kind.jax_axes.index("out")': "-1"},
         "layer/reparametrise/stock",
     ),
     mutant(
         "wrong axis of a transposed convolution in PyTorch",
         "weight_norm's default axis is 0, where these have their input channels",
         torch_layers.reparametrise,
-        {"out_axis = 1 if": "out_axis = 0 if"},
+        {'layer.kind.axes.index("out")': "0"},
         "layer/reparametrise/weight",
     ),
     mutant(
@@ -321,7 +327,7 @@ MUTANTS = (
     mutant(
         "a column of logits",
         "D's output keeps its last axis: [batch, 1]",
-        torch_head.Head.judge,
+        torch_head.Head.forward,
         {"self.conv(x).flatten()": "self.conv(x).flatten(1)"},
         "first steps/critic",
     ),
