@@ -8,7 +8,7 @@ Each layer states what its arrays are: see `shared.statements`.
 """
 
 import dataclasses
-from typing import ClassVar, Self, TypeVar
+from typing import ClassVar, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -79,7 +79,7 @@ class _Weighted(nnx.Module):
     weight: nnx.Param
     constraint: "SpectralNorm | WeightNorm | None"
 
-    def starting(self, start: Start) -> Self:
+    def starting(self: LayerT, start: Start) -> LayerT:
         """The same layer, whose weight starts so."""
         self.start = start
         return self

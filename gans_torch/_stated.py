@@ -1,6 +1,6 @@
 """Layers of `torch.nn`, and what they state of their arrays: `shared.statements`."""
 
-from typing import ClassVar, Self
+from typing import ClassVar, TypeVar
 
 from torch import nn
 from torch.nn.utils import parametrize
@@ -27,6 +27,8 @@ from shared.statements import (
     length_of,
 )
 
+_LayerT = TypeVar("_LayerT", bound="Weighted")
+
 _NORM = {"weight": Statement(GAIN, DCGAN_GAIN), "bias": Statement(BIAS, ZEROS)}
 _RUNNING = {
     "running_mean": Statement(RUNNING_MEAN, ZEROS),
@@ -43,7 +45,7 @@ class Weighted:
     start: Start = DCGAN
     """Of the weight."""
 
-    def starting(self, start: Start) -> Self:
+    def starting(self: _LayerT, start: Start) -> _LayerT:
         """The same layer, whose weight starts so."""
         self.start = start
         return self

@@ -14,7 +14,7 @@ from a name or a rank, and an array of which nobody states anything is an error.
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +99,7 @@ def length_of(direction: Kind) -> Kind:
     return dataclasses.replace(direction, name=f"length of a {direction.name}")
 
 
+@runtime_checkable  # for the type checks while tests run
 class Start(Protocol):
     """How an array starts: a frozen dataclass, so that two can be compared.
 

@@ -23,6 +23,9 @@ def initial_arrays(
         stated: what is to be made, by its name on file.
         seed: the run's seed.
         purpose: of the random numbers, as in `noise`.
+
+    Raises:
+        ValueError: a start gives another shape than the array's.
     """
 
     def normal(name: str, shape: Shape) -> NDArray[np.float32]:
@@ -33,5 +36,11 @@ def initial_arrays(
     # What starts from another array comes after it.
     for name, array in sorted(stated.items(), key=lambda item: bool(item[1].of)):
         dtype = np.int64 if array.kind == COUNTER else np.float32
-        arrays[name] = np.asarray(array.start(array, normal, arrays), dtype)
+        values = np.asarray(array.start(array, normal, arrays), dtype)
+        if values.shape != array.shape:
+            raise ValueError(
+                f"array {name}: {array.start} gives shape {values.shape}, must give"
+                f" {array.shape}"
+            )
+        arrays[name] = values
     return {name: arrays[name] for name in stated}
