@@ -10,14 +10,9 @@ from jaxtyping import Float, Integer
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
+from gans_torch import _stated
 from gans_torch._convolutions import Conv2d, ConvTranspose2d
-from gans_torch._stated import (
-    BatchNorm2d,
-    Embedding,
-    GroupNorm,
-    InstanceNorm2d,
-    Weighted,
-)
+from gans_torch._stated import BatchNorm2d, Embedding, GroupNorm, InstanceNorm2d
 from shared.randomness.starts import DCGAN, DCGAN_GAIN, ZEROS
 from shared.statements import MATRIX, Statement
 
@@ -183,7 +178,7 @@ def reparametrise(layer: nn.Module, kind: str) -> nn.Module:
         Miyato et al. 2018, arXiv:1802.05957, Algorithm 1 (spectral).
         Salimans and Kingma 2016, arXiv:1602.07868, Eq. 2 (weight).
     """
-    assert isinstance(layer, Weighted), f"{layer} states no kind of its weight"
+    assert isinstance(layer, _stated.Weighted), f"{layer} states no kind of its weight"
     # Output channels are the second axis of a transposed convolution's weight.
     out_axis = layer.kind.axes.index("out")
     match kind:

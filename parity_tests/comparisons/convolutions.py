@@ -13,8 +13,8 @@ from torch.nn.utils import parametrizations
 
 import gans_torch
 import gans_torch.layers
-from gans_jax import _convolutions
 from gans_jax import layers as jax_layers
+from gans_jax._convolutions import convolution
 from parity_tests.certificate.registry import Finding, Worst, check
 from parity_tests.harness.modules import (
     Task,
@@ -121,7 +121,7 @@ class _WideConv2d(jax_layers.Conv2d):
     """With the products that are used on a CPU where there are many channels."""
 
     def __call__(self, x: Any) -> Any:
-        with mock.patch.object(_convolutions, "winograd_pays", return_value=True):
+        with mock.patch.object(convolution, "winograd_pays", return_value=True):
             return super().__call__(x)
 
 
@@ -129,7 +129,7 @@ class _WideConvTranspose2d(jax_layers.ConvTranspose2d):
     """With the products that are used on a CPU where there are many channels."""
 
     def __call__(self, x: Any) -> Any:
-        with mock.patch.object(_convolutions, "winograd_pays", return_value=True):
+        with mock.patch.object(convolution, "winograd_pays", return_value=True):
             return super().__call__(x)
 
 

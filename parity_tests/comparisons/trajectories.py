@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 from unittest import mock
 
-from gans_jax import _convolutions
+from gans_jax._convolutions import convolution
 from parity_tests.certificate.compare import difference
 from parity_tests.certificate.registry import Finding, check
 from parity_tests.harness.trajectories import (
@@ -233,7 +233,7 @@ def _as_if_wide(variant: Variant) -> list[Finding]:
     # Not 1: a gradient of `dragan`'s first step is so near zero there that Adam's step
     # is 1e-5 off in float32, whatever the products.
     config = dataclasses.replace(variant.config, seed=2)
-    with mock.patch.object(_convolutions, "winograd_pays", return_value=True):
+    with mock.patch.object(convolution, "winograd_pays", return_value=True):
         result = _compare(config, _REMEDY_STEPS, variant.channels)
         if "free bias" not in tolerance(config):
             result += _float32(config, variant.channels)

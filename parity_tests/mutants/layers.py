@@ -1,9 +1,9 @@
 """Mutants of the layers and of how their arrays are translated."""
 
-from gans_jax import _convolutions, _network
+from gans_jax import _network
 from gans_jax import arrays as jax_arrays
 from gans_jax import layers as jax_layers
-from gans_jax._convolutions import patches, winograd
+from gans_jax._convolutions import convolution, patches, winograd
 from gans_torch import layers as torch_layers
 from gans_torch.models import head as torch_head
 from parity_tests.mutants.mutation import Edit, Mutant, mutant
@@ -16,7 +16,7 @@ MUTANTS = (
     mutant(
         "flipped kernel",
         "a transposed convolution whose kernel is turned by 180 degrees",
-        _convolutions.conv_transpose,
+        convolution.conv_transpose,
         {"height, width), x, kernel)": "height, width), x, kernel[::-1, ::-1])"},
         "layer/square convolutions",
     ),
@@ -44,7 +44,7 @@ MUTANTS = (
     mutant(
         "padding 'SAME'",
         "Flax's default, which differs from PyTorch's 1 on odd sizes",
-        _convolutions.conv,
+        convolution.conv,
         {
             "if not _as_matmul(size, stride, padding):": "if True:",
             "[(padding, padding)] * 2": "'SAME'",
@@ -54,7 +54,7 @@ MUTANTS = (
     mutant(
         "the batch's last part forgotten",
         "a batch computed in parts, whose end is off by one in the kernel's gradient",
-        _convolutions._kernel_gradient,
+        convolution._kernel_gradient,
         {"1, len(xs), add_part": "1, len(xs) - 1, add_part"},
         "layer/Conv2d",
     ),
