@@ -9,7 +9,7 @@ needs counts: no weight gradients of D in G's update, no gradient for a constant
 import dataclasses
 
 from shared.config.train_config import TrainConfig
-from shared.config.traits import OBJECTIVES, PENALTIES
+from shared.config.traits import PENALTIES
 
 # Architectures that the counts below know.
 _COUNTED = ("dcgan",)
@@ -128,9 +128,7 @@ def step_flops(config: TrainConfig, channels: int, num_classes: int = 0) -> floa
     passes += points * (d.forward + d.input_gradient)
     gradients += points * _penalty_gradient(config, d)
     d_update = g.forward + passes + gradients / config.d_every
-    relativistic = OBJECTIVES[config.objective].relativistic
-    looks_at_real = config.feature_matching or relativistic
-    g_update = (1 + bool(looks_at_real)) * d.forward + d.input_gradient
+    g_update = (1 + config.g_sees_real) * d.forward + d.input_gradient
     g_update += g.weight_gradient + g.inner_gradient
     return config.n_critic * d_update + g_update
 

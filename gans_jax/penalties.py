@@ -18,6 +18,7 @@ import optax
 from jax import Array
 from jaxtyping import Float
 
+from gans_jax.losses import batch_mean
 from shared.config import traits
 from shared.config.tables import register
 
@@ -75,7 +76,7 @@ def wgan_gp_penalty(
         Gulrajani et al. 2017, arXiv:1704.00028, Eq. 3.
     """
     norm = gradient_norm(input_gradient(discriminator, _mix(real, fake, alpha)))
-    return PenaltyTerms(jnp.square(norm - 1).mean(), jax.lax.stop_gradient(norm).mean())
+    return _terms(jnp.square(norm - 1), norm)
 
 
 def wgan_lp_penalty(
@@ -98,9 +99,7 @@ def wgan_lp_penalty(
         Petzka et al. 2018, arXiv:1709.08894.
     """
     norm = gradient_norm(input_gradient(discriminator, _mix(real, fake, alpha)))
-    return PenaltyTerms(
-        jnp.square(jax.nn.relu(norm - 1)).mean(), jax.lax.stop_gradient(norm).mean()
-    )
+    return _terms(jnp.square(jax.nn.relu(norm - 1)), norm)
 
 
 def dragan_penalty(
@@ -125,7 +124,7 @@ def dragan_penalty(
     spread = real.std()
     x_hat = real + 0.5 * spread * penalty_noise
     norm = gradient_norm(input_gradient(discriminator, x_hat))
-    return PenaltyTerms(jnp.square(norm - 1).mean(), jax.lax.stop_gradient(norm).mean())
+    return _terms(jnp.square(norm - 1), norm)
 
 
 def r1_penalty(discriminator: Discriminator, real: Images) -> PenaltyTerms:
@@ -257,7 +256,11 @@ def _mix(real: Images, fake: Images, alpha: Float[Array, " batch"]) -> Images:
 
 def _zero_centred(discriminator: Discriminator, images: Images) -> PenaltyTerms:
     gradient = input_gradient(discriminator, images)
-    return PenaltyTerms(
-        jnp.square(gradient).sum(axis=1).mean(),
-        gradient_norm(jax.lax.stop_gradient(gradient)).mean(),
-    )
+    norm = gradient_norm(jax.lax.stop_gradient(gradient))
+    return _terms(jnp.square(gradient).sum(axis=1), norm)
+
+
+def _terms(
+    penalty: Float[Array, " batch"], norm: Float[Array, " batch"]
+) -> PenaltyTerms:
+    return PenaltyTerms(batch_mean(penalty), batch_mean(jax.lax.stop_gradient(norm)))

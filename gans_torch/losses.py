@@ -26,6 +26,15 @@ def softplus(x: Float[Tensor, " *shape"]) -> Float[Tensor, " *shape"]:
     return -F.logsigmoid(-x)
 
 
+def batch_mean(x: Float[Tensor, " batch *rest"]) -> Float[Tensor, " *rest"]:
+    """Mean over the batch: losses, penalties and metrics take theirs here.
+
+    Args:
+        x: a value for each sample.
+    """
+    return x.mean(dim=0)
+
+
 def non_saturating_discriminator_loss(
     real_logits: Float[Tensor, " batch"],
     fake_logits: Float[Tensor, " batch"],
@@ -72,7 +81,7 @@ def non_saturating_generator_loss(
     References:
         Goodfellow et al. 2014, arXiv:1406.2661, section 3.
     """
-    return softplus(-fake_logits).mean()
+    return batch_mean(softplus(-fake_logits))
 
 
 def minimax_discriminator_loss(
@@ -116,7 +125,7 @@ def minimax_generator_loss(
     References:
         Goodfellow et al. 2014, arXiv:1406.2661, Eq. 1.
     """
-    return -softplus(fake_logits).mean()
+    return -batch_mean(softplus(fake_logits))
 
 
 def wasserstein_discriminator_loss(
@@ -137,7 +146,7 @@ def wasserstein_discriminator_loss(
     References:
         Arjovsky et al. 2017, arXiv:1701.07875, Eq. 2 and Algorithm 1.
     """
-    return fake_logits.mean() - real_logits.mean()
+    return batch_mean(fake_logits) - batch_mean(real_logits)
 
 
 def wasserstein_generator_loss(
@@ -156,7 +165,7 @@ def wasserstein_generator_loss(
     References:
         Arjovsky et al. 2017, arXiv:1701.07875, Algorithm 1.
     """
-    return -fake_logits.mean()
+    return -batch_mean(fake_logits)
 
 
 def least_squares_discriminator_loss(
@@ -181,8 +190,8 @@ def least_squares_discriminator_loss(
     References:
         Mao et al. 2017, arXiv:1611.04076, Eqs. 2 and 9.
     """
-    real = torch.square(real_logits - real_target).mean()
-    return 0.5 * real + 0.5 * torch.square(fake_logits - fake_target).mean()
+    real = batch_mean(torch.square(real_logits - real_target))
+    return 0.5 * real + 0.5 * batch_mean(torch.square(fake_logits - fake_target))
 
 
 def least_squares_generator_loss(
@@ -202,7 +211,7 @@ def least_squares_generator_loss(
     References:
         Mao et al. 2017, arXiv:1611.04076, Eqs. 2 and 9.
     """
-    return 0.5 * torch.square(fake_logits - target).mean()
+    return 0.5 * batch_mean(torch.square(fake_logits - target))
 
 
 def least_squares_pearson_discriminator_loss(
@@ -266,7 +275,8 @@ def hinge_discriminator_loss(
         Lim and Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957, Eq. 16.
     """
     # relu, because the frameworks' clamp and maximum differ in their gradient at 0.
-    return torch.relu(1 - real_logits).mean() + torch.relu(1 + fake_logits).mean()
+    real = batch_mean(torch.relu(1 - real_logits))
+    return real + batch_mean(torch.relu(1 + fake_logits))
 
 
 def hinge_generator_loss(
@@ -285,7 +295,7 @@ def hinge_generator_loss(
     References:
         Miyato et al. 2018, arXiv:1802.05957, Eq. 17.
     """
-    return -fake_logits.mean()
+    return -batch_mean(fake_logits)
 
 
 def relativistic_discriminator_loss(
@@ -307,7 +317,7 @@ def relativistic_discriminator_loss(
         Jolicoeur-Martineau 2018, arXiv:1807.00734 (RpGAN).
         Huang et al. 2025, arXiv:2501.05441 (R3GAN).
     """
-    return softplus(fake_logits - real_logits).mean()
+    return batch_mean(softplus(fake_logits - real_logits))
 
 
 def relativistic_generator_loss(
@@ -328,7 +338,7 @@ def relativistic_generator_loss(
     References:
         Jolicoeur-Martineau 2018, arXiv:1807.00734 (RpGAN).
     """
-    return softplus(real_logits - fake_logits).mean()
+    return batch_mean(softplus(real_logits - fake_logits))
 
 
 def relativistic_average_discriminator_loss(
@@ -349,9 +359,9 @@ def relativistic_average_discriminator_loss(
     References:
         Jolicoeur-Martineau 2018, arXiv:1807.00734 (RaSGAN).
     """
-    real = real_logits - fake_logits.mean()
-    fake = fake_logits - real_logits.mean()
-    return softplus(-real).mean() + softplus(fake).mean()
+    real = real_logits - batch_mean(fake_logits)
+    fake = fake_logits - batch_mean(real_logits)
+    return batch_mean(softplus(-real)) + batch_mean(softplus(fake))
 
 
 def relativistic_average_generator_loss(
@@ -412,7 +422,7 @@ def feature_matching_loss(
     References:
         Salimans et al. 2016, arXiv:1606.03498, section 3.1.
     """
-    gap = real_features.mean(dim=0) - fake_features.mean(dim=0)
+    gap = batch_mean(real_features) - batch_mean(fake_features)
     return torch.square(gap).sum()
 
 
@@ -432,6 +442,7 @@ def class_cross_entropy(
     References:
         Odena et al. 2017, arXiv:1610.09585, Eq. 3 (AC-GAN).
     """
+    # With its own mean, from which `batch_mean` would differ in the last bit.
     return F.cross_entropy(class_logits, labels)
 
 
@@ -519,4 +530,4 @@ def register_objective(
 def _cross_entropy(
     logits: Float[Tensor, " batch"], target: Float[Tensor, " #batch"] | float
 ) -> Float[Tensor, ""]:
-    return (target * softplus(-logits) + (1 - target) * softplus(logits)).mean()
+    return batch_mean(target * softplus(-logits) + (1 - target) * softplus(logits))

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gans_torch.losses import batch_mean
 from shared.config import traits
 from shared.config.tables import register
 
@@ -74,7 +75,7 @@ def wgan_gp_penalty(
         Gulrajani et al. 2017, arXiv:1704.00028, Eq. 3.
     """
     norm = gradient_norm(input_gradient(discriminator, _mix(real, fake, alpha)))
-    return PenaltyTerms(torch.square(norm - 1).mean(), norm.detach().mean())
+    return _terms(torch.square(norm - 1), norm)
 
 
 def wgan_lp_penalty(
@@ -97,7 +98,7 @@ def wgan_lp_penalty(
         Petzka et al. 2018, arXiv:1709.08894.
     """
     norm = gradient_norm(input_gradient(discriminator, _mix(real, fake, alpha)))
-    return PenaltyTerms(torch.square(torch.relu(norm - 1)).mean(), norm.detach().mean())
+    return _terms(torch.square(torch.relu(norm - 1)), norm)
 
 
 def dragan_penalty(
@@ -122,7 +123,7 @@ def dragan_penalty(
     spread = real.std(correction=0)
     x_hat = real + 0.5 * spread * penalty_noise
     norm = gradient_norm(input_gradient(discriminator, x_hat))
-    return PenaltyTerms(torch.square(norm - 1).mean(), norm.detach().mean())
+    return _terms(torch.square(norm - 1), norm)
 
 
 def r1_penalty(discriminator: Discriminator, real: Images) -> PenaltyTerms:
@@ -254,7 +255,11 @@ def _mix(real: Images, fake: Images, alpha: Float[Tensor, " batch"]) -> Images:
 
 def _zero_centred(discriminator: Discriminator, images: Images) -> PenaltyTerms:
     gradient = input_gradient(discriminator, images)
-    return PenaltyTerms(
-        torch.square(gradient).sum(dim=1).mean(),
-        gradient_norm(gradient.detach()).mean(),
-    )
+    norm = gradient_norm(gradient.detach())
+    return _terms(torch.square(gradient).sum(dim=1), norm)
+
+
+def _terms(
+    penalty: Float[Tensor, " batch"], norm: Float[Tensor, " batch"]
+) -> PenaltyTerms:
+    return PenaltyTerms(batch_mean(penalty), batch_mean(norm.detach()))

@@ -93,6 +93,7 @@ def _other_cases() -> Iterator[tuple[str, str, list[Case]]]:
     classes = random.normal(0.5, 3.0, (6, 4))
     hostile = classes.copy()
     hostile[0], hostile[1], hostile[2] = 0.0, (1e4, -1e4, 0.0, 50.0), (-50, 0, 50, 50)
+    yield "loss/batch-mean", "batch_mean", _first_only(_PLAIN)
     yield "loss/game-value", "game_value", _PLAIN
     yield (
         "loss/feature-matching",

@@ -1,6 +1,7 @@
 """Every penalty on critics whose input gradient is known: value and second order."""
 
 import functools
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from gans_torch import penalties as torch_penalties
 from parity_tests.certificate.registry import Finding, Worst, check
 from parity_tests.harness import oracle
 from parity_tests.harness.gradients import jax_gradients, torch_gradients
+from shared.config.traits import PENALTIES, penalty_traits
 
 Array = NDArray[Any]
 
@@ -21,6 +23,7 @@ ARGUMENTS = {
     "dragan": ("real", "penalty_noise"),
     "r1": ("real",),
     "r2": ("fake",),
+    "r1-r2": ("real", "fake"),
 }
 
 
@@ -186,6 +189,8 @@ def _linear_by_hand(name: str) -> list[Finding]:
         excess = slope - 1 if name != "wgan-lp" else max(0.0, slope - 1)
         if name in ("r1", "r2"):
             value, by_hand = slope**2, 2 * w
+        elif name == "r1-r2":
+            value, by_hand = 2 * slope**2, 4 * w
         else:
             value, by_hand = excess**2, 2 * excess * w / slope
         for twin in ("torch", "jax"):
@@ -225,6 +230,44 @@ def _per_sample(name: str) -> list[Finding]:
                 f"{what}, {twin}", one, np.mean(each, axis=0), tolerance, "batch of 4"
             )
     return worst.findings()
+
+
+@check("penalty/table", kind="penalty", covers=("penalties.PENALTIES",))
+def _table() -> list[Finding]:
+    """The configuration's names lead to penalties of those names, with those inputs."""
+    worst = Worst()
+    none, *names = PENALTIES
+    assert not PENALTIES[none].points
+    for twin, penalties in (("PyTorch", torch_penalties), ("JAX", jax_penalties)):
+        assert list(penalties.PENALTIES) == names, twin
+        for name, penalty in penalties.PENALTIES.items():
+            assert penalty.__name__ == _function(name), f"{name}: {penalty.__name__}"
+            inputs = penalty_traits(name, penalty).inputs
+            assert inputs == PENALTIES[name].inputs == ARGUMENTS[name], name
+            calls = _differentiations(penalties, name)
+            worst.compare(
+                f"points, {twin}", calls, PENALTIES[name].points, "exact", name
+            )
+    return worst.findings()
+
+
+def _differentiations(penalties: ModuleType, name: str) -> int:
+    """How often a penalty has the discriminator judge a batch."""
+    twin = "torch" if penalties is torch_penalties else "jax"
+    calls = []
+
+    def score(images: Any) -> Any:
+        calls.append(len(images))
+        return images.sum((1, 2, 3))
+
+    def penalty(*inputs: Any) -> Any:
+        return getattr(penalties, _function(name))(score, *inputs).penalty
+
+    problem = make_problem(28, 2, _SHAPE)
+    arrays = [getattr(problem, field) for field in ARGUMENTS[name]]
+    differentiate = torch_gradients if twin == "torch" else jax_gradients
+    differentiate(penalty, *arrays)
+    return len(calls)
 
 
 for _name in ARGUMENTS:

@@ -34,8 +34,10 @@ _COVERS = (
     "steps.discriminator_step",
     "steps.generator_step",
     "steps.judge",
-    "steps.mean_output",
     "steps.train_step",
+    "terms.discriminator_terms",
+    "terms.generator_terms",
+    "terms.mean_output",
 )
 _REMEDY_STEPS = 20
 

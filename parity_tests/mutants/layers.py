@@ -4,6 +4,7 @@ from gans_jax import _network
 from gans_jax import arrays as jax_arrays
 from gans_jax import layers as jax_layers
 from gans_jax._convolutions import convolution, patches, winograd
+from gans_jax.models import mlp as jax_mlp
 from gans_torch import layers as torch_layers
 from gans_torch.models import head as torch_head
 from parity_tests.mutants.mutation import Edit, Mutant, mutant
@@ -324,6 +325,37 @@ MUTANTS = (
         "layer/MinibatchStd",
     ),
     # Networks.
+    Mutant(
+        "layouts by rank",
+        "whatever has four axes is a kernel, and all else has one layout",
+        (
+            Edit(
+                jax_arrays._to_jax,
+                {
+                    "value.transpose(kind.to_jax)": (
+                        "(value.transpose(2, 3, 1, 0) if value.ndim == 4 else value)"
+                    )
+                },
+            ),
+            Edit(
+                jax_arrays._to_numpy,
+                {
+                    "np.array(value).transpose(kind.to_file)": (
+                        "np.array(value).transpose((3, 2, 0, 1) if value.ndim == 4"
+                        " else range(value.ndim))"
+                    )
+                },
+            ),
+        ),
+        ("network/of a user",),
+    ),
+    mutant(
+        "a start that one twin forgot",
+        "a perceptron's weights with DCGAN's deviation, which leaves it almost mute",
+        jax_mlp.HiddenLayer.__init__,
+        {"conv.starting(HE)": "conv"},
+        "network/statements",
+    ),
     mutant(
         "a column of logits",
         "D's output keeps its last axis: [batch, 1]",

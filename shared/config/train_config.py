@@ -154,6 +154,11 @@ class TrainConfig:
         """Whether G normalises by its batch's statistics, or by running ones."""
         return self.g_norm in ("batch", "conditional-batch")
 
+    @property
+    def g_sees_real(self) -> bool:
+        """Whether G's loss compares its images with real ones."""
+        return OBJECTIVES[self.objective].relativistic or self.feature_matching > 0
+
     def __post_init__(self) -> None:
         for rule in (_check_choices, _check_ranges, _check_length, _check_combinations):
             rule(self)
@@ -172,17 +177,15 @@ def refuse(field: str, value: object, rule: str) -> UsageError:
 def _check_choices(config: TrainConfig) -> None:
     for name, kind in get_type_hints(TrainConfig, include_extras=True).items():
         value = getattr(config, name)
-        if (choices := _choices(kind)) and value not in choices:
+        choices = get_args(kind) if get_origin(kind) is Literal else _table(kind)
+        if choices is not None and value not in choices:
             rule = f"must be one of {', '.join(choices)}"
             raise refuse(name, value, rule + suggestion(str(value), choices))
 
 
-def _choices(kind: Any) -> tuple[str, ...]:
-    """What a field of this annotation may be; nothing where anything of its type."""
-    if get_origin(kind) is Literal:
-        return get_args(kind)
-    tables = [x for x in get_args(kind) if isinstance(x, Table)]
-    return tuple(tables[0]) if tables else ()
+def _table(kind: Any) -> Table[Any] | None:
+    """The table that has the names of a field with this annotation, if one does."""
+    return next((x for x in get_args(kind) if isinstance(x, Table)), None)
 
 
 def _check_ranges(config: TrainConfig) -> None:
@@ -312,6 +315,13 @@ def config_from_json(values: dict[str, Any]) -> TrainConfig:
     names = {field.name for field in dataclasses.fields(TrainConfig)}
     if wrong := sorted(set(values) - names):
         raise UsageError(f"configuration: unknown {', '.join(wrong)}")
+    for name, kind in get_type_hints(TrainConfig, include_extras=True).items():
+        table = _table(kind)
+        if table is not None and values.get(name, next(iter(table))) not in table:
+            raise UsageError(
+                f"configuration: unknown {name} {values[name]!r}; is the --plugin"
+                " missing that registers it?"
+            )
     if "adam_betas" in values:
         values["adam_betas"] = tuple(values["adam_betas"])
     return TrainConfig(**values)
