@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gans_jax import models
 from gans_jax._network import Network
-from gans_jax.arrays import arrays_to_network, network_to_arrays
+from gans_jax.arrays import arrays_to_network, network_statements
 from gans_jax.backend import find_device
 from shared.drawing.images import to_uint8
 from shared.drawing.samples import in_batches
@@ -50,10 +50,8 @@ class TrainedGenerator(nnx.Module):
                     network,
                 )
             prefix = "generator_ema" if self.config.ema_decay else "generator"
-            shapes = {
-                name: value.shape
-                for name, value in network_to_arrays(network, prefix).items()
-            }
+            stated = network_statements(network, prefix)
+            shapes = {name: array.shape for name, array in stated.items()}
             check_arrays(shapes, state.arrays, "run")
             network = arrays_to_network(network, prefix, state.arrays)
         self.network = nnx.merge(network.evaluation, network.params, network.buffers)
