@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from gans_jax import _own_shared  # noqa: F401  (first of all)
+from shared import __version__ as __version__
 from shared.training.host_memory import keep_freed_memory
 
 if TYPE_CHECKING:  # NumPy takes longer to import than --help may take.
