@@ -9,6 +9,7 @@ needs counts: no weight gradients of D in G's update, no gradient for a constant
 import dataclasses
 
 from shared.config.train_config import TrainConfig
+from shared.config.traits import PENALTIES
 
 _KERNEL = 4 * 4
 # `layers.MinibatchDiscrimination`'s kernel_size.
@@ -118,13 +119,11 @@ def step_flops(config: TrainConfig, channels: int, num_classes: int = 0) -> floa
     g = generator_flops(config, channels, num_classes)
     d = discriminator_flops(config, channels, num_classes)
     passes, gradients = 2 * d.forward, 2 * (d.weight_gradient + d.inner_gradient)
-    points = {"none": 0, "r1-r2": 2}.get(config.penalty, 1)
+    points = PENALTIES[config.penalty].points
     passes += points * (d.forward + d.input_gradient)
     gradients += points * _penalty_gradient(config, d)
     d_update = g.forward + passes + gradients / config.d_every
-    relativistic = config.objective in ("relativistic", "relativistic-average")
-    looks_at_real = config.feature_matching or relativistic
-    g_update = (1 + bool(looks_at_real)) * d.forward + d.input_gradient
+    g_update = (1 + config.g_sees_real) * d.forward + d.input_gradient
     g_update += g.weight_gradient + g.inner_gradient
     return config.n_critic * d_update + g_update
 

@@ -26,13 +26,13 @@ from tqdm import tqdm
 
 from benchmarks.train import describe_machine
 from shared.commands.command_line import arguments
-from shared.config import choices, schedules
+from shared.config import choices
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.data import datasets
 from shared.diagnosis import reference_check
 from shared.evaluation import metrics
-from shared.randomness import draws, initial_weights
+from shared.training.session import Session
 
 _ROOT = Path(__file__).parents[1]
 _TWINS = ("torch", "jax")
@@ -155,26 +155,17 @@ def first_steps(
     data = datasets.load(config.dataset, config.image_size, data_dir)
     module = importlib.import_module(f"gans_{twin}.backend")
     # One for all runs, because JAX takes long to compile.
-    backend = module.Backend(config, data.info, "cpu")
-    backend.load_data(data)
-    total = schedules.total_steps(config, data.info.count)
+    session = Session(config, data, module.Backend(config, data.info, "cpu"))
     for number, error in enumerate(jitter):
-        arrays = initial_weights.initial_arrays(backend.shapes(), config.seed)
+        arrays = session.initial_arrays()
         random = np.random.default_rng(number)
         for name, array in arrays.items():
             noise = error * random.standard_normal(array.shape)
             arrays[name] = (array * (1 + noise)).astype(array.dtype)
-        backend.load(arrays)
+        session.restore(arrays, step=0)
         found: dict[str, list[float]] = {}
-        for step in range(reference_check.STEPS):
-            drawn = draws.draw(
-                config,
-                data.info.channels,
-                data.info.count,
-                total,
-                range(step, step + 1),
-            )
-            for name, (value,) in backend.train(backend.prepare(drawn))().items():
+        for _ in range(reference_check.STEPS):
+            for name, (value,) in session.run(1).items():
                 found.setdefault(name, []).append(float(value))
         yield dict(sorted(found.items()))
 

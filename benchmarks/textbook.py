@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from benchmarks.cases import Case, to_image
+from shared.config.traits import OBJECTIVES
 
 
 class _Images(Dataset[Tensor]):
@@ -67,7 +68,7 @@ class Textbook:
             num_workers=2 if on_gpu else 0,
             persistent_workers=on_gpu,
         )
-        self.is_wasserstein = self.config.objective == "wasserstein"
+        self.is_wasserstein = OBJECTIVES[self.config.objective].wasserstein
         self.generator = _generator(case).to(self.device).apply(_initialise)
         self.discriminator = (
             _discriminator(case, self.is_wasserstein).to(self.device).apply(_initialise)

@@ -146,6 +146,8 @@ def _train_step(
 ) -> tuple[functional.Network, Any, Array]:
     def objective(params: Any) -> Array:
         _, logits = replace(network, params=params).evaluate(x)
+        # Not `losses.class_cross_entropy`, which differs in the last bit: classifiers
+        # that were trained before, and the scores by them, would no longer be equal.
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
         return losses.mean()
 

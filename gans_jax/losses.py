@@ -12,6 +12,9 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Integer
 
+from shared.config import traits
+from shared.config.tables import register
+
 
 def softplus(x: Float[Array, " *shape"]) -> Float[Array, " *shape"]:
     """log(1 + exp(x)), exact over the whole range of x, -log sigmoid(-x).
@@ -20,6 +23,15 @@ def softplus(x: Float[Array, " *shape"]) -> Float[Array, " *shape"]:
         x: any shape, any size: neither overflows nor loses its tail.
     """
     return jax.nn.softplus(x)
+
+
+def batch_mean(x: Float[Array, " batch *rest"]) -> Float[Array, " *rest"]:
+    """Mean over the batch: losses, penalties and metrics take theirs here.
+
+    Args:
+        x: a value for each sample.
+    """
+    return x.mean(axis=0)
 
 
 def non_saturating_discriminator_loss(
@@ -68,7 +80,7 @@ def non_saturating_generator_loss(
     References:
         Goodfellow et al. 2014, arXiv:1406.2661, section 3.
     """
-    return softplus(-fake_logits).mean()
+    return batch_mean(softplus(-fake_logits))
 
 
 def minimax_discriminator_loss(
@@ -112,7 +124,7 @@ def minimax_generator_loss(
     References:
         Goodfellow et al. 2014, arXiv:1406.2661, Eq. 1.
     """
-    return -softplus(fake_logits).mean()
+    return -batch_mean(softplus(fake_logits))
 
 
 def wasserstein_discriminator_loss(
@@ -133,7 +145,7 @@ def wasserstein_discriminator_loss(
     References:
         Arjovsky et al. 2017, arXiv:1701.07875, Eq. 2 and Algorithm 1.
     """
-    return fake_logits.mean() - real_logits.mean()
+    return batch_mean(fake_logits) - batch_mean(real_logits)
 
 
 def wasserstein_generator_loss(
@@ -152,7 +164,7 @@ def wasserstein_generator_loss(
     References:
         Arjovsky et al. 2017, arXiv:1701.07875, Algorithm 1.
     """
-    return -fake_logits.mean()
+    return -batch_mean(fake_logits)
 
 
 def least_squares_discriminator_loss(
@@ -177,8 +189,8 @@ def least_squares_discriminator_loss(
     References:
         Mao et al. 2017, arXiv:1611.04076, Eqs. 2 and 9.
     """
-    real = jnp.square(real_logits - real_target).mean()
-    return 0.5 * real + 0.5 * jnp.square(fake_logits - fake_target).mean()
+    real = batch_mean(jnp.square(real_logits - real_target))
+    return 0.5 * real + 0.5 * batch_mean(jnp.square(fake_logits - fake_target))
 
 
 def least_squares_generator_loss(
@@ -198,7 +210,7 @@ def least_squares_generator_loss(
     References:
         Mao et al. 2017, arXiv:1611.04076, Eqs. 2 and 9.
     """
-    return 0.5 * jnp.square(fake_logits - target).mean()
+    return 0.5 * batch_mean(jnp.square(fake_logits - target))
 
 
 def least_squares_pearson_discriminator_loss(
@@ -262,7 +274,8 @@ def hinge_discriminator_loss(
         Lim and Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957, Eq. 16.
     """
     # relu, because the frameworks' clamp and maximum differ in their gradient at 0.
-    return jax.nn.relu(1 - real_logits).mean() + jax.nn.relu(1 + fake_logits).mean()
+    real = batch_mean(jax.nn.relu(1 - real_logits))
+    return real + batch_mean(jax.nn.relu(1 + fake_logits))
 
 
 def hinge_generator_loss(
@@ -281,7 +294,7 @@ def hinge_generator_loss(
     References:
         Miyato et al. 2018, arXiv:1802.05957, Eq. 17.
     """
-    return -fake_logits.mean()
+    return -batch_mean(fake_logits)
 
 
 def relativistic_discriminator_loss(
@@ -303,7 +316,7 @@ def relativistic_discriminator_loss(
         Jolicoeur-Martineau 2018, arXiv:1807.00734 (RpGAN).
         Huang et al. 2025, arXiv:2501.05441 (R3GAN).
     """
-    return softplus(fake_logits - real_logits).mean()
+    return batch_mean(softplus(fake_logits - real_logits))
 
 
 def relativistic_generator_loss(
@@ -324,7 +337,7 @@ def relativistic_generator_loss(
     References:
         Jolicoeur-Martineau 2018, arXiv:1807.00734 (RpGAN).
     """
-    return softplus(real_logits - fake_logits).mean()
+    return batch_mean(softplus(real_logits - fake_logits))
 
 
 def relativistic_average_discriminator_loss(
@@ -345,9 +358,9 @@ def relativistic_average_discriminator_loss(
     References:
         Jolicoeur-Martineau 2018, arXiv:1807.00734 (RaSGAN).
     """
-    real = real_logits - fake_logits.mean()
-    fake = fake_logits - real_logits.mean()
-    return softplus(-real).mean() + softplus(fake).mean()
+    real = real_logits - batch_mean(fake_logits)
+    fake = fake_logits - batch_mean(real_logits)
+    return batch_mean(softplus(-real)) + batch_mean(softplus(fake))
 
 
 def relativistic_average_generator_loss(
@@ -408,7 +421,7 @@ def feature_matching_loss(
     References:
         Salimans et al. 2016, arXiv:1606.03498, section 3.1.
     """
-    gap = real_features.mean(axis=0) - fake_features.mean(axis=0)
+    gap = batch_mean(real_features) - batch_mean(fake_features)
     return jnp.square(gap).sum()
 
 
@@ -428,32 +441,30 @@ def class_cross_entropy(
     References:
         Odena et al. 2017, arXiv:1610.09585, Eq. 3 (AC-GAN).
     """
+    # Not optax's, which adds the largest logit back before it takes the difference: of
+    # logits about 1e4 that leaves float32 three digits.
     log_probabilities = jax.nn.log_softmax(class_logits)
     chosen = jnp.take_along_axis(log_probabilities, labels[:, None], axis=1)
-    return -chosen.mean()
+    return -batch_mean(chosen[:, 0])
 
 
 class Objective(NamedTuple):
-    """What the discriminator and the generator minimise."""
+    """What the discriminator and the generator minimise.
+
+    What else is known of an objective is in ``shared.config.traits``, for both twins.
+    """
 
     discriminator_loss: Callable[..., Float[Array, ""]]
-    """Of (real_logits, fake_logits)."""
+    """Of (real_logits, fake_logits); with targets, also of real_target and fake_target,
+    which are 1 and 0 unless given."""
     generator_loss: Callable[..., Float[Array, ""]]
-    """Of (fake_logits), or of (real_logits, fake_logits) where ``relativistic``."""
-    probabilistic: bool = False
-    """Whether sigmoid(D(x)) is the probability that x is real."""
-    relativistic: bool = False
-    """Whether the generator's loss looks at real images too."""
+    """Of (fake_logits) or, where it is relativistic, (real_logits, fake_logits)."""
 
 
 OBJECTIVES = {
-    "minimax": Objective(
-        minimax_discriminator_loss, minimax_generator_loss, probabilistic=True
-    ),
+    "minimax": Objective(minimax_discriminator_loss, minimax_generator_loss),
     "non-saturating": Objective(
-        non_saturating_discriminator_loss,
-        non_saturating_generator_loss,
-        probabilistic=True,
+        non_saturating_discriminator_loss, non_saturating_generator_loss
     ),
     "wasserstein": Objective(
         wasserstein_discriminator_loss, wasserstein_generator_loss
@@ -466,17 +477,59 @@ OBJECTIVES = {
     ),
     "hinge": Objective(hinge_discriminator_loss, hinge_generator_loss),
     "relativistic": Objective(
-        relativistic_discriminator_loss, relativistic_generator_loss, relativistic=True
+        relativistic_discriminator_loss, relativistic_generator_loss
     ),
     "relativistic-average": Objective(
-        relativistic_average_discriminator_loss,
-        relativistic_average_generator_loss,
-        relativistic=True,
+        relativistic_average_discriminator_loss, relativistic_average_generator_loss
     ),
 }
+
+
+def register_objective(
+    name: str,
+    discriminator_loss: Callable[..., Float[Array, ""]],
+    generator_loss: Callable[..., Float[Array, ""]],
+    *,
+    probabilistic: bool = False,
+    wasserstein: bool = False,
+    chance_loss: float | None = None,
+) -> None:
+    """Make an objective of the user's own known, as ``--objective NAME``.
+
+    The names of the parameters say what a loss is made of. The discriminator's takes
+    ``real_logits, fake_logits``, D's outputs of shape [batch]; where labels may be
+    smoothed and swapped, also ``real_target=1.0, fake_target=0.0``. The generator's
+    takes ``fake_logits`` or, where it looks at real images too, ``real_logits,
+    fake_logits``. Each returns a batch mean, to be minimised.
+
+    Args:
+        name: of small letters, digits and single hyphens; new.
+        discriminator_loss: of D's outputs.
+        generator_loss: of D's outputs.
+        probabilistic: whether sigmoid(D(x)) is the probability that x is real; the
+            metrics then have probabilities, and the value of the game.
+        wasserstein: whether the gap between D's mean outputs estimates the Wasserstein
+            distance; the metrics then have it.
+        chance_loss: D's loss when it says the same of every image, from which the
+            diagnosis tells that D has won; None: it has no scale.
+
+    Raises:
+        UsageError: the name is taken or not well formed, a loss takes something else,
+            or the other twin has registered another objective under this name.
+    """
+    row = traits.objective_traits(
+        name,
+        discriminator_loss,
+        generator_loss,
+        probabilistic=probabilistic,
+        wasserstein=wasserstein,
+        chance_loss=chance_loss,
+    )
+    objective = Objective(discriminator_loss, generator_loss)
+    register(name, traits.OBJECTIVES, row, OBJECTIVES, objective)
 
 
 def _cross_entropy(
     logits: Float[Array, " batch"], target: Float[Array, " #batch"] | float
 ) -> Float[Array, ""]:
-    return (target * softplus(-logits) + (1 - target) * softplus(logits)).mean()
+    return batch_mean(target * softplus(-logits) + (1 - target) * softplus(logits))

@@ -8,16 +8,16 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 from jax import Array
-from jaxtyping import Bool, Float, Integer
+from jaxtyping import Bool, Float
 
-from gans_jax import losses, optim, penalties
+from gans_jax import optim, penalties
 from gans_jax._network import Network
 from gans_jax.models import Scores
+from gans_jax.terms import Labels, Metrics, discriminator_terms, generator_terms
 from shared.config.train_config import TrainConfig
+from shared.config.traits import PENALTIES
 
 Images = Float[Array, "batch height width channels"]
-Labels = Integer[Array, " batch"] | None
-Metrics = dict[str, Float[Array, ""]]
 
 
 @struct.dataclass
@@ -122,40 +122,16 @@ def discriminator_step(
             either way).
         lr: learning rate of D.
     """
-    objective = losses.OBJECTIVES[config.objective]
     real, fake = _add_noise(batch.real, fake, batch.instance_noise)
 
     def total_loss(params: Any) -> tuple[Float[Array, ""], tuple[Network, Metrics]]:
         discriminator = replace(state.discriminator, params=params)
         real_scores, discriminator = judge(discriminator, real, batch.labels)
         fake_scores, discriminator = judge(discriminator, fake, batch.labels)
-        d_loss = objective.discriminator_loss(
-            real_scores.logits,
-            fake_scores.logits,
-            **_targets(config, batch.flips, real.dtype),
+        penalty = _penalty(config, discriminator, batch, real, fake)
+        total, metrics = discriminator_terms(
+            config, real_scores, fake_scores, penalty, batch.labels, batch.flips
         )
-        total = d_loss
-        metrics = {
-            "d_loss": d_loss,
-            "d_real": mean_output(config, real_scores.logits),
-            "d_fake_before": mean_output(config, fake_scores.logits),
-        }
-        if objective.probabilistic:
-            metrics["value"] = losses.game_value(real_scores.logits, fake_scores.logits)
-        if config.objective == "wasserstein":
-            metrics["wasserstein_estimate"] = (
-                real_scores.logits.mean() - fake_scores.logits.mean()
-            )
-        if config.penalty != "none":
-            terms = _penalty(config, discriminator, batch, real, fake)
-            total = total + config.penalty_weight * terms.penalty
-            metrics |= {"penalty": terms.penalty, "gradient_norm": terms.gradient_norm}
-        if config.aux_classifier:
-            class_loss = _class_loss(real_scores, batch.labels) + _class_loss(
-                fake_scores, batch.labels
-            )
-            total = total + config.aux_classifier * class_loss
-            metrics["d_class_loss"] = class_loss
         return total, (discriminator, metrics)
 
     def update(
@@ -212,33 +188,14 @@ def generator_step(
         noise: noise on D's input.
         lr: learning rate of G.
     """
-    objective = losses.OBJECTIVES[config.objective]
 
     def total_loss(fake: Images) -> tuple[Float[Array, ""], tuple[Network, Metrics]]:
         real, fake = _add_noise(batch.real, fake, noise)
         fake_scores, discriminator = judge(state.discriminator, fake, batch.labels)
         real_scores = fake_scores  # where the loss looks at generated images alone
-        if objective.relativistic or config.feature_matching:
+        if config.g_sees_real:
             real_scores, discriminator = judge(discriminator, real, batch.labels)
-        if objective.relativistic:
-            g_loss = objective.generator_loss(real_scores.logits, fake_scores.logits)
-        else:
-            g_loss = objective.generator_loss(fake_scores.logits)
-        total = g_loss
-        metrics = {
-            "g_loss": g_loss,
-            "d_fake_after": mean_output(config, fake_scores.logits),
-        }
-        if config.feature_matching:
-            gap = losses.feature_matching_loss(
-                real_scores.features, fake_scores.features
-            )
-            total = total + config.feature_matching * gap
-            metrics["feature_gap"] = gap
-        if config.aux_classifier:
-            class_loss = _class_loss(fake_scores, batch.labels)
-            total = total + config.aux_classifier * class_loss
-            metrics["g_class_loss"] = class_loss
+        total, metrics = generator_terms(config, real_scores, fake_scores, batch.labels)
         return total, (discriminator, metrics)
 
     # With respect to the images alone: D's weight gradients are never computed.
@@ -275,23 +232,6 @@ def judge(
     return widened, discriminator
 
 
-def mean_output(
-    config: TrainConfig, logits: Float[Array, " batch"]
-) -> Float[Array, ""]:
-    """D's mean output: a probability, or a score where the objective has none."""
-    if losses.OBJECTIVES[config.objective].probabilistic:
-        return jax.nn.sigmoid(logits).mean()
-    return logits.mean()
-
-
-def _class_loss(scores: Scores, labels: Labels) -> Float[Array, ""]:
-    if scores.class_logits is None or labels is None:
-        raise ValueError(
-            "the auxiliary classifier's loss needs a classifier and labels"
-        )
-    return losses.class_cross_entropy(scores.class_logits, labels)
-
-
 def _widen(x: Array) -> Array:
     return x.astype(jnp.float32) if x.dtype == jnp.bfloat16 else x
 
@@ -304,27 +244,15 @@ def _add_noise(
     return (real, fake) if noise is None else (real + noise[0], fake + noise[1])
 
 
-def _targets(
-    config: TrainConfig, flips: Bool[Array, "2 batch"] | None, dtype: jnp.dtype
-) -> dict[str, float | Array]:
-    """Targets of the real and the generated images, after smoothing and flipping."""
-    real_target = 1.0 - config.label_smoothing
-    if flips is not None:
-        real, fake = flips
-        return {
-            "real_target": real_target * (~real).astype(dtype),
-            "fake_target": real_target * fake.astype(dtype),
-        }
-    return {"real_target": real_target} if config.label_smoothing else {}
-
-
 def _penalty(
     config: TrainConfig,
     discriminator: Network,
     batch: Batch,
     real: Images,
     fake: Images,
-) -> penalties.PenaltyTerms:
+) -> penalties.PenaltyTerms | None:
+    if not PENALTIES[config.penalty].points:
+        return None
     # In float32, as the real images are: the gradient has the images' own precision.
     # Evaluation mode: this pass must not advance spectral norm's power iteration.
     return penalties.apply_penalty(

@@ -16,6 +16,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gans_torch.losses import batch_mean
+from shared.config import traits
+from shared.config.tables import register
+
 Images = Float[Tensor, "batch channels height width"]
 Discriminator = Callable[[Images], Float[Tensor, " batch"]]
 
@@ -71,7 +75,7 @@ def wgan_gp_penalty(
         Gulrajani et al. 2017, arXiv:1704.00028, Eq. 3.
     """
     norm = gradient_norm(input_gradient(discriminator, _mix(real, fake, alpha)))
-    return PenaltyTerms(torch.square(norm - 1).mean(), norm.detach().mean())
+    return _terms(torch.square(norm - 1), norm)
 
 
 def wgan_lp_penalty(
@@ -94,7 +98,7 @@ def wgan_lp_penalty(
         Petzka et al. 2018, arXiv:1709.08894.
     """
     norm = gradient_norm(input_gradient(discriminator, _mix(real, fake, alpha)))
-    return PenaltyTerms(torch.square(torch.relu(norm - 1)).mean(), norm.detach().mean())
+    return _terms(torch.square(torch.relu(norm - 1)), norm)
 
 
 def dragan_penalty(
@@ -119,7 +123,7 @@ def dragan_penalty(
     spread = real.std(correction=0)
     x_hat = real + 0.5 * spread * penalty_noise
     norm = gradient_norm(input_gradient(discriminator, x_hat))
-    return PenaltyTerms(torch.square(norm - 1).mean(), norm.detach().mean())
+    return _terms(torch.square(norm - 1), norm)
 
 
 def r1_penalty(discriminator: Discriminator, real: Images) -> PenaltyTerms:
@@ -152,6 +156,68 @@ def r2_penalty(discriminator: Discriminator, fake: Images) -> PenaltyTerms:
     return _zero_centred(discriminator, fake)
 
 
+def r1_r2_penalty(
+    discriminator: Discriminator, real: Images, fake: Images
+) -> PenaltyTerms:
+    """Squared slope of D at real and generated images; their sum has one weight.
+
+    E[||grad D(x)||^2] + E[||grad D(G(z))||^2]
+
+    Args:
+        discriminator: images to logits.
+        real: real images.
+        fake: generated images; both are taken as constants.
+
+    References:
+        Mescheder et al. 2018, arXiv:1801.04406, Eqs. 9 and 10.
+        Huang et al. 2025, arXiv:2501.05441 (R3GAN, which has both).
+    """
+    r1 = r1_penalty(discriminator, real)
+    r2 = r2_penalty(discriminator, fake)
+    return PenaltyTerms(
+        r1.penalty + r2.penalty, 0.5 * (r1.gradient_norm + r2.gradient_norm)
+    )
+
+
+PENALTIES: dict[str, Callable[..., PenaltyTerms]] = {
+    "wgan-gp": wgan_gp_penalty,
+    "wgan-lp": wgan_lp_penalty,
+    "dragan": dragan_penalty,
+    "r1": r1_penalty,
+    "r2": r2_penalty,
+    "r1-r2": r1_r2_penalty,
+}
+
+
+def register_penalty(
+    name: str,
+    penalty: Callable[..., PenaltyTerms],
+    *,
+    per_sample: bool = True,
+    slope: float | None = None,
+) -> None:
+    """Make a penalty of the user's own known, as ``--penalty NAME``.
+
+    Its first parameter is the discriminator, a function from images to logits. The
+    names of the others say what it looks at: ``real`` and ``fake`` images, ``alpha``
+    from U[0, 1] for each pair, ``penalty_noise`` from U[0, 1] for each pixel.
+
+    Args:
+        name: of small letters, digits and single hyphens; new.
+        penalty: unweighted, as those of this module.
+        per_sample: whether D must judge each image by itself; batch norm in D is then
+            refused.
+        slope: the norm that D's gradient is held at, or below; the diagnosis then tells
+            when it stays far above. None: no such norm.
+
+    Raises:
+        UsageError: the name is taken or not well formed, the penalty takes something
+            else, or the other twin has registered another one under this name.
+    """
+    row = traits.penalty_traits(name, penalty, per_sample=per_sample, slope=slope)
+    register(name, traits.PENALTIES, row, PENALTIES, penalty)
+
+
 def apply_penalty(
     name: str,
     discriminator: Discriminator,
@@ -163,35 +229,23 @@ def apply_penalty(
     """The penalty called ``name`` in the configuration, other than ``none``.
 
     Args:
-        name: one of ``shared.config.choices.Penalty``.
+        name: one of `PENALTIES`.
         discriminator: images to logits.
         real: real images.
         fake: generated images.
-        alpha: for ``wgan-gp`` and ``wgan-lp``.
+        alpha: for penalties that mix real and generated images.
         penalty_noise: for ``dragan``.
 
     Raises:
         ValueError: there is no penalty of that name, or what it needs is None.
     """
-    match name:
-        case "wgan-gp" if alpha is not None:
-            return wgan_gp_penalty(discriminator, real, fake, alpha)
-        case "wgan-lp" if alpha is not None:
-            return wgan_lp_penalty(discriminator, real, fake, alpha)
-        case "dragan" if penalty_noise is not None:
-            return dragan_penalty(discriminator, real, penalty_noise)
-        case "r1":
-            return r1_penalty(discriminator, real)
-        case "r2":
-            return r2_penalty(discriminator, fake)
-        case "r1-r2":
-            r1 = r1_penalty(discriminator, real)
-            r2 = r2_penalty(discriminator, fake)
-            return PenaltyTerms(
-                r1.penalty + r2.penalty, 0.5 * (r1.gradient_norm + r2.gradient_norm)
-            )
-        case _:
-            raise ValueError(f"name {name!r}: no such penalty, or without its noise")
+    given = {"real": real, "fake": fake, "alpha": alpha, "penalty_noise": penalty_noise}
+    if name not in PENALTIES:
+        raise ValueError(f"name {name!r}: must be one of {', '.join(PENALTIES)}")
+    inputs = {key: given[key] for key in traits.PENALTIES[name].inputs}
+    if missing := [key for key, value in inputs.items() if value is None]:
+        raise ValueError(f"{missing[0]} None: {name} needs it")
+    return PENALTIES[name](discriminator, **inputs)
 
 
 def _mix(real: Images, fake: Images, alpha: Float[Tensor, " batch"]) -> Images:
@@ -201,7 +255,11 @@ def _mix(real: Images, fake: Images, alpha: Float[Tensor, " batch"]) -> Images:
 
 def _zero_centred(discriminator: Discriminator, images: Images) -> PenaltyTerms:
     gradient = input_gradient(discriminator, images)
-    return PenaltyTerms(
-        torch.square(gradient).sum(dim=1).mean(),
-        gradient_norm(gradient.detach()).mean(),
-    )
+    norm = gradient_norm(gradient.detach())
+    return _terms(torch.square(gradient).sum(dim=1), norm)
+
+
+def _terms(
+    penalty: Float[Tensor, " batch"], norm: Float[Tensor, " batch"]
+) -> PenaltyTerms:
+    return PenaltyTerms(batch_mean(penalty), batch_mean(norm.detach()))

@@ -4,16 +4,16 @@ import dataclasses
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Integer
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from gans_torch import losses, penalties
+from gans_torch import penalties
 from gans_torch.models import Generator, Head, MlpGenerator, Scores
+from gans_torch.terms import Labels, Metrics, discriminator_terms, generator_terms
 from shared.config.train_config import TrainConfig
+from shared.config.traits import PENALTIES
 
 Images = Float[Tensor, "batch channels height width"]
-Labels = Integer[Tensor, " batch"] | None
-Metrics = dict[str, Float[Tensor, ""]]
 
 
 @dataclasses.dataclass
@@ -110,37 +110,13 @@ def discriminator_step(
             either way).
         lr: learning rate of D.
     """
-    objective = losses.OBJECTIVES[config.objective]
     real, fake = _add_noise(batch.real, fake, batch.instance_noise)
     real_scores = judge(state.discriminator, real, batch.labels)
     fake_scores = judge(state.discriminator, fake, batch.labels)
-    d_loss = objective.discriminator_loss(
-        real_scores.logits,
-        fake_scores.logits,
-        **_targets(config, batch.flips, real.dtype),
+    penalty = _penalty(config, state.discriminator, batch, real, fake)
+    total, metrics = discriminator_terms(
+        config, real_scores, fake_scores, penalty, batch.labels, batch.flips
     )
-    total = d_loss
-    metrics = {
-        "d_loss": d_loss,
-        "d_real": mean_output(config, real_scores.logits),
-        "d_fake_before": mean_output(config, fake_scores.logits),
-    }
-    if objective.probabilistic:
-        metrics["value"] = losses.game_value(real_scores.logits, fake_scores.logits)
-    if config.objective == "wasserstein":
-        metrics["wasserstein_estimate"] = (
-            real_scores.logits.mean() - fake_scores.logits.mean()
-        )
-    if config.penalty != "none":
-        terms = _penalty(config, state.discriminator, batch, real, fake)
-        total = total + config.penalty_weight * terms.penalty
-        metrics |= {"penalty": terms.penalty, "gradient_norm": terms.gradient_norm}
-    if config.aux_classifier:
-        class_loss = _class_loss(real_scores, batch.labels) + _class_loss(
-            fake_scores, batch.labels
-        )
-        total = total + config.aux_classifier * class_loss
-        metrics["d_class_loss"] = class_loss
     if update_d:
         norm = _update(config, state.discriminator, state.d_optimizer, total, lr)
         # Where D only looks at some steps, those would have no gradient to measure.
@@ -171,30 +147,13 @@ def generator_step(
         noise: noise on D's input.
         lr: learning rate of G.
     """
-    objective = losses.OBJECTIVES[config.objective]
     real, fake = _add_noise(batch.real, fake, noise)
     fake_scores = judge(state.discriminator, fake, batch.labels)
     real_scores = fake_scores  # where the loss looks at generated images alone
-    if objective.relativistic or config.feature_matching:
+    if config.g_sees_real:
         with torch.no_grad():
             real_scores = judge(state.discriminator, real, batch.labels)
-    if objective.relativistic:
-        g_loss = objective.generator_loss(real_scores.logits, fake_scores.logits)
-    else:
-        g_loss = objective.generator_loss(fake_scores.logits)
-    total = g_loss
-    metrics = {
-        "g_loss": g_loss,
-        "d_fake_after": mean_output(config, fake_scores.logits),
-    }
-    if config.feature_matching:
-        gap = losses.feature_matching_loss(real_scores.features, fake_scores.features)
-        total = total + config.feature_matching * gap
-        metrics["feature_gap"] = gap
-    if config.aux_classifier:
-        class_loss = _class_loss(fake_scores, batch.labels)
-        total = total + config.aux_classifier * class_loss
-        metrics["g_class_loss"] = class_loss
+    total, metrics = generator_terms(config, real_scores, fake_scores, batch.labels)
     # Only G's gradients are asked for: D's weight gradients are never computed.
     metrics["g_grad_norm"] = _update(
         config, state.generator, state.g_optimizer, total, lr
@@ -215,23 +174,6 @@ def judge(discriminator: Head, images: Images, labels: Labels) -> Scores:
     )
 
 
-def mean_output(
-    config: TrainConfig, logits: Float[Tensor, " batch"]
-) -> Float[Tensor, ""]:
-    """D's mean output: a probability, or a score where the objective has none."""
-    if losses.OBJECTIVES[config.objective].probabilistic:
-        return torch.sigmoid(logits).mean()
-    return logits.mean()
-
-
-def _class_loss(scores: Scores, labels: Labels) -> Float[Tensor, ""]:
-    if scores.class_logits is None or labels is None:
-        raise ValueError(
-            "the auxiliary classifier's loss needs a classifier and labels"
-        )
-    return losses.class_cross_entropy(scores.class_logits, labels)
-
-
 def _widen(x: Tensor) -> Tensor:
     return x.float() if x.dtype == torch.bfloat16 else x
 
@@ -244,27 +186,15 @@ def _add_noise(
     return (real, fake) if noise is None else (real + noise[0], fake + noise[1])
 
 
-def _targets(
-    config: TrainConfig, flips: Bool[Tensor, "2 batch"] | None, dtype: torch.dtype
-) -> dict[str, float | Tensor]:
-    """Targets of the real and the generated images, after smoothing and flipping."""
-    real_target = 1.0 - config.label_smoothing
-    if flips is not None:
-        real, fake = flips
-        return {
-            "real_target": real_target * (~real).to(dtype),
-            "fake_target": real_target * fake.to(dtype),
-        }
-    return {"real_target": real_target} if config.label_smoothing else {}
-
-
 def _penalty(
     config: TrainConfig,
     discriminator: Head,
     batch: Batch,
     real: Images,
     fake: Images,
-) -> penalties.PenaltyTerms:
+) -> penalties.PenaltyTerms | None:
+    if not PENALTIES[config.penalty].points:
+        return None
     # In float32, as the real images are: the gradient has the images' own precision.
     # Evaluation mode: this pass must not advance spectral norm's power iteration.
     discriminator.eval()

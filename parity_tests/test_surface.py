@@ -12,7 +12,7 @@ import torch
 import gans_jax
 import gans_jax.layers
 import gans_torch
-from parity_tests.harness.surface import drift
+from parity_tests.harness.surface import code, drift
 
 TORCH, JAX = (Path(twin.__path__[0]) for twin in (gans_torch, gans_jax))
 
@@ -95,6 +95,7 @@ DIFFERENCES: dict[str, list[tuple[str, str]]] = {
             "``cpu``, ``cuda``,\n``cuda:N``, ``tpu`` or ``tpu:N``.",
         ),
     ],
+    "backend.find_device": [("torch.device", "jax.Device")],
     "backend.Backend.train": [("a GPU has finished", "they have finished")],
     "classifier.Classifier.__init__": [("torch.device", "jax.Device")],
     # Images are NCHW, or NHWC.
@@ -185,6 +186,28 @@ def test_layers_of_torch_nn_have_the_same_parameters(name: str) -> None:
     theirs = parameters(getattr(torch.nn, name))
     assert ours
     assert list(ours.items()) == [(key, theirs[key]) for key in theirs if key in ours]
+
+
+@pytest.mark.parametrize("name", ["terms"])
+def test_what_networks_minimise_is_written_in_the_same_lines(name: str) -> None:
+    """The modules that are the same code, line for line, but for the words."""
+    first, second = (code(_files(twin)[name].read_text()) for twin in (TORCH, JAX))
+    assert first.splitlines() == second.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("total + config.penalty_weight", "total - config.penalty_weight"),
+        ("real_target * (~real)", "real_target * real"),
+        ("    d_loss = ", "    x = 1\n    d_loss = "),
+        ("jax.nn.sigmoid", "jax.nn.softplus"),
+    ],
+)
+def test_a_line_that_differs_is_noticed(old: str, new: str) -> None:
+    source = _files(JAX)["terms"].read_text()
+    assert source.count(old) == 1
+    assert code(source.replace(old, new)) != code(_files(TORCH)["terms"].read_text())
 
 
 def _commands() -> list[str]:

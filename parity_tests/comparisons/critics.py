@@ -221,7 +221,7 @@ def _network_critic(name: str, critic: Critic) -> list[Finding]:
     return worst.findings()
 
 
-for _name in (*ARGUMENTS, "r1-r2"):
+for _name in ARGUMENTS:
     for _label, _critic in CRITICS.items():
         if (_name, _critic.weight_norm) == ("wgan-lp", "spectral"):
             # Hardly steeper than 1, such a critic is penalised for rounding. The twins'

@@ -4,24 +4,32 @@
 enough to be run for every mutant of the training step.
 """
 
+import contextlib
 import functools
+from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from gans_jax import losses as jax_losses
+from gans_jax import penalties as jax_penalties
+from gans_torch import losses as torch_losses
+from gans_torch import penalties as torch_penalties
 from parity_tests.certificate.compare import difference
 from parity_tests.certificate.registry import Finding, Worst, check
-from parity_tests.harness.modules import Task, compare_twins
+from parity_tests.harness.modules import compare_twins
+from parity_tests.harness.tasks import Task
 from parity_tests.harness.trajectories import (
-    advance_singly,
     compare_trajectories,
     make_pair,
+    run_singly,
     shrink,
-    start,
 )
 from shared.backend import Backend
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
+from shared.config.traits import OBJECTIVES, PENALTIES, ObjectiveTraits
 from shared.files.arrays import Arrays
 from shared.randomness import noise
 
@@ -68,8 +76,8 @@ def make_config(name: str, **changes: Any) -> TrainConfig:
 def _compare(name: str) -> list[Finding]:
     config = make_config(name)
     findings = compare_trajectories(config, 3, "first steps, float64")
-    pair = make_pair(config, 1)
-    return [*findings, *_compare_samples(config, pair.torch, pair.jax)]
+    torch, jax = make_pair(config, 1)
+    return [*findings, *_compare_samples(config, torch.backend, jax.backend)]
 
 
 def _compare_samples(
@@ -94,18 +102,66 @@ for _name in CONFIGS:
     check(f"first steps/{_name}", kind="training")(functools.partial(_compare, _name))
 
 
+_OWN = "registered-in-parity-tests"
+
+
+@check(
+    "first steps/registered",
+    kind="training",
+    covers=("losses.register_objective", "penalties.register_penalty"),
+)
+def _registered() -> list[Finding]:
+    """An objective and a penalty that are registered train both twins alike."""
+    with contextlib.ExitStack() as undo:
+        for losses, penalties in (
+            (torch_losses, torch_penalties),
+            (jax_losses, jax_penalties),
+        ):
+            losses.register_objective(_OWN, *_relativistic_squares(losses))
+            undo.callback(losses.OBJECTIVES.pop, _OWN)
+            penalties.register_penalty(_OWN, _mixed_slope(penalties))
+            undo.callback(penalties.PENALTIES.pop, _OWN)
+        undo.callback(OBJECTIVES.pop, _OWN)
+        undo.callback(PENALTIES.pop, _OWN)
+        assert OBJECTIVES[_OWN] == ObjectiveTraits(relativistic=True)
+        config = make_config("critic", objective=_OWN, penalty=_OWN)
+        return compare_trajectories(config, 3, "first steps, float64")
+
+
+def _relativistic_squares(losses: ModuleType) -> tuple[Callable[..., Any], ...]:
+    """Each real output should be 1 above the one that it is paired with, for G below.
+
+    Jolicoeur-Martineau 2018, arXiv:1807.00734, whose table of these has RpLSGAN too.
+    """
+
+    def discriminator_loss(real_logits: Any, fake_logits: Any) -> Any:
+        return losses.batch_mean((real_logits - fake_logits - 1) ** 2)
+
+    def generator_loss(real_logits: Any, fake_logits: Any) -> Any:
+        return discriminator_loss(fake_logits, real_logits)
+
+    return discriminator_loss, generator_loss
+
+
+def _mixed_slope(penalties: ModuleType) -> Callable[..., Any]:
+    """Squared slope between real and generated images; in parameters of any order."""
+
+    def penalty(critic: Any, alpha: Any, fake: Any, real: Any) -> Any:
+        share = alpha[:, None, None, None]
+        return penalties.r1_penalty(critic, share * real + (1 - share) * fake)
+
+    return penalty
+
+
 @check("first steps/float32", kind="training")
 def _float32() -> list[Finding]:
     """Each twin in float32 against itself in float64: nothing coarser leaks in."""
     ends: dict[str, dict[str, Arrays]] = {}
     for precision in ("float64", "float32"):
         config = make_config("averages", precision=precision)
-        *pair, data = make_pair(config)
-        for twin, backend in zip(("torch", "jax"), pair, strict=True):
-            start(config, backend)
-            ends.setdefault(twin, {})[precision] = advance_singly(
-                config, backend, data, range(2)
-            )
+        for twin, session in zip(("torch", "jax"), make_pair(config), strict=True):
+            session.start()
+            ends.setdefault(twin, {})[precision] = run_singly(session, 2)
     worst = Worst()
     for twin, end in ends.items():
         for name, exact in end["float64"].items():

@@ -1,4 +1,4 @@
-"""Every loss: the twins against each other and against `reference`, both gradients."""
+"""Every loss: the twins against each other and against `oracle`, both gradients."""
 
 import functools
 from collections.abc import Iterator
@@ -11,12 +11,10 @@ from gans_jax import losses as jax_losses
 from gans_torch import losses as torch_losses
 from parity_tests.certificate.registry import Finding, Worst, check
 from parity_tests.harness import oracle
-from parity_tests.harness.gradients import (
-    Differentiated,
-    is_floating,
-    jax_gradients,
-    torch_gradients,
-)
+from parity_tests.harness.gradients import Differentiated, is_floating
+from parity_tests.harness.jax_side import jax_gradients
+from parity_tests.harness.torch_side import torch_gradients
+from shared.config.traits import OBJECTIVES, objective_traits
 
 
 class Case(NamedTuple):
@@ -71,13 +69,14 @@ def _objective_cases() -> Iterator[tuple[str, str, list[Case]]]:
     """Check, name of the loss, its cases."""
     for name, objective in torch_losses.OBJECTIVES.items():
         cases = list(_PLAIN)
-        if objective.probabilistic:
+        if name == "least-squares":
+            cases += _CODED
+        if OBJECTIVES[name].has_targets:
             cases += _SOFT + _FLIPPED
-        elif name == "least-squares":
-            cases += _CODED + _SOFT + _FLIPPED
         loss = objective.discriminator_loss.__name__
         yield f"loss/{name}/discriminator", loss, cases
-        cases = list(_PLAIN) if objective.relativistic else _first_only(_PLAIN)
+        relativistic = OBJECTIVES[name].relativistic
+        cases = list(_PLAIN) if relativistic else _first_only(_PLAIN)
         if name == "least-squares":
             cases += [Case("-1, 1, 0 coding", _MIXED[1:], {"target": 0.0})]
         yield f"loss/{name}/generator", objective.generator_loss.__name__, cases
@@ -91,6 +90,7 @@ def _other_cases() -> Iterator[tuple[str, str, list[Case]]]:
     classes = random.normal(0.5, 3.0, (6, 4))
     hostile = classes.copy()
     hostile[0], hostile[1], hostile[2] = 0.0, (1e4, -1e4, 0.0, 50.0), (-50, 0, 50, 50)
+    yield "loss/batch-mean", "batch_mean", _first_only(_PLAIN)
     yield "loss/game-value", "game_value", _PLAIN
     yield (
         "loss/feature-matching",
@@ -115,7 +115,7 @@ def _single(array: NDArray[Any]) -> NDArray[Any]:
     return array.astype(np.float32).astype(np.float64)
 
 
-def _reference(name: str, case: Case) -> Differentiated:
+def _oracle(name: str, case: Case) -> Differentiated:
     function = functools.partial(getattr(oracle, name), **case.options)
     floating = [x for x in case.arrays if is_floating(x)]
     constant = case.arrays[len(floating) :]
@@ -136,7 +136,7 @@ def _compare(name: str, cases: list[Case]) -> list[Finding]:
         torch32 = run(torch_gradients, torch_losses, "float32")
         jax64 = run(jax_gradients, jax_losses, "float64")
         jax32 = run(jax_gradients, jax_losses, "float32")
-        oracle = _reference(name, case)
+        oracle = _oracle(name, case)
         for pair, precision, first, second in (
             ("", "float64", torch64, jax64),
             (", PyTorch to reference", "float64", torch64, oracle),
@@ -202,16 +202,21 @@ def _softplus() -> list[Finding]:
     covers=("losses.Objective", "losses.OBJECTIVES"),
 )
 def _table() -> list[Finding]:
-    """The names of the configuration lead to the losses of those names."""
-    assert list(torch_losses.OBJECTIVES) == list(jax_losses.OBJECTIVES)
+    """The configuration's names lead to losses of those names, with those traits."""
     worst = Worst()
-    for name, objective in torch_losses.OBJECTIVES.items():
-        other = jax_losses.OBJECTIVES[name]
-        family = name.replace("-", "_")
-        for side in ("discriminator", "generator"):
-            for twin in (objective, other):
-                loss = getattr(twin, f"{side}_loss").__name__
+    for twin, losses in (("PyTorch", torch_losses), ("JAX", jax_losses)):
+        assert list(losses.OBJECTIVES) == list(OBJECTIVES), twin
+        for name, objective in losses.OBJECTIVES.items():
+            family = name.replace("-", "_")
+            for side in ("discriminator", "generator"):
+                loss = getattr(objective, f"{side}_loss").__name__
                 assert loss == f"{family}_{side}_loss", f"{name}: {loss}"
-        assert objective[2:] == other[2:], f"{name}: flags differ"
-        worst.compare("flags", objective[2:], other[2:], "exact", name)
+            found, known = objective_traits(name, *objective), OBJECTIVES[name]
+            worst.compare(
+                f"traits, {twin}",
+                (found.has_targets, found.relativistic),
+                (known.has_targets, known.relativistic),
+                "exact",
+                name,
+            )
     return worst.findings()

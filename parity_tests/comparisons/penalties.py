@@ -1,6 +1,7 @@
 """Every penalty on critics whose input gradient is known: value and second order."""
 
 import functools
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,9 @@ from gans_jax import penalties as jax_penalties
 from gans_torch import penalties as torch_penalties
 from parity_tests.certificate.registry import Finding, Worst, check
 from parity_tests.harness import oracle
-from parity_tests.harness.gradients import jax_gradients, torch_gradients
+from parity_tests.harness.jax_side import jax_gradients
+from parity_tests.harness.torch_side import torch_gradients
+from shared.config.traits import PENALTIES, penalty_traits
 
 Array = NDArray[Any]
 
@@ -21,6 +24,7 @@ ARGUMENTS = {
     "dragan": ("real", "penalty_noise"),
     "r1": ("real",),
     "r2": ("fake",),
+    "r1-r2": ("real", "fake"),
 }
 
 
@@ -109,7 +113,7 @@ def _run_quadratic(
     return [found.value, *(x.transpose(2, 0, 1) for x in found.gradients[:3])]
 
 
-def _reference_quadratic(name: str, critic: Quadratic, problem: Problem) -> list[Array]:
+def _oracle_quadratic(name: str, critic: Quadratic, problem: Problem) -> list[Array]:
     rest = [getattr(problem, field) for field in ARGUMENTS[name]]
 
     def penalty(w: Array, a: Array, v: Array) -> Array:
@@ -146,7 +150,7 @@ def _closed_form_cases() -> list[tuple[str, Quadratic, Problem]]:
 def _closed_form(name: str) -> list[Finding]:
     worst = Worst()
     for case, critic, problem in _closed_form_cases():
-        oracle = _reference_quadratic(name, critic, problem)
+        oracle = _oracle_quadratic(name, critic, problem)
         run = functools.partial(_run_quadratic, name, critic, problem)
         torch64, jax64 = run("torch", "float64"), run("jax", "float64")
         pairs = {
@@ -186,6 +190,8 @@ def _linear_by_hand(name: str) -> list[Finding]:
         excess = slope - 1 if name != "wgan-lp" else max(0.0, slope - 1)
         if name in ("r1", "r2"):
             value, by_hand = slope**2, 2 * w
+        elif name == "r1-r2":
+            value, by_hand = 2 * slope**2, 4 * w
         else:
             value, by_hand = excess**2, 2 * excess * w / slope
         for twin in ("torch", "jax"):
@@ -225,6 +231,44 @@ def _per_sample(name: str) -> list[Finding]:
                 f"{what}, {twin}", one, np.mean(each, axis=0), tolerance, "batch of 4"
             )
     return worst.findings()
+
+
+@check("penalty/table", kind="penalty", covers=("penalties.PENALTIES",))
+def _table() -> list[Finding]:
+    """The configuration's names lead to penalties of those names, with those inputs."""
+    worst = Worst()
+    none, *names = PENALTIES
+    assert not PENALTIES[none].points
+    for twin, penalties in (("PyTorch", torch_penalties), ("JAX", jax_penalties)):
+        assert list(penalties.PENALTIES) == names, twin
+        for name, penalty in penalties.PENALTIES.items():
+            assert penalty.__name__ == _function(name), f"{name}: {penalty.__name__}"
+            inputs = penalty_traits(name, penalty).inputs
+            assert inputs == PENALTIES[name].inputs == ARGUMENTS[name], name
+            calls = _differentiations(penalties, name)
+            worst.compare(
+                f"points, {twin}", calls, PENALTIES[name].points, "exact", name
+            )
+    return worst.findings()
+
+
+def _differentiations(penalties: ModuleType, name: str) -> int:
+    """How often a penalty has the discriminator judge a batch."""
+    twin = "torch" if penalties is torch_penalties else "jax"
+    calls = []
+
+    def score(images: Any) -> Any:
+        calls.append(len(images))
+        return images.sum((1, 2, 3))
+
+    def penalty(*inputs: Any) -> Any:
+        return getattr(penalties, _function(name))(score, *inputs).penalty
+
+    problem = make_problem(28, 2, _SHAPE)
+    arrays = [getattr(problem, field) for field in ARGUMENTS[name]]
+    differentiate = torch_gradients if twin == "torch" else jax_gradients
+    differentiate(penalty, *arrays)
+    return len(calls)
 
 
 for _name in ARGUMENTS:

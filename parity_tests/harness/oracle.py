@@ -165,6 +165,11 @@ def game_value(real_logits: Numbers, fake_logits: Numbers) -> Number:
     return np.mean(-softplus(-real_logits)) + np.mean(-softplus(fake_logits))
 
 
+def batch_mean(x: Numbers) -> Number:
+    """The arithmetic mean."""
+    return np.sum(x) / len(x)
+
+
 def feature_matching_loss(real_features: Numbers, fake_features: Numbers) -> Number:
     """Salimans 2016, section 3.1: || E f(x) - E f(G(z)) ||^2."""
     gap = np.mean(real_features, axis=0) - np.mean(fake_features, axis=0)
@@ -218,6 +223,13 @@ def r1_penalty(input_gradient: InputGradient, real: Numbers) -> Number:
 def r2_penalty(input_gradient: InputGradient, fake: Numbers) -> Number:
     """Mescheder 2018, Eq. 10, without gamma / 2."""
     return r1_penalty(input_gradient, fake)
+
+
+def r1_r2_penalty(
+    input_gradient: InputGradient, real: Numbers, fake: Numbers
+) -> Number:
+    """Huang 2025: the sum of both, without gamma / 2."""
+    return r1_penalty(input_gradient, real) + r2_penalty(input_gradient, fake)
 
 
 def _mix(real: Numbers, fake: Numbers, alpha: Numbers) -> Numbers:

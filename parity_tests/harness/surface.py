@@ -14,6 +14,26 @@ _WORDS = {
 }
 
 
+# The same in code, where not only what is public counts.
+_CODE_WORDS = {
+    r"^(import|from) (torch|jax)\b.*\n": "",
+    r"\b(torch|jax\.nn)\.(?=sigmoid\()": "",
+    r"\b(torch|jnp)\.dtype\b": "dtype",
+    r"\.(to|astype)\(": ".astype(",
+}
+
+
+def code(source: str) -> str:
+    """A module's text, line by line, in words that its sibling shares.
+
+    Args:
+        source: Python source of the module.
+    """
+    for pattern, word in (_CODE_WORDS | _WORDS).items():
+        source = re.sub(pattern, word, source, flags=re.MULTILINE)
+    return source
+
+
 def surface(source: str) -> dict[str, str]:
     """Public members of a module, in order, each with the text that its sibling shares.
 

@@ -2,10 +2,11 @@
 
 from gans_jax import losses as jax_losses
 from gans_jax import penalties as jax_penalties
-from gans_jax import steps as jax_steps
+from gans_jax import terms as jax_terms
 from gans_torch import losses as torch_losses
 from gans_torch import penalties as torch_penalties
 from gans_torch import steps as torch_steps
+from gans_torch import terms as torch_terms
 from parity_tests.mutants.mutation import mutant
 
 MUTANTS = (
@@ -26,6 +27,13 @@ MUTANTS = (
         "loss/non-saturating/generator",
     ),
     mutant(
+        "sum over the batch",
+        "the loss, and with it every gradient, grows with the batch",
+        torch_losses.batch_mean,
+        {"x.mean(dim=0)": "x.sum(dim=0)"},
+        "loss/batch-mean",
+    ),
+    mutant(
         "halved logistic loss",
         "the mean of the real and the fake term instead of their sum",
         jax_losses.non_saturating_discriminator_loss,
@@ -36,7 +44,7 @@ MUTANTS = (
         "halved relativistic average loss",
         "public code takes the mean of the two terms, the paper their sum",
         torch_losses.relativistic_average_discriminator_loss,
-        {"softplus(-real).mean() +": "softplus(torch.cat([-real, fake])).mean() + 0 *"},
+        {"batch_mean(softplus(-real)) +": "0.5 * batch_mean(softplus(-real)) + 0.5 *"},
         "loss/relativistic-average/*",
     ),
     mutant(
@@ -102,7 +110,7 @@ MUTANTS = (
     mutant(
         "two-sided label smoothing",
         "the fake target is smoothed too",
-        torch_steps._targets,
+        torch_terms._targets,
         {
             "fake.to(dtype)": "fake.to(dtype)"
             " + config.label_smoothing * (~fake).to(dtype)"
@@ -112,7 +120,7 @@ MUTANTS = (
     mutant(
         "the same flips for both",
         "real and generated labels are swapped by one draw",
-        jax_steps._targets,
+        jax_terms._targets,
         {"real, fake = flips": "real = fake = flips[0]"},
         "first steps/remedies",
     ),
@@ -200,10 +208,31 @@ MUTANTS = (
         "penalty/wgan-lp/linear critic by hand",
     ),
     mutant(
+        "mean of R1 and R2",
+        "one weight is shared out between both, where each should have it",
+        jax_penalties.r1_r2_penalty,
+        {"r1.penalty + r2.penalty": "0.5 * (r1.penalty + r2.penalty)"},
+        "penalty/r1-r2/closed form",
+    ),
+    mutant(
+        "unweighted penalty",
+        "--penalty-weight is ignored",
+        torch_terms.discriminator_terms,
+        {"config.penalty_weight * penalty.penalty": "penalty.penalty"},
+        "first steps/critic",
+    ),
+    mutant(
+        "inputs of a penalty in the order of its table",
+        "a penalty of one's own may name them in any order",
+        torch_penalties.apply_penalty,
+        {"(discriminator, **inputs)": "(discriminator, real, fake, alpha)"},
+        "first steps/registered",
+    ),
+    mutant(
         "mean square in R1",
         "the squared length is averaged over pixels",
         jax_penalties._zero_centred,
-        {".sum(axis=1).mean()": ".mean()"},
+        {".sum(axis=1)": ".mean(axis=1)"},
         "penalty/r1/linear critic by hand",
     ),
     mutant(

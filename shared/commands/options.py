@@ -3,7 +3,7 @@
 import dataclasses
 import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.constructors import (
@@ -11,7 +11,9 @@ from tyro.constructors import (
 )
 
 from shared.config.choices import DataPlace, Features
+from shared.config.tables import Table
 from shared.config.train_config import TrainConfig
+from shared.config.traits import OBJECTIVES, PENALTIES
 
 _DEFAULT_PRESET = "dcgan"
 
@@ -44,6 +46,9 @@ _Step = Annotated[
         str_from_instance=lambda step: [str(step)],
     ),
 ]
+
+
+_PLUGIN = tyro.conf.arg(metavar="FILE")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,6 +87,8 @@ class SampleOptions:
     """File to write, or folder with --separate; without it, a new one in the run."""
     device: str = "auto"
     """auto (the best there is), cpu, cuda, cuda:N, tpu, ..."""
+    plugin: Annotated[Path | None, _PLUGIN] = None
+    """Python file that registers objectives, penalties or architectures of your own."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -113,6 +120,8 @@ class EvaluateOptions:
     """Folder to write into; without it, the run."""
     device: str = "auto"
     """auto (the best there is), cpu, cuda, cuda:N, tpu, ..."""
+    plugin: Annotated[Path | None, _PLUGIN] = None
+    """Python file that registers objectives, penalties or architectures of your own."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -125,10 +134,23 @@ class CompareOptions:
     """Run folders of either twin."""
     out: Path = Path("comparison.png")
     """Picture of the curves to write."""
+    plugin: Annotated[Path | None, _PLUGIN] = None
+    """Python file that registers objectives, penalties or architectures of your own."""
 
 
 DEFAULT_PRESET = "dcgan"
 """What ``train`` trains without a preset."""
+
+
+def _one_of(table: Table[Any]) -> object:
+    """Marks a flag whose choices are the names of a table when flags are read."""
+    return tyro.conf.arg(
+        # pyrefly: ignore[invalid-literal]
+        constructor_factory=lambda: Literal[tuple(table)],
+        # Of a type that is made so late, tyro shows the default as a list.
+        help_behavior_hint=lambda default: "(default: " + default.strip("[']") + ")",
+    )
+
 
 # Flags of the run that exclude each other.
 _LENGTH = tyro.conf.create_mutex_group(required=False, title="length of the run")
@@ -142,6 +164,8 @@ class TrainFlags(TrainConfig):
     """
 
     preset: tyro.conf.Suppress[str] = DEFAULT_PRESET
+    objective: Annotated[str, _one_of(OBJECTIVES)]
+    penalty: Annotated[str, _one_of(PENALTIES)]
     steps: Annotated[int | None, _LENGTH] = None
     epochs: Annotated[float | None, _LENGTH] = None
     data_dir: Path = Path("data")
@@ -152,6 +176,8 @@ class TrainFlags(TrainConfig):
     """Continue this run, of either twin, where it stopped."""
     device: str = "auto"
     """auto (the best there is), cpu, cuda, cuda:N, tpu, ..."""
+    plugin: Annotated[Path | None, _PLUGIN] = None
+    """Python file that registers objectives, penalties or architectures of your own."""
     data_on: DataPlace = "auto"
     """Where the images are kept: on the device, or on the host, which sends each batch;
     auto: on an accelerator with room for them."""

@@ -1,12 +1,10 @@
 """Arguments to options, and refusals in one line."""
 
 import contextlib
-import difflib
 import inspect
 import io
 import re
 import shlex
-from collections.abc import Iterable
 from pathlib import Path
 from types import NoneType
 from typing import Any, TypeVar, get_args, get_origin
@@ -18,6 +16,7 @@ from tyro.constructors import (
     PrimitiveTypeInfo,
 )
 
+from shared.config.tables import suggestion
 from shared.config.train_config import flag
 from shared.errors import UsageError
 
@@ -27,12 +26,6 @@ _T = TypeVar("_T")
 def text(value: object) -> str:
     """A setting's value as the command line spells it."""
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """``; did you mean ...?`` where a known word is near, else nothing."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.8)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 _KINDS = {int: "a whole number", float: "a number", Path: "a path"}
@@ -81,7 +74,8 @@ def parse(flags: type[_T], args: list[str], *, prog: str, **options: Any) -> _T:
     except SystemExit as stop:
         if not stop.code:
             raise  # --help
-        raise UsageError(_first_paragraph(printed.getvalue())) from None
+        refusal = _first_paragraph(printed.getvalue())
+        raise UsageError(_with_suggestion(refusal)) from None
     if unknown:
         option = unknown[0].partition("=")[0].replace("_", "-")
         if not option.startswith("-"):
@@ -89,6 +83,13 @@ def parse(flags: type[_T], args: list[str], *, prog: str, **options: Any) -> _T:
         known = map(flag, inspect.signature(flags).parameters)
         raise UsageError(f"unrecognized option {option}{suggestion(option, known)}")
     return parsed
+
+
+def _with_suggestion(refusal: str) -> str:
+    """What tyro says, and which of a flag's choices may have been meant."""
+    found = re.fullmatch(r"(invalid choice '(.+)' for .+ of \('(.+)'\))\.", refusal)
+    near = suggestion(found[2], found[3].split("', '")) if found else ""
+    return f"{found[1]}{near}" if found and near else refusal
 
 
 def _first_paragraph(box: str) -> str:

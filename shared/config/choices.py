@@ -16,21 +16,6 @@ Features = Literal["classifier", "inception", "none"]
 Architecture = Literal["dcgan", "mlp"]
 
 
-Objective = Literal[
-    "minimax",
-    "non-saturating",
-    "wasserstein",
-    "least-squares",
-    "least-squares-pearson",
-    "hinge",
-    "relativistic",
-    "relativistic-average",
-]
-
-
-Penalty = Literal["none", "wgan-gp", "wgan-lp", "dragan", "r1", "r2", "r1-r2"]
-
-
 DiscriminatorNorm = Literal["batch", "instance", "layer", "group", "none"]
 
 
@@ -51,10 +36,6 @@ Schedule = Literal["constant", "linear", "cosine"]
 Precision = Literal["float32", "tf32", "bfloat16", "float64"]
 
 
-# Objectives whose discriminator has targets 1 and 0, which may be smoothed or swapped.
-WITH_TARGETS = frozenset({"minimax", "non-saturating", "least-squares"})
-
-
 NAMES = ("digits", "mnist", "fashion-mnist", "cifar10", "stacked-mnist")
 """Data sets that have a name of their own; ``folder:PATH`` is anybody's images."""
 
@@ -68,6 +49,10 @@ POINTS = ("ring", "grid", "swiss-roll")
 
 
 FOLDER = "folder:"
+
+
+ARRAYS = "arrays"
+"""Arrays in memory, which only Python can hand over."""
 
 
 def validate_name(dataset: str) -> None:
@@ -86,6 +71,8 @@ def validate_name(dataset: str) -> None:
         hint = f"; did you mean {near[0]}?"
     elif "/" in dataset or "\\" in dataset:
         hint = f"; did you mean {FOLDER}{dataset}?"
+    elif dataset == ARRAYS:
+        hint = "; a run on arrays in memory goes on in Python: fit(..., resume=RUN)"
     else:
         hint = ""
     raise UsageError(

@@ -2,21 +2,20 @@
 
 import dataclasses
 import math
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from shared.config.choices import (
     POINTS,
-    WITH_TARGETS,
     Architecture,
     DiscriminatorNorm,
     GeneratorNorm,
-    Objective,
     Optimizer,
-    Penalty,
     Precision,
     Schedule,
     WeightNorm,
 )
+from shared.config.tables import Table, suggestion
+from shared.config.traits import OBJECTIVES, PENALTIES
 from shared.errors import UsageError
 
 # Raised when a field changes its meaning, so that an old program refuses a newer run.
@@ -83,9 +82,9 @@ class TrainConfig:
     """Group size of the minibatch standard deviation in D; 0: off."""
 
     # The game.
-    objective: Objective = "non-saturating"
+    objective: Annotated[str, OBJECTIVES] = "non-saturating"
     """What both networks minimise."""
-    penalty: Penalty = "none"
+    penalty: Annotated[str, PENALTIES] = "none"
     """Gradient penalty on D."""
     penalty_weight: float = 10.0
     """Multiplier of the penalty: lambda of WGAN-GP, gamma/2 of R1 and R2."""
@@ -156,6 +155,11 @@ class TrainConfig:
         """Whether G normalises by its batch's statistics, or by running ones."""
         return self.g_norm in ("batch", "conditional-batch")
 
+    @property
+    def g_sees_real(self) -> bool:
+        """Whether G's loss compares its images with real ones."""
+        return OBJECTIVES[self.objective].relativistic or self.feature_matching > 0
+
     def __post_init__(self) -> None:
         for rule in (_check_choices, _check_ranges, _check_length, _check_combinations):
             rule(self)
@@ -172,10 +176,17 @@ def refuse(field: str, value: object, rule: str) -> UsageError:
 
 
 def _check_choices(config: TrainConfig) -> None:
-    for name, kind in get_type_hints(TrainConfig).items():
+    for name, kind in get_type_hints(TrainConfig, include_extras=True).items():
         value = getattr(config, name)
-        if get_origin(kind) is Literal and value not in get_args(kind):
-            raise refuse(name, value, f"must be one of {', '.join(get_args(kind))}")
+        choices = get_args(kind) if get_origin(kind) is Literal else _table(kind)
+        if choices is not None and value not in choices:
+            rule = f"must be one of {', '.join(choices)}"
+            raise refuse(name, value, rule + suggestion(str(value), choices))
+
+
+def _table(kind: Any) -> Table[Any] | None:
+    """The table that has the names of a field with this annotation, if one does."""
+    return next((x for x in get_args(kind) if isinstance(x, Table)), None)
 
 
 def _check_ranges(config: TrainConfig) -> None:
@@ -249,7 +260,7 @@ def _check_combinations(config: TrainConfig) -> None:
         raise refuse(
             "d_every", config.d_every, "cannot be combined with --n-critic above 1"
         )
-    if config.penalty != "none" and config.d_norm == "batch":
+    if PENALTIES[config.penalty].per_sample and config.d_norm == "batch":
         raise refuse(
             "penalty",
             config.penalty,
@@ -265,7 +276,7 @@ def _check_combinations(config: TrainConfig) -> None:
             f"must divide --batch-size {config.batch_size}",
         )
     for name in ("label_smoothing", "label_flip"):
-        if getattr(config, name) and config.objective not in WITH_TARGETS:
+        if getattr(config, name) and not OBJECTIVES[config.objective].has_targets:
             raise refuse(
                 name,
                 getattr(config, name),
@@ -301,6 +312,13 @@ def config_from_json(values: dict[str, Any]) -> TrainConfig:
     names = {field.name for field in dataclasses.fields(TrainConfig)}
     if wrong := sorted(set(values) - names):
         raise UsageError(f"configuration: unknown {', '.join(wrong)}")
+    for name, kind in get_type_hints(TrainConfig, include_extras=True).items():
+        table = _table(kind)
+        if table is not None and values.get(name, next(iter(table))) not in table:
+            raise UsageError(
+                f"configuration: unknown {name} {values[name]!r}; is the --plugin"
+                " missing that registers it?"
+            )
     if "adam_betas" in values:
         values["adam_betas"] = tuple(values["adam_betas"])
     return TrainConfig(**values)

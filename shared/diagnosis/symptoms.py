@@ -7,8 +7,9 @@ the presets on digits, MNIST and CIFAR-10.
 import math
 from typing import NamedTuple
 
-from shared.config.choices import WITH_TARGETS
 from shared.config.train_config import TrainConfig, flag
+from shared.config.traits import OBJECTIVES, PENALTIES
+from shared.quantities import members
 
 # How long a state must last: this many steps, and at least so many logged values.
 LASTING_STEPS = 200
@@ -23,9 +24,12 @@ _WON = 0.01
 # where a critic has no bound or D is certain.
 _EXPLODED = 1000.0
 _VANISHED = 0.01
-# The norm that penalties of a critic hold near 1; 0.6 to 1.9 in healthy runs.
+# As a multiple of the norm that a penalty holds D's gradient at; 0.6 to 1.9 in healthy
+# runs.
 _LIPSCHITZ = 2.0
-GRADIENT_NORMS = {"D": "d_grad_norm", "G": "g_grad_norm"}
+GRADIENT_NORMS = {
+    label: name for name, label in members("Gradients of the weights").items()
+}
 # Diversity is 0.1 to 0.2 for the first 200 steps, and rises to 0.9; it hardly falls.
 # Of 102 runs of 600 steps, all but DRAGAN's on MNIST have 0.5 or more from step 300 on;
 # of these six, the three that are below the bound in three grids from step 400 on end
@@ -44,7 +48,7 @@ _CALM_BETA = 0.5
 DIVERGED = "diverged"
 
 
-class Rule(NamedTuple):
+class Symptom(NamedTuple):
     """A metric that is bad beyond its bounds, and what to say when that lasts."""
 
     metric: str
@@ -60,7 +64,7 @@ class Rule(NamedTuple):
     """Whether the last value of the run is judged without those before."""
 
 
-def rules(config: TrainConfig) -> list[Rule]:
+def symptoms(config: TrainConfig) -> list[Symptom]:
     """What is judged in a run of this configuration.
 
     Args:
@@ -68,7 +72,7 @@ def rules(config: TrainConfig) -> list[Rule]:
     """
     lasting = max(LASTING_VALUES, math.ceil(LASTING_STEPS / config.log_every))
     found = [
-        Rule(
+        Symptom(
             DIVERGED,
             0.0,
             0.0,
@@ -77,11 +81,11 @@ def rules(config: TrainConfig) -> list[Rule]:
             _taming(config),
         )
     ]
-    if config.objective in _chance_losses():
-        least = _least_loss(config)
-        bound = least + _WON * (_chance_losses()[config.objective] - least)
+    chance, least = OBJECTIVES[config.objective].chance_loss, _least_loss(config)
+    if chance is not None and least is not None:
+        bound = least + _WON * (chance - least)
         found.append(
-            Rule(
+            Symptom(
                 "d_loss",
                 bound,
                 math.inf,
@@ -92,7 +96,7 @@ def rules(config: TrainConfig) -> list[Rule]:
             )
         )
     found += [
-        Rule(
+        Symptom(
             "diversity_kept",
             _DIVERSITY_KEPT,
             math.inf,
@@ -101,7 +105,7 @@ def rules(config: TrainConfig) -> list[Rule]:
             " before",
             _collapse_remedy(config),
         ),
-        Rule(
+        Symptom(
             "late_diversity",
             _DIVERSITY_LEAST,
             math.inf,
@@ -110,7 +114,7 @@ def rules(config: TrainConfig) -> list[Rule]:
             " every latent",
             _collapse_remedy(config, "more --steps"),
         ),
-        Rule(
+        Symptom(
             "classes_kept",
             _CLASSES_KEPT,
             math.inf,
@@ -119,7 +123,7 @@ def rules(config: TrainConfig) -> list[Rule]:
             _collapse_remedy(config),
             last_suffices=True,
         ),
-        Rule(
+        Symptom(
             "batch_norm_gap",
             0.0,
             _BATCH_NORM_GAP,
@@ -133,10 +137,10 @@ def rules(config: TrainConfig) -> list[Rule]:
             ),
         ),
     ]
-    found += _lipschitz_rules(config, lasting)
+    found += _lipschitz_symptoms(config, lasting)
     for name, metric in GRADIENT_NORMS.items():
         found += [
-            Rule(
+            Symptom(
                 f"relative_{metric}",
                 0.0,
                 _EXPLODED,
@@ -144,7 +148,7 @@ def rules(config: TrainConfig) -> list[Rule]:
                 f"{name}'s gradient explodes: it is a thousand times that of the start",
                 _taming(config),
             ),
-            Rule(
+            Symptom(
                 f"relative_{metric}",
                 _VANISHED,
                 math.inf,
@@ -156,10 +160,11 @@ def rules(config: TrainConfig) -> list[Rule]:
     return found
 
 
-def _lipschitz_rules(config: TrainConfig, lasting: int) -> list[Rule]:
+def _lipschitz_symptoms(config: TrainConfig, lasting: int) -> list[Symptom]:
     """Whether a critic has a bound, and whether it keeps to it."""
-    is_critic = config.objective == "wasserstein"
-    has_penalty = config.penalty != "none" and config.penalty_weight > 0
+    is_critic = OBJECTIVES[config.objective].wasserstein
+    penalty = PENALTIES[config.penalty]
+    has_penalty = penalty.points > 0 and config.penalty_weight > 0
     has_bound = config.weight_clip > 0 or config.d_weight_norm == "spectral"
     if is_critic and not has_penalty and not has_bound:
         problem = (
@@ -170,9 +175,9 @@ def _lipschitz_rules(config: TrainConfig, lasting: int) -> list[Rule]:
             _penalised(config), "--weight-clip 0.01", "--d-weight-norm spectral"
         )
         # At any step, the first being that of the first grid.
-        return [Rule("step", math.inf, math.inf, 1, problem, remedy)]
-    if config.penalty in ("wgan-gp", "wgan-lp", "dragan"):
-        bound = _LIPSCHITZ
+        return [Symptom("step", math.inf, math.inf, 1, problem, remedy)]
+    if penalty.slope is not None:
+        bound = _LIPSCHITZ * penalty.slope
     elif is_critic and has_penalty:
         # R1 and R2 hold no norm: they balance the critic's gain at 1 / (2 weight).
         # Of points, 2 is normal with the weight 0.01, and 1 with 0.1.
@@ -184,15 +189,15 @@ def _lipschitz_rules(config: TrainConfig, lasting: int) -> list[Rule]:
         f" {bound / 2:.6g}"
     )
     remedy = "a larger --penalty-weight or a smaller --d-lr"
-    return [Rule("gradient_norm", 0.0, bound, lasting, problem, remedy)]
+    return [Symptom("gradient_norm", 0.0, bound, lasting, problem, remedy)]
 
 
 def _balancing(config: TrainConfig) -> str:
     """What keeps D from winning."""
-    smooths = config.objective in WITH_TARGETS and not config.label_smoothing
+    objective = OBJECTIVES[config.objective]
+    smooths = objective.has_targets and not config.label_smoothing
     return _either(
-        # Where D is certain, minimax is flat for G.
-        "--objective non-saturating" if config.objective == "minimax" else "",
+        "--objective non-saturating" if objective.saturating else "",
         "--d-lr smaller than --g-lr",
         "--label-smoothing 0.1" if smooths else "",
         "" if config.instance_noise else "--instance-noise 0.1",
@@ -202,7 +207,7 @@ def _balancing(config: TrainConfig) -> str:
 
 def _steepening(config: TrainConfig) -> str:
     """What gives a gradient where D is certain."""
-    is_critic = config.objective == "wasserstein"
+    is_critic = OBJECTIVES[config.objective].wasserstein
     others = () if is_critic else ("non-saturating", "least-squares")
     objectives = [_flags(config, objective=objective) for objective in others]
     return _either(*objectives, _critic(config), "a smaller --d-lr")
@@ -213,7 +218,7 @@ def _taming(config: TrainConfig) -> str:
     return _either(
         "" if config.clip_grad_norm else "--clip-grad-norm 1",
         _flags(config, d_weight_norm="spectral"),
-        _penalised(config, "r1") if config.penalty == "none" else "",
+        _penalised(config, "r1") if not PENALTIES[config.penalty].points else "",
         "smaller learning rates",
     )
 
@@ -263,30 +268,18 @@ def _either(*remedies: str) -> str:
     return f"{', '.join(others)} or {last}" if others else last
 
 
-def _chance_losses() -> dict[str, float]:
-    """D's loss when it says the same of every image; a critic's has no scale."""
-    log2 = math.log(2.0)
-    return {
-        "minimax": 2 * log2,
-        "non-saturating": 2 * log2,
-        "least-squares": 0.25,
-        "least-squares-pearson": 1.0,
-        "hinge": 2.0,
-        "relativistic": log2,
-        "relativistic-average": 2 * log2,
-    }
+def _least_loss(config: TrainConfig) -> float | None:
+    """D's least loss: more than zero where labels are smoothed or swapped.
 
-
-def _least_loss(config: TrainConfig) -> float:
-    """D's least loss: more than zero where labels are smoothed or swapped."""
+    None: of a user's objective, with such labels, nobody knows.
+    """
+    if not config.label_smoothing and not config.label_flip:
+        return 0.0
+    least_loss = OBJECTIVES[config.objective].least_loss
+    if least_loss is None:
+        return None
     target = 1 - config.label_smoothing
-    if config.objective == "least-squares":  # half the variance of each target
-        return target**2 * config.label_flip * (1 - config.label_flip)
-    return _entropy(target * (1 - config.label_flip)) + _entropy(
-        target * config.label_flip
+    # Of the real images, then of the generated ones.
+    return least_loss(target, 1 - config.label_flip) + least_loss(
+        target, config.label_flip
     )
-
-
-def _entropy(p: float) -> float:
-    """Of a coin, in nats: the least cross-entropy with a target of mean p."""
-    return -sum(q * math.log(q) for q in (p, 1 - p) if q > 0)

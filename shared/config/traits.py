@@ -1,0 +1,182 @@
+"""What is known of each objective and penalty; their formulas are in the twins.
+
+The only place that tells one from another by its name: rules, draws, diagnosis and the
+twins' steps ask for a trait, and so serve those that users register too.
+"""
+
+import dataclasses
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any
+
+from shared.config.tables import Table
+from shared.errors import UsageError
+
+# What a penalty may look at, by the names of its parameters: real and generated images,
+# shares from U[0, 1] for mixing them, noise from U[0, 1] for each pixel.
+PENALTY_INPUTS = ("real", "fake", "alpha", "penalty_noise")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ObjectiveTraits:
+    """What is known of an objective."""
+
+    has_targets: bool = False
+    """Whether D has targets, 1 for real images and 0 for generated ones, which may be
+    smoothed or swapped."""
+    relativistic: bool = False
+    """Whether the generator's loss looks at real images too."""
+    probabilistic: bool = False
+    """Whether sigmoid(D(x)) is the probability that x is real."""
+    wasserstein: bool = False
+    """Whether the gap between D's mean outputs estimates the Wasserstein distance, and
+    D is a critic, which must not be steep."""
+    saturating: bool = False
+    """Whether the generator's loss is flat where D is certain."""
+    chance_loss: float | None = None
+    """D's loss when it says the same of every image, as it does where the game ends;
+    None: it has no scale."""
+    least_loss: Callable[[float, float], float] | None = None
+    """Least of D's loss on one kind of images, when their target is the first number
+    for this share of them, and 0 for the others; None: unknown."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PenaltyTraits:
+    """What is known of a gradient penalty."""
+
+    inputs: tuple[str, ...] = ()
+    """What it looks at besides D, among `PENALTY_INPUTS`."""
+    points: int = 0
+    """At how many points for each image of a batch D is differentiated; 0: no
+    penalty."""
+    per_sample: bool = True
+    """Whether D must judge each image by itself, which batch norm does not."""
+    slope: float | None = None
+    """The norm that D's gradient is held at, or below; None: there is no such norm, as
+    where a gradient is weighed against the loss."""
+
+
+def _least_entropy(target: float, share: float) -> float:
+    """Of cross-entropy, in nats: the entropy of a coin with the targets' mean."""
+    p = target * share
+    return -sum(q * math.log(q) for q in (p, 1 - p) if q > 0)
+
+
+def _least_square(target: float, share: float) -> float:
+    """Of half the squared distance: half the targets' variance."""
+    return target**2 * share * (1 - share) / 2
+
+
+OBJECTIVES = Table(
+    "objective",
+    {
+        "minimax": ObjectiveTraits(
+            has_targets=True,
+            probabilistic=True,
+            saturating=True,
+            chance_loss=2 * math.log(2),
+            least_loss=_least_entropy,
+        ),
+        "non-saturating": ObjectiveTraits(
+            has_targets=True,
+            probabilistic=True,
+            chance_loss=2 * math.log(2),
+            least_loss=_least_entropy,
+        ),
+        "wasserstein": ObjectiveTraits(wasserstein=True),
+        "least-squares": ObjectiveTraits(
+            has_targets=True, chance_loss=0.25, least_loss=_least_square
+        ),
+        "least-squares-pearson": ObjectiveTraits(chance_loss=1.0),
+        "hinge": ObjectiveTraits(chance_loss=2.0),
+        "relativistic": ObjectiveTraits(relativistic=True, chance_loss=math.log(2)),
+        "relativistic-average": ObjectiveTraits(
+            relativistic=True, chance_loss=2 * math.log(2)
+        ),
+    },
+)
+
+
+PENALTIES = Table(
+    "penalty",
+    {
+        "none": PenaltyTraits(per_sample=False),
+        "wgan-gp": PenaltyTraits(inputs=("real", "fake", "alpha"), points=1, slope=1.0),
+        "wgan-lp": PenaltyTraits(inputs=("real", "fake", "alpha"), points=1, slope=1.0),
+        "dragan": PenaltyTraits(inputs=("real", "penalty_noise"), points=1, slope=1.0),
+        "r1": PenaltyTraits(inputs=("real",), points=1),
+        "r2": PenaltyTraits(inputs=("fake",), points=1),
+        "r1-r2": PenaltyTraits(inputs=("real", "fake"), points=2),
+    },
+)
+
+
+def objective_traits(
+    name: str,
+    discriminator_loss: Callable[..., Any],
+    generator_loss: Callable[..., Any],
+    **known: Any,
+) -> ObjectiveTraits:
+    """Traits of a user's objective, as far as its parameters' names tell them.
+
+    Args:
+        name: for errors.
+        discriminator_loss: of (real_logits, fake_logits); where it has targets, also of
+            real_target and fake_target, which have defaults.
+        generator_loss: of (fake_logits) or (real_logits, fake_logits).
+        known: the other traits.
+
+    Raises:
+        UsageError: a loss takes something else.
+    """
+    both = ("real_logits", "fake_logits")
+    for what, loss, allowed in (
+        ("discriminator_loss", discriminator_loss, (both,)),
+        ("generator_loss", generator_loss, (both[1:], both)),
+    ):
+        needed = _parameters(loss, needed=True)
+        if needed not in allowed:
+            rules = " or ".join(f"({', '.join(names)})" for names in allowed)
+            raise UsageError(
+                f"objective {name!r}: {what} takes ({', '.join(needed)}), must take"
+                f" {rules}"
+            )
+    return ObjectiveTraits(
+        has_targets={"real_target", "fake_target"}
+        <= set(_parameters(discriminator_loss)),
+        relativistic="real_logits" in _parameters(generator_loss),
+        **known,
+    )
+
+
+def penalty_traits(
+    name: str, penalty: Callable[..., Any], **known: Any
+) -> PenaltyTraits:
+    """Traits of a user's penalty, as far as its parameters' names tell them.
+
+    Args:
+        name: for errors.
+        penalty: of a discriminator, and of what it looks at.
+        known: the other traits.
+
+    Raises:
+        UsageError: it takes something else.
+    """
+    takes = _parameters(penalty)[1:]
+    inputs = tuple(key for key in takes if key in PENALTY_INPUTS)
+    unknown = set(_parameters(penalty, needed=True)[1:]) - set(inputs)
+    if unknown or not {"real", "fake"} & set(inputs):
+        raise UsageError(
+            f"penalty {name!r}: takes ({', '.join(_parameters(penalty))}), must take"
+            f" (discriminator, ...) with real, fake or both, and what else it needs of"
+            f" {', '.join(PENALTY_INPUTS)}"
+        )
+    return PenaltyTraits(inputs=inputs, points=1, **known)
+
+
+def _parameters(function: Callable[..., Any], needed: bool = False) -> tuple[str, ...]:
+    """Names of a function's parameters: all, or those that have no default."""
+    parameters = inspect.signature(function).parameters.values()
+    return tuple(x.name for x in parameters if x.default is x.empty or not needed)
