@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from gans_torch import _own_shared  # noqa: F401  (first of all)
+from shared import __version__ as __version__
 from shared.training.host_memory import keep_freed_memory
 from shared.training.threads import spin_briefly
 
