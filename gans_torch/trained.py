@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Integer
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gans_torch import models
@@ -15,7 +15,7 @@ from gans_torch.arrays import arrays_to_network, network_statements
 from gans_torch.backend import find_device
 from shared.drawing.images import to_uint8
 from shared.drawing.samples import in_batches
-from shared.randomness.latents import sample_inputs
+from shared.randomness.latents import ClassIds, sample_inputs
 from shared.run.checkpoint import Checkpoint
 from shared.run.restore import check_arrays, drawing_config
 
@@ -66,7 +66,7 @@ class TrainedGenerator(nn.Module):
             return self.network(z.to(self._dtype), labels)
 
     def sample(
-        self, n: int, labels: ArrayLike | None = None, seed: int = 0
+        self, n: int, labels: ClassIds | None = None, seed: int = 0
     ) -> NDArray[Any]:
         """Images as the command ``sample --seed`` draws them.
 
