@@ -119,7 +119,7 @@ def test_a_script_says_which_commands_there_are(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["trian"], "did you mean train?"),
+        (["samples"], "did you mean sample?"),
         (["__init__"], "command '__init__': must be one of train, sample, "),
         (["completion"], "completion: name a shell, bash or zsh"),
         (["completion", "fish"], "completion: name a shell, bash or zsh"),
