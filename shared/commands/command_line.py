@@ -112,7 +112,7 @@ def arguments(argv: Sequence[str] | None) -> list[str]:
     words = list(sys.argv[1:] if argv is None else argv)
     if "--version" in words:
         sys.stdout.write(describe_version() + "\n")
-        sys.exit()
+        sys.exit(0)
     return words
 
 
