@@ -107,8 +107,8 @@ def measure(options: Options) -> Iterator[dict[str, Any]]:
         yield results
 
 
-def _run(section: str, *words: str) -> tuple[int | None, str]:
-    """Exit status (None: out of time) and output of a command of ours."""
+def _run(section: str, *words: str) -> tuple[int | str, str]:
+    """Exit status (or that time was up) and output of a command of ours."""
     command = [sys.executable, *words]
     try:
         done = subprocess.run(
@@ -121,7 +121,8 @@ def _run(section: str, *words: str) -> tuple[int | None, str]:
         )
     except subprocess.TimeoutExpired as error:
         text = error.stdout or b""
-        return None, text.decode() if isinstance(text, bytes) else text
+        after = f"not done after {_SECONDS[section]} s"
+        return after, text.decode() if isinstance(text, bytes) else text
     # What went wrong is worth more than what had been said before.
     return done.returncode, done.stdout + (done.stderr if done.returncode else "")
 
@@ -139,8 +140,8 @@ def _compare_twins(device: str) -> dict[str, Any]:
     status, text = _run("parity", *words)
     lines = text.splitlines()
     rows = [json.loads(line) for line in lines if line.startswith("{")]
-    said = "" if status == 0 else "\n".join(lines[-3:])
-    return {"status": status, "rows": rows, "said": said}
+    said = [line for line in lines if not line.startswith("{")]
+    return {"status": status, "rows": rows, "said": " ".join(said[-3:])}
 
 
 def _train(twin: str, options: Options) -> dict[str, Any]:
@@ -156,7 +157,7 @@ def _train(twin: str, options: Options) -> dict[str, Any]:
         )
         seconds = time.perf_counter() - start
         if status != 0:
-            return {"status": status, "said": "\n".join(text.splitlines()[-3:])}
+            return {"status": status, "said": " ".join(text.splitlines()[-3:])}
         lines = (run / "metrics.jsonl").read_text("utf-8").splitlines()
         last = [json.loads(line) for line in lines[-10:]]
     rates = sorted(record["images_per_second"] for record in last)
@@ -217,7 +218,7 @@ def _render_parity(parity: dict[str, Any]) -> Iterator[str]:
         yield f"| {preset} | " + " | ".join(cells) + " |"
     if parity["status"] != 0:
         yield ""
-        yield f"Incomplete, status {parity['status']}: `{parity['said']}`"
+        yield f"Incomplete: {parity['status']}. {parity['said']}".rstrip()
 
 
 def _cell(row: dict[str, Any] | None) -> str:
@@ -234,8 +235,7 @@ def _render_training(training: dict[str, dict[str, Any]]) -> Iterator[str]:
     yield "| --- | --- | --- | --- | --- |"
     for twin, found in training.items():
         if found["status"] != 0:
-            said = found["said"].replace("\n", " ")
-            yield f"| {twin} | failed, status {found['status']}: {said} | | | |"
+            yield f"| {twin} | {found['status']}: {found['said']} | | | |"
             continue
         yield (
             f"| {twin} | {found['steps']} | {found['seconds']} |"

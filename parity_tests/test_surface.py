@@ -114,7 +114,9 @@ def _files(folder: Path) -> dict[str, Path]:
     return {
         ".".join(path.relative_to(folder).with_suffix("").parts): path
         for path in sorted(folder.rglob("*.py"))
-        if not re.match(r"_(?!_init__)", path.name)
+        if not any(
+            re.match(r"_(?!_init__)", part) for part in path.relative_to(folder).parts
+        )
     }
 
 

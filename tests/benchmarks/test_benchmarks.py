@@ -1,10 +1,11 @@
+import itertools
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks import reference, report, train
+from benchmarks import accelerator, device_parity, reference, report, train
 from benchmarks.cases import CASES
 from benchmarks.race import Effort, Entry, Worker, run_case, spread
 
@@ -87,3 +88,65 @@ def test_the_reference_page_has_a_row_for_each_twin(tmp_path: Path) -> None:
         "python -m gans_jax.train lsgan --seed 0  # and --seed 1",
         "python -m gans_torch.train lsgan --seed 0  # and --seed 1",
     ]
+
+
+def _accelerator_results() -> dict[str, Any]:
+    rate = {"images_per_second": spread([20.0])}
+    row = {
+        "case": "small",
+        "framework": "torch",
+        "precision": "tf32",
+        "step": rate,
+        "step_with_data": rate,
+        "share_of_matmul": spread([0.25]),
+        "memory": {"host": 10**9, "device": 3 * 10**6},
+        "compile_seconds": 1.5,
+    }
+    parity = {"preset": "wgan", "twin": "jax", "precision": "float64"}
+    return {
+        "machine": "a GPU",
+        "python": "3.12",
+        "packages": {"torch": "2.11"},
+        "minutes": 5,
+        "tests": {"status": 0, "summary": "9 passed in 12.19s"},
+        "parity": {
+            "status": "not done after 240 s",
+            "said": "",
+            "rows": [{**parity, "arrays": 3e-16, "repeats": True}],
+        },
+        "training": {
+            "torch": {"status": 1, "said": "no such device"},
+            "jax": {
+                "status": 0,
+                "steps": 60,
+                "seconds": 9.5,
+                "images_per_second": 25000.0,
+                "wait_share": 0.05,
+            },
+        },
+        "races": [row],
+    }
+
+
+def test_the_accelerators_page_shows_what_came_and_what_did_not() -> None:
+    page = accelerator.render(_accelerator_results()).splitlines()
+    assert "`9 passed`" in page
+    assert "| wgan | 3e-16 * |" in page
+    assert "Incomplete: not done after 240 s." in page
+    assert "| torch | 1: no such device | | | |" in page
+    assert "| jax | 60 | 9.5 | 25,000 | 5.0% |" in page
+    assert "| torch tf32 | 20 | 1.00 | 20 | 25.0% | 3 | 1.5 |" in page
+
+
+@pytest.mark.needs("torch")
+@pytest.mark.needs("jax")
+def test_the_accelerators_parity_is_measured_on_any_device() -> None:
+    options = device_parity.Options(device="cpu", presets=("wgan",))
+    rows = list(itertools.islice(device_parity.compare(options), 2))
+    assert [(row["precision"], row["twin"]) for row in rows] == [
+        ("float64", "torch"),
+        ("float64", "jax"),
+    ]
+    assert rows[0]["arrays"] == 0
+    assert 0 < rows[1]["arrays"] < 1e-12
+    assert rows[0]["repeats"]

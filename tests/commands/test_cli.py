@@ -318,7 +318,7 @@ def test_a_reader_that_goes_away_ends_a_command_quietly(lines: int) -> None:
     # A few lines fail when they are flushed, many when they are printed.
     script = f"""
 import sys
-from shared import cli
+from shared.commands import command_line
 with command_line.run_command("prog"):
     sys.stdin.read()
     for _ in range({lines}):
@@ -367,7 +367,7 @@ def test_other_errors_keep_their_traceback() -> None:
 
 SCRIPT = """
 import sys
-from shared import cli
+from shared.commands import command_line
 with command_line.run_command("prog"):
     command_line.parse_train(None, "prog")
 """
@@ -389,7 +389,7 @@ def test_mistakes_are_one_line_whatever_the_terminal(encoding: str) -> None:
 
 
 def test_nothing_heavy_is_imported() -> None:
-    script = "import shared.cli, sys; print(*sys.modules)"
+    script = "import shared.commands.command_line, sys; print(*sys.modules)"
     modules = subprocess.check_output([sys.executable, "-c", script], text=True).split()
     heavy = {"torch", "torchvision", "jax", "flax", "optax", "matplotlib", "sklearn"}
     assert "tyro" in modules

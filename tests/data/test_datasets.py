@@ -88,8 +88,10 @@ def test_digits_keep_their_size_exactly(tmp_path: Path, originals: Any) -> None:
 def test_a_cached_data_set_needs_no_library(tmp_path: Path) -> None:
     datasets.load("digits", 8, tmp_path)
     program = (
-        "import sys; from pathlib import Path; from shared import datasets\n"
-        "assert 'PIL' not in sys.modules\n"
+        "import sys; from pathlib import Path; from shared.config import choices\n"
+        "choices.validate_name('digits')\n"
+        "assert not {'PIL', 'numpy'} & set(sys.modules)\n"
+        "from shared.data import datasets\n"
         f"print(datasets.load('digits', 8, Path({str(tmp_path)!r})).info.count)\n"
         "names = {'torch', 'torchvision', 'sklearn', 'jax', 'filelock'}\n"
         "assert not names & set(sys.modules), names & set(sys.modules)\n"

@@ -262,6 +262,6 @@ def test_moving_average_keeps_constants_and_lines() -> None:
 
 
 def test_importing_images_does_not_import_matplotlib() -> None:
-    program = "import sys, shared.images; sys.exit('matplotlib' in sys.modules)"
+    program = "import sys, shared.drawing.images; sys.exit('matplotlib' in sys.modules)"
     command = [sys.executable, "-c", program]
     subprocess.run(command, check=True, cwd=Path(__file__).parents[2])

@@ -108,7 +108,7 @@ def test_equal_states_give_equal_bytes_in_another_process(
 ) -> None:
     again = tmp_path / "again.safetensors"
     program = (
-        "import sys; from pathlib import Path; from shared import checkpoint;"
+        "import sys; from pathlib import Path; from shared.run import checkpoint;"
         "old, new = map(Path, sys.argv[1:]); checkpoint.save(new, checkpoint.load(old))"
     )
     command = [sys.executable, "-c", program, str(saved), str(again)]

@@ -234,7 +234,8 @@ def test_second_writer_is_refused(run: RunDir) -> None:
 
 def test_killed_writer_releases_its_lock(run: RunDir) -> None:
     program = (
-        "import sys, time; from pathlib import Path; from shared.run_dir import RunDir;"
+        "import sys, time; from pathlib import Path;"
+        "from shared.run.run_dir import RunDir;"
         "held = RunDir.open(Path(sys.argv[1])).lock(); print('held', flush=True);"
         "time.sleep(60)"
     )

@@ -111,7 +111,8 @@ def test_the_resume_command_keeps_the_flag() -> None:
 
 def test_event_files_need_no_framework() -> None:
     code = (
-        "import sys, shared.event_files, shared.journal, shared.report\n"
+        "import sys, shared.training.event_files, shared.training.journal\n"
+        "import shared.report.page\n"
         "sys.exit(sum(x in sys.modules for x in ('torch', 'jax', 'tensorflow')))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
