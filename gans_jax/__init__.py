@@ -4,13 +4,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from gans_jax import _own_shared  # noqa: F401  (first of all)
+from shared import __version__ as __version__
 from shared.training.host_memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from gans_jax import data
     from gans_jax.library import evaluate, fit, load_generator, load_plugin
     from gans_jax.losses import register_objective
-    from gans_jax.models import build, register_architecture
+    from gans_jax.models import register_architecture
+    from gans_jax.networks import Networks, build
     from gans_jax.penalties import register_penalty
     from gans_jax.trained import TrainedGenerator
     from shared.backend import Backend
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PRESETS",
     "Evaluation",
+    "Networks",
     "TrainConfig",
     "TrainedGenerator",
     "TrainedRun",
@@ -45,7 +48,8 @@ __all__ = [
 _HOMES = {
     "gans_jax.library": ("evaluate", "fit", "load_generator", "load_plugin"),
     "gans_jax.losses": ("register_objective",),
-    "gans_jax.models": ("build", "register_architecture"),
+    "gans_jax.models": ("register_architecture",),
+    "gans_jax.networks": ("Networks", "build"),
     "gans_jax.penalties": ("register_penalty",),
     "gans_jax.trained": ("TrainedGenerator",),
     "shared.config.presets": ("PRESETS",),

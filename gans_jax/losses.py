@@ -91,6 +91,8 @@ def minimax_discriminator_loss(
 ) -> Float[Array, ""]:
     """The discriminator's side of the minimax game: `non_saturating`'s.
 
+    L_D = E[softplus(-D(x))] + E[softplus(D(G(z)))]
+
     Args:
         real_logits: D(x); shape [batch].
         fake_logits: D(G(z)); shape [batch].
@@ -401,6 +403,25 @@ def game_value(
         Goodfellow et al. 2014, arXiv:1406.2661, Eq. 1 and Theorem 1.
     """
     return -non_saturating_discriminator_loss(real_logits, fake_logits)
+
+
+def wasserstein_estimate(
+    real_logits: Float[Array, " batch"],
+    fake_logits: Float[Array, " batch"],
+) -> Float[Array, ""]:
+    """The Wasserstein distance as a critic sees it, E[D(x)] - E[D(G(z))].
+
+    Args:
+        real_logits: critic's scores of real images; shape [batch].
+        fake_logits: critic's scores of generated images; shape [batch].
+
+    Returns:
+        In units of the score: the distance times the slope that the critic may have.
+
+    References:
+        Arjovsky et al. 2017, arXiv:1701.07875, Eq. 2.
+    """
+    return batch_mean(real_logits) - batch_mean(fake_logits)
 
 
 def feature_matching_loss(

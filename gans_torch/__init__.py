@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from gans_torch import _own_shared  # noqa: F401  (first of all)
+from shared import __version__ as __version__
 from shared.training.host_memory import keep_freed_memory
 from shared.training.threads import spin_briefly
 
@@ -11,7 +12,8 @@ if TYPE_CHECKING:
     from gans_torch import data
     from gans_torch.library import evaluate, fit, load_generator, load_plugin
     from gans_torch.losses import register_objective
-    from gans_torch.models import build, register_architecture
+    from gans_torch.models import register_architecture
+    from gans_torch.networks import Networks, build
     from gans_torch.penalties import register_penalty
     from gans_torch.trained import TrainedGenerator
     from shared.backend import Backend
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PRESETS",
     "Evaluation",
+    "Networks",
     "TrainConfig",
     "TrainedGenerator",
     "TrainedRun",
@@ -46,7 +49,8 @@ __all__ = [
 _HOMES = {
     "gans_torch.library": ("evaluate", "fit", "load_generator", "load_plugin"),
     "gans_torch.losses": ("register_objective",),
-    "gans_torch.models": ("build", "register_architecture"),
+    "gans_torch.models": ("register_architecture",),
+    "gans_torch.networks": ("Networks", "build"),
     "gans_torch.penalties": ("register_penalty",),
     "gans_torch.trained": ("TrainedGenerator",),
     "shared.config.presets": ("PRESETS",),

@@ -4,11 +4,18 @@
 enough to be run for every mutant of the training step.
 """
 
+import contextlib
 import functools
+from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from gans_jax import losses as jax_losses
+from gans_jax import penalties as jax_penalties
+from gans_torch import losses as torch_losses
+from gans_torch import penalties as torch_penalties
 from parity_tests.certificate.compare import difference
 from parity_tests.certificate.registry import Finding, Worst, check
 from parity_tests.harness.modules import compare_twins
@@ -22,6 +29,7 @@ from parity_tests.harness.trajectories import (
 from shared.backend import Backend
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
+from shared.config.traits import OBJECTIVES, PENALTIES, ObjectiveTraits
 from shared.files.arrays import Arrays
 from shared.randomness import noise
 
@@ -92,6 +100,57 @@ def _compare_samples(
 
 for _name in CONFIGS:
     check(f"first steps/{_name}", kind="training")(functools.partial(_compare, _name))
+
+
+_OWN = "registered-in-parity-tests"
+
+
+@check(
+    "first steps/registered",
+    kind="training",
+    covers=("losses.register_objective", "penalties.register_penalty"),
+)
+def _registered() -> list[Finding]:
+    """An objective and a penalty that are registered train both twins alike."""
+    with contextlib.ExitStack() as undo:
+        for losses, penalties in (
+            (torch_losses, torch_penalties),
+            (jax_losses, jax_penalties),
+        ):
+            losses.register_objective(_OWN, *_relativistic_squares(losses))
+            undo.callback(losses.OBJECTIVES.pop, _OWN)
+            penalties.register_penalty(_OWN, _mixed_slope(penalties))
+            undo.callback(penalties.PENALTIES.pop, _OWN)
+        undo.callback(OBJECTIVES.pop, _OWN)
+        undo.callback(PENALTIES.pop, _OWN)
+        assert OBJECTIVES[_OWN] == ObjectiveTraits(relativistic=True)
+        config = make_config("critic", objective=_OWN, penalty=_OWN)
+        return compare_trajectories(config, 3, "first steps, float64")
+
+
+def _relativistic_squares(losses: ModuleType) -> tuple[Callable[..., Any], ...]:
+    """Each real output should be 1 above the one that it is paired with, for G below.
+
+    Jolicoeur-Martineau 2018, arXiv:1807.00734, whose table of these has RpLSGAN too.
+    """
+
+    def discriminator_loss(real_logits: Any, fake_logits: Any) -> Any:
+        return losses.batch_mean((real_logits - fake_logits - 1) ** 2)
+
+    def generator_loss(real_logits: Any, fake_logits: Any) -> Any:
+        return discriminator_loss(fake_logits, real_logits)
+
+    return discriminator_loss, generator_loss
+
+
+def _mixed_slope(penalties: ModuleType) -> Callable[..., Any]:
+    """Squared slope between real and generated images; in parameters of any order."""
+
+    def penalty(critic: Any, alpha: Any, fake: Any, real: Any) -> Any:
+        share = alpha[:, None, None, None]
+        return penalties.r1_penalty(critic, share * real + (1 - share) * fake)
+
+    return penalty
 
 
 @check("first steps/float32", kind="training")

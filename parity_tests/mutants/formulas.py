@@ -27,6 +27,13 @@ MUTANTS = (
         "loss/non-saturating/generator",
     ),
     mutant(
+        "sum over the batch",
+        "the loss, and with it every gradient, grows with the batch",
+        torch_losses.batch_mean,
+        {"x.mean(dim=0)": "x.sum(dim=0)"},
+        "loss/batch-mean",
+    ),
+    mutant(
         "halved logistic loss",
         "the mean of the real and the fake term instead of their sum",
         jax_losses.non_saturating_discriminator_loss,
@@ -199,6 +206,27 @@ MUTANTS = (
         jax_penalties.wgan_lp_penalty,
         {"jax.nn.relu(norm - 1)": "norm - 1"},
         "penalty/wgan-lp/linear critic by hand",
+    ),
+    mutant(
+        "mean of R1 and R2",
+        "one weight is shared out between both, where each should have it",
+        jax_penalties.r1_r2_penalty,
+        {"r1.penalty + r2.penalty": "0.5 * (r1.penalty + r2.penalty)"},
+        "penalty/r1-r2/closed form",
+    ),
+    mutant(
+        "unweighted penalty",
+        "--penalty-weight is ignored",
+        torch_terms.discriminator_terms,
+        {"config.penalty_weight * penalty.penalty": "penalty.penalty"},
+        "first steps/critic",
+    ),
+    mutant(
+        "inputs of a penalty in the order of its table",
+        "a penalty of one's own may name them in any order",
+        torch_penalties.apply_penalty,
+        {"(discriminator, **inputs)": "(discriminator, real, fake, alpha)"},
+        "first steps/registered",
     ),
     mutant(
         "mean square in R1",

@@ -112,7 +112,7 @@ def arguments(argv: Sequence[str] | None) -> list[str]:
     words = list(sys.argv[1:] if argv is None else argv)
     if "--version" in words:
         sys.stdout.write(describe_version() + "\n")
-        sys.exit()
+        sys.exit(0)
     return words
 
 
@@ -144,21 +144,10 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
     flags = _parse_flags(start, args, prog)
     if flags.resume is None:
         config = _config(flags, start)
-        if flags.run_dir is not None:
-            from shared.run.run_dir import RunDir
-
-            RunDir(flags.run_dir).check_unused()
+        _check_unused(flags.run_dir)
     else:
-        if flags.run_dir is not None:
-            raise refuse(
-                "run_dir", flags.run_dir, "a resumed run stays in its own folder"
-            )
-        start = _stored_config(flags.resume, flags.plugin, prog)
+        start = _stored_config(flags, preset, prog)
         config = _config(_parse_flags(start, args, prog), start)
-        if preset not in (None, start.preset):
-            raise UsageError(
-                f"preset {preset!r}: the run was started with {start.preset!r}"
-            )
         check_resumed(config, start)
     validate_name(config.dataset)
     if flags.check_reference and flags.resume is not None:
@@ -285,17 +274,38 @@ def _values(config: TrainConfig) -> dict[str, Any]:
     }
 
 
-def _stored_config(path: Path, plugin: Path | None, prog: str) -> TrainConfig:
+def _check_unused(run_dir: Path | None) -> None:
     from shared.run.run_dir import RunDir
 
-    try:
-        run = RunDir.open(path)
-        stored = run.read_plugin()
-    except UsageError as error:
-        raise UsageError(f"--resume {error}") from error
+    if run_dir is not None:
+        RunDir(run_dir).check_unused()
+
+
+def _stored_config(flags: TrainFlags, preset: str | None, prog: str) -> TrainConfig:
+    """What the run to resume was started with."""
+    from shared.run.run_dir import RunDir
+
+    if flags.run_dir is not None:
+        raise refuse("run_dir", flags.run_dir, "a resumed run stays in its own folder")
+    assert flags.resume is not None, "there is a run to resume"
+    plugin = plugins.load(flags.plugin, prog.partition(".")[0])
+    with _about_resume():
+        run = RunDir.open(flags.resume)
+        needed = run.read_plugin()
     # First: without its plugin, the configuration may name what nobody knows.
-    plugins.check_same(plugins.load(plugin, prog.partition(".")[0]), stored)
+    plugins.check_same(plugin, needed)
+    with _about_resume():
+        stored, _ = run.read_config()
+    if preset not in (None, stored.preset):
+        raise UsageError(
+            f"preset {preset!r}: the run was started with {stored.preset!r}"
+        )
+    return stored
+
+
+@contextlib.contextmanager
+def _about_resume() -> Iterator[None]:
     try:
-        return run.read_config()[0]
+        yield
     except UsageError as error:
         raise UsageError(f"--resume {error}") from error

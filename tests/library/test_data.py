@@ -36,7 +36,7 @@ def test_arrays_are_taken_as_they_are() -> None:
     assert data.labels is None
     assert np.shares_memory(data.images, GREY)
     np.testing.assert_array_equal(data.images[..., 0], GREY)
-    coloured = from_arrays(np.stack([GREY] * 3, axis=-1).tolist(), dtype_of_lists())
+    coloured = from_arrays(np.stack([GREY] * 3, axis=-1), [0, 1] * 3)
     assert coloured.info[:3] == (3, 2, 6)
     assert coloured.class_names == ("0", "1")
     named = from_arrays(GREY, [1, 0, 0, 1, 0, 2], ["cat", "dog", "owl"])
@@ -44,10 +44,6 @@ def test_arrays_are_taken_as_they_are() -> None:
     assert named.labels is not None
     assert named.labels.dtype == np.int32
     assert from_arrays(GREY[::-1]).info.sha256 != data.info.sha256
-
-
-def dtype_of_lists() -> Any:
-    return np.array([0, 1, 0, 1, 0, 1], np.int64)
 
 
 @pytest.mark.parametrize(

@@ -107,8 +107,8 @@ def test_what_does_not_fit_is_refused_in_words_of_python(
     few = digits._replace(info=digits.info._replace(count=4))
     without = digits._replace(info=digits.info._replace(num_classes=0))
     other = digits._replace(info=digits.info._replace(sha256="0" * 64))
-    for changes, data, options, message in (
-        ({"image_size": 32}, digits, {}, "^image_size 32: the data's images have 16"),
+    cases: tuple[Any, ...] = (
+        ({"image_size": 32}, digits, {}, "^image_size 32: the data's images have size"),
         ({}, few, {}, "^batch_size 8: must be at most the 4 images of dataset digits"),
         ({"conditional": True}, without, {}, "^conditional: needs labels of two"),
         ({"evaluate_every": 2}, without, {}, "^evaluate_every 2: needs labels"),
@@ -116,7 +116,8 @@ def test_what_does_not_fit_is_refused_in_words_of_python(
         ({"width": 8}, digits, {"resume": finished}, "^width 8: the run was started"),
         ({}, other, {"resume": finished}, "^dataset digits: holds other images than"),
         ({}, digits, {"resume": "nowhere"}, "^nowhere: no such folder"),
-    ):
+    )
+    for changes, data, options, message in cases:
         changed = dataclasses.replace(config, **changes)
         with pytest.raises(UsageError, match=message):
             twin.library.fit(changed, data, **{"device": "cpu", **options})
@@ -169,9 +170,7 @@ def test_what_a_watcher_raises_ends_the_training(
         return watch
 
     with pytest.raises(ZeroDivisionError):
-        twin.library.fit(
-            config, digits, device="cpu", on_record=stop(ZeroDivisionError())
-        )
+        twin.library.fit(config, digits, on_record=stop(ZeroDivisionError()))
     with pytest.raises(KeyboardInterrupt) as stopped:
         twin.library.fit(
             config, digits, tmp_path, device="cpu", on_record=stop(KeyboardInterrupt())

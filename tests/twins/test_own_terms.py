@@ -1,0 +1,164 @@
+"""Objectives and penalties of a user's own train in each twin like the package's."""
+
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import pytest
+
+from shared.config.traits import OBJECTIVES, PENALTIES
+from shared.errors import UsageError
+from shared.files.arrays import Arrays
+from shared.run.checkpoint import load
+from support import TINY, Train, Twin, last_checkpoint, metrics, stopped
+
+
+class Modules(NamedTuple):
+    """What a user registers with."""
+
+    losses: ModuleType
+    penalties: ModuleType
+
+
+@pytest.fixture
+def modules(twin: Twin) -> Iterator[Modules]:
+    """A twin's modules; what a test registers in them is gone after it."""
+    losses, penalties = (
+        importlib.import_module(f"gans_{twin.name}.{name}")
+        for name in ("losses", "penalties")
+    )
+    tables: list[dict[str, Any]] = [OBJECTIVES, PENALTIES]
+    tables += [losses.OBJECTIVES, penalties.PENALTIES]
+    with ExitStack() as undo:
+        for table in tables:
+            undo.callback(table.update, dict(table))
+            undo.callback(table.clear)
+        yield Modules(losses, penalties)
+
+
+def trained(run: Path, train: Train, *arguments: object) -> tuple[Any, Arrays]:
+    """Metrics and last arrays of a tiny run."""
+    train(*arguments, *TINY, "--run-dir", run)
+    return metrics(run), load(last_checkpoint(run)).arrays
+
+
+def assert_equal(first: tuple[Any, Arrays], second: tuple[Any, Arrays]) -> None:
+    assert first[0] == second[0]
+    assert first[1].keys() == second[1].keys()
+    for name, array in first[1].items():
+        assert array.tobytes() == second[1][name].tobytes(), name
+
+
+def test_least_squares_of_one_s_own(
+    modules: Modules, train: Train, tmp_path: Path
+) -> None:
+    def d_loss(
+        real_logits: Any,
+        fake_logits: Any,
+        real_target: Any = 1.0,
+        fake_target: Any = 0.0,
+    ) -> Any:
+        real = ((real_logits - real_target) ** 2).mean()
+        return 0.5 * real + 0.5 * ((fake_logits - fake_target) ** 2).mean()
+
+    def g_loss(fake_logits: Any) -> Any:
+        return 0.5 * ((fake_logits - 1.0) ** 2).mean()
+
+    modules.losses.register_objective("my-squares", d_loss, g_loss)
+    flags = ("--label-smoothing", 0.1, "--label-flip", 0.2)
+    ours = trained(tmp_path / "a", train, "--objective", "least-squares", *flags)
+    own = trained(tmp_path / "b", train, "--objective", "my-squares", *flags)
+    assert_equal(ours, own)
+
+
+def test_a_critic_and_a_penalty_of_one_s_own(
+    modules: Modules, train: Train, tmp_path: Path
+) -> None:
+    losses, penalties = modules
+
+    def gap(real_logits: Any, fake_logits: Any) -> Any:
+        return fake_logits.mean() - real_logits.mean()
+
+    def score(fake_logits: Any) -> Any:
+        return -fake_logits.mean()
+
+    def penalty(critic: Any, alpha: Any, fake: Any, real: Any) -> Any:
+        share = alpha[:, None, None, None]
+        mix = share * real + (1 - share) * fake
+        norm = penalties.gradient_norm(penalties.input_gradient(critic, mix))
+        return penalties.PenaltyTerms(((norm - 1) ** 2).mean(), norm.mean())
+
+    losses.register_objective("my-critic", gap, score, wasserstein=True)
+    penalties.register_penalty("my-penalty", penalty, slope=1.0)
+    ours = trained(tmp_path / "a", train, "wgan-gp", "--n-critic", 2)
+    flags = ("--objective", "my-critic", "--penalty", "my-penalty")
+    own = trained(tmp_path / "b", train, "wgan-gp", "--n-critic", 2, *flags)
+    assert_equal(ours, own)
+    assert {"wasserstein_estimate", "penalty", "gradient_norm"} <= own[0][0].keys()
+
+
+def test_a_run_needs_its_objective_again(
+    modules: Modules,
+    train: Train,
+    sample: Callable[..., None],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    losses = modules.losses
+    hinge = losses.OBJECTIVES["hinge"]
+    losses.register_objective("my-hinge", *hinge, chance_loss=2.0)
+    train(*TINY, "--objective", "my-hinge", "--run-dir", tmp_path / "run")
+    sample(tmp_path / "run")
+    del losses.OBJECTIVES["my-hinge"], OBJECTIVES["my-hinge"]
+    checkpoint = last_checkpoint(tmp_path / "run")
+    for call in (
+        lambda: train("--resume", tmp_path / "run", "--steps", 7),
+        lambda: sample(tmp_path / "run"),
+        lambda: sample(checkpoint),
+    ):
+        capsys.readouterr()
+        stopped(2, call)
+        message = capsys.readouterr().err
+        assert message.count("\n") == 1
+        assert message.endswith(
+            "configuration: unknown objective 'my-hinge'; is the --plugin missing that"
+            " registers it?\n"
+        )
+    losses.register_objective("my-hinge", *hinge, chance_loss=2.0)
+    train("--resume", tmp_path / "run", "--steps", 7)
+    assert last_checkpoint(tmp_path / "run") > checkpoint
+
+
+def test_what_is_refused_leaves_no_trace(modules: Modules) -> None:
+    losses, penalties = modules
+    hinge = losses.OBJECTIVES["hinge"]
+    before = list(OBJECTIVES), list(losses.OBJECTIVES), list(PENALTIES)
+    for name, call in (
+        ("objective 'hinge'", lambda: losses.register_objective("hinge", *hinge)),
+        ("objective 'My'", lambda: losses.register_objective("My", *hinge)),
+        ("objective 'my'", lambda: losses.register_objective("my", *hinge[::-1])),
+        ("penalty 'none'", lambda: penalties.register_penalty("none", r1(penalties))),
+        ("penalty 'my'", lambda: penalties.register_penalty("my", lambda x: x)),
+    ):
+        with pytest.raises(UsageError, match=f"^{name}: "):
+            call()
+    assert before == (list(OBJECTIVES), list(losses.OBJECTIVES), list(PENALTIES))
+
+
+def r1(penalties: ModuleType) -> Callable[..., Any]:
+    return penalties.PENALTIES["r1"]
+
+
+def test_a_penalty_without_what_it_needs(twin: Twin, modules: Modules) -> None:
+    framework = importlib.import_module({"jax": "jax.numpy"}.get(twin.name, twin.name))
+    images = framework.zeros((2, 8, 8, 8))
+    for name, message in (
+        ("wgan-gp", "alpha None: wgan-gp needs it"),
+        ("dragan", "penalty_noise None: dragan needs it"),
+        ("none", "name 'none': must be one of wgan-gp, "),
+    ):
+        with pytest.raises(ValueError, match=message):
+            modules.penalties.apply_penalty(name, lambda x: x, images, images)
