@@ -32,6 +32,7 @@ from shared.config.train_config import TrainConfig
 from shared.data import datasets
 from shared.diagnosis import reference_check
 from shared.evaluation import metrics
+from shared.quantities import QUANTITIES
 from shared.training.session import Session
 
 _ROOT = Path(__file__).parents[1]
@@ -44,13 +45,7 @@ _TABLE = tuple(name for name in _SMALL if name != "gan")
 _JITTER = (0.0, *(1e-5,) * 8)
 _RESULT = "reference.json"
 _ONE_DRAW = ("--draws", "1")
-_SHOWN = {
-    "fid": "FID ↓",
-    "coverage": "coverage ↑",
-    "classes_hit": "classes hit ↑",
-    "modes": "modes ↑",
-    "high_quality": "high quality ↑",
-}
+_SHOWN = ("fid", "coverage", "classes_hit", "modes", "high_quality")
 _INTRODUCTION = """# Reference results
 
 What the presets reach in both twins, after the same number of real images on a CPU, or
@@ -246,7 +241,8 @@ def render(runs: Path) -> str:
         protocol = "; ".join(f"{name}: {value}" for name, value in parts.items())
         names = [name for name in _SHOWN if name in rows[0]["scores"]]
         lines += [f"## {dataset}\n", f"{protocol}.\n"]
-        head = ["preset", "twin", "seeds", *map(_SHOWN.get, names), "images", "minutes"]
+        titles = [QUANTITIES[name].heading() for name in names]
+        head = ["preset", "twin", "seeds", *titles, "images", "minutes"]
         lines += [_line(head), _line(["---"] * len(head))]
         for preset in PRESETS:
             for twin in _TWINS:
@@ -278,7 +274,7 @@ def _cells(group: list[dict[str, Any]], names: list[str]) -> list[str]:
     cells = [first["preset"], first["twin"], str(len(group))]
     for name in names:
         mean, reach = metrics.mean_interval([row["scores"][name] for row in group])
-        places = 1 if name in ("classes_hit", "modes") else 3
+        places = QUANTITIES[name].decimals
         reach_text = "" if reach is None else f" ± {reach:.{places}f}"
         cells.append(f"{mean:.{places}f}{reach_text}")
     minutes = np.mean([row["minutes"] for row in group])

@@ -24,6 +24,7 @@ from shared.data.placement import gather, stays_on_host
 from shared.errors import UsageError
 from shared.files.arrays import Arrays
 from shared.randomness.draws import Draws
+from shared.statements import Stated
 
 _Leaves = list[Array]
 
@@ -80,9 +81,11 @@ class Backend(protocol.Backend):
         """The training state, put together."""
         return jax.tree.unflatten(self._tree, self._leaves)
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of the arrays of both networks."""
-        return state_arrays.network_shapes(self.state)
+    def statements(self) -> dict[str, Stated]:
+        """What is stated of the arrays of both networks, by their names on file."""
+        return state_arrays.network_statements(
+            self.state.generator, "generator"
+        ) | state_arrays.network_statements(self.state.discriminator, "discriminator")
 
     def load(self, arrays: Arrays) -> None:
         """Set the state; optimiser arrays left out start at zero, an EMA at G."""

@@ -10,15 +10,15 @@ import numpy as np
 from flax import nnx
 from jax import Array
 from jaxtyping import Float, Integer
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from gans_jax import models
 from gans_jax._network import Network
-from gans_jax.arrays import arrays_to_network, network_to_arrays
+from gans_jax.arrays import arrays_to_network, network_statements
 from gans_jax.backend import find_device
 from shared.drawing.images import to_uint8
 from shared.drawing.samples import in_batches
-from shared.randomness.latents import sample_inputs
+from shared.randomness.latents import ClassIds, sample_inputs
 from shared.run.checkpoint import Checkpoint
 from shared.run.restore import check_arrays, drawing_config
 
@@ -50,10 +50,8 @@ class TrainedGenerator(nnx.Module):
                     network,
                 )
             prefix = "generator_ema" if self.config.ema_decay else "generator"
-            shapes = {
-                name: value.shape
-                for name, value in network_to_arrays(network, prefix).items()
-            }
+            stated = network_statements(network, prefix)
+            shapes = {name: array.shape for name, array in stated.items()}
             check_arrays(shapes, state.arrays, "run")
             network = arrays_to_network(network, prefix, state.arrays)
         self.network = nnx.merge(network.evaluation, network.params, network.buffers)
@@ -68,7 +66,7 @@ class TrainedGenerator(nnx.Module):
         return self._taken_apart().evaluate(z, labels)
 
     def sample(
-        self, n: int, labels: ArrayLike | None = None, seed: int = 0
+        self, n: int, labels: ClassIds | None = None, seed: int = 0
     ) -> NDArray[Any]:
         """Images as the command ``sample --seed`` draws them.
 

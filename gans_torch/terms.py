@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
 from gans_torch import losses
-from gans_torch.models import Scores
+from gans_torch.models import Outputs
 from gans_torch.penalties import PenaltyTerms
 from shared.config.train_config import TrainConfig
 from shared.config.traits import OBJECTIVES
@@ -20,8 +20,8 @@ Metrics = dict[str, Float[Tensor, ""]]
 
 def discriminator_terms(
     config: TrainConfig,
-    real: Scores,
-    fake: Scores,
+    real: Outputs,
+    fake: Outputs,
     penalty: PenaltyTerms | None,
     labels: Labels,
     flips: Bool[Tensor, "2 batch"] | None,
@@ -40,7 +40,7 @@ def discriminator_terms(
         The sum of the loss and the weighted terms beside it; and the metrics, in the
         order in which they are logged.
     """
-    game = OBJECTIVES[config.objective]
+    traits = OBJECTIVES[config.objective]
     d_loss = losses.OBJECTIVES[config.objective].discriminator_loss(
         real.logits, fake.logits, **_targets(config, flips, real.logits.dtype)
     )
@@ -50,12 +50,11 @@ def discriminator_terms(
         "d_real": mean_output(config, real.logits),
         "d_fake_before": mean_output(config, fake.logits),
     }
-    if game.probabilistic:
+    if traits.probabilistic:
         metrics["value"] = losses.game_value(real.logits, fake.logits)
-    if game.wasserstein:
-        metrics["wasserstein_estimate"] = losses.batch_mean(
-            real.logits
-        ) - losses.batch_mean(fake.logits)
+    if traits.wasserstein:
+        estimate = losses.wasserstein_estimate(real.logits, fake.logits)
+        metrics["wasserstein_estimate"] = estimate
     if penalty is not None:
         total = total + config.penalty_weight * penalty.penalty
         metrics |= penalty._asdict()
@@ -67,7 +66,7 @@ def discriminator_terms(
 
 
 def generator_terms(
-    config: TrainConfig, real: Scores, fake: Scores, labels: Labels
+    config: TrainConfig, real: Outputs, fake: Outputs, labels: Labels
 ) -> tuple[Float[Tensor, ""], Metrics]:
     """What G minimises.
 
@@ -107,7 +106,7 @@ def mean_output(
     return losses.batch_mean(logits)
 
 
-def _class_loss(scores: Scores, labels: Labels) -> Float[Tensor, ""]:
+def _class_loss(scores: Outputs, labels: Labels) -> Float[Tensor, ""]:
     if scores.class_logits is None or labels is None:
         raise ValueError(
             "the auxiliary classifier's loss needs a classifier and labels"

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Integer
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gans_torch import models
-from gans_torch.arrays import arrays_to_network
+from gans_torch.arrays import arrays_to_network, network_statements
 from gans_torch.backend import find_device
 from shared.drawing.images import to_uint8
 from shared.drawing.samples import in_batches
-from shared.randomness.latents import sample_inputs
+from shared.randomness.latents import ClassIds, sample_inputs
 from shared.run.checkpoint import Checkpoint
 from shared.run.restore import check_arrays, drawing_config
 
@@ -46,10 +46,8 @@ class TrainedGenerator(nn.Module):
         network.to(find_device(device), self._dtype)
         network.to(memory_format=torch.channels_last)
         prefix = "generator_ema" if self.config.ema_decay else "generator"
-        shapes = {
-            f"{prefix}.{name}": tuple(value.shape)
-            for name, value in network.state_dict().items()
-        }
+        stated = network_statements(network, prefix)
+        shapes = {name: array.shape for name, array in stated.items()}
         check_arrays(shapes, state.arrays, "run")
         arrays_to_network(network, prefix, state.arrays)
         self.network = network
@@ -68,7 +66,7 @@ class TrainedGenerator(nn.Module):
             return self.network(z.to(self._dtype), labels)
 
     def sample(
-        self, n: int, labels: ArrayLike | None = None, seed: int = 0
+        self, n: int, labels: ClassIds | None = None, seed: int = 0
     ) -> NDArray[Any]:
         """Images as the command ``sample --seed`` draws them.
 

@@ -28,9 +28,9 @@ FORBIDDEN = {
 }
 # What `shared` is made of, folders and modules, from the ground up.
 FLOORS = (
-    *("errors", "quantities", "plugins", "config", "files", "randomness", "data"),
-    *("backend", "diagnosis", "drawing", "run", "evaluation", "report", "training"),
-    *("library", "commands"),
+    *("errors", "quantities", "plugins", "config", "files", "statements"),
+    *("randomness", "data", "backend", "diagnosis", "drawing", "run", "evaluation"),
+    *("report", "training", "library", "commands"),
 )
 # What is imported within a function, and why it may be.
 LATE = {
@@ -45,7 +45,7 @@ LATE = {
 # Of the proof's rooms, what needs one framework, and so not the other; what needs both,
 # as the comparisons do. The rest needs none.
 PROOF_WITH_ONE = {"torch_side": JAX, "jax_side": TORCH}
-PROOF_WITH_BOTH = {"modules", "trajectories"}
+PROOF_WITH_BOTH = {"architecture", "modules", "trajectories"}
 # What a help text and a refusal need not wait for.
 HEAVY = {"numpy", "PIL", "matplotlib", "scipy", "sklearn", "jinja2", "safetensors"}
 # torchvision fetches data sets for both twins, and only when it is asked to.

@@ -11,8 +11,10 @@ import torch
 from jax import lax
 from torch.nn.utils import parametrizations
 
-from gans_jax import _convolutions
+import gans_torch
+import gans_torch.layers
 from gans_jax import layers as jax_layers
+from gans_jax._convolutions import convolution
 from parity_tests.certificate.registry import Finding, Worst, check
 from parity_tests.harness.jax_side import run_jax
 from parity_tests.harness.modules import compare_twins
@@ -115,7 +117,7 @@ class _WideConv2d(jax_layers.Conv2d):
     """With the products that are used on a CPU where there are many channels."""
 
     def __call__(self, x: Any) -> Any:
-        with mock.patch.object(_convolutions, "winograd_pays", return_value=True):
+        with mock.patch.object(convolution, "winograd_pays", return_value=True):
             return super().__call__(x)
 
 
@@ -123,7 +125,7 @@ class _WideConvTranspose2d(jax_layers.ConvTranspose2d):
     """With the products that are used on a CPU where there are many channels."""
 
     def __call__(self, x: Any) -> Any:
-        with mock.patch.object(_convolutions, "winograd_pays", return_value=True):
+        with mock.patch.object(convolution, "winograd_pays", return_value=True):
             return super().__call__(x)
 
 
@@ -209,6 +211,8 @@ def _stock_parametrizations() -> list[Finding]:
     for (kind, layer), constrain in cases.items():
         task = _reparametrised_task(layer, kind, training=True)
         convolution = getattr(torch.nn, layer)(3, 5, 4, 2, 1)
+        # Its arrays are what those of our layer are.
+        convolution.statements = _reparametrised(gans_torch, layer, kind).statements
         stock = task._replace(build=functools.partial(_given, constrain(convolution)))
         numbers = (run_torch(stock, np.float64), run_jax(task, np.float64))
         compare(worst, *numbers, _FLOAT64, f"{kind}, {layer}")

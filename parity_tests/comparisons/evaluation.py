@@ -24,7 +24,7 @@ from shared.config.presets import PRESETS
 from shared.evaluation import classifier
 from shared.files.arrays import Arrays
 
-_COVERS = ("classifier.Classifier", "classifier.Network")
+_COVERS = ("classifier.Classifier", "classifier.ClassifierNetwork")
 _SIZE = 16
 _STEPS = 20
 
@@ -40,7 +40,7 @@ def _twins(channels: int, dtype: str) -> Twins:
     )
     assert twins[0].shapes() == twins[1].shapes(), "the twins' weights differ"
     for one in twins:
-        one.load(classifier.initial_weights(one.shapes()))
+        one.load(classifier.initial_weights(one.statements()))
     return twins
 
 
@@ -80,7 +80,7 @@ def compare_trainings() -> list[Finding]:
     for one in twins:
         classifier.train(one, make_data(_SIZE), _STEPS)
     arrays, others = (one.arrays() for one in twins)
-    untrained = classifier.initial_weights(twins[0].shapes())
+    untrained = classifier.initial_weights(twins[0].statements())
     for name, array in arrays.items():
         assert not np.array_equal(array, untrained[name]), f"{name}: was not trained"
         case = f"{name} after {_STEPS} steps"

@@ -24,7 +24,7 @@ from shared.training.session import Session
 _COVERS = (
     "arrays.arrays_to_network",
     "arrays.arrays_to_state",
-    "arrays.network_shapes",
+    "arrays.network_statements",
     "arrays.network_to_arrays",
     "arrays.state_to_arrays",
     "backend.Backend",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 from unittest import mock
 
-from gans_jax import _convolutions
+from gans_jax._convolutions import convolution
 from parity_tests.certificate.compare import difference
 from parity_tests.certificate.registry import Finding, check
 from parity_tests.harness.trajectories import (
@@ -19,6 +19,7 @@ from parity_tests.harness.trajectories import (
 )
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
+from shared.config.traits import ARCHITECTURES
 from shared.errors import UsageError
 
 _COVERS = (
@@ -154,7 +155,8 @@ def tolerance(config: TrainConfig) -> str:
     # last one in the average form, and, as the batch is small, those of perceptrons
     # whose activations have one sign on all of it.
     shifts_cancel = config.objective == "relativistic-average" or (
-        config.architecture == "mlp" and config.d_norm == "batch"
+        not ARCHITECTURES[config.architecture].has_feature_maps
+        and config.d_norm == "batch"
     )
     return "trajectory, float64" + (", free bias" if shifts_cancel else "")
 
@@ -230,7 +232,7 @@ def _as_if_wide(variant: Variant) -> list[Finding]:
     # Not 1: a gradient of `dragan`'s first step is so near zero there that Adam's step
     # is 1e-5 off in float32, whatever the products.
     config = dataclasses.replace(variant.config, seed=2)
-    with mock.patch.object(_convolutions, "winograd_pays", return_value=True):
+    with mock.patch.object(convolution, "winograd_pays", return_value=True):
         result = _compare(config, _REMEDY_STEPS, variant.channels)
         if "free bias" not in tolerance(config):
             result += _float32(config, variant.channels)
@@ -239,7 +241,7 @@ def _as_if_wide(variant: Variant) -> list[Finding]:
 
 for _name, _variant in VARIANTS.items():
     # Not where there are no images.
-    if _variant.config.architecture == "dcgan":
+    if ARCHITECTURES[_variant.config.architecture].has_feature_maps:
         check(
             f"variant/{_name}/as if wide",
             "variant",

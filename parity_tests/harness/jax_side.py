@@ -18,17 +18,15 @@ import gans_jax.models
 from gans_jax._network import Network
 from parity_tests.harness.gradients import Differentiated, cast, is_floating
 from parity_tests.harness.tasks import (
-    PREFIX,
     Numbers,
     Task,
-    bare,
     named_outputs,
-    prefixed,
     probe,
     to_nchw,
     to_nhwc,
 )
 from shared.files.arrays import Arrays
+from shared.statements import Stated
 
 
 def jax_gradients(
@@ -60,11 +58,9 @@ def run_jax(task: Task, dtype: type[np.floating]) -> Numbers:
         jax.default_matmul_precision("highest"),
     ):
         network = Network.of(_JaxHolder(task.build(gans_jax)))
-        current = gans_jax.arrays.network_to_arrays(network, PREFIX)
-        shapes = {bare(name): x.shape for name, x in current.items()}
-        network = gans_jax.arrays.arrays_to_network(
-            network, PREFIX, prefixed(task.arrays(shapes))
-        )
+        stated = gans_jax.arrays._stated(network, "")
+        shapes = {array.name: array.shape for array in stated.values()}
+        network = gans_jax.arrays.arrays_to_network(network, "", task.arrays(shapes))
         numbers = _differentiate(
             network,
             jnp.asarray(to_nhwc(task.inputs), dtype),
@@ -72,12 +68,11 @@ def run_jax(task: Task, dtype: type[np.floating]) -> Numbers:
             training=task.training,
             second_order=task.second_order,
         )
-        names = gans_jax.arrays._names(network)
         return {
             aspect: {
-                bare(name): x
+                name: x
                 for name, value in values.items()
-                for name, x in _translate(name, value, names).items()
+                for name, x in _translate(name, value, stated).items()
             }
             for aspect, values in numbers.items()
         }
@@ -134,8 +129,8 @@ def _differentiate(
     }
 
 
-def _translate(name: str, value: Any, names: dict[str, str]) -> Arrays:
+def _translate(name: str, value: Any, stated: dict[str, Stated]) -> Arrays:
     """An array, or those of a network's tree, by PyTorch's names and in its layouts."""
     if isinstance(value, nnx.State):
-        return gans_jax.arrays._collect(value, PREFIX, names)
+        return gans_jax.arrays._collect(value, stated)
     return {name: np.asarray(value)}

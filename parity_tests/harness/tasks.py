@@ -19,8 +19,6 @@ from shared.files.arrays import Arrays
 Numbers = dict[str, Arrays]
 Shapes = dict[str, tuple[int, ...]]
 
-PREFIX = "network"
-
 
 def normal(*shape: int, mean: float = 0.3, std: float = 1.0) -> NDArray[np.float32]:
     """Normal numbers that depend on the shape alone."""
@@ -96,7 +94,7 @@ def compare(
 
 
 def named_outputs(output: Any) -> dict[str, Any]:
-    """The arrays of an output by name; `Scores` has several."""
+    """The arrays of an output by name; `Outputs` has several."""
     fields = output._asdict() if hasattr(output, "_asdict") else {"output": output}
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -114,16 +112,6 @@ def to_nhwc(x: Any) -> Any:
 def to_nchw(x: Any) -> Any:
     """The inverse of `to_nhwc`."""
     return x if x.ndim < 4 else x.swapaxes(-1, -2).swapaxes(-2, -3)
-
-
-def prefixed(arrays: Arrays) -> Arrays:
-    """Names as in the file of a state."""
-    return {f"{PREFIX}.{name}": array for name, array in arrays.items()}
-
-
-def bare(name: str) -> str:
-    """The inverse of `prefixed`, of a name."""
-    return name.removeprefix(f"{PREFIX}.")
 
 
 def _random_array(name: str, shape: tuple[int, ...]) -> NDArray[Any]:

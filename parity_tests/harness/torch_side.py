@@ -13,11 +13,9 @@ import gans_torch.layers
 import gans_torch.models
 from parity_tests.harness.gradients import Differentiated, cast
 from parity_tests.harness.tasks import (
-    PREFIX,
     Numbers,
     Task,
     named_outputs,
-    prefixed,
     probe,
 )
 
@@ -54,8 +52,9 @@ def run_torch(task: Task, dtype: type[np.floating]) -> Numbers:
     module = _TorchHolder(task.build(gans_torch)).train(task.training)
     module = module.to(getattr(torch, np.dtype(dtype).name))
     module = module.to(memory_format=torch.channels_last)
-    shapes = {name: tuple(x.shape) for name, x in module.state_dict().items()}
-    gans_torch.arrays.arrays_to_network(module, PREFIX, prefixed(task.arrays(shapes)))
+    stated = gans_torch.arrays._stated(module, "")
+    shapes = {array.name: array.shape for array in stated.values()}
+    gans_torch.arrays.arrays_to_network(module, "", task.arrays(shapes))
     labels = () if task.labels is None else (torch.from_numpy(task.labels),)
     *earlier, x = (torch.from_numpy(x.astype(dtype)) for x in task.inputs)
     with torch.no_grad():
@@ -64,7 +63,8 @@ def run_torch(task: Task, dtype: type[np.floating]) -> Numbers:
     x.requires_grad_()
     outputs = named_outputs(module(x, *labels))
     probed = [(y * torch.from_numpy(probe(y.shape))).sum() for y in outputs.values()]
-    wanted = {"input": x, **dict(module.named_parameters())}
+    parameters = {stated[path].name: y for path, y in module.named_parameters()}
+    wanted = {"input": x, **parameters}
     gradient = _torch_gradients(sum(probed), wanted, create_graph=task.second_order)
     second = {}
     if task.second_order:
@@ -76,7 +76,7 @@ def run_torch(task: Task, dtype: type[np.floating]) -> Numbers:
         "input gradient": {"input": gradient.pop("input")},
         "parameter gradient": gradient,
         "second order": second,
-        "state": dict(module.named_buffers()),
+        "state": {stated[path].name: y for path, y in module.named_buffers()},
     }
     return {
         aspect: {name: x.detach().contiguous().numpy() for name, x in values.items()}

@@ -13,7 +13,7 @@ from tyro.constructors import (
 from shared.config.choices import DataPlace, Features
 from shared.config.tables import Table
 from shared.config.train_config import TrainConfig
-from shared.config.traits import OBJECTIVES, PENALTIES
+from shared.config.traits import ARCHITECTURES, OBJECTIVES, PENALTIES
 
 _DEFAULT_PRESET = "dcgan"
 
@@ -164,6 +164,7 @@ class TrainFlags(TrainConfig):
     """
 
     preset: tyro.conf.Suppress[str] = DEFAULT_PRESET
+    architecture: Annotated[str, _one_of(ARCHITECTURES)]
     objective: Annotated[str, _one_of(OBJECTIVES)]
     penalty: Annotated[str, _one_of(PENALTIES)]
     steps: Annotated[int | None, _LENGTH] = None

@@ -13,9 +13,6 @@ DataPlace = Literal["auto", "device", "host"]
 Features = Literal["classifier", "inception", "none"]
 
 
-Architecture = Literal["dcgan", "mlp"]
-
-
 DiscriminatorNorm = Literal["batch", "instance", "layer", "group", "none"]
 
 

@@ -8,7 +8,7 @@ import math
 from typing import NamedTuple
 
 from shared.config.train_config import TrainConfig, flag
-from shared.config.traits import OBJECTIVES, PENALTIES
+from shared.config.traits import ARCHITECTURES, OBJECTIVES, PENALTIES
 from shared.quantities import members
 
 # How long a state must last: this many steps, and at least so many logged values.
@@ -250,7 +250,8 @@ def _penalised(config: TrainConfig, penalty: str = "wgan-gp") -> str:
 
 def _no_batch_norm(config: TrainConfig) -> str:
     # A perceptron has no instance norm.
-    return "none" if config.architecture == "mlp" else "instance"
+    has_maps = ARCHITECTURES[config.architecture].has_feature_maps
+    return "instance" if has_maps else "none"
 
 
 def _flags(config: TrainConfig, **values: str | float) -> str:

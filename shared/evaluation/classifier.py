@@ -7,7 +7,6 @@ cached data set, which both twins read and write.
 
 import hashlib
 import sys
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +20,8 @@ from shared.data.image_data import ImageData
 from shared.errors import UsageError
 from shared.files.arrays import ArrayFile, Arrays
 from shared.randomness import noise
+from shared.randomness.initial_weights import initial_arrays
+from shared.statements import Stated
 
 VERSION = 2
 """Raised when network or training change, so that old files are not used."""
@@ -81,13 +82,16 @@ def prepare(
     return accuracy
 
 
-def initial_weights(shapes: dict[str, tuple[int, ...]]) -> Arrays:
-    """Weights ~ N(0, 2 / fan-in), biases 0; the same for every run.
+def initial_weights(stated: Mapping[str, Stated]) -> Arrays:
+    """Weights ~ N(0, sqrt(2 / fan-in)), biases 0; the same for every run.
+
+    Args:
+        stated: what the classifier states of its arrays.
 
     References:
         He et al. 2015, arXiv:1502.01852, Eq. 10.
     """
-    return {name: _initial(name, shape) for name, shape in shapes.items()}
+    return initial_arrays(stated, 0, "classifier weights")
 
 
 def pixels(data: ImageData) -> NDArray[np.uint8]:
@@ -110,7 +114,7 @@ def train(classifier: Classifier, data: ImageData, steps: int | None = None) -> 
         The share of the held-out tenth that it gets right.
     """
     assert data.labels is not None, "the data must have labels"
-    classifier.load(initial_weights(classifier.shapes()))
+    classifier.load(initial_weights(classifier.statements()))
     images = pixels(data)
     held_out = np.arange(len(images)) % _HELD_OUT == 0
     trained = np.flatnonzero(~held_out)
@@ -144,15 +148,6 @@ def predict(
     ]
     features, logits = zip(*parts, strict=True)
     return np.concatenate(features), np.concatenate(logits)
-
-
-def _initial(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    if name.endswith(".bias"):
-        return np.zeros(shape, np.float32)
-    size, fan_in = int(np.prod(shape)), int(np.prod(shape[1:]))
-    stream = zlib.crc32(name.encode())
-    drawn = noise.normal(0, "classifier weights", stream, 1, size).reshape(shape)
-    return drawn * np.float32(np.sqrt(2 / fan_in))
 
 
 def _read(

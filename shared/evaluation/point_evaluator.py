@@ -16,7 +16,7 @@ _NUM = 2500
 
 
 class PointEvaluator(Evaluator):
-    """Counts modes and good points; see `shared.points.score`.
+    """Counts modes and good points; see `shared.data.points.score`.
 
     Args:
         backend: with the state to be scored, which may change between the calls.

@@ -1,11 +1,17 @@
 """Paths through the latent space."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from shared.config.train_config import TrainConfig
 from shared.errors import UsageError
 from shared.randomness import noise
+
+# One for all, or one for each.
+ClassIds = int | Sequence[int] | NDArray[Any]
 
 
 def great_circle(
@@ -53,7 +59,7 @@ def draw_inputs(
 
 
 def sample_inputs(
-    config: TrainConfig, num_classes: int, n: int, labels: ArrayLike | None, seed: int
+    config: TrainConfig, num_classes: int, n: int, labels: ClassIds | None, seed: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int32] | None]:
     """Latents of the command ``sample --seed``, and class ids for a conditional run.
 

@@ -51,7 +51,7 @@ class Session:
 
     def initial_arrays(self) -> Arrays:
         """The state that follows from the seed."""
-        return initial_arrays(self.backend.shapes(), self.config.seed)
+        return initial_arrays(self.backend.statements(), self.config.seed)
 
     def start(self) -> None:
         """Go to the first step, in the state that follows from the seed."""

@@ -91,8 +91,10 @@ def test_a_run_without_a_plugin_gets_none(
         ("x = (\n", "line 1: SyntaxError: '(' was never closed"),
         ("x = 1\n", ".py: AttributeError: must define register(twin)"),
         (
-            "def register(twin):\n\n    twin.register_objective('hinge', None, None)\n",
-            "line 3: objective 'hinge': ",
+            "def register(twin):\n"
+            "    loss = lambda fake_logits: fake_logits.mean()\n"
+            "    twin.register_objective('mine', loss, loss)\n",
+            "line 3: objective 'mine': discriminator_loss takes",
         ),
     ],
 )

@@ -16,7 +16,7 @@ _BLOCK = re.compile(r'^```python(?: title="(.+)")?\n(.*?)^```$', re.M | re.S)
 _SMALL = {
     "steps=400": "steps=2",
     "steps=600": "steps=3",
-    "(500, 32, 32, 3)": "(9, 8, 8, 3)",
+    "(500, 32, 32, 3)": "(16, 8, 8, 3)",
     "image_size=32": "image_size=8, width=2, batch_size=4, log_every=1",
     "sample(64)": "sample(16)",
 }

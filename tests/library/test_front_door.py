@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from shared.data import points
 from support import Twin
 
 
@@ -37,4 +38,4 @@ def test_what_needs_no_framework_imports_none(
 def test_evaluate_is_a_function_even_where_the_command_was_imported(twin: Twin) -> None:
     twin.main("evaluate")
     with pytest.raises(ValueError, match="num 3: must be 16 or more"):
-        twin.library.evaluate("run", None, num=3)
+        twin.library.evaluate("run", points.load("ring"), num=3)
