@@ -60,12 +60,16 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     def redirect(link: re.Match[str]) -> str:
         words, target, anchor = link.groups()
         path = posixpath.normpath(posixpath.join(place, target))
-        if _PRIVATE.search(path) and (ROOT / path).is_file():
-            return words  # is shown nowhere
+        if (ROOT / path).is_file() and not _has_page(path):
+            return words
         shown = posixpath.relpath(_shown(path), posixpath.dirname(here) or ".")
         return f"[{words}]({shown}{anchor or ''})"
 
     return markdown if here.startswith("reference/") else _LINK.sub(redirect, markdown)
+
+
+def _has_page(path: str) -> bool:
+    return path.startswith("docs/") or path in _PAGES or path in _modules()
 
 
 def _shown(path: str) -> str:
