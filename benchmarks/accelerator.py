@@ -64,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: the arguments; None: the process's.
     """
-    options = tyro.cli(Options, args=argv, prog="benchmarks.accelerator")
+    words = command_line.arguments(argv)
+    options = tyro.cli(Options, args=words, prog="benchmarks.accelerator")
     with command_line.run_command("benchmarks.accelerator"):
         options.out.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
