@@ -403,6 +403,25 @@ def game_value(
     return -non_saturating_discriminator_loss(real_logits, fake_logits)
 
 
+def wasserstein_estimate(
+    real_logits: Float[Array, " batch"],
+    fake_logits: Float[Array, " batch"],
+) -> Float[Array, ""]:
+    """The Wasserstein distance as a critic sees it, E[D(x)] - E[D(G(z))].
+
+    Args:
+        real_logits: critic's scores of real images; shape [batch].
+        fake_logits: critic's scores of generated images; shape [batch].
+
+    Returns:
+        In units of the score: the distance times the slope that the critic may have.
+
+    References:
+        Arjovsky et al. 2017, arXiv:1701.07875, Eq. 2.
+    """
+    return batch_mean(real_logits) - batch_mean(fake_logits)
+
+
 def feature_matching_loss(
     real_features: Float[Array, " batch *feature"],
     fake_features: Float[Array, " batch *feature"],

@@ -41,7 +41,7 @@ def discriminator_terms(
         The sum of the loss and the weighted terms beside it; and the metrics, in the
         order in which they are logged.
     """
-    game = OBJECTIVES[config.objective]
+    traits = OBJECTIVES[config.objective]
     d_loss = losses.OBJECTIVES[config.objective].discriminator_loss(
         real.logits, fake.logits, **_targets(config, flips, real.logits.dtype)
     )
@@ -51,12 +51,11 @@ def discriminator_terms(
         "d_real": mean_output(config, real.logits),
         "d_fake_before": mean_output(config, fake.logits),
     }
-    if game.probabilistic:
+    if traits.probabilistic:
         metrics["value"] = losses.game_value(real.logits, fake.logits)
-    if game.wasserstein:
-        metrics["wasserstein_estimate"] = losses.batch_mean(
-            real.logits
-        ) - losses.batch_mean(fake.logits)
+    if traits.wasserstein:
+        estimate = losses.wasserstein_estimate(real.logits, fake.logits)
+        metrics["wasserstein_estimate"] = estimate
     if penalty is not None:
         total = total + config.penalty_weight * penalty.penalty
         metrics |= penalty._asdict()

@@ -95,6 +95,7 @@ def _other_cases() -> Iterator[tuple[str, str, list[Case]]]:
     hostile[0], hostile[1], hostile[2] = 0.0, (1e4, -1e4, 0.0, 50.0), (-50, 0, 50, 50)
     yield "loss/batch-mean", "batch_mean", _first_only(_PLAIN)
     yield "loss/game-value", "game_value", _PLAIN
+    yield "loss/wasserstein-estimate", "wasserstein_estimate", _PLAIN
     yield (
         "loss/feature-matching",
         "feature_matching_loss",

@@ -165,6 +165,11 @@ def game_value(real_logits: Numbers, fake_logits: Numbers) -> Number:
     return np.mean(-softplus(-real_logits)) + np.mean(-softplus(fake_logits))
 
 
+def wasserstein_estimate(real_logits: Numbers, fake_logits: Numbers) -> Number:
+    """Arjovsky 2017, Eq. 2, with the critic that there is."""
+    return np.mean(real_logits) - np.mean(fake_logits)
+
+
 def batch_mean(x: Numbers) -> Number:
     """The arithmetic mean."""
     return np.sum(x) / len(x)
