@@ -54,7 +54,7 @@ class Backend(protocol.Backend):
 
     def __init__(self, config: TrainConfig, data: DataInfo, device: str) -> None:
         self.config = config
-        self.device = _find_device(device)
+        self.device = find_device(device)
         self.steps_per_call = 1 if self.device.platform == "cpu" else 10
         self._matmul_precision = _find_matmul_precision(config, self.device)
         # The data: either on the host, or as arrays on the device.
@@ -259,7 +259,12 @@ class Backend(protocol.Backend):
             yield
 
 
-def _find_device(name: str) -> jax.Device:
+def find_device(name: str) -> jax.Device:
+    """The device of that name; of ``auto``, the best there is.
+
+    Raises:
+        UsageError: there is none.
+    """
     if name == "auto":
         return jax.devices()[0]
     platform, _, index = name.partition(":")

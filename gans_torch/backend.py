@@ -55,7 +55,7 @@ class Backend(protocol.Backend):
 
     def __init__(self, config: TrainConfig, data: DataInfo, device: str) -> None:
         self.config = config
-        self.device = _find_device(device)
+        self.device = find_device(device)
         _set_matmul_precision(config, self.device)
         self._dtype = torch.float64 if config.precision == "float64" else torch.float32
         # The data: either on the host, or as tensors on the device.
@@ -302,7 +302,12 @@ def _to_nchw(images: Tensor) -> Tensor:
     return images.movedim(-1, -3)
 
 
-def _find_device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
+    """The device of that name; of ``auto``, the best there is.
+
+    Raises:
+        UsageError: there is none.
+    """
     there = ["cpu"]
     if torch.cuda.is_available():
         there += ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]

@@ -96,6 +96,7 @@ DIFFERENCES: dict[str, list[tuple[str, str]]] = {
             "``cpu``, ``cuda``,\n``cuda:N``, ``tpu`` or ``tpu:N``.",
         ),
     ],
+    "backend.find_device": [("torch.device", "jax.Device")],
     "backend.Backend.train": [("a GPU has finished", "they have finished")],
     "classifier.Classifier.__init__": [("torch.device", "jax.Device")],
     # Images are NCHW, or NHWC.

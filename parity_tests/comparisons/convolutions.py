@@ -16,14 +16,10 @@ import gans_torch.layers
 from gans_jax import layers as jax_layers
 from gans_jax._convolutions import convolution
 from parity_tests.certificate.registry import Finding, Worst, check
-from parity_tests.harness.modules import (
-    Task,
-    compare,
-    compare_twins,
-    normal,
-    run_jax,
-    run_torch,
-)
+from parity_tests.harness.jax_side import run_jax
+from parity_tests.harness.modules import compare_twins
+from parity_tests.harness.tasks import Task, compare, normal
+from parity_tests.harness.torch_side import run_torch
 
 _FLOAT64 = "layer, float64"
 _FLOAT32 = "layer, float32"

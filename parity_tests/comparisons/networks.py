@@ -25,7 +25,8 @@ import gans_torch.networks
 from gans_jax._network import Network
 from parity_tests.certificate.registry import Finding, Worst, check
 from parity_tests.harness import architecture
-from parity_tests.harness.modules import Task, compare_twins, normal, random_arrays
+from parity_tests.harness.modules import compare_twins
+from parity_tests.harness.tasks import Task, normal, random_arrays
 from parity_tests.harness.trajectories import compare_trajectories, make_pair, shrink
 from shared.backend import Backend
 from shared.config.choices import DiscriminatorNorm, GeneratorNorm, WeightNorm
@@ -437,14 +438,14 @@ class _PlainGenerator(nn.Module):
 def _plain_pytorch() -> list[Finding]:
     """A checkpoint's generator needs nothing of this project: its images are ours."""
     config = shrink(PRESETS["dcgan"], precision="float32")
-    pair = make_pair(config)
     z = normal(4, config.z_dim)
     worst = Worst()
-    for twin, backend in (("torch", pair.torch), ("jax", pair.jax)):
+    for twin, session in zip(("torch", "jax"), make_pair(config), strict=True):
+        backend, info = session.backend, session.data.info
         backend.load(random_arrays(backend.shapes()))
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "000000.safetensors"
-            state = checkpoint.Checkpoint(0, config, pair.data, backend.arrays())
+            state = checkpoint.Checkpoint(0, config, info, backend.arrays())
             checkpoint.save(path, state)
             stored = safetensors.torch.load_file(path)
         plain = _PlainGenerator(config.z_dim, config.width)
