@@ -17,7 +17,7 @@ from shared.drawing.images import to_uint8
 from shared.drawing.samples import in_batches
 from shared.randomness.latents import ClassIds, sample_inputs
 from shared.run.checkpoint import Checkpoint
-from shared.run.restore import check_arrays, drawing_config
+from shared.run.restore import check_state, drawing_config
 
 Images = Float[Tensor, "batch channels height width"]
 Labels = Integer[Tensor, " batch"] | None
@@ -46,9 +46,7 @@ class TrainedGenerator(nn.Module):
         network.to(find_device(device), self._dtype)
         network.to(memory_format=torch.channels_last)
         prefix = "generator_ema" if self.config.ema_decay else "generator"
-        stated = network_statements(network, prefix)
-        shapes = {name: array.shape for name, array in stated.items()}
-        check_arrays(shapes, state.arrays, "run")
+        check_state(network_statements(network, "generator"), state, "run")
         arrays_to_network(network, prefix, state.arrays)
         self.network = network
         self.eval()

@@ -163,6 +163,7 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
     return TrainOptions(
         config=config,
         data_dir=flags.data_dir,
+        trust_cache=flags.trust_cache,
         run_dir=flags.run_dir,
         resume=flags.resume,
         device=flags.device,

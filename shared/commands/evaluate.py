@@ -14,6 +14,7 @@ from shared.errors import UsageError
 from shared.evaluation import evaluation
 from shared.evaluation.evaluators import check_data, make_evaluator
 from shared.files.atomic import write_atomically
+from shared.files.records import finite
 from shared.report import page
 from shared.run import checkpoint
 from shared.run.restore import load_backend
@@ -37,7 +38,9 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
     choices.validate_name(dataset)
     config = dataclasses.replace(stored.config, dataset=dataset)
     check_data(config, stored.data, options.features)
-    data = datasets.load(config.dataset, config.image_size, options.data_dir)
+    data = datasets.load(
+        config.dataset, config.image_size, options.data_dir, options.trust_cache
+    )
     if data.info != stored.data:
         raise UsageError(
             f"{path}: was trained on other images than those of --dataset"
@@ -68,7 +71,8 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
     }
     suffix = "" if options.features == "classifier" else f"-{options.features}"
     out = folder / f"evaluation-{stored.step:06d}{suffix}.json"
-    write_atomically(out, (json.dumps(content, indent=2) + "\n").encode())
+    text = json.dumps(finite(content), indent=2, allow_nan=False) + "\n"
+    write_atomically(out, text.encode())
     if found.nearest is not None:
         images.save_png(folder / f"nearest-{stored.step:06d}.png", found.nearest)
     sys.stdout.write(_table(config.preset, content))

@@ -116,6 +116,8 @@ class EvaluateOptions:
     """Where a folder of images is now, as folder:PATH, if it was moved since."""
     data_dir: Path = Path("data")
     """Folder of data sets, which also keeps the classifier."""
+    trust_cache: tyro.conf.FlagCreatePairsOff[bool] = False
+    """As for train."""
     out: Path | None = None
     """Folder to write into; without it, the run."""
     device: str = "auto"
@@ -171,6 +173,9 @@ class TrainFlags(TrainConfig):
     epochs: Annotated[float | None, _LENGTH] = None
     data_dir: Path = Path("data")
     """Folder of data sets, where they are fetched to and cached."""
+    trust_cache: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Leave out the check of the cached images' digest, a second for half a gigabyte,
+    where size and time of the files are as they were."""
     run_dir: Path | None = None
     """Folder to write; without it, the next free runs/PRESET-DATASET-NNN."""
     resume: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None

@@ -33,7 +33,9 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
         SystemExit: stopped by a signal, with 128 + its number, after saving.
     """
     config = options.config
-    data = datasets.load(config.dataset, config.image_size, options.data_dir)
+    data = datasets.load(
+        config.dataset, config.image_size, options.data_dir, options.trust_cache
+    )
     progress = TerminalProgress()
     twin = prog.partition(".")[0]
     keeping = Keeping(
@@ -72,8 +74,7 @@ def resume_command(options: TrainOptions, run: Path, prog: str) -> str:
         value = getattr(options, name)
         if value != getattr(TrainFlags, name):
             words += [flag(name), str(value)]
-    if options.tensorboard:
-        words.append("--tensorboard")
+    words += [flag(x) for x in ("trust_cache", "tensorboard") if getattr(options, x)]
     return shlex.join(words)
 
 

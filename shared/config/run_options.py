@@ -29,3 +29,5 @@ class TrainOptions:
     """Whether to compare the first steps with those of other installations."""
     plugin: Path | None = None
     """The user's file that registers what the configuration names."""
+    trust_cache: bool = False
+    """Whether to leave out the check of the cached images' digest."""

@@ -1,6 +1,7 @@
 """What changes the numbers of a run, as one frozen, validated dataclass."""
 
 import dataclasses
+import functools
 import math
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -15,6 +16,7 @@ from shared.config.choices import (
 )
 from shared.config.tables import Table, suggestion
 from shared.config.traits import ARCHITECTURES, OBJECTIVES, PENALTIES
+from shared.config.values import Mismatch, conform, shown
 from shared.errors import UsageError
 
 # Raised when a field changes its meaning, so that an old program refuses a newer run.
@@ -160,7 +162,10 @@ class TrainConfig:
         return OBJECTIVES[self.objective].relativistic or self.feature_matching > 0
 
     def __post_init__(self) -> None:
-        for rule in (_check_choices, _check_ranges, _check_length, _check_combinations):
+        for rule in (
+            *(_check_types, _check_choices, _check_ranges),
+            *(_check_length, _check_combinations),
+        ):
             rule(self)
 
 
@@ -174,8 +179,24 @@ def refuse(field: str, value: object, rule: str) -> UsageError:
     return UsageError(f"{flag(field)} {value}: {rule}")
 
 
+@functools.cache
+def _kinds() -> dict[str, Any]:
+    """The annotations of the fields, by name."""
+    return get_type_hints(TrainConfig, include_extras=True)
+
+
+def _check_types(config: TrainConfig) -> None:
+    for name, kind in _kinds().items():
+        # Which of the choices it must be is told later, with a suggestion.
+        is_choice = get_origin(kind) is Literal
+        try:
+            conform(getattr(config, name), str if is_choice else kind)
+        except Mismatch as error:
+            raise refuse(name, shown(error.value), error.rule) from error
+
+
 def _check_choices(config: TrainConfig) -> None:
-    for name, kind in get_type_hints(TrainConfig, include_extras=True).items():
+    for name, kind in _kinds().items():
         value = getattr(config, name)
         choices = get_args(kind) if get_origin(kind) is Literal else _table(kind)
         if choices is not None and value not in choices:
@@ -305,23 +326,24 @@ def config_from_json(values: dict[str, Any]) -> TrainConfig:
     Raises:
         UsageError: the values are of a newer version, unknown or refused.
     """
+    if not isinstance(values, dict):
+        raise UsageError(f"configuration {shown(values)}: must be an object")
     values = dict(values)
     version = values.pop("version", None)
-    if not isinstance(version, int) or version > CONFIG_VERSION:
+    if type(version) is not int or not 1 <= version <= CONFIG_VERSION:
         raise UsageError(
-            f"configuration version {version}: this program reads versions up to"
+            f"configuration version {shown(version)}: this program reads versions up to"
             f" {CONFIG_VERSION}; use a newer program"
         )
-    names = {field.name for field in dataclasses.fields(TrainConfig)}
-    if wrong := sorted(set(values) - names):
-        raise UsageError(f"configuration: unknown {', '.join(wrong)}")
-    for name, kind in get_type_hints(TrainConfig, include_extras=True).items():
-        table = _table(kind)
-        if table is not None and values.get(name, next(iter(table))) not in table:
+    if wrong := sorted(values.keys() - _kinds().keys()):
+        raise UsageError(f"configuration: unknown {', '.join(wrong)[:200]}")
+    for name, kind in _kinds().items():
+        table, value = _table(kind), values.get(name)
+        if table is not None and isinstance(value, str) and value not in table:
             raise UsageError(
-                f"configuration: unknown {name} {values[name]!r}; is the --plugin"
+                f"configuration: unknown {name} {shown(value)}; is the --plugin"
                 " missing that registers it?"
             )
-    if "adam_betas" in values:
+    if isinstance(values.get("adam_betas"), list):
         values["adam_betas"] = tuple(values["adam_betas"])
     return TrainConfig(**values)

@@ -8,19 +8,23 @@ from shared.data.image_data import ImageData
 
 
 def load(
-    dataset: str, image_size: int = 32, data_dir: str | Path = "data"
+    dataset: str,
+    image_size: int = 32,
+    data_dir: str | Path = "data",
+    trust_cache: bool = False,
 ) -> ImageData:
     """The training images of a data set, resized, with their labels.
 
     The first call reads the originals (mnist, fashion-mnist and cifar10 are fetched
     into ``data_dir`` where they are missing) and writes the resized images under
-    ``data_dir/cache``; later calls only map that file into memory.
+    ``data_dir/cache``; later calls only check that file and map it into memory.
 
     Args:
         dataset: one of `choices.NAMES`, one of `choices.POINTS` (see `points`), or
             ``folder:PATH`` (see `folder_images`).
         image_size: height and width of the images in pixels, from 1 up.
         data_dir: folder of the fetched files and of the cache; made where missing.
+        trust_cache: leave out the check of the cached images' digest.
 
     Raises:
         UsageError: there is no such data set, it cannot be fetched or holds no readable
@@ -39,7 +43,8 @@ def load(
         source = image_sources.stacked_mnist(data_dir)
     else:
         source = image_sources.fetched(dataset, data_dir)
-    return image_cache.load(source, image_size, data_dir)._replace(name=dataset)
+    data = image_cache.load(source, image_size, data_dir, trust_cache)
+    return data._replace(name=dataset)
 
 
 def from_folder(

@@ -153,7 +153,7 @@ class Watch:
         if (divergence := record.get("class_kl")) is not None:
             # Of n equally frequent classes, k alone have the divergence log(n / k); a
             # class that is hit by a bad image once in a while hardly counts.
-            return {"classes_kept": math.exp(-divergence)}
+            return {"classes_kept": math.exp(-max(divergence, 0.0))}
         if (modes := record.get("modes")) is not None:
             return {"classes_kept": modes / self._num_classes}
         return {}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shared.files.atomic import write_atomically
+from shared.files.reading import check_regular
 
 _GIF_SECONDS = 9.0
 _GIF_LAST_FRAME_SECONDS = 2.0
@@ -74,27 +75,40 @@ def save_png(path: Path, image: NDArray[np.uint8]) -> None:
 
 def save_gif(
     path: Path, frames: Sequence[Path | NDArray[np.uint8]], max_frames: int = 100
-) -> None:
+) -> list[Path]:
     """Write an animation of some nine seconds that repeats for ever.
 
     Of many or large frames it shows some, evenly chosen, always the first and the
-    last; the last stays longer.
+    last; the last stays longer. A file that is no picture, or not of the first one's
+    size, is left out.
 
     Args:
         path: the file.
-        frames: at least one; pictures of one size, as files or as in `save_png`.
+        frames: pictures of one size, as files or as in `save_png`.
         max_frames: how many to show at most.
+
+    Returns:
+        The files that were left out; where nothing is left, nothing is written.
 
     Raises:
         UsageError: the file cannot be written.
     """
-    size = _open_frame(frames[0]).size
+    size = next(filter(None, map(_size, frames)), (1, 1))
     shown = max(2, min(len(frames), max_frames, _GIF_PIXELS // math.prod(size)))
     chosen = np.unique(np.linspace(0, len(frames) - 1, shown).round().astype(int))
-    moving = (_GIF_SECONDS - _GIF_LAST_FRAME_SECONDS) / len(chosen)
+    pictures, damaged = [], []
+    for frame in (frames[i] for i in chosen):
+        picture = _open_frame(frame)
+        if picture is not None and picture.size == size:
+            pictures.append(_quantised(picture))
+        elif isinstance(frame, Path):
+            damaged.append(frame)
+    if not pictures:
+        return damaged
+    moving = (_GIF_SECONDS - _GIF_LAST_FRAME_SECONDS) / len(pictures)
     each = round(1000 * min(moving, _GIF_LONGEST_FRAME_SECONDS))
-    durations = [each] * (len(chosen) - 1) + [round(1000 * _GIF_LAST_FRAME_SECONDS)]
-    first, *rest = (_quantised(_open_frame(frames[i])) for i in chosen)
+    durations = [each] * (len(pictures) - 1) + [round(1000 * _GIF_LAST_FRAME_SECONDS)]
+    first, *rest = pictures
     buffer = io.BytesIO()
     first.save(
         buffer,
@@ -105,18 +119,30 @@ def save_gif(
         loop=0,
     )
     write_atomically(path, buffer.getvalue())
+    return damaged
+
+
+def _size(frame: Path | NDArray[np.uint8]) -> tuple[int, int] | None:
+    """Width and height; None of what is no picture."""
+    picture = _open_frame(frame)
+    return None if picture is None else picture.size
 
 
 def _picture(image: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
 
 
-def _open_frame(frame: Path | NDArray[np.uint8]) -> Image.Image:
+def _open_frame(frame: Path | NDArray[np.uint8]) -> Image.Image | None:
+    """A picture; None where a file is none."""
     if not isinstance(frame, Path):
         return _picture(frame)
-    with Image.open(frame) as image:
-        image.load()
-        return image
+    try:
+        check_regular(frame)
+        with Image.open(frame) as image:
+            image.load()
+            return image
+    except Exception:  # damage has as many faces as Pillow has errors
+        return None
 
 
 def _quantised(image: Image.Image) -> Image.Image:

@@ -13,6 +13,7 @@ from safetensors import numpy as safetensors_numpy
 
 from shared.errors import UsageError
 from shared.files.atomic import write_atomically
+from shared.files.reading import check_regular, parse_json
 
 # Named arrays of a whole training state, in PyTorch's names and layouts.
 Arrays = dict[str, NDArray[Any]]
@@ -76,8 +77,7 @@ class ArrayFile(NamedTuple):
         Raises:
             UsageError: the file is missing, foreign or damaged.
         """
-        if path.is_dir():
-            raise UsageError(f"{path}: a folder, not a {self.kind} file")
+        size = check_regular(path, f"{self.kind} file")
         try:
             with safe_open(path, framework="numpy") as file:
                 entries = file.metadata() or {}
@@ -85,15 +85,15 @@ class ArrayFile(NamedTuple):
                     raise UsageError(f"{path}: not a {self.kind} of this project")
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except OSError as error:
-            reason = "no such file" if isinstance(error, FileNotFoundError) else error
-            raise UsageError(f"{path}: cannot be read: {reason}") from error
-        except SafetensorError as error:
-            reason = "empty" if path.stat().st_size == 0 else str(error).splitlines()[0]
+            raise UsageError(f"{path}: cannot be read: {error}") from error
+        # TypeError, AttributeError: of a type that NumPy has not.
+        except (SafetensorError, TypeError, AttributeError) as error:
+            reason = "empty" if size == 0 else str(error).splitlines()[0]
             raise UsageError(
                 f"{path}: no safetensors file, or truncated or damaged: {reason}"
             ) from error
         try:
-            metadata = json.loads(entries[self.key])
+            metadata = parse_json(entries[self.key].encode())
         except ValueError:
             metadata = None
         if not isinstance(metadata, dict):

@@ -1,15 +1,26 @@
 """Files of one JSON object a line."""
 
+import io
 import json
 import math
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from shared.config.values import MISSING, Mismatch, conform
 from shared.errors import UsageError
 from shared.files.atomic import write_atomically
+from shared.files.reading import check_regular, parse_json
+from shared.quantities import QUANTITIES
+
+# A line has a few hundred bytes.
+_MOST_BYTES = 2**20
+_NUMBER = float | None
+_SCALAR = str | float | bool | None
+_PROTOCOL = dict[str, str | float | bool | None]
 
 
 def append_record(path: Path, record: Mapping[str, Any]) -> None:
@@ -22,7 +33,7 @@ def append_record(path: Path, record: Mapping[str, Any]) -> None:
     Raises:
         UsageError: the line cannot be written.
     """
-    line = json.dumps({name: _plain(x) for name, x in record.items()})
+    line = json.dumps({name: finite(x) for name, x in record.items()})
     try:
         with path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
@@ -34,21 +45,30 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     """All records; none of a missing file; a last line that was cut off is left out.
 
     Raises:
-        UsageError: the file is damaged elsewhere.
+        UsageError: the file is damaged elsewhere, or no file; line and field are named.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         return []
-    records = []
-    lines = path.read_bytes().splitlines()
-    for number, line in enumerate(lines, start=1):
-        try:
-            records.append(_record(line))
-        except ValueError as error:
-            if number == len(lines):
-                break
-            raise UsageError(
-                f"{path}: line {number} is no record of metrics"
-            ) from error
+    check_regular(path)
+    records: list[dict[str, Any]] = []
+    cut_off = None
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(_lines(file), start=1):
+                if cut_off is not None:
+                    raise cut_off
+                try:
+                    record = _record(line)
+                except ValueError as error:
+                    cut_off = _no_record(path, number, error)
+                    continue
+                try:
+                    _check(record)
+                except Mismatch as error:
+                    raise _no_record(path, number, error) from error
+                records.append(record)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     return records
 
 
@@ -62,15 +82,60 @@ def write_records(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
     write_atomically(path, text.encode())
 
 
+def _lines(file: io.BufferedReader) -> Iterator[bytes]:
+    # A longer line would be no record; it is cut, so that it cannot fill the memory.
+    return iter(lambda: file.readline(_MOST_BYTES), b"")
+
+
 def _record(line: bytes) -> dict[str, Any]:
-    record = json.loads(line)
-    if not isinstance(record, dict) or not isinstance(record.get("step"), int):
-        raise ValueError("no object with a step")
+    """The object of a line.
+
+    Raises:
+        ValueError: it is none, or has no step.
+    """
+    record = parse_json(line)
+    if not isinstance(record, dict):
+        raise Mismatch("", record, "must be an object")
+    if "step" not in record:
+        raise Mismatch("step", MISSING, "is missing")
+    if conform(record["step"], int, "step") < 0:
+        raise Mismatch("step", record["step"], "must be 0 or more")
     return record
 
 
-def _plain(value: Any) -> Any:
-    """A scalar as JSON knows it; null for a number that is not finite."""
+def _check(record: Mapping[str, Any]) -> None:
+    """Refuse a field of another type than those who read it rely on.
+
+    Raises:
+        Mismatch: there is one.
+    """
+    for name, value in record.items():
+        # Nearly all values, and without a call: there are millions.
+        if value is None or (type(value) is float and value - value == 0):
+            continue
+        if name == "protocol":
+            conform(value, _PROTOCOL, name)
+        else:
+            is_number = name in QUANTITIES
+            conform(value, _NUMBER if is_number else _SCALAR, name)
+
+
+def _no_record(path: Path, line: int, error: ValueError) -> UsageError:
+    # Of JSON's errors, not the place in the line.
+    reason = getattr(error, "msg", error)
+    return UsageError(f"{path}: line {line} is no record: {reason}")
+
+
+def finite(value: Any) -> Any:
+    """A value as JSON knows it; null for a number that is not finite.
+
+    Args:
+        value: a scalar, of NumPy too; or dictionaries and lists of such.
+    """
+    if isinstance(value, dict):
+        return {name: finite(x) for name, x in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(x) for x in value]
     if isinstance(value, np.generic | np.ndarray):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value

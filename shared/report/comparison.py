@@ -3,7 +3,7 @@
 import dataclasses
 import io
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from shared.drawing.plots import moving_average
 from shared.errors import UsageError
 from shared.files.atomic import write_atomically
 from shared.quantities import QUANTITIES
-from shared.run.run_dir import RunDir
+from shared.run.run_dir import Evaluation, RunDir, Score
 
 # What is drawn, if any run has it.
 _CURVES = ("d_loss", "g_loss", "fid", "coverage", "modes", "high_quality")
@@ -35,8 +35,8 @@ class Run(NamedTuple):
     """Which packages trained it, in turn."""
     records: list[dict[str, Any]]
     """Its metrics, and its scores while training."""
-    evaluation: dict[str, Any]
-    """Its last evaluation; empty without one."""
+    evaluation: Evaluation | None
+    """Its last evaluation."""
 
 
 def compare(paths: Sequence[Path], out: Path) -> None:
@@ -82,7 +82,7 @@ def _read(name: str, path: Path) -> Run:
     run = RunDir.open(path)
     config, _ = run.read_config()
     evaluations = run.read_evaluations()
-    evaluation = evaluations[-1] if evaluations else {}
+    evaluation = evaluations[-1] if evaluations else None
     found = run.read_metrics() + run.read_sample_metrics() + run.read_scores()
     records = sorted(found, key=lambda record: record["step"])
     return Run(name, config, run.read_twins(), records, evaluation)
@@ -104,10 +104,11 @@ def _results(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:
         values = [_last(run, name) for run in runs]
         if any(value is not None for value in values):
             yield (_label(name), *map(_number, values))
-    scores = [run.evaluation.get("scores", {}) for run in runs]
+    scores = [run.evaluation["scores"] if run.evaluation else {} for run in runs]
     names = list(dict.fromkeys(name for of_run in scores for name in of_run))
     if names:
-        yield ("evaluated step", *(_number(run.evaluation.get("step")) for run in runs))
+        steps = [run.evaluation["step"] if run.evaluation else None for run in runs]
+        yield ("evaluated step", *map(_number, steps))
     yield from _protocols(runs)
     for name in names:
         yield (name, *(_score(of_run.get(name)) for of_run in scores))
@@ -124,7 +125,10 @@ def _protocols(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:
     protocols = [r.evaluation["protocol"] for r in runs if r.evaluation]
     for name in dict.fromkeys(name for protocol in protocols for name in protocol):
         if len({str(protocol.get(name)) for protocol in protocols}) > 1:
-            values = [run.evaluation.get("protocol", {}).get(name) for run in runs]
+            values = [
+                run.evaluation["protocol"].get(name) if run.evaluation else None
+                for run in runs
+            ]
             yield (name, *(_MISSING if x is None else str(x) for x in values))
 
 
@@ -147,8 +151,8 @@ def _number(value: float | None) -> str:
     return _MISSING if value is None else f"{value:.6g}"
 
 
-def _score(score: Mapping[str, Any] | None) -> str:
-    if score is None:
+def _score(score: Score | None) -> str:
+    if score is None or score["value"] is None:
         return _MISSING
     text = f"{score['value']:.4g}"
     interval = score["interval_95"]

@@ -5,7 +5,6 @@ import dataclasses
 import functools
 import html
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,14 @@ from shared.config.train_config import TrainConfig, flag
 from shared.diagnosis.symptoms import LASTING_STEPS
 from shared.diagnosis.watch import Watch
 from shared.files.atomic import write_atomically
+from shared.files.reading import read_file
 from shared.run.run_dir import RunDir
 
 # What a page may hold: a phone must be able to open it.
 _MOST_FRAMES = 30
 _FRAME_BYTES = 6_000_000
 _MOST_POINTS = 1000
+_MOST_PAGE_BYTES = 2**28
 
 
 def write_report(run: RunDir, resume_command: str, prog: str) -> None:
@@ -67,7 +68,7 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
         pictures={
             name: _data_uri(run.path / f"{name}.png")
             for name in ("real", "interpolation")
-            if (run.path / f"{name}.png").is_file()
+            if _is_picture(run.path / f"{name}.png")
         },
         files=sorted(p.name for p in run.path.iterdir() if p.name in _LINKED),
         resume=resume_command,
@@ -76,7 +77,8 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
         if are_points
         else [f"{draw} --num 100 --columns 10", f"{draw} --interpolate"],
     )
-    write_atomically(run.path / "report.html", page.encode())
+    # A folder's name need not be UTF-8.
+    write_atomically(run.path / "report.html", page.encode(errors="replace"))
 
 
 def refresh_report(run: RunDir) -> None:
@@ -90,9 +92,12 @@ def refresh_report(run: RunDir) -> None:
     """
     page = run.path / "report.html"
     # Only the page knows how the run was called.
-    if page.is_file() and (found := _RESUME.search(page.read_text("utf-8"))):
-        resume_command = html.unescape(found[1])
-        write_report(run, resume_command, shlex.split(resume_command)[2])
+    if page.is_file() and (found := _RESUME.search(_read_page(page))):
+        write_report(run, html.unescape(found[1]), found[2])
+
+
+def _read_page(page: Path) -> str:
+    return read_file(page, most=_MOST_PAGE_BYTES).decode(errors="replace")
 
 
 def changed_settings(config: TrainConfig) -> list[tuple[str, str, str]]:
@@ -103,7 +108,7 @@ def changed_settings(config: TrainConfig) -> list[tuple[str, str, str]]:
     ]
 
 
-_RESUME = re.compile(r'id="resume">(python -m [^<]+)<')
+_RESUME = re.compile(r'id="resume">(python -m ([\w.]+) [^<]*)<')
 
 _LINKED = {
     *("config.json", "metrics.jsonl", "samples.jsonl", "scores.jsonl", "best.json"),
@@ -152,7 +157,7 @@ def _points(records: Sequence[Mapping[str, Any]], name: str) -> list[list[float]
 
 
 def _frames(run: RunDir) -> list[dict[str, Any]]:
-    steps = run.sample_steps()
+    steps = [x for x in run.sample_steps() if _is_picture(run.sample_path(x))]
     if not steps:
         return []
     largest = max(run.sample_path(step).stat().st_size for step in steps)
@@ -176,7 +181,7 @@ def _evaluations(run: RunDir) -> Iterator[dict[str, Any]]:
             "step": stored["step"],
             "scores": list(stored["scores"].values()),
             "protocol": _joined(stored["protocol"]),
-            "nearest": _data_uri(nearest) if nearest.is_file() else None,
+            "nearest": _data_uri(nearest) if _is_picture(nearest) else None,
         }
 
 
@@ -193,6 +198,11 @@ def _class_scores(run: RunDir) -> Iterator[dict[str, Any]]:
 
 def _joined(protocol: Mapping[str, Any]) -> str:
     return "; ".join(f"{name}: {_text(x)}" for name, x in protocol.items())
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether a file is there to be shown; a browser says what is damaged."""
+    return path.is_file() and path.stat().st_size > 0
 
 
 def _data_uri(path: Path) -> str:

@@ -28,9 +28,10 @@ The generator's part needs none of this project's code::
 """
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 from shared.config.train_config import TrainConfig, config_from_json, config_to_json
+from shared.config.values import Mismatch, conform
 from shared.data.image_data import DataInfo
 from shared.errors import UsageError
 from shared.files.arrays import ArrayFile, Arrays
@@ -40,6 +41,22 @@ from shared.plugins import Plugin
 FORMAT_VERSION = 1
 
 FILE = ArrayFile("gan_checkpoint", "checkpoint")
+
+
+class _Seal(TypedDict):
+    """What the metadata of every version hold."""
+
+    version: int
+    sha256: str
+
+
+class _Header(TypedDict):
+    """What those of this version hold."""
+
+    step: int
+    config: dict[str, Any]
+    data: DataInfo
+    plugin: NotRequired[Plugin]
 
 
 class Checkpoint(NamedTuple):
@@ -82,22 +99,25 @@ def load(path: Path) -> Checkpoint:
     """
     metadata, arrays = FILE.read(path)
     try:
-        version = metadata["version"]
-        if version > FORMAT_VERSION:
+        version = conform(metadata, _Seal)["version"]
+        if not 1 <= version <= FORMAT_VERSION:
             raise UsageError(
                 f"checkpoint version {version}: this program reads versions up to"
                 f" {FORMAT_VERSION}; use a newer program"
             )
         if not FILE.is_intact(metadata, arrays):
             raise UsageError("damaged: contents and checksum disagree")
+        header = conform(metadata, _Header)
+        if header["step"] < 0:
+            raise Mismatch("step", header["step"], "must be 0 or more")
         return Checkpoint(
-            step=metadata["step"],
-            config=config_from_json(metadata["config"]),
-            data=DataInfo(**metadata["data"]),
+            step=header["step"],
+            config=config_from_json(header["config"]),
+            data=header["data"],
             arrays=arrays,
-            plugin=Plugin(**metadata["plugin"]) if "plugin" in metadata else None,
+            plugin=header.get("plugin"),
         )
+    except (Mismatch, RecursionError) as error:
+        raise UsageError(f"{path}: damaged: unreadable metadata: {error}") from error
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{path}: damaged: unreadable metadata") from error

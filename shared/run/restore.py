@@ -1,12 +1,23 @@
 """A stored state back into a twin's networks."""
 
 import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from shared.backend import Backend, MakeBackend
 from shared.config.train_config import TrainConfig
 from shared.errors import UsageError
-from shared.files.arrays import Arrays
 from shared.run import checkpoint
+from shared.statements import COUNTER, RUNNING_VARIANCE, Stated
+
+AVERAGES = {"adam": ("exp_avg", "exp_avg_sq"), "rmsprop": ("square_avg",)}
+"""What an optimiser keeps of each parameter."""
+
+_OPTIMIZERS = {"generator": "g_optimizer", "discriminator": "d_optimizer"}
+_OWNERS = {*_OPTIMIZERS, *_OPTIMIZERS.values(), "generator_ema"}
 
 
 def load_backend(
@@ -24,7 +35,7 @@ def load_backend(
         UsageError: there is no such device, or the arrays do not fit the networks.
     """
     backend = make_backend(drawing_config(stored.config), stored.data, device)
-    check_arrays(backend.shapes(), stored.arrays, name)
+    check_state(backend.statements(), stored, name)
     backend.load(stored.arrays)
     return backend
 
@@ -37,21 +48,89 @@ def drawing_config(trained: TrainConfig) -> TrainConfig:
     return trained
 
 
-def check_arrays(shapes: dict[str, tuple[int, ...]], arrays: Arrays, name: str) -> None:
-    """Refuse a checkpoint whose arrays are not those of the networks.
+def check_state(
+    stated: Mapping[str, Stated], state: checkpoint.Checkpoint, name: str
+) -> None:
+    """Refuse a state that no run of its configuration can have been in.
+
+    A digest says that a file is as it was written, not that it was this program that
+    wrote it.
 
     Args:
-        shapes: of the networks' arrays, by name.
-        arrays: those of the checkpoint.
+        stated: what is stated of the arrays of both networks, or of one; the other's
+            are then only held to be finite.
+        state: of a run.
         name: what the error calls it.
 
     Raises:
-        UsageError: an array is missing or of another shape.
+        UsageError: an array is missing, unknown, not finite, or of another type or
+            shape; or an optimiser has counted other updates than the run has made.
     """
-    for key, shape in shapes.items():
-        found = arrays[key].shape if key in arrays else "missing"
-        if found != shape:
+    arrays = state.arrays
+    wanted = _wanted(stated, state.config)
+    checked = {key.partition(".")[0] for key in wanted}
+    for key in [*wanted, *sorted(arrays.keys() - wanted.keys())]:
+        found = _description(arrays[key]) if key in arrays else "missing"
+        owner = key.partition(".")[0]
+        if key not in wanted and owner not in checked and owner in _OWNERS:
+            continue
+        if found != (needed := wanted.get(key, "none of that name")):
             raise UsageError(
-                f"{name}: the checkpoint's {key} is {found}, its configuration"
-                f" needs {shape}"
+                f"{name}: the checkpoint's {key} is {found}, its configuration needs"
+                f" {needed}"
             )
+    for key, array in arrays.items():
+        if array.dtype.kind not in "fi" or not np.isfinite(array).all():
+            raise UsageError(f"{name}: the checkpoint's {key} is not finite")
+    for key in _squares(stated, state.config):
+        if arrays[key].size and arrays[key].min() < 0:
+            raise UsageError(f"{name}: the checkpoint's {key} is negative")
+    for owner, updates in _updates(state).items():
+        count = arrays.get(f"{owner}.step")
+        # PyTorch counts in float32, which stands still at 2**24.
+        if count is not None and not min(updates, 2**24) <= count <= updates:
+            raise UsageError(
+                f"{name}: the checkpoint's {owner}.step is {count}, its step"
+                f" {state.step} needs {updates}"
+            )
+
+
+def _wanted(stated: Mapping[str, Stated], config: TrainConfig) -> dict[str, str]:
+    """Descriptions of the arrays that there must be, by name."""
+    floats = "float64" if config.precision == "float64" else "float32"
+    wanted = {}
+    for key, array in stated.items():
+        owner, _, path = key.partition(".")
+        described = f"{'int64' if array.kind == COUNTER else floats} {array.shape}"
+        wanted[key] = described
+        if owner == "generator" and config.ema_decay:
+            wanted[f"generator_ema.{path}"] = described
+        if array.kind.trained:
+            for average in AVERAGES[config.optimizer]:
+                wanted[f"{_OPTIMIZERS[owner]}.{average}.{path}"] = described
+        if config.optimizer == "adam":
+            wanted[f"{_OPTIMIZERS[owner]}.step"] = "int64 ()"
+    return wanted
+
+
+def _squares(stated: Mapping[str, Stated], config: TrainConfig) -> Iterator[str]:
+    """Names of what is an average of squares, whose root is taken."""
+    for key, array in stated.items():
+        owner, _, path = key.partition(".")
+        if array.kind.trained:
+            yield f"{_OPTIMIZERS[owner]}.{AVERAGES[config.optimizer][-1]}.{path}"
+        elif array.kind == RUNNING_VARIANCE:
+            yield key
+            if owner == "generator" and config.ema_decay:
+                yield f"generator_ema.{path}"
+
+
+def _description(array: NDArray[Any]) -> str:
+    return f"{array.dtype} {array.shape}"
+
+
+def _updates(state: checkpoint.Checkpoint) -> dict[str, int]:
+    """How often each network has been updated."""
+    config = state.config
+    of_d = -(-state.step // config.d_every) * config.n_critic
+    return {"g_optimizer": state.step, "d_optimizer": of_d}

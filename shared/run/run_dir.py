@@ -21,21 +21,56 @@
 """
 
 import json
+import os
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, NotRequired, Self, TypedDict
 
 import filelock
 
 from shared.config.train_config import TrainConfig, config_from_json, config_to_json
+from shared.config.values import Mismatch, conform
 from shared.data.image_data import DataInfo
 from shared.errors import UsageError
 from shared.files.atomic import TEMPORARY_SUFFIX, write_atomically
+from shared.files.reading import check_regular, read_object
 from shared.files.records import append_record, read_records, write_records
 from shared.plugins import Plugin
 from shared.quantities import DECIDING, QUANTITIES
+
+
+class _RunFields(TypedDict):
+    """What config.json holds besides the configuration."""
+
+    data: DataInfo
+    twins: NotRequired[list[str]]
+    plugin: NotRequired[Plugin]
+
+
+_RUN_FIELDS = frozenset(_RunFields.__annotations__)
+
+
+class Score(TypedDict):
+    """A score of ``evaluate``, as its file holds it."""
+
+    title: str
+    shown: str
+    value: float | None
+    """None: it is not finite."""
+    interval_95: float | None
+    """None: likewise, or of a single draw."""
+    protocol: str
+
+
+class Evaluation(TypedDict):
+    """A file of ``evaluate``."""
+
+    step: int
+    protocol: dict[str, str | float]
+    scores: dict[str, Score]
 
 
 class RunDir:
@@ -89,11 +124,16 @@ class RunDir:
             UsageError: there is none.
         """
         run = cls(path)
-        if not run._config.is_file():
-            what = "is not a folder" if path.exists() else "no such folder"
-            if path.is_dir():
-                what = "holds no run: no config.json"
-            raise UsageError(f"{path}: {what}")
+        try:
+            if not stat.S_ISDIR(path.stat().st_mode):
+                raise UsageError(f"{path}: is not a folder")
+        except FileNotFoundError as error:
+            raise UsageError(f"{path}: no such folder") from error
+        except OSError as error:  # a name that is too long, links in a circle
+            raise UsageError(f"{path}: {error.strerror}") from error
+        if not os.path.lexists(run._config):
+            raise UsageError(f"{path}: holds no run: no config.json")
+        check_regular(run._config)
         return run
 
     def check_unused(self) -> None:
@@ -157,16 +197,13 @@ class RunDir:
         Raises:
             UsageError: it is unreadable or of a newer version.
         """
-        values = self._read_values()
+        values = read_object(self._config)
+        own = {name: x for name, x in values.items() if name not in _RUN_FIELDS}
         try:
-            data = values.pop("data", None)
-            for name in ("twins", "plugin"):
-                values.pop(name, None)
-            return config_from_json(values), DataInfo(**data)
+            config = config_from_json(own)
         except UsageError as error:
             raise UsageError(f"{self._config}: {error}") from error
-        except (AttributeError, TypeError, ValueError) as error:
-            raise self._unreadable(error) from error
+        return config, self._run_fields(values)["data"]
 
     def read_twins(self) -> list[str]:
         """Packages that trained, in turn; empty where nobody noted it.
@@ -174,7 +211,7 @@ class RunDir:
         Raises:
             UsageError: as `read_config`.
         """
-        return list(self._read_values().get("twins", []))
+        return self._run_fields().get("twins", [])
 
     def read_plugin(self) -> Plugin | None:
         """The user's file that the run needs; None: it needs none.
@@ -182,24 +219,14 @@ class RunDir:
         Raises:
             UsageError: as `read_config`.
         """
-        found = self._read_values().get("plugin")
-        try:
-            return None if found is None else Plugin(**found)
-        except TypeError as error:
-            raise self._unreadable(error) from error
+        return self._run_fields().get("plugin")
 
-    def _read_values(self) -> dict[str, Any]:
+    def _run_fields(self, values: dict[str, Any] | None = None) -> _RunFields:
+        """What config.json holds besides the configuration."""
         try:
-            values = json.loads(self._config.read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise self._unreadable(error) from error
-        if not isinstance(values, dict):
-            raise self._unreadable(TypeError("no object"))
-        return values
-
-    def _unreadable(self, error: Exception) -> UsageError:
-        reason = str(error).splitlines()[0]
-        return UsageError(f"{self._config}: unreadable: {reason}")
+            return conform(values or read_object(self._config), _RunFields)
+        except Mismatch as error:
+            raise UsageError(f"{self._config}: unreadable: {error}") from error
 
     def checkpoint_path(self, step: int) -> Path:
         """File of the state after ``step`` steps."""
@@ -269,7 +296,7 @@ class RunDir:
         best = _best(self.read_scores())
         return None if best is None else best["step"]
 
-    def read_evaluations(self) -> list[dict[str, Any]]:
+    def read_evaluations(self) -> list[Evaluation]:
         """What `shared.commands.evaluate` has left here, in the order of steps.
 
         Raises:
@@ -307,11 +334,14 @@ class RunDir:
             write_records(path, records)
         self._write_best()
 
-    def finish(self, title: str) -> None:
+    def finish(self, title: str) -> list[Path]:
         """Write the final pictures from what the run has left so far.
 
         Args:
             title: line above the plot of the losses.
+
+        Returns:
+            Grids that are damaged, and left out.
 
         Raises:
             UsageError: a picture cannot be written.
@@ -321,9 +351,13 @@ class RunDir:
 
         if metrics := self.read_metrics():
             plots.plot_losses(self.path / "losses.png", metrics, title)
-        if grids := [self.sample_path(step) for step in self.sample_steps()]:
-            write_atomically(self.path / "samples.png", grids[-1].read_bytes())
-            images.save_gif(self.path / "samples.gif", grids)
+        grids = [self.sample_path(step) for step in self.sample_steps()]
+        if not grids:
+            return []
+        damaged = images.save_gif(self.path / "samples.gif", grids)
+        if whole := [grid for grid in grids if grid not in damaged]:
+            write_atomically(self.path / "samples.png", whole[-1].read_bytes())
+        return damaged
 
     def _write_best(self) -> None:
         if best := _best(self.read_scores()):
@@ -414,19 +448,8 @@ def _best(records: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     return None
 
 
-def _evaluation(path: Path) -> dict[str, Any]:
+def _evaluation(path: Path) -> Evaluation:
     try:
-        values = json.loads(path.read_text("utf-8"))
-        kinds = {"step": int, "protocol": dict, "scores": dict}
-        is_whole = all(isinstance(values[name], kind) for name, kind in kinds.items())
-        if is_whole and all(map(_is_score, values["scores"].values())):
-            return values
-    except (OSError, KeyError, TypeError, ValueError):
-        pass
-    raise UsageError(f"{path}: is no evaluation")
-
-
-def _is_score(score: Any) -> bool:
-    return isinstance(score, dict) and score.keys() >= {
-        *("title", "shown", "value", "interval_95", "protocol")
-    }
+        return conform(read_object(path), Evaluation)
+    except Mismatch as error:
+        raise UsageError(f"{path}: is no evaluation: {error}") from error

@@ -19,7 +19,7 @@ from shared.errors import Interrupted, TrainingError, UsageError
 from shared.evaluation import evaluators
 from shared.files.arrays import Arrays
 from shared.run.checkpoint import Checkpoint
-from shared.run.restore import check_arrays
+from shared.run.restore import check_state
 from shared.training.loop import Onlookers, Training
 from shared.training.places import Place
 from shared.training.progress import Progress
@@ -110,7 +110,7 @@ def train(
         found = place.find(config, data.info, held)
         backend = make_backend(config, data.info, options.device)
         if found is not None:
-            check_arrays(backend.shapes(), found.state.arrays, found.name)
+            check_state(backend.statements(), found.state, found.name)
         session = Session(config, data, backend, options.data_on)
         if found is None:
             session.start()

@@ -105,6 +105,7 @@ class Keeping:
             held.enter_context(journal),
             lambda: self.write_report(run),
             self.plugin,
+            self.say,
         )
 
 

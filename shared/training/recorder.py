@@ -154,6 +154,7 @@ class FolderRecorder(Recorder):
         journal: takes the numbers.
         write_report: writes the run's page anew.
         plugin: the user's file that the run needs.
+        say: is told what is damaged.
     """
 
     def __init__(
@@ -163,7 +164,9 @@ class FolderRecorder(Recorder):
         journal: Journal,
         write_report: Callable[[], None],
         plugin: Plugin | None = None,
+        say: Callable[[str], object] = lambda line: None,
     ) -> None:
+        self._say = say
         self.path = run.path
         self._run = run
         self._pictures = pictures
@@ -214,7 +217,8 @@ class FolderRecorder(Recorder):
     def finish(self) -> None:
         """Write the final pictures, and the page."""
         config, _ = self._run.read_config()
-        self._run.finish(config.title)
+        for grid in self._run.finish(config.title):
+            self._say(f"{grid}: damaged; left out of the animation")
         self._write_report()
 
     def state(self) -> Checkpoint:

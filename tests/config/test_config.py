@@ -179,10 +179,10 @@ def test_settings_that_may_change_on_resuming_exist() -> None:
     assert names >= CHANGEABLE_ON_RESUME
 
 
-@pytest.mark.parametrize("version", [CONFIG_VERSION + 1, None, "1"])
+@pytest.mark.parametrize("version", [CONFIG_VERSION + 1, None, "1", True, 0, 1.0])
 def test_other_versions_are_refused(version: object) -> None:
     values = config_to_json(TrainConfig()) | {"version": version}
-    with pytest.raises(UsageError, match=f"^configuration version {version}: "):
+    with pytest.raises(UsageError, match=f"^configuration version {version!r}: "):
         config_from_json(values)
 
 

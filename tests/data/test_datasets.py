@@ -333,6 +333,95 @@ def test_a_copied_cache_is_checked_and_used(tmp_path: Path) -> None:
     assert second.info == first.info
 
 
+def change_in_secret(path: Path, content: bytes) -> None:
+    """Give a file other bytes and the old time."""
+    stat = path.stat()
+    path.write_bytes(content)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert path.stat().st_mtime_ns == stat.st_mtime_ns
+
+
+@pytest.mark.parametrize("name", ["images.npy", "labels.npy"])
+def test_damage_that_keeps_size_and_time_is_noticed(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = load_made(tmp_path)
+    (file,) = tmp_path.glob(f"cache/*/{name}")
+    content = bytearray(file.read_bytes())
+    content[-4] ^= 1  # the last label, or a pixel of the last image
+    change_in_secret(file, bytes(content))
+    # The only way to have it: not to look.
+    never_built = source()._replace(open=never)
+    trusted = image_cache.load(never_built, 4, tmp_path, trust=True)
+    assert trusted.info == first.info
+    labels_differ = trusted.labels is not None and trusted.labels[-1] != 0
+    assert labels_differ or len(np.unique(trusted.images[-1])) == 2
+    assert capsys.readouterr().err == ""
+    check_made(load_made(tmp_path))
+    assert capsys.readouterr().err == (
+        f"{file.parent}: the cached images are damaged (contents and digest disagree);"
+        " made anew from the originals\n"
+    )
+    check_made(image_cache.load(never_built, 4, tmp_path))
+
+
+def rewrite_cache(data_dir: Path, images: NDArray[Any], labels: NDArray[Any]) -> None:
+    """A cache whose digest is right, whatever it holds."""
+    images = np.ascontiguousarray(images)
+    (folder,) = data_dir.glob("cache/*-4")
+    np.save(folder / "images.npy", images)
+    np.save(folder / "labels.npy", labels)
+    info = json.loads((folder / "info.json").read_text())
+    info |= {"sha256": digest(images, labels), "stamps": image_cache._stamps(folder)}
+    (folder / "info.json").write_text(json.dumps(info))
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda x, y: (x, y + 1), "labels 1 to 2 of 2"),
+        (lambda x, y: (x, y - 1), "labels -1 to 0 of 2"),
+        (lambda x, y: (x, y[:-1]), "labels of type int32 and shape (4,)"),
+        (lambda x, y: (x, y.astype(np.int64)), "labels of type int64"),
+        (lambda x, y: (x.astype(np.float32), y), "images of type float32"),
+        (lambda x, y: (x[:, 1:], y), "images of type uint8 and shape (5, 3, 4, 1)"),
+    ],
+)
+def test_what_no_cache_can_be_is_made_anew(
+    change: Any, fault: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = load_made(tmp_path)
+    images, labels = np.array(data.images), np.array(data.labels)
+    rewrite_cache(tmp_path, images, labels)
+    image_cache.load(source()._replace(open=never), 4, tmp_path, trust=True)
+    rewrite_cache(tmp_path, *change(images, labels))
+    for trust in (True, False):
+        with pytest.raises(AssertionError, match="the cache was not used"):
+            image_cache.load(source()._replace(open=never), 4, tmp_path, trust)
+        assert f"damaged ({fault}" in capsys.readouterr().err
+    check_made(load_made(tmp_path))
+
+
+def test_a_header_that_promises_more_than_the_memory_holds(tmp_path: Path) -> None:
+    load_made(tmp_path)
+    for name in ("images", "labels"):
+        (file,) = tmp_path.glob(f"cache/*/{name}.npy")
+        with file.open("wb") as out:
+            header = np.lib.format.header_data_from_array_1_0(np.zeros(1, np.int32))
+            header["shape"] = (10**13,)
+            np.lib.format.write_array_header_1_0(out, header)
+        check_made(load_made(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["images.npy", "labels.npy", "info.json"])
+def test_a_pipe_in_the_cache_is_not_waited_for(name: str, tmp_path: Path) -> None:
+    load_made(tmp_path)
+    (file,) = tmp_path.glob(f"cache/*/{name}")
+    file.unlink()
+    os.mkfifo(file)
+    check_made(load_made(tmp_path))
+
+
 def test_a_failed_build_leaves_nothing_that_looks_whole(tmp_path: Path) -> None:
     def two_and_a_fault(size: int) -> Iterator[tuple[NDArray[np.uint8], int]]:
         yield from itertools.islice(source().open(size).pairs, 2)

@@ -1,5 +1,6 @@
 """Pixels, grids, animations and plots."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -151,6 +152,26 @@ def test_gif_of_one_frame(tmp_path: Path) -> None:
     images.save_gif(tmp_path / "a.gif", grey_frames(2)[1:])
     shown, _ = read_gif(tmp_path / "a.gif")
     assert [frame.mean() for frame in shown] == [255]
+
+
+def test_damaged_frames_are_left_out_of_a_gif(tmp_path: Path) -> None:
+    frames = [tmp_path / f"{number}.png" for number in range(8)]
+    for number, frame in enumerate(frames):
+        images.save_png(frame, np.full((16, 16, 1), 30 * number, np.uint8))
+    frames[0].write_bytes(b"")
+    frames[2].write_bytes(frames[2].read_bytes()[:-30])
+    frames[4].unlink()
+    os.mkfifo(frames[4])
+    images.save_png(frames[5], np.zeros((8, 8, 1), np.uint8))
+    frames[7].unlink()
+    frames[7].mkdir()
+    damaged = images.save_gif(tmp_path / "a.gif", frames)
+    assert damaged == [frames[i] for i in (0, 2, 4, 5, 7)]
+    shown, _ = read_gif(tmp_path / "a.gif")
+    assert [frame.mean() for frame in shown] == [30, 90, 180]
+    (tmp_path / "a.gif").unlink()
+    assert images.save_gif(tmp_path / "a.gif", [frames[0]]) == [frames[0]]
+    assert not (tmp_path / "a.gif").exists()
 
 
 def record(step: int, **metrics: float | None) -> dict[str, Any]:

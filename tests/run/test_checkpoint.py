@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import math
 import os
 import pickle
 import subprocess
@@ -196,16 +197,6 @@ def test_consistently_changed_header_is_refused(
 
 
 @settings(max_examples=400, deadline=None)
-@given(position=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
-def test_flipped_bit_is_never_loaded(intact: Path, position: float, bit: int) -> None:
-    content = bytearray(intact.read_bytes())
-    content[int(position * len(content))] ^= 1 << bit
-    flipped = intact.with_name("flipped.safetensors")
-    flipped.write_bytes(content)
-    message(flipped)
-
-
-@settings(max_examples=400, deadline=None)
 @given(position=st.floats(0, 1, exclude_max=True), byte=st.integers(0, 255))
 def test_changed_byte_never_loads_as_something_else(
     intact: Path, position: float, byte: int
@@ -218,7 +209,8 @@ def test_changed_byte_never_loads_as_something_else(
         loaded = checkpoint.load(changed)
     except UsageError:
         return
-    # White space in the header's padding means nothing.
+    # Neither white space in the header's padding nor the case of a digit in an escaped
+    # letter means anything.
     assert_same(loaded, make_checkpoint())
 
 
@@ -261,7 +253,20 @@ def rewrite(path: Path, **changes: Any) -> None:
     ("changes", "expected"),
     [
         ({"version": 2}, "checkpoint version 2: this program reads versions up to 1"),
-        ({"version": "x"}, "unreadable metadata"),
+        ({"version": "x"}, "version 'x': must be a whole number"),
+        ({"version": True}, "version True: must be a whole number"),
+        ({"version": 0}, "checkpoint version 0: this program reads versions up to 1"),
+        ({"step": 1.0}, "step 1.0: must be a whole number"),
+        ({"step": True}, "step True: must be a whole number"),
+        ({"step": -1}, "step -1: must be 0 or more"),
+        ({"step": 2**63}, "step 9223372036854775808: must be less than 2**63"),
+        ({"step": "1"}, "step '1': must be a whole number"),
+        ({"plugin": {"file": 3}}, "plugin.sha256: is missing"),
+        ({"data": DATA._asdict() | {"count": 0.5}}, "data.count 0.5: must be a whole"),
+        ({"data": DATA._asdict() | {"more": 0}}, "data.more 0: is unknown"),
+        ({"config": {"version": 1, "width": [[4]]}}, "--width [[4]]: must be a whole"),
+        ({"config": {"version": 1, "g_lr": math.nan}}, "--g-lr nan: must be a finite"),
+        ({"config": {"version": 1, "adam_betas": 3}}, "--adam-betas 3: must be a list"),
         ({"config": {"version": 99}}, "configuration version 99"),
         ({"config": {"version": 1, "colour": 3}}, "unknown colour"),
         ({"config": None}, "unreadable metadata"),
@@ -277,7 +282,13 @@ def test_metadata_of_another_program_are_refused(
     assert expected in message(saved)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", "nonsense", '{"version": 1}'])
+DEEP = '{"version":' + "[" * 100_000 + "]" * 100_000 + "}"
+DIGITS = '{"version":' + "1" * 5000 + "}"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", "nonsense", '{"version": 1}', DEEP, DIGITS]
+)
 def test_unreadable_metadata_are_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "a.safetensors"
     content = safetensors.numpy.save({"a": np.zeros(2)}, {"gan_checkpoint": text})
