@@ -1,5 +1,8 @@
 """Inception v3 by torch-fidelity, which fetches the weights of the standard FID."""
 
+import hashlib
+import io
+import os
 import socket
 from pathlib import Path
 
@@ -9,9 +12,13 @@ from numpy.typing import NDArray
 
 from shared.backend import FeatureNetwork
 from shared.errors import UsageError
+from shared.files.reading import read_file
 
 # A server that does not answer must not hold up the line that says what to do.
 _TIMEOUT_SECONDS = 10.0
+# Of weights-inception-2015-12-05-6726825d.pth, whose name has the first digits.
+_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+_MOST_BYTES = 100_000_000
 
 
 class Inception(FeatureNetwork):
@@ -21,7 +28,8 @@ class Inception(FeatureNetwork):
         device: where it computes.
 
     Raises:
-        UsageError: the library is missing, or the weights cannot be fetched or read.
+        UsageError: the library is missing, or the weights cannot be fetched, or are not
+            those of the standard FID.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -34,21 +42,14 @@ class Inception(FeatureNetwork):
                 "--features inception: needs the package torch-fidelity; install it"
                 " with pip install torch-fidelity"
             ) from error
-        timeout = socket.getdefaulttimeout()
-        socket.setdefaulttimeout(_TIMEOUT_SECONDS)
-        try:
-            network = library.FeatureExtractorInceptionV3(
-                "inception-v3-compat", ["2048", "logits_unbiased"]
-            )
-        except Exception as error:  # sockets, pickles: each has errors of its own
-            address = library.URL_INCEPTION_V3
-            folder = Path(torch.hub.get_dir()) / "checkpoints"
-            raise UsageError(
-                "--features inception: the network's weights cannot be fetched or read"
-                f" ({' '.join(str(error).split())}); put {address} into {folder}"
-            ) from error
-        finally:
-            socket.setdefaulttimeout(timeout)
+        # Its loader unpickles, which can run code: it is given bytes that are known.
+        network = library.FeatureExtractorInceptionV3(
+            "inception-v3-compat",
+            ["2048", "logits_unbiased"],
+            feature_extractor_weights_path=io.BytesIO(
+                _weights(library.URL_INCEPTION_V3)
+            ),
+        )
         self._device = device
         self._network = network.to(device).eval()
 
@@ -60,3 +61,32 @@ class Inception(FeatureNetwork):
         with torch.no_grad():
             features, logits = self._network(x)
         return features.cpu().numpy(), logits.cpu().numpy()
+
+
+def _weights(address: str) -> bytes:
+    """The file of the weights: from PyTorch's cache, where it is put if need be.
+
+    Raises:
+        UsageError: it cannot be fetched, or is another file.
+    """
+    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(address).name
+    timeout = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_TIMEOUT_SECONDS)
+    try:
+        if not os.path.lexists(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(address, str(path), _SHA256, progress=False)
+    except Exception as error:  # sockets, servers, disks: each has errors of its own
+        raise UsageError(
+            "--features inception: the network's weights cannot be fetched"
+            f" ({' '.join(str(error).split())}); put {address} into {path.parent}"
+        ) from error
+    finally:
+        socket.setdefaulttimeout(timeout)
+    content = read_file(path, _MOST_BYTES, "file of weights")
+    if (found := hashlib.sha256(content).hexdigest()) != _SHA256:
+        raise UsageError(
+            f"--features inception: {path} is not the published file: its SHA-256"
+            f" starts with {found[:8]}, not {_SHA256[:8]}; delete it, and it is fetched"
+        )
+    return content

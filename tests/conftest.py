@@ -1,10 +1,12 @@
 """Which twins are under test, and how a test reaches one of them."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+import messages
 from shared.training.threads import use_one_thread
 from support import SELECTED, TINY, TWINS, Twin
 
@@ -12,7 +14,27 @@ from support import SELECTED, TINY, TWINS, Twin
 use_one_thread()
 
 
+_provoked: dict[str, set[str]] = {}
+
+
+@pytest.fixture(autouse=True)
+def has_its_messages_made(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that the list of messages names must provoke these."""
+    messages.take()
+    yield
+    test = request.node.nodeid
+    _provoked[test] = messages.take()
+    if not os.environ.get("GANS_NOTE_MESSAGES"):
+        missing = messages.claims().get(test, set()) - _provoked[test]
+        assert not missing, "messages that this test no longer provokes"
+
+
+def pytest_sessionfinish() -> None:
+    messages.enter(_provoked)
+
+
 def pytest_configure() -> None:
+    messages.install()
     if not set(SELECTED) <= set(TWINS):
         names = ",".join(SELECTED)
         raise pytest.UsageError(f"GANS_TWINS={names}: must be torch, jax or torch,jax")

@@ -16,7 +16,7 @@ from shared.config.choices import (
 )
 from shared.config.tables import Table, suggestion
 from shared.config.traits import ARCHITECTURES, OBJECTIVES, PENALTIES
-from shared.config.values import Mismatch, conform, shown
+from shared.config.values import Mismatch, conform, printable, shown
 from shared.errors import UsageError
 
 # Raised when a field changes its meaning, so that an old program refuses a newer run.
@@ -336,7 +336,7 @@ def config_from_json(values: dict[str, Any]) -> TrainConfig:
             f" {CONFIG_VERSION}; use a newer program"
         )
     if wrong := sorted(values.keys() - _kinds().keys()):
-        raise UsageError(f"configuration: unknown {', '.join(wrong)[:200]}")
+        raise UsageError(f"configuration: unknown {printable(', '.join(wrong))}")
     for name, kind in _kinds().items():
         table, value = _table(kind), values.get(name)
         if table is not None and isinstance(value, str) and value not in table:

@@ -36,11 +36,17 @@ class Mismatch(ValueError):
     """
 
     def __init__(self, field: str, value: object, rule: str) -> None:
-        parts = [field] if value is MISSING else [field, shown(value)]
+        parts = [printable(field)] + [shown(value)] * (value is not MISSING)
         super().__init__(f"{' '.join(filter(None, parts))}: {rule}")
         self.field = field
         self.value = value
         self.rule = rule
+
+
+def printable(name: str) -> str:
+    """A name from outside in a message: short, and nothing that moves a cursor."""
+    text = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."
+    return text if text.isprintable() else ascii(text)
 
 
 def shown(value: object) -> str:

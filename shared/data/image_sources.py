@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from shared.data.image_data import digest
 from shared.errors import UsageError
 from shared.randomness import noise
 
@@ -81,6 +82,8 @@ class _Files(NamedTuple):
     class_name: str
     files: str
     folder: str
+    sha256: str
+    """`image_data.digest` of the published training images and labels."""
 
 
 _IDX_FILES = ", ".join(
@@ -89,9 +92,24 @@ _IDX_FILES = ", ".join(
     for kind in ("images-idx3", "labels-idx1")
 )
 _FETCHED = {
-    "mnist": _Files("MNIST", _IDX_FILES, "MNIST/raw"),
-    "fashion-mnist": _Files("FashionMNIST", _IDX_FILES, "FashionMNIST/raw"),
-    "cifar10": _Files("CIFAR10", "cifar-10-python.tar.gz", ""),
+    "mnist": _Files(
+        "MNIST",
+        _IDX_FILES,
+        "MNIST/raw",
+        "7df31034f8770a950e2a25015082acf39bc1d6d1f5f30ada353f9068d3f973ee",
+    ),
+    "fashion-mnist": _Files(
+        "FashionMNIST",
+        _IDX_FILES,
+        "FashionMNIST/raw",
+        "f7cca0d89c4a87e733c946850aa86a149e5211d3177f9303d292dca39c0743c3",
+    ),
+    "cifar10": _Files(
+        "CIFAR10",
+        "cifar-10-python.tar.gz",
+        "",
+        "e633839690108df661c3f938ab0e3c3d85ec6155a8c67b9af3043757ec9a5492",
+    ),
 }
 
 
@@ -141,7 +159,8 @@ def _fetch(
     """Images, labels and class names by torchvision, which fetches what is missing.
 
     Raises:
-        UsageError: torchvision is missing, or can neither fetch nor read the files.
+        UsageError: torchvision is missing, or can neither fetch nor read the files, or
+            they do not hold what was published.
     """
     wanted = _FETCHED[name]
     if sys.stderr.isatty():
@@ -160,7 +179,15 @@ def _fetch(
             data = getattr(datasets, wanted.class_name)(
                 root=data_dir, train=True, download=True
             )
-            return np.asarray(data.data), np.asarray(data.targets), tuple(data.classes)
+            images, labels = np.asarray(data.data), np.asarray(data.targets)
+        # Torchvision checks what it fetches, Fashion-MNIST without encryption, but not
+        # what lies in the folder already.
+        if (found := digest(np.ascontiguousarray(images), labels)) != wanted.sha256:
+            raise ValueError(
+                f"images and labels of digest {found[:8]}, where the published ones"
+                f" have {wanted.sha256[:8]}"
+            )
+        return images, labels, tuple(data.classes)
     except ImportError as error:
         raise UsageError(
             f"--dataset {name}: needs torchvision once, to fetch and check the files:"

@@ -24,10 +24,12 @@ def write_atomically(path: Path, content: bytes) -> None:
         content: all of it.
 
     Raises:
-        UsageError: the folder is missing or unwritable, or the disk is full.
+        UsageError: the folder is missing or unwritable, the disk is full, or there is
+            something that is no file.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
     try:
+        _refuse_special(path)
         try:
             with temporary.open("wb") as file:
                 file.write(content)
@@ -38,6 +40,13 @@ def write_atomically(path: Path, content: bytes) -> None:
             raise
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _refuse_special(path: Path) -> None:
+    # A rename would replace even /dev/null, for everybody on the machine.
+    is_special = (Path.is_fifo, Path.is_socket, Path.is_char_device)
+    if any(test(path) for test in (*is_special, Path.is_block_device)):
+        raise UsageError(f"{path}: cannot be written: a pipe, socket or device")
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -50,7 +51,8 @@ def compare(paths: Sequence[Path], out: Path) -> None:
         UsageError: a folder holds no run, or what is damaged, or the picture cannot be
             written.
     """
-    names = _names([path.resolve() for path in paths])
+    # Unlike `Path.resolve`, it takes links in a circle.
+    names = _names([Path(os.path.realpath(path)) for path in paths])
     runs = [_read(*pair) for pair in zip(names, paths, strict=True)]
     sys.stdout.write(table(runs))
     _plot(out, runs)

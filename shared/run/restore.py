@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from shared.backend import Backend, MakeBackend
 from shared.config.train_config import TrainConfig
+from shared.config.values import printable
 from shared.errors import UsageError
 from shared.run import checkpoint
 from shared.statements import COUNTER, RUNNING_VARIANCE, Stated
@@ -17,7 +18,10 @@ AVERAGES = {"adam": ("exp_avg", "exp_avg_sq"), "rmsprop": ("square_avg",)}
 """What an optimiser keeps of each parameter."""
 
 _OPTIMIZERS = {"generator": "g_optimizer", "discriminator": "d_optimizer"}
-_OWNERS = {*_OPTIMIZERS, *_OPTIMIZERS.values(), "generator_ema"}
+_OWNERS = {
+    "generator": ("generator", "generator_ema", "g_optimizer"),
+    "discriminator": ("discriminator", "d_optimizer"),
+}
 
 
 def load_backend(
@@ -68,29 +72,28 @@ def check_state(
     """
     arrays = state.arrays
     wanted = _wanted(stated, state.config)
-    checked = {key.partition(".")[0] for key in wanted}
+    here = {key.partition(".")[0] for key in stated}
+    elsewhere = {x for network in _OWNERS.keys() - here for x in _OWNERS[network]}
     for key in [*wanted, *sorted(arrays.keys() - wanted.keys())]:
         found = _description(arrays[key]) if key in arrays else "missing"
-        owner = key.partition(".")[0]
-        if key not in wanted and owner not in checked and owner in _OWNERS:
-            continue
-        if found != (needed := wanted.get(key, "none of that name")):
+        needed = wanted.get(key, "none of that name")
+        if found != needed and key.partition(".")[0] not in elsewhere:
             raise UsageError(
-                f"{name}: the checkpoint's {key} is {found}, its configuration needs"
-                f" {needed}"
+                f"{name}: the checkpoint's {printable(key)} is {found}, its"
+                f" configuration needs {needed}"
             )
     for key, array in arrays.items():
         if array.dtype.kind not in "fi" or not np.isfinite(array).all():
-            raise UsageError(f"{name}: the checkpoint's {key} is not finite")
+            raise UsageError(f"{name}: the checkpoint's {printable(key)} is not finite")
     for key in _squares(stated, state.config):
         if arrays[key].size and arrays[key].min() < 0:
-            raise UsageError(f"{name}: the checkpoint's {key} is negative")
+            raise UsageError(f"{name}: the checkpoint's {printable(key)} is negative")
     for owner, updates in _updates(state).items():
-        count = arrays.get(f"{owner}.step")
+        key = f"{owner}.step"
         # PyTorch counts in float32, which stands still at 2**24.
-        if count is not None and not min(updates, 2**24) <= count <= updates:
+        if key in wanted and not min(updates, 2**24) <= arrays[key] <= updates:
             raise UsageError(
-                f"{name}: the checkpoint's {owner}.step is {count}, its step"
+                f"{name}: the checkpoint's {printable(key)} is {arrays[key]}, its step"
                 f" {state.step} needs {updates}"
             )
 

@@ -109,7 +109,7 @@ class RunDir:
             run._checkpoints.mkdir()
             run._samples.mkdir(exist_ok=True)
         except OSError as error:
-            if run._checkpoints.exists():
+            if os.path.lexists(run._checkpoints):
                 raise run._used() from error
             reason = error.strerror
             raise UsageError(f"--run-dir {path}: cannot be used: {reason}") from error
@@ -142,7 +142,7 @@ class RunDir:
         Raises:
             UsageError: it does.
         """
-        if self._config.exists():
+        if os.path.lexists(self._config):
             raise self._used()
 
     def lock(self) -> AbstractContextManager[Any]:
@@ -407,7 +407,7 @@ def resolve_checkpoint(path: Path, step: int | Literal["best"] | None = None) ->
     Raises:
         UsageError: there is no such file.
     """
-    if path.suffix == ".safetensors" and not path.is_dir():
+    if path.suffix == ".safetensors" and not os.path.lexists(path / "config.json"):
         if step is not None:
             raise UsageError(f"--step {step}: needs a run's folder, not {path}")
         return path

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+import messages
 from shared.config import train_config
 from shared.drawing import images
 from shared.run import checkpoint
@@ -133,6 +134,8 @@ def test_mistakes_that_the_framework_finds(
 
 SCRIPT = """
 import importlib, io, json, sys
+import messages
+messages.install()
 package, commands = sys.argv[1], json.loads(sys.argv[2])
 answers = []
 for command, *words in commands:
@@ -143,7 +146,7 @@ for command, *words in commands:
         answers.append([stop.code, sys.stdout.getvalue(), sys.stderr.getvalue()])
 frameworks = {"torch", "torchvision", "jax", "flax", "optax"} & set(sys.modules)
 sys.stdout = sys.__stdout__
-print(json.dumps([answers, sorted(frameworks)]))
+print(json.dumps([answers, sorted(frameworks), messages.raw()]))
 """
 
 
@@ -154,10 +157,12 @@ def test_most_mistakes_are_found_before_a_framework_is_imported(
     commands += [["train", "--help"], ["train", "wgan", "--help"], ["sample", "--help"]]
     before = everything(tmp_path)
     script = [sys.executable, "-c", SCRIPT, f"gans_{twin.name}", json.dumps(commands)]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    paths = [str(Path(__file__).parents[number]) for number in (2, 1)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     output = subprocess.check_output(script, env=environment, text=True)
     assert everything(tmp_path) == before
-    answers, frameworks = json.loads(output)
+    answers, frameworks, made = json.loads(output)
+    messages.add(map(tuple, made))
     assert frameworks == []
     assert len(answers) == len(commands)
     for status, output, message in answers[-3:]:

@@ -90,5 +90,8 @@ def test_a_value_is_shown_in_short() -> None:
     assert shown(deep) == "a huge value"
     assert shown(10**5000) == "a huge value"
     assert shown("a\nb") == "'a\\nb'"
+    assert str(Mismatch("\x1b[31m" + "a" * 999, "\x1b", "no")) == (
+        f"'\\x1b[31m{'a' * 35}...' '\\x1b': no"
+    )
     assert str(Mismatch("", 3, "must not be")) == "3: must not be"
     assert str(Mismatch("a", MISSING, "is missing")) == "a: is missing"

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shared.config import choices
-from shared.data import datasets, image_cache
+from shared.data import datasets, image_cache, image_sources
 from shared.data.image_data import ImageData, digest
 from shared.data.image_sources import Pictures, Source
 from shared.errors import UsageError
@@ -136,11 +136,23 @@ class FakeOffline:
         raise urllib.error.URLError("Name or service\nnot known")
 
 
+def publish(monkeypatch: pytest.MonkeyPatch, fake: type) -> None:
+    """Have the project know these images as the published ones."""
+    if issubclass(fake, FakeColour):
+        data = fake(Path(), True, True)
+        images = np.ascontiguousarray(data.data)
+        sha256 = digest(images, np.asarray(data.targets, np.int32))
+        for name, files in image_sources._FETCHED.items():
+            known = files._replace(sha256=sha256)
+            monkeypatch.setitem(image_sources._FETCHED, name, known)
+
+
 def pretend(monkeypatch: pytest.MonkeyPatch, fake: type | None) -> None:
     """Replace torchvision by ``fake`` classes, or by its absence."""
     if fake is None:
         monkeypatch.setitem(sys.modules, "torchvision", None)
         return
+    publish(monkeypatch, fake)
     classes = {name: fake for name in ("MNIST", "FashionMNIST", "CIFAR10")}
     module = types.SimpleNamespace(datasets=types.SimpleNamespace(**classes))
     monkeypatch.setitem(sys.modules, "torchvision", module)
@@ -173,6 +185,25 @@ def test_fetched_sets_come_from_torchvision_once(
     np.testing.assert_array_equal(again.images, data.images)
     assert again.info == data.info
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "cifar10"])
+def test_other_originals_than_the_published_ones_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    class Poisoned(FakeColour):
+        def __init__(self, root: Path, train: bool, download: bool) -> None:
+            super().__init__(root, train, download)
+            self.targets = [1, 0, 0, 0]
+
+    pretend(monkeypatch, Poisoned)
+    publish(monkeypatch, FakeColour)
+    with pytest.raises(UsageError) as caught:
+        datasets.load(name, 8, tmp_path)
+    message = str(caught.value)
+    assert "where the published ones have" in message
+    assert "delete any damaged files and put" in message
+    assert "\n" not in message
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import base64
 import functools
+import hashlib
 import json
 import sys
 import types
@@ -280,8 +281,61 @@ def test_where_inception_cannot_be_had_one_line_says_what_to_do(
     library.feature_extractor_inceptionv3 = SimpleNamespace(  # type: ignore
         FeatureExtractorInceptionV3=unreachable, URL_INCEPTION_V3="https://x/y.pth"
     )
+    import torch
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", unreachable)
     found = refusal()
-    assert "(no route to host); put https://x/y.pth into " in found
+    place = tmp_path / "hub" / "checkpoints"
+    assert found == (
+        "the network's weights cannot be fetched (no route to host); put"
+        f" https://x/y.pth into {place}"
+    )
+    (place / "y.pth").write_bytes(b"other weights")
+    assert f"{place / 'y.pth'} is not the published file: its SHA-256" in refusal()
+
+
+class Trap:
+    """Unpickled, it writes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return (self.path.write_text, ("!",))
+
+
+@pytest.mark.needs("torch")
+def test_replaced_weights_run_no_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from gans_torch import _inception
+
+    class Network(torch.nn.Module):
+        def __init__(self, *_: Any, feature_extractor_weights_path: Any) -> None:
+            super().__init__()
+            # As torch-fidelity 0.4 does.
+            torch.load(feature_extractor_weights_path, weights_only=False)
+
+    executed, place = tmp_path / "executed", tmp_path / "hub" / "checkpoints" / "y.pth"
+    place.parent.mkdir(parents=True)
+    torch.save(Trap(executed), place)
+    library = types.ModuleType("torch_fidelity")
+    library.feature_extractor_inceptionv3 = SimpleNamespace(  # type: ignore
+        FeatureExtractorInceptionV3=Network, URL_INCEPTION_V3="https://x/y.pth"
+    )
+    monkeypatch.setitem(sys.modules, "torch_fidelity", library)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    with pytest.raises(UsageError, match="is not the published file"):
+        _inception.Inception(torch.device("cpu"))
+    assert not executed.exists()
+    # It is the digest that keeps it out.
+    digest = hashlib.sha256(place.read_bytes()).hexdigest()
+    monkeypatch.setattr(_inception, "_SHA256", digest)
+    _inception.Inception(torch.device("cpu"))
+    assert executed.exists()
 
 
 @pytest.mark.needs("torch")
@@ -290,12 +344,15 @@ def test_inception_sees_bytes_with_channels_first(
 ) -> None:
     import torch
 
-    from gans_torch._inception import Inception
+    from gans_torch import _inception
 
     class Network(torch.nn.Module):
-        def __init__(self, name: str, features: list[str]) -> None:
+        def __init__(
+            self, name: str, features: list[str], feature_extractor_weights_path: Any
+        ) -> None:
             super().__init__()
             assert features == ["2048", "logits_unbiased"]
+            assert feature_extractor_weights_path.read() == b"weights"
 
         def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             assert x.dtype == torch.uint8
@@ -303,11 +360,13 @@ def test_inception_sees_bytes_with_channels_first(
 
     library = types.ModuleType("torch_fidelity")
     library.feature_extractor_inceptionv3 = SimpleNamespace(  # type: ignore
-        FeatureExtractorInceptionV3=Network
+        FeatureExtractorInceptionV3=Network, URL_INCEPTION_V3=""
     )
     monkeypatch.setitem(sys.modules, "torch_fidelity", library)
+    monkeypatch.setattr(_inception, "_weights", lambda address: b"weights")
     images = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 3), np.uint8)
-    features, logits = Inception(torch.device("cpu")).predict(images)
+    network = _inception.Inception(torch.device("cpu"))
+    features, logits = network.predict(images)
     np.testing.assert_allclose(features, images.mean(axis=(1, 2)), rtol=1e-6)
     np.testing.assert_array_equal(logits, images[:, 0, 1])
 

@@ -1,10 +1,12 @@
 """Folders that are whole or not there; of files, see the tests of checkpoints."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from shared.files.atomic import new_folder
+from shared.errors import UsageError
+from shared.files.atomic import new_folder, write_atomically
 
 
 def test_a_folder_takes_its_place_when_it_is_filled(tmp_path: Path) -> None:
@@ -15,6 +17,17 @@ def test_a_folder_takes_its_place_when_it_is_filled(tmp_path: Path) -> None:
             assert not (place / content).exists()
         assert [path.name for path in place.iterdir()] == [content]
     assert [path.name for path in tmp_path.iterdir()] == ["place"]
+
+
+def test_a_device_is_not_replaced(tmp_path: Path) -> None:
+    # Not /dev/null, which a test that fails would replace for the whole machine.
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    (tmp_path / "link").symlink_to("pipe")
+    for path in (pipe, tmp_path / "link"):
+        with pytest.raises(UsageError, match="cannot be written: a pipe, socket or"):
+            write_atomically(path, b"text")
+    assert pipe.is_fifo()
 
 
 def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
