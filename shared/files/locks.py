@@ -7,8 +7,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from shared.errors import UsageError
 
 LOCK = ".lock"
@@ -37,7 +35,7 @@ def lock_folder(folder: Path, say: Callable[[str], None]) -> AbstractContextMana
     """
     try:
         return acquire(folder / LOCK, folder / MARK, say, timeout=0)
-    except filelock.Timeout as error:
+    except TimeoutError as error:
         raise UsageError(f"{folder}: is being written by {_holder(folder)}") from error
     except OSError as error:
         raise UsageError(f"{folder}: cannot be written: {error.strerror}") from error
@@ -55,9 +53,12 @@ def acquire(
         timeout: seconds to wait; -1: without end.
 
     Raises:
-        filelock.Timeout: another process holds the lock.
+        TimeoutError: another process holds the lock.
         OSError: the files cannot be written.
     """
+    # Whoever only reads need not wait for it.
+    import filelock
+
     lock = filelock.FileLock(path, fallback_to_soft=False)
     try:
         return lock.acquire(timeout)

@@ -10,7 +10,7 @@ def describe_gaps(run: RunDir, config: TrainConfig, step: int) -> str | None:
     """In one line, which records up to a checkpoint's step are missing; None: none.
 
     Args:
-        run: a run's folder.
+        run: a run's folder, which has been taken back to that step.
         config: what it was trained with up to there.
         step: the checkpoint's.
 
@@ -23,15 +23,14 @@ def describe_gaps(run: RunDir, config: TrainConfig, step: int) -> str | None:
 
 
 def _gaps(run: RunDir, config: TrainConfig, step: int) -> Iterator[str]:
-    samples = {record["step"] for record in run.read_sample_metrics()}
-    for name, steps, every in (
-        ("metrics.jsonl", {r["step"] for r in run.read_metrics()}, config.log_every),
-        ("samples.jsonl", samples, config.sample_every),
-        ("scores.jsonl", {r["step"] for r in run.read_scores()}, config.evaluate_every),
+    for name, records, every in (
+        ("metrics.jsonl", run.read_metrics(), config.log_every),
+        ("scores.jsonl", run.read_scores(), config.evaluate_every),
     ):
-        last = max((x for x in steps if x <= step), default=0)
+        last = max((record["step"] for record in records), default=0)
         if every and last < step // every * every:
             yield f"{name} ends at step {last}" if last else f"{name} has none"
-    grids = [x for x in run.sample_steps() if x <= min(step, max(samples, default=0))]
-    if alone := sorted(set(grids) - samples):
-        yield f"samples.jsonl has none of grid {', '.join(map(str, alone))}"
+    measured = {record["step"] for record in run.read_sample_metrics()}
+    # That of the very step is about to be made again.
+    if alone := [x for x in run.sample_steps() if x < step and x not in measured]:
+        yield f"samples.jsonl lacks {len(alone)}, from step {alone[0]} on"
