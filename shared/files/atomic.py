@@ -214,17 +214,18 @@ def _write_all(file: int, content: bytes) -> None:
 
 def _verify(path: Path, content: bytes) -> None:
     """Compare a synced file with what it should hold."""
-    left = memoryview(content)
+    read = 0
     file = os.open(path, os.O_RDONLY | _NO_FOLLOW | _BINARY)
     try:
         if hasattr(os, "posix_fadvise"):
             # Else the system answers from memory, whatever the disk holds.
             os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
         while chunk := os.read(file, _CHUNK_BYTES):
-            if left[: len(chunk)] != chunk:
+            # Slices of bytes are compared many times faster than those of views.
+            if content[read : read + len(chunk)] != chunk:
                 break
-            left = left[len(chunk) :]
+            read += len(chunk)
     finally:
         os.close(file)
-    if left:
+    if chunk or read < len(content):
         raise OSError(errno.EIO, "the disk does not give back what was written to it")
