@@ -211,7 +211,7 @@ def _stored_config(run: Run) -> TrainConfig:
 
 def _place(run_dir: str | Path | None, options: FitOptions, keeping: Keeping) -> Place:
     resume, step, keep = options.resume, options.step, options.keep
-    if keep not in (None, "all") and not (isinstance(keep, int) and keep > 0):
+    if keep not in (None, "all") and not (type(keep) is int and keep > 0):
         raise UsageError(f"keep {keep}: must be 1 or more, or 'all'")
     if resume is None:
         if step is not None:

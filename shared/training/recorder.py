@@ -239,6 +239,7 @@ class FolderRecorder(Recorder):
 
     def finish(self) -> None:
         """Write the final pictures, and the page."""
+        self._run.sync_records()
         config, _ = self._run.read_config()
         self._run.finish(config.title)
         self._write_report()

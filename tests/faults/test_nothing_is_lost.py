@@ -22,10 +22,11 @@ from shared.training import driver, recorder
 from shared.training.loop import Training
 from support import TINY, Train, Twin, metrics, untimed_contents
 
-# With checkpoints that go when newer ones come, grids between them, and scores.
+# With checkpoints that go when newer ones come, grids between them and after the last
+# one, and scores.
 FLAGS = (
     *TINY,
-    *("--steps", "10", "--save-every", "1", "--sample-every", "5", "--keep", "1"),
+    *("--steps", "10", "--save-every", "1", "--sample-every", "4", "--keep", "1"),
     *("--evaluate-every", "4"),
 )
 

@@ -180,6 +180,28 @@ def test_what_a_watcher_raises_ends_the_training(
     assert twin.library.fit(config, digits, resume=tmp_path, device="cpu").step == 6
 
 
+def test_it_keeps_and_goes_back_as_the_command_does(
+    twin: Twin, config: TrainConfig, digits: ImageData, tmp_path: Path
+) -> None:
+    def fit(steps: int, *place: Path, **options: Any) -> Any:
+        longer = dataclasses.replace(config, steps=steps, save_every=1)
+        return twin.library.fit(longer, digits, *place, device="cpu", **options)
+
+    run = fit(9, tmp_path, keep=1)
+    folder = RunDir.open(tmp_path)
+    assert folder.checkpoint_steps() == [2, 4, 6, 8, 9]
+    again = fit(9, resume=run, step=6)
+    assert folder.checkpoint_steps() == [2, 4, 6, 8, 9]
+    assert untimed(again.records) == untimed(run.records)
+    for keep in (0, -1, True):
+        with pytest.raises(UsageError, match=f"keep {keep}: must be 1 or more"):
+            fit(9, tmp_path / "new", keep=keep)
+    with pytest.raises(UsageError, match="step 6: needs the run to resume"):
+        fit(9, tmp_path / "new", step=6)
+    with pytest.raises(UsageError, match="step 6: only the last is kept"):
+        fit(9, resume=fit(6), step=6)
+
+
 def test_progress_is_shown_on_demand(
     twin: Twin,
     config: TrainConfig,
