@@ -1,15 +1,18 @@
-"""Print what one twin alone needs: all of pyproject.toml but the other's framework."""
+"""Print what one twin's tests need: the dependencies, its extra, and the tools."""
 
 import re
 import sys
 import tomllib
 from pathlib import Path
 
-OTHER = {"torch": {"jax", "flax", "optax"}, "jax": {"torch", "torchvision"}}
+# They bring PyTorch along.
+NOT_ALONE = {"jax": {"torchmetrics"}, "torch": set()}
 
-left_out = OTHER[sys.argv[1]]
+twin = sys.argv[1]
 text = Path(__file__).parent.with_name("pyproject.toml").read_text()
 project = tomllib.loads(text)["project"]
-for requirement in project["dependencies"] + project["optional-dependencies"]["dev"]:
+extras = project["optional-dependencies"]
+left_out = {"gans-twins"} | NOT_ALONE[twin]
+for requirement in project["dependencies"] + extras[twin] + extras["dev"]:
     if re.split(r"[^\w-]", requirement)[0] not in left_out:
         sys.stdout.write(requirement + "\n")

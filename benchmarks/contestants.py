@@ -2,15 +2,14 @@
 
 import itertools
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from benchmarks.cases import Case
 from shared.backend import Backend
-from shared.randomness.draws import draw
-from shared.randomness.initial_weights import initial_arrays
-from shared.training.background import ahead
+from shared.training.background import prefetch
+from shared.training.session import Prepared, Session
 
 
 class Contestant(Protocol):
@@ -74,24 +73,23 @@ class TwinContestant:
     """A twin, used just as `shared.training.loop` uses it."""
 
     def __init__(self, case: Case, framework: str, device: str) -> None:
-        self._case = case
-        self._backend = _backend(case, framework, device)
-        self._backend.load(initial_arrays(self._backend.shapes(), case.config.seed))
-        self._backend.load_data(case.data())
-        self._count = self._backend.steps_per_call
+        backend = _backend(case, framework, device)
+        self._session = Session(case.config, case.data(), backend)
+        self._session.start()
+        self._count = backend.steps_per_call
         batch = case.config.batch_size * case.config.n_critic
         self.images_per_call = batch * self._count
         self._at_hand = self._prepare(0)
-        self._inputs = ahead(self._prepare, itertools.count())
+        self._inputs = prefetch(self._prepare, itertools.count())
         self._read: Callable[[], object] = dict
 
     def step(self) -> None:
         """Train on the same draws, again and again."""
-        self._read = self._backend.train(self._at_hand)
+        self._read = self._session.train(self._at_hand)
 
     def step_with_data(self) -> None:
         """Train on what is drawn meanwhile, and read the metrics of the call before."""
-        read = self._backend.train(next(self._inputs))
+        read = self._session.train(next(self._inputs))
         self.wait()
         self._read = read
 
@@ -101,15 +99,13 @@ class TwinContestant:
 
     def sample(self) -> None:
         """Draw 64 images."""
-        config = self._case.config
+        config = self._session.config
         labels = np.arange(64, dtype=np.int32) % 10 if config.conditional else None
-        self._backend.sample(np.zeros((64, config.z_dim), np.float32), labels)
+        self._session.backend.sample(np.zeros((64, config.z_dim), np.float32), labels)
 
-    def _prepare(self, call: int) -> Any:
+    def _prepare(self, call: int) -> Prepared:
         steps = range(call * self._count, (call + 1) * self._count)
-        info = self._case.data_info
-        draws = draw(self._case.config, info.channels, info.count, 10**6, steps)
-        return self._backend.prepare(draws)
+        return self._session.prepare(steps)
 
 
 def build(case: Case, framework: str, device: str) -> Contestant:

@@ -17,10 +17,10 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from shared.backend import Backend
 from shared.config.choices import Precision
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
+from shared.training.session import Session
 
 _PRESETS = (
     *("dcgan", "wgan", "wgan-gp", "cgan", "lsgan", "hinge", "dragan", "relativistic"),
@@ -99,30 +99,27 @@ def _train(
     from parity_tests.harness import trajectories
 
     config = trajectories.shrink(PRESETS[preset], precision=precision)
-    data = trajectories.make_data(config.image_size)
-    backend = _backend(twin, config, device)
-    trajectories.start(config, backend)
+    session = _session(twin, config, device)
+    session.start()
     metrics = []
-    for first in range(0, _STEPS, backend.steps_per_call):
-        steps = range(first, min(first + backend.steps_per_call, _STEPS))
-        metrics.append(trajectories.advance(config, backend, data.info, steps))
+    while session.step < _STEPS:
+        steps = min(session.backend.steps_per_call, _STEPS - session.step)
+        metrics.append(session.run(steps))
     joined = {
         name: np.concatenate([one[name] for one in metrics]) for name in metrics[0]
     }
-    return joined, backend.arrays()
+    return joined, session.backend.arrays()
 
 
 @functools.lru_cache(maxsize=1)  # for the second run of the same
-def _backend(twin: str, config: TrainConfig, device: str) -> Backend:
+def _session(twin: str, config: TrainConfig, device: str) -> Session:
     from gans_jax import make_backend as make_jax
     from gans_torch import make_backend as make_torch
     from parity_tests.harness import trajectories
 
     data = trajectories.make_data(config.image_size)
     make = make_torch if twin == "torch" else make_jax
-    backend = make(config, data.info, device)
-    backend.load_data(data)
-    return backend
+    return Session(config, data, make(config, data.info, device))
 
 
 def _difference(found: _State, expected: _State) -> tuple[float, str]:

@@ -11,6 +11,8 @@ import dataclasses
 from shared.config.train_config import TrainConfig
 from shared.config.traits import PENALTIES
 
+# Architectures that the counts below know.
+_COUNTED = ("dcgan",)
 _KERNEL = 4 * 4
 # `layers.MinibatchDiscrimination`'s kernel_size.
 _DISCRIMINATION_SIZE = 16
@@ -114,8 +116,11 @@ def step_flops(config: TrainConfig, channels: int, num_classes: int = 0) -> floa
     Raises:
         ValueError: the networks are not DCGAN's.
     """
-    if config.architecture != "dcgan":
-        raise ValueError(f"architecture {config.architecture!r}: only dcgan is counted")
+    if config.architecture not in _COUNTED:
+        counted = ", ".join(_COUNTED)
+        raise ValueError(
+            f"architecture {config.architecture!r}: only {counted} is counted"
+        )
     g = generator_flops(config, channels, num_classes)
     d = discriminator_flops(config, channels, num_classes)
     passes, gradients = 2 * d.forward, 2 * (d.weight_gradient + d.inner_gradient)

@@ -25,13 +25,15 @@ import tyro
 from tqdm import tqdm
 
 from benchmarks.train import describe_machine
-from shared.config import choices, schedules
+from shared.commands.command_line import arguments
+from shared.config import choices
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.data import datasets
 from shared.diagnosis import reference_check
 from shared.evaluation import metrics
-from shared.randomness import draws, initial_weights
+from shared.quantities import QUANTITIES
+from shared.training.session import Session
 
 _ROOT = Path(__file__).parents[1]
 _TWINS = ("torch", "jax")
@@ -43,13 +45,7 @@ _TABLE = tuple(name for name in _SMALL if name != "gan")
 _JITTER = (0.0, *(1e-5,) * 8)
 _RESULT = "reference.json"
 _ONE_DRAW = ("--draws", "1")
-_SHOWN = {
-    "fid": "FID ↓",
-    "coverage": "coverage ↑",
-    "classes_hit": "classes hit ↑",
-    "modes": "modes ↑",
-    "high_quality": "high quality ↑",
-}
+_SHOWN = ("fid", "coverage", "classes_hit", "modes", "high_quality")
 _INTRODUCTION = """# Reference results
 
 What the presets reach in both twins, after the same number of real images on a CPU, or
@@ -106,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     options = tyro.cli(
         tyro.conf.OmitSubcommandPrefixes[Bands | Table],
-        args=argv,
+        args=arguments(argv),
         prog="benchmarks.reference",
         description=__doc__,
     )
@@ -154,26 +150,17 @@ def first_steps(
     data = datasets.load(config.dataset, config.image_size, data_dir)
     module = importlib.import_module(f"gans_{twin}.backend")
     # One for all runs, because JAX takes long to compile.
-    backend = module.Backend(config, data.info, "cpu")
-    backend.load_data(data)
-    total = schedules.total_steps(config, data.info.count)
+    session = Session(config, data, module.Backend(config, data.info, "cpu"))
     for number, error in enumerate(jitter):
-        arrays = initial_weights.initial_arrays(backend.shapes(), config.seed)
+        arrays = session.initial_arrays()
         random = np.random.default_rng(number)
         for name, array in arrays.items():
             noise = error * random.standard_normal(array.shape)
             arrays[name] = (array * (1 + noise)).astype(array.dtype)
-        backend.load(arrays)
+        session.restore(arrays, step=0)
         found: dict[str, list[float]] = {}
-        for step in range(reference_check.STEPS):
-            drawn = draws.draw(
-                config,
-                data.info.channels,
-                data.info.count,
-                total,
-                range(step, step + 1),
-            )
-            for name, (value,) in backend.train(backend.prepare(drawn))().items():
+        for _ in range(reference_check.STEPS):
+            for name, (value,) in session.run(1).items():
                 found.setdefault(name, []).append(float(value))
         yield dict(sorted(found.items()))
 
@@ -254,7 +241,8 @@ def render(runs: Path) -> str:
         protocol = "; ".join(f"{name}: {value}" for name, value in parts.items())
         names = [name for name in _SHOWN if name in rows[0]["scores"]]
         lines += [f"## {dataset}\n", f"{protocol}.\n"]
-        head = ["preset", "twin", "seeds", *map(_SHOWN.get, names), "images", "minutes"]
+        titles = [QUANTITIES[name].heading() for name in names]
+        head = ["preset", "twin", "seeds", *titles, "images", "minutes"]
         lines += [_line(head), _line(["---"] * len(head))]
         for preset in PRESETS:
             for twin in _TWINS:
@@ -286,7 +274,7 @@ def _cells(group: list[dict[str, Any]], names: list[str]) -> list[str]:
     cells = [first["preset"], first["twin"], str(len(group))]
     for name in names:
         mean, reach = metrics.mean_interval([row["scores"][name] for row in group])
-        places = 1 if name in ("classes_hit", "modes") else 3
+        places = QUANTITIES[name].decimals
         reach_text = "" if reach is None else f" ± {reach:.{places}f}"
         cells.append(f"{mean:.{places}f}{reach_text}")
     minutes = np.mean([row["minutes"] for row in group])

@@ -69,7 +69,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: the arguments; None: the process's.
     """
-    options = tyro.cli(Options, args=argv, prog="benchmarks.train", description=__doc__)
+    options = tyro.cli(
+        Options,
+        args=command_line.arguments(argv),
+        prog="benchmarks.train",
+        description=__doc__,
+    )
     with command_line.run_command("benchmarks.train"):
         for results in measure(options):
             report.write(results, options.out)

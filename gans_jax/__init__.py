@@ -1,12 +1,66 @@
 """Generative adversarial networks in Flax; `gans_torch` is the twin."""
 
-from shared.backend import Backend
-from shared.config.train_config import TrainConfig
-from shared.data.image_data import DataInfo
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from gans_jax import _own_shared  # noqa: F401  (first of all)
+from shared import __version__ as __version__
 from shared.training.host_memory import keep_freed_memory
 
+if TYPE_CHECKING:
+    from gans_jax import data
+    from gans_jax.library import evaluate, fit, load_generator, load_plugin
+    from gans_jax.losses import register_objective
+    from gans_jax.models import register_architecture
+    from gans_jax.networks import Networks, build
+    from gans_jax.penalties import register_penalty
+    from gans_jax.trained import TrainedGenerator
+    from shared.backend import Backend
+    from shared.config.presets import PRESETS
+    from shared.config.train_config import TrainConfig
+    from shared.data.image_data import DataInfo
+    from shared.errors import TrainingError, UsageError
+    from shared.evaluation.evaluation import Evaluation
+    from shared.training.driver import TrainedRun
 
-def make_backend(config: TrainConfig, data: DataInfo, device: str) -> Backend:
+__all__ = [
+    "PRESETS",
+    "Evaluation",
+    "Networks",
+    "TrainConfig",
+    "TrainedGenerator",
+    "TrainedRun",
+    "TrainingError",
+    "UsageError",
+    "build",
+    "data",
+    "evaluate",
+    "fit",
+    "load_generator",
+    "load_plugin",
+    "register_architecture",
+    "register_objective",
+    "register_penalty",
+]
+
+# Where these are. They are imported when they are asked for: to import this package, to
+# show a help text or to refuse a mistake takes no framework, and not even NumPy.
+_HOMES = {
+    "gans_jax.library": ("evaluate", "fit", "load_generator", "load_plugin"),
+    "gans_jax.losses": ("register_objective",),
+    "gans_jax.models": ("register_architecture",),
+    "gans_jax.networks": ("Networks", "build"),
+    "gans_jax.penalties": ("register_penalty",),
+    "gans_jax.trained": ("TrainedGenerator",),
+    "shared.config.presets": ("PRESETS",),
+    "shared.config.train_config": ("TrainConfig",),
+    "shared.errors": ("TrainingError", "UsageError"),
+    "shared.evaluation.evaluation": ("Evaluation",),
+    "shared.training.driver": ("TrainedRun",),
+}
+
+
+def make_backend(config: "TrainConfig", data: "DataInfo", device: str) -> "Backend":
     """`gans_jax.backend.Backend`, imported when everything else has been checked.
 
     Refusing bad input thus takes a moment only.
@@ -15,3 +69,16 @@ def make_backend(config: TrainConfig, data: DataInfo, device: str) -> Backend:
     from gans_jax import backend
 
     return backend.Backend(config, data, device)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "data":
+        return importlib.import_module("gans_jax.data")
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(home), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,7 +1,7 @@
 """State <-> named NumPy arrays: the only place that knows names and layouts.
 
-The arrays carry PyTorch's own names and layouts, so here names are translated and
-convolution kernels transposed.
+Both follow what the layers state of their arrays (see `shared.statements`). The layouts
+are PyTorch's own, so here the arrays' axes are permuted.
 """
 
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 from jax import Array
 
 from gans_jax._network import Network
@@ -18,32 +19,35 @@ from gans_jax.optim import SLOTS
 from gans_jax.steps import TrainState
 from shared.config.train_config import TrainConfig
 from shared.files.arrays import Arrays
+from shared.statements import COUNTER, Kind, Stated, collect
 
 
-def network_shapes(state: TrainState) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of both networks' arrays, as in a checkpoint."""
-    return {
-        key: value.shape
-        for name in ("generator", "discriminator")
-        for key, value in network_to_arrays(getattr(state, name), name).items()
-    }
+def network_statements(network: Network, prefix: str) -> dict[str, Stated]:
+    """What is stated of a network's arrays, by their names on file.
+
+    Args:
+        network: parameters and buffers of any values.
+        prefix: of the names, as in ``generator``.
+
+    Raises:
+        ValueError: an array of which no layer states anything, or two of one name.
+    """
+    return {array.name: array for array in _stated(network, prefix).values()}
 
 
 def network_to_arrays(network: Network, prefix: str) -> Arrays:
     """A copy of a network's parameters and buffers."""
-    names = _names(network)
-    return _collect(network.params, prefix, names) | _collect(
-        network.buffers, prefix, names
-    )
+    stated = _stated(network, prefix)
+    return _collect(network.params, stated) | _collect(network.buffers, stated)
 
 
 def arrays_to_network(network: Network, prefix: str, arrays: Arrays) -> Network:
     """The network with its parameters and buffers set, in its own precision."""
-    names = _names(network)
+    stated = _stated(network, prefix)
     return replace(
         network,
-        params=_restore(network.params, prefix, names, arrays),
-        buffers=_restore(network.buffers, prefix, names, arrays),
+        params=_restore(network.params, stated, arrays),
+        buffers=_restore(network.buffers, stated, arrays),
     )
 
 
@@ -56,7 +60,7 @@ def state_to_arrays(config: TrainConfig, state: TrainState) -> Arrays:
     for name, network, optimizer in _optimizers(state):
         for slot, field in SLOTS[config.optimizer].items():
             values = getattr(optimizer, field)
-            arrays |= _collect(values, f"{name}.{slot}", _names(network))
+            arrays |= _collect(values, _stated(network, f"{name}.{slot}"))
         if config.optimizer == "adam":
             arrays[f"{name}.step"] = np.asarray(optimizer.count, np.int64)
     return arrays
@@ -76,7 +80,7 @@ def arrays_to_state(
     for name, network, optimizer in _optimizers(state):
         fields = {
             field: _restore(
-                getattr(optimizer, field), f"{name}.{slot}", _names(network), arrays
+                getattr(optimizer, field), _stated(network, f"{name}.{slot}"), arrays
             )
             for slot, field in SLOTS[config.optimizer].items()
         }
@@ -97,27 +101,19 @@ def _optimizers(state: TrainState) -> Iterator[tuple[str, Network, Any]]:
     yield "d_optimizer", state.discriminator, state.d_optimizer
 
 
-def _names(network: Network) -> dict[str, str]:
-    """PyTorch's name of each array, by its path in the NNX module."""
-    paths = [
-        _path(keys)
+def _stated(network: Network, prefix: str) -> dict[str, Stated]:
+    """What is stated of each array, by its path in the NNX module."""
+    module = nnx.merge(network.training, network.params, network.buffers)
+    layers = ((".".join(map(str, path)), x) for path, x in nnx.iter_modules(module))
+    shapes = {
+        _path(keys): x.shape
         for tree in (network.params, network.buffers)
-        for keys, _ in jax.tree_util.tree_leaves_with_path(tree)
-    ]
-    names = {}
-    for path in paths:
-        layer, _, field = path.rpartition(".")
-        parametrised = f"{layer.removesuffix('.constraint')}.parametrizations.weight"
-        if field == "weight" and f"{layer}.constraint._u" in paths:
-            names[path] = f"{parametrised}.original"
-        elif field == "weight" and f"{layer}.constraint.length" in paths:
-            names[path] = f"{parametrised}.original1"
-        elif layer.endswith(".constraint"):
-            renamed = "original0" if field == "length" else f"0.{field}"
-            names[path] = f"{parametrised}.{renamed}"
-        else:
-            names[path] = path
-    return names
+        for keys, x in jax.tree_util.tree_leaves_with_path(tree)
+    }
+    return {
+        path: replace(x, shape=tuple(x.shape[axis] for axis in x.kind.to_file))
+        for path, x in collect(prefix, layers, shapes).items()
+    }
 
 
 def _path(keys: tuple[Any, ...]) -> str:
@@ -127,33 +123,35 @@ def _path(keys: tuple[Any, ...]) -> str:
     )
 
 
-def _collect(tree: Any, prefix: str, names: dict[str, str]) -> Arrays:
-    return {
-        f"{prefix}.{names[_path(keys)]}": _to_numpy(value)
-        for keys, value in jax.tree_util.tree_leaves_with_path(tree)
-    }
+def _collect(tree: Any, stated: dict[str, Stated]) -> Arrays:
+    """A network's tree, or one of its shape (an optimiser's), as arrays."""
+    arrays = {}
+    for keys, value in jax.tree_util.tree_leaves_with_path(tree):
+        array = stated[_path(keys)]
+        arrays[array.name] = _to_numpy(value, array.kind)
+    return arrays
 
 
-def _restore(tree: Any, prefix: str, names: dict[str, str], arrays: Arrays) -> Any:
+def _restore(tree: Any, stated: dict[str, Stated], arrays: Arrays) -> Any:
     """The tree with the arrays' values; zero where there are none (an optimiser's)."""
 
     def restore(keys: tuple[Any, ...], old: Array) -> Array:
-        value = arrays.get(f"{prefix}.{names[_path(keys)]}")
-        return jnp.zeros_like(old) if value is None else _to_jax(value, old.dtype)
+        array = stated[_path(keys)]
+        value = arrays.get(array.name)
+        if value is None:
+            return jnp.zeros_like(old)
+        return _to_jax(value, array.kind, old.dtype)
 
     return jax.tree_util.tree_map_with_path(restore, tree)
 
 
-def _to_numpy(value: Array) -> np.ndarray:
-    array = np.array(value)
-    if array.ndim == 4:  # [k, k, in, out], or [k, k, out, in] where transposed
-        array = array.transpose(3, 2, 0, 1)
-    if array.dtype == np.int32:
+def _to_numpy(value: Array, kind: Kind) -> np.ndarray:
+    array = np.array(value).transpose(kind.to_file)
+    if kind == COUNTER:
         array = array.astype(np.int64)
     return np.ascontiguousarray(array) if array.ndim else array
 
 
-def _to_jax(value: np.ndarray, dtype: jnp.dtype) -> Array:
-    array = value.transpose(2, 3, 1, 0) if value.ndim == 4 else value
+def _to_jax(value: np.ndarray, kind: Kind, dtype: jnp.dtype) -> Array:
     # A copy: the array would otherwise share memory that JAX is free to donate.
-    return jnp.array(array, dtype=dtype, copy=True)
+    return jnp.array(value.transpose(kind.to_jax), dtype=dtype, copy=True)

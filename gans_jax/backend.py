@@ -24,6 +24,7 @@ from shared.data.placement import gather, stays_on_host
 from shared.errors import UsageError
 from shared.files.arrays import Arrays
 from shared.randomness.draws import Draws
+from shared.statements import Stated
 
 _Leaves = list[Array]
 
@@ -53,7 +54,7 @@ class Backend(protocol.Backend):
 
     def __init__(self, config: TrainConfig, data: DataInfo, device: str) -> None:
         self.config = config
-        self.device = _find_device(device)
+        self.device = find_device(device)
         self.steps_per_call = 1 if self.device.platform == "cpu" else 10
         self._matmul_precision = _find_matmul_precision(config, self.device)
         # The data: either on the host, or as arrays on the device.
@@ -80,9 +81,11 @@ class Backend(protocol.Backend):
         """The training state, put together."""
         return jax.tree.unflatten(self._tree, self._leaves)
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of the arrays of both networks."""
-        return state_arrays.network_shapes(self.state)
+    def statements(self) -> dict[str, Stated]:
+        """What is stated of the arrays of both networks, by their names on file."""
+        return state_arrays.network_statements(
+            self.state.generator, "generator"
+        ) | state_arrays.network_statements(self.state.discriminator, "discriminator")
 
     def load(self, arrays: Arrays) -> None:
         """Set the state; optimiser arrays left out start at zero, an EMA at G."""
@@ -256,7 +259,12 @@ class Backend(protocol.Backend):
             yield
 
 
-def _find_device(name: str) -> jax.Device:
+def find_device(name: str) -> jax.Device:
+    """The device of that name; of ``auto``, the best there is.
+
+    Raises:
+        UsageError: there is none.
+    """
     if name == "auto":
         return jax.devices()[0]
     platform, _, index = name.partition(":")

@@ -15,19 +15,21 @@ from jax import Array
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from gans_jax import _network as functional
 from gans_jax import arrays as state_arrays
+from gans_jax._network import Network
 from gans_jax.layers import Conv2d
 from gans_jax.optim import build_optimizer
 from shared import backend as protocol
 from shared.config.train_config import TrainConfig
 from shared.evaluation.classifier import FEATURES, channel_widths
 from shared.files.arrays import Arrays
+from shared.randomness.starts import HE
+from shared.statements import Stated
 
 Images = Float[Array, "batch height width channels"]
 
 
-class Network(nnx.Module):
+class ClassifierNetwork(nnx.Module):
     """Convolutions that halve the image down to 4x4, then two linear maps.
 
     No normalisation: training and evaluation mode are the same.
@@ -41,12 +43,12 @@ class Network(nnx.Module):
     def __init__(self, channels: int, num_classes: int, image_size: int) -> None:
         widths = channel_widths(channels, image_size)
         self.convs = nnx.List(
-            Conv2d(before, after, kernel_size=4, stride=2, padding=1)
+            Conv2d(before, after, kernel_size=4, stride=2, padding=1).starting(HE)
             for before, after in itertools.pairwise(widths)
         )
         # On 4x4 pixels a convolution of that size is a linear map.
-        self.features = Conv2d(widths[-1], FEATURES, kernel_size=4)
-        self.output = Conv2d(FEATURES, num_classes, kernel_size=1)
+        self.features = Conv2d(widths[-1], FEATURES, kernel_size=4).starting(HE)
+        self.output = Conv2d(FEATURES, num_classes, kernel_size=1).starting(HE)
 
     def __call__(
         self, x: Images
@@ -80,14 +82,14 @@ class Classifier(protocol.Classifier):
         self._device = device
         self._dtype = dtype
         with self._settings():
-            module = Network(channels, num_classes, image_size)
-            network = functional.Network.of(module)
+            module = ClassifierNetwork(channels, num_classes, image_size)
+            network = Network.of(module)
             self._network = jax.tree.map(lambda x: x.astype(dtype), network)
             self._moments = _ADAM.init(self._network.params)
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of the weights."""
-        return {name: array.shape for name, array in self.arrays().items()}
+    def statements(self) -> dict[str, Stated]:
+        """What is stated of the weights, by their names on file."""
+        return state_arrays.network_statements(self._network, "classifier")
 
     def load(self, arrays: Arrays) -> None:
         """Set the weights; the optimiser starts anew."""
@@ -136,14 +138,14 @@ _ADAM = build_optimizer(TrainConfig(adam_betas=(0.9, 0.999)))
 
 
 @jax.jit
-def _predict(network: functional.Network, x: Images) -> tuple[Array, Array]:
+def _predict(network: Network, x: Images) -> tuple[Array, Array]:
     return network.evaluate(x)
 
 
 @jax.jit
 def _train_step(
-    network: functional.Network, moments: Any, x: Images, labels: Array, lr: Array
-) -> tuple[functional.Network, Any, Array]:
+    network: Network, moments: Any, x: Images, labels: Array, lr: Array
+) -> tuple[Network, Any, Array]:
     def objective(params: Any) -> Array:
         _, logits = replace(network, params=params).evaluate(x)
         # Not `losses.class_cross_entropy`, which differs in the last bit: classifiers

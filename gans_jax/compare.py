@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         # Imported late, so that refusing bad input takes a moment only.
         from shared.report import comparison
 
-        comparison.compare(options)
+        comparison.compare(options.runs, options.out)
 
 
 if __name__ == "__main__":

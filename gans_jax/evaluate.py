@@ -1,11 +1,27 @@
 """Score a run's samples in JAX: ``python -m gans_jax.evaluate RUN [--flags]``."""
 
+import sys
 from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
 
 from gans_jax import make_backend
 from shared.commands import command_line
 
 PROG = "gans_jax.evaluate"
+
+
+class _Callable(ModuleType):
+    """Python puts an imported module in the place of the function of its name."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        from gans_jax import library
+
+        return library.evaluate(*args, **kwargs)
+
+
+# So that `gans_jax.evaluate(...)` works all the same.
+sys.modules[__name__].__class__ = _Callable
 
 
 def main(argv: Sequence[str] | None = None) -> None:

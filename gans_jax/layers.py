@@ -4,9 +4,11 @@ Flax's own layers differ from PyTorch's in defaults and in substance (the sense 
 momentum, biased running variances, a spectral norm that overwrites its weight), so
 every layer is written out here, with PyTorch's names for parameters and buffers. Images
 are NHWC. A layer's ``use_running_average`` is what ``.train()`` and ``.eval()`` set.
+Each layer states what its arrays are: see `shared.statements`.
 """
 
-from typing import TypeVar
+import dataclasses
+from typing import ClassVar, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +17,30 @@ from jax import Array
 from jaxtyping import Float, Integer
 
 from gans_jax import _convolutions
+from shared.randomness.starts import (
+    DCGAN,
+    DCGAN_GAIN,
+    ONES,
+    ZEROS,
+    Lengths,
+    SingularVector,
+)
+from shared.statements import (
+    BIAS,
+    COUNTER,
+    GAIN,
+    KERNEL,
+    MATRIX,
+    RUNNING_MEAN,
+    RUNNING_VARIANCE,
+    SINGULAR_VECTOR,
+    TABLE,
+    TRANSPOSED_KERNEL,
+    Kind,
+    Start,
+    Statement,
+    length_of,
+)
 
 __all__ = [
     "BatchNorm2d",
@@ -33,10 +59,61 @@ __all__ = [
 
 Images = Float[Array, "batch height width channels"]
 Features = Float[Array, "batch out_height out_width out_channels"]
-LayerT = TypeVar("LayerT", "Conv2d", "ConvTranspose2d", "Embedding")
+LayerT = TypeVar("LayerT", bound="_Weighted")
+
+_NORM = {"weight": Statement(GAIN, DCGAN_GAIN), "bias": Statement(BIAS, ZEROS)}
+_RUNNING = {
+    "running_mean": Statement(RUNNING_MEAN, ZEROS),
+    "running_var": Statement(RUNNING_VARIANCE, ONES),
+    "num_batches_tracked": Statement(COUNTER, ZEROS),
+}
 
 
-class Conv2d(nnx.Module):
+class _Weighted(nnx.Module):
+    """A layer with a weight, which `reparametrise` may constrain."""
+
+    kind: ClassVar[Kind]
+    """Of the weight."""
+    start: Start = DCGAN
+    """Of the weight."""
+    weight: nnx.Param
+    constraint: "SpectralNorm | WeightNorm | None"
+
+    def starting(self: LayerT, start: Start) -> LayerT:
+        """The same layer, whose weight starts so."""
+        self.start = start
+        return self
+
+    def statements(self) -> dict[str, Statement]:
+        """What the arrays are, and how they start; by PyTorch's names on file."""
+        weight = Statement(self.kind, self.start)
+        bias = {"bias": Statement(BIAS, ZEROS)}
+        if self.constraint is None:
+            return {"weight": weight} | bias
+        constrained = "parametrizations.weight"
+        if isinstance(self.constraint, WeightNorm):
+            length = Statement(
+                length_of(self.kind),
+                Lengths(),
+                of=("weight",),
+                name=f"{constrained}.original0",
+            )
+            direction = dataclasses.replace(weight, name=f"{constrained}.original1")
+            return {"constraint.length": length, "weight": direction} | bias
+        vectors = {
+            f"constraint._{side}": Statement(
+                SINGULAR_VECTOR,
+                SingularVector(side, self.kind),
+                of=("weight", "constraint._u"),
+                name=f"{constrained}.0._{side}",
+            )
+            for side in ("u", "v")
+        }
+        original = dataclasses.replace(weight, name=f"{constrained}.original")
+        return {"weight": original} | vectors | bias
+
+
+class Conv2d(_Weighted):
     """`torch.nn.Conv2d` with a square kernel.
 
     Args:
@@ -47,6 +124,8 @@ class Conv2d(nnx.Module):
         padding: zeros on every side.
         bias: whether a bias is added.
     """
+
+    kind = KERNEL
 
     def __init__(
         self,
@@ -60,7 +139,7 @@ class Conv2d(nnx.Module):
         shape = (kernel_size, kernel_size, in_channels, out_channels)
         self.weight = nnx.Param(jnp.zeros(shape))
         self.bias = nnx.Param(jnp.zeros(out_channels)) if bias else None
-        self.constraint: SpectralNorm | WeightNorm | None = nnx.data(None)
+        self.constraint = nnx.data(None)
         self.stride = stride
         self.padding = padding
 
@@ -72,8 +151,10 @@ class Conv2d(nnx.Module):
         return _add_bias(y, self.bias)
 
 
-class ConvTranspose2d(nnx.Module):
+class ConvTranspose2d(_Weighted):
     """`torch.nn.ConvTranspose2d` with a square kernel; arguments as `Conv2d`."""
+
+    kind = TRANSPOSED_KERNEL
 
     def __init__(
         self,
@@ -88,7 +169,7 @@ class ConvTranspose2d(nnx.Module):
         shape = (kernel_size, kernel_size, out_channels, in_channels)
         self.weight = nnx.Param(jnp.zeros(shape))
         self.bias = nnx.Param(jnp.zeros(out_channels)) if bias else None
-        self.constraint: SpectralNorm | WeightNorm | None = nnx.data(None)
+        self.constraint = nnx.data(None)
         self.stride = stride
         self.padding = padding
 
@@ -100,7 +181,7 @@ class ConvTranspose2d(nnx.Module):
         return _add_bias(y, self.bias)
 
 
-class Embedding(nnx.Module):
+class Embedding(_Weighted):
     """`torch.nn.Embedding`: a table of rows.
 
     Args:
@@ -108,9 +189,11 @@ class Embedding(nnx.Module):
         embedding_dim: length of a row.
     """
 
+    kind = TABLE
+
     def __init__(self, num_embeddings: int, embedding_dim: int) -> None:
         self.weight = nnx.Param(jnp.zeros((num_embeddings, embedding_dim)))
-        self.constraint: SpectralNorm | WeightNorm | None = nnx.data(None)
+        self.constraint = nnx.data(None)
 
     def __call__(
         self, ids: Integer[Array, " batch"]
@@ -152,6 +235,10 @@ class BatchNorm2d(nnx.Module):
         self.momentum = momentum
         self.use_running_average = False
 
+    def statements(self) -> dict[str, Statement]:
+        """What the arrays are, and how they start."""
+        return _NORM | _RUNNING
+
     def __call__(self, x: Images) -> Images:
         """Normalise each channel; in training mode, advance the running statistics."""
         if self.use_running_average:
@@ -187,8 +274,9 @@ class ConditionalBatchNorm2d(nnx.Module):
 
     def __init__(self, num_features: int, num_classes: int) -> None:
         self.norm = BatchNorm2d(num_features, eps=1e-5, momentum=0.1, affine=False)
-        self.gain_embedding = Embedding(num_classes, num_features)
-        self.bias_embedding = Embedding(num_classes, num_features)
+        gain, bias = (Embedding(num_classes, num_features) for _ in range(2))
+        self.gain_embedding = gain.starting(DCGAN_GAIN)
+        self.bias_embedding = bias.starting(ZEROS)
 
     def __call__(self, x: Images, labels: Integer[Array, " batch"]) -> Images:
         """Normalise over the whole batch, then scale and shift by each label's row."""
@@ -214,6 +302,10 @@ class GroupNorm(nnx.Module):
         self.bias = nnx.Param(jnp.zeros(num_channels))
         self.num_groups = num_groups
         self.eps = eps
+
+    def statements(self) -> dict[str, Statement]:
+        """What the arrays are, and how they start."""
+        return _NORM
 
     def __call__(self, x: Images) -> Images:
         """Normalise each sample's groups."""
@@ -242,6 +334,10 @@ class InstanceNorm2d(nnx.Module):
         self.bias = nnx.Param(jnp.zeros(num_features)) if affine else None
         self.eps = eps
 
+    def statements(self) -> dict[str, Statement]:
+        """What the arrays are, and how they start."""
+        return _NORM
+
     def __call__(self, x: Images) -> Images:
         """Normalise each channel of each sample."""
         y = _standardise(x, *_moments(x, axes=(1, 2)), self.eps)
@@ -265,6 +361,10 @@ class MinibatchDiscrimination(nnx.Module):
     def __init__(self, in_features: int, kernels: int, kernel_size: int = 16) -> None:
         self.kernels = kernels
         self.weight = nnx.Param(jnp.zeros((in_features, kernels * kernel_size)))
+
+    def statements(self) -> dict[str, Statement]:
+        """What the arrays are, and how they start."""
+        return {"weight": Statement(MATRIX, DCGAN)}
 
     def __call__(self, x: Images) -> Float[Array, "batch kernels"]:
         """Closeness by kernel; 1 is the sample's own share."""
@@ -315,22 +415,22 @@ class SpectralNorm(nnx.Module):
     constants for the gradient. The stored weight is never overwritten.
 
     Args:
-        weight: kernel as this project stores it, [k, k, a, b], or a table.
-        out_axis: its axis of output channels, 3 or 2; a table's axis of rows, 0.
+        weight: as this project stores it in JAX.
+        kind: what it is: a kernel, a table, ...
     """
 
-    def __init__(self, weight: Float[Array, "..."], out_axis: int) -> None:
-        out_channels = weight.shape[out_axis]
+    def __init__(self, weight: Float[Array, "..."], kind: Kind) -> None:
+        out_channels = weight.shape[kind.jax_axes.index("out")]
         self._u = nnx.BatchStat(jnp.zeros(out_channels))
         self._v = nnx.BatchStat(jnp.zeros(weight.size // out_channels))
-        self.out_axis = out_axis
+        self.kind = kind
         self.use_running_average = False
 
     def __call__(self, weight: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """The weight over its largest singular value, as estimated."""
         # [out, in, k, k] flattened is PyTorch's matrix, which u and v belong to.
-        order = {3: (3, 2, 0, 1), 2: (2, 3, 0, 1), 0: (0, 1)}[self.out_axis]
-        matrix = weight.transpose(order).reshape(weight.shape[self.out_axis], -1)
+        matrix = weight.transpose(self.kind.jax_to_matrix)
+        matrix = matrix.reshape(len(matrix), -1)
         u, v = self._u[...], self._v[...]
         if not self.use_running_average:
             constant = jax.lax.stop_gradient(matrix).astype(u.dtype)
@@ -345,11 +445,12 @@ class WeightNorm(nnx.Module):
     """g v / ||v||, as `torch.nn.utils.parametrizations.weight_norm` computes it.
 
     Args:
-        weight: kernel as this project stores it, [k, k, a, b], or a table; it is v.
-        out_axis: its axis of output channels, 3 or 2; a table's axis of rows, 0.
+        weight: as this project stores it in JAX; it is v.
+        kind: what it is: a kernel, a table, ...
     """
 
-    def __init__(self, weight: Float[Array, "..."], out_axis: int) -> None:
+    def __init__(self, weight: Float[Array, "..."], kind: Kind) -> None:
+        out_axis = kind.jax_axes.index("out")
         self._axes = tuple(axis for axis in range(weight.ndim) if axis != out_axis)
         shape = [1] * weight.ndim
         shape[out_axis] = weight.shape[out_axis]
@@ -417,15 +518,13 @@ def reparametrise(layer: LayerT, kind: str) -> LayerT:
         Miyato et al. 2018, arXiv:1802.05957, Algorithm 1 (spectral).
         Salimans and Kingma 2016, arXiv:1602.07868, Eq. 2 (weight).
     """
-    # Output channels are the third axis of a transposed convolution's kernel.
-    out_axis = {Conv2d: 3, ConvTranspose2d: 2, Embedding: 0}[type(layer)]
     match kind:
         case "none":
             return layer
         case "spectral":
-            layer.constraint = SpectralNorm(layer.weight[...], out_axis)
+            layer.constraint = SpectralNorm(layer.weight[...], layer.kind)
         case "weight":
-            layer.constraint = WeightNorm(layer.weight[...], out_axis)
+            layer.constraint = WeightNorm(layer.weight[...], layer.kind)
         case _:
             raise ValueError(f"kind {kind!r}: no such reparametrisation")
     return layer
@@ -437,7 +536,7 @@ def leaky_relu(x: Float[Array, " *shape"]) -> Float[Array, " *shape"]:
     return jnp.where(x > 0, x, 0.2 * x)
 
 
-def _constrained(layer: Conv2d | ConvTranspose2d | Embedding) -> Float[Array, "..."]:
+def _constrained(layer: _Weighted) -> Float[Array, "..."]:
     weight = layer.weight[...]
     return weight if layer.constraint is None else layer.constraint(weight)
 

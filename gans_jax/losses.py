@@ -91,6 +91,8 @@ def minimax_discriminator_loss(
 ) -> Float[Array, ""]:
     """The discriminator's side of the minimax game: `non_saturating`'s.
 
+    L_D = E[softplus(-D(x))] + E[softplus(D(G(z)))]
+
     Args:
         real_logits: D(x); shape [batch].
         fake_logits: D(G(z)); shape [batch].

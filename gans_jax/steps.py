@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 
 from gans_jax import optim, penalties
 from gans_jax._network import Network
-from gans_jax.models import Scores
+from gans_jax.models import Outputs
 from gans_jax.terms import Labels, Metrics, discriminator_terms, generator_terms
 from shared.config.train_config import TrainConfig
 from shared.config.traits import PENALTIES
@@ -220,11 +220,11 @@ def generator_step(
 
 def judge(
     discriminator: Network, images: Images, labels: Labels
-) -> tuple[Scores, Network]:
+) -> tuple[Outputs, Network]:
     """D's scores, in float32 where the networks compute in bfloat16."""
     scores, discriminator = discriminator(images, labels)
     classes = scores.class_logits
-    widened = Scores(
+    widened = Outputs(
         _widen(scores.logits),
         _widen(scores.features),
         None if classes is None else _widen(classes),

@@ -10,7 +10,7 @@ from jax import Array
 from jaxtyping import Bool, Float, Integer
 
 from gans_jax import losses
-from gans_jax.models import Scores
+from gans_jax.models import Outputs
 from gans_jax.penalties import PenaltyTerms
 from shared.config.train_config import TrainConfig
 from shared.config.traits import OBJECTIVES
@@ -21,8 +21,8 @@ Metrics = dict[str, Float[Array, ""]]
 
 def discriminator_terms(
     config: TrainConfig,
-    real: Scores,
-    fake: Scores,
+    real: Outputs,
+    fake: Outputs,
     penalty: PenaltyTerms | None,
     labels: Labels,
     flips: Bool[Array, "2 batch"] | None,
@@ -67,7 +67,7 @@ def discriminator_terms(
 
 
 def generator_terms(
-    config: TrainConfig, real: Scores, fake: Scores, labels: Labels
+    config: TrainConfig, real: Outputs, fake: Outputs, labels: Labels
 ) -> tuple[Float[Array, ""], Metrics]:
     """What G minimises.
 
@@ -107,7 +107,7 @@ def mean_output(
     return losses.batch_mean(logits)
 
 
-def _class_loss(scores: Scores, labels: Labels) -> Float[Array, ""]:
+def _class_loss(scores: Outputs, labels: Labels) -> Float[Array, ""]:
     if scores.class_logits is None or labels is None:
         raise ValueError(
             "the auxiliary classifier's loss needs a classifier and labels"

@@ -16,9 +16,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     with command_line.run_command(PROG):
         options = command_line.parse_train(argv, PROG)
-        from shared.training import driver
+        # Imported late, so that refusing bad input takes a moment only.
+        from shared.commands import train
 
-        driver.train(options, make_backend, PROG)
+        train.train(options, make_backend, PROG)
 
 
 if __name__ == "__main__":

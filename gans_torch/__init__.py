@@ -1,25 +1,87 @@
 """Generative adversarial networks in PyTorch; `gans_jax` is the twin."""
 
-import os
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from shared.backend import Backend
-from shared.config.train_config import TrainConfig
-from shared.data.image_data import DataInfo
+from gans_torch import _own_shared  # noqa: F401  (first of all)
+from shared import __version__ as __version__
 from shared.training.host_memory import keep_freed_memory
+from shared.training.threads import spin_briefly
+
+if TYPE_CHECKING:
+    from gans_torch import data
+    from gans_torch.library import evaluate, fit, load_generator, load_plugin
+    from gans_torch.losses import register_objective
+    from gans_torch.models import register_architecture
+    from gans_torch.networks import Networks, build
+    from gans_torch.penalties import register_penalty
+    from gans_torch.trained import TrainedGenerator
+    from shared.backend import Backend
+    from shared.config.presets import PRESETS
+    from shared.config.train_config import TrainConfig
+    from shared.data.image_data import DataInfo
+    from shared.errors import TrainingError, UsageError
+    from shared.evaluation.evaluation import Evaluation
+    from shared.training.driver import TrainedRun
+
+__all__ = [
+    "PRESETS",
+    "Evaluation",
+    "Networks",
+    "TrainConfig",
+    "TrainedGenerator",
+    "TrainedRun",
+    "TrainingError",
+    "UsageError",
+    "build",
+    "data",
+    "evaluate",
+    "fit",
+    "load_generator",
+    "load_plugin",
+    "register_architecture",
+    "register_objective",
+    "register_penalty",
+]
+
+# Where these are. They are imported when they are asked for: to import this package, to
+# show a help text or to refuse a mistake takes no framework, and not even NumPy.
+_HOMES = {
+    "gans_torch.library": ("evaluate", "fit", "load_generator", "load_plugin"),
+    "gans_torch.losses": ("register_objective",),
+    "gans_torch.models": ("register_architecture",),
+    "gans_torch.networks": ("Networks", "build"),
+    "gans_torch.penalties": ("register_penalty",),
+    "gans_torch.trained": ("TrainedGenerator",),
+    "shared.config.presets": ("PRESETS",),
+    "shared.config.train_config": ("TrainConfig",),
+    "shared.errors": ("TrainingError", "UsageError"),
+    "shared.evaluation.evaluation": ("Evaluation",),
+    "shared.training.driver": ("TrainedRun",),
+}
 
 
-def make_backend(config: TrainConfig, data: DataInfo, device: str) -> Backend:
+def make_backend(config: "TrainConfig", data: "DataInfo", device: str) -> "Backend":
     """`gans_torch.backend.Backend`, imported when everything else has been checked.
 
     Refusing bad input thus takes a moment only.
     """
     keep_freed_memory()
-    # Read when PyTorch is imported. Its threads wait for each other hundreds of times
-    # in a step. If they sleep at once, waking them makes a small step a fifth longer;
-    # if they spin on, it is half as long again beside a busy neighbour, whose processor
-    # they take. So they spin for some 10 microseconds, then sleep.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    spin_briefly()
     from gans_torch import backend
 
     return backend.Backend(config, data, device)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "data":
+        return importlib.import_module("gans_torch.data")
+    for home, names in _HOMES.items():
+        if name in names:
+            spin_briefly()  # before the framework is imported
+            return getattr(importlib.import_module(home), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -4,15 +4,20 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from gans_torch._stated import Weighted
+from shared.statements import KERNEL, TRANSPOSED_KERNEL
+
 Images = Float[Tensor, "batch channels height width"]
 Features = Float[Tensor, "batch out_channels out_height out_width"]
 
 
-class Conv2d(nn.Conv2d):
+class Conv2d(Weighted, nn.Conv2d):
     """`torch.nn.Conv2d`, which is slow where its kernel covers the whole image.
 
     There it is one matrix product.
     """
+
+    kind = KERNEL
 
     def forward(self, input: Images) -> Features:
         """Convolve, as `torch.nn.functional.conv2d` does."""
@@ -23,11 +28,13 @@ class Conv2d(nn.Conv2d):
         return y[:, :, None, None]
 
 
-class ConvTranspose2d(nn.ConvTranspose2d):
+class ConvTranspose2d(Weighted, nn.ConvTranspose2d):
     """`torch.nn.ConvTranspose2d`, which is slow where its image is a single pixel.
 
     There it is one matrix product.
     """
+
+    kind = TRANSPOSED_KERNEL
 
     def forward(self, input: Images, output_size: list[int] | None = None) -> Features:
         """Convolve, as `torch.nn.functional.conv_transpose2d` does."""

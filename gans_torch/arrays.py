@@ -1,6 +1,7 @@
 """State <-> named NumPy arrays: the only place that knows names and layouts.
 
-The arrays carry PyTorch's own names and layouts, so here they are merely collected.
+Both follow what the layers state of their arrays (see `shared.statements`). The layouts
+are PyTorch's own, so here the arrays are merely collected.
 """
 
 from collections.abc import Iterator
@@ -13,30 +14,37 @@ from gans_torch.optim import SLOTS
 from gans_torch.steps import TrainState
 from shared.config.train_config import TrainConfig
 from shared.files.arrays import Arrays
+from shared.statements import Stated, collect
 
 
-def network_shapes(state: TrainState) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of both networks' arrays, as in a checkpoint."""
-    return {
-        f"{name}.{key}": tuple(value.shape)
-        for name in ("generator", "discriminator")
-        for key, value in getattr(state, name).state_dict().items()
-    }
+def network_statements(network: nn.Module, prefix: str) -> dict[str, Stated]:
+    """What is stated of a network's arrays, by their names on file.
+
+    Args:
+        network: parameters and buffers of any values.
+        prefix: of the names, as in ``generator``.
+
+    Raises:
+        ValueError: an array of which no layer states anything, or two of one name.
+    """
+    return {array.name: array for array in _stated(network, prefix).values()}
 
 
 def network_to_arrays(network: nn.Module, prefix: str) -> Arrays:
     """A copy of a network's parameters and buffers."""
+    values = network.state_dict()
     return {
-        f"{prefix}.{key}": _to_numpy(value)
-        for key, value in network.state_dict().items()
+        array.name: _to_numpy(values[path])
+        for path, array in _stated(network, prefix).items()
     }
 
 
 def arrays_to_network(network: nn.Module, prefix: str, arrays: Arrays) -> None:
     """Set a network's parameters and buffers, in its own precision."""
+    values = network.state_dict()
     with torch.no_grad():
-        for key, value in network.state_dict().items():
-            value.copy_(_to_tensor(arrays[f"{prefix}.{key}"]))
+        for path, array in _stated(network, prefix).items():
+            values[path].copy_(_to_tensor(arrays[array.name]))
 
 
 def state_to_arrays(config: TrainConfig, state: TrainState) -> Arrays:
@@ -46,10 +54,12 @@ def state_to_arrays(config: TrainConfig, state: TrainState) -> Arrays:
     if state.generator_ema is not None:
         arrays |= network_to_arrays(state.generator_ema, "generator_ema")
     for name, network, optimizer in _optimizers(state):
-        for key, parameter in network.named_parameters():
+        stated = _stated(network, "")
+        for path, parameter in network.named_parameters():
             slots = optimizer.state[parameter]
             for slot in SLOTS[config.optimizer]:
-                arrays[f"{name}.{slot}.{key}"] = _to_numpy(slots[slot])
+                key = f"{name}.{slot}.{stated[path].name}"
+                arrays[key] = _to_numpy(slots[slot])
             if config.optimizer == "adam":  # one count, kept with every parameter
                 arrays[f"{name}.step"] = np.asarray(slots["step"].item(), np.int64)
     return arrays
@@ -65,13 +75,15 @@ def arrays_to_state(config: TrainConfig, state: TrainState, arrays: Arrays) -> N
         arrays_to_network(state.generator_ema, prefix, arrays)
     for name, network, optimizer in _optimizers(state):
         step = float(arrays.get(f"{name}.step", 0))
-        for key, parameter in network.named_parameters():
+        stated = _stated(network, "")
+        for path, parameter in network.named_parameters():
             # PyTorch counts in float32.
             count = torch.tensor(step, dtype=torch.float32, device=parameter.device)
             slots = {"step": count}
             for slot in SLOTS[config.optimizer]:
                 slots[slot] = torch.zeros_like(parameter)
-                if (value := arrays.get(f"{name}.{slot}.{key}")) is not None:
+                key = f"{name}.{slot}.{stated[path].name}"
+                if (value := arrays.get(key)) is not None:
                     slots[slot].copy_(_to_tensor(value))
             optimizer.state[parameter] = slots
 
@@ -81,6 +93,12 @@ def _optimizers(
 ) -> Iterator[tuple[str, nn.Module, torch.optim.Optimizer]]:
     yield "g_optimizer", state.generator, state.g_optimizer
     yield "d_optimizer", state.discriminator, state.d_optimizer
+
+
+def _stated(network: nn.Module, prefix: str) -> dict[str, Stated]:
+    """What is stated of each array, by its path in the module."""
+    shapes = {path: tuple(x.shape) for path, x in network.state_dict().items()}
+    return collect(prefix, network.named_modules(), shapes)
 
 
 def _to_numpy(value: Tensor) -> np.ndarray:

@@ -24,6 +24,7 @@ from shared.data.placement import gather, stays_on_host
 from shared.errors import UsageError
 from shared.files.arrays import Arrays
 from shared.randomness.draws import Draws
+from shared.statements import Stated
 
 _NetworkT = TypeVar("_NetworkT", bound=torch.nn.Module)
 
@@ -54,7 +55,7 @@ class Backend(protocol.Backend):
 
     def __init__(self, config: TrainConfig, data: DataInfo, device: str) -> None:
         self.config = config
-        self.device = _find_device(device)
+        self.device = find_device(device)
         _set_matmul_precision(config, self.device)
         self._dtype = torch.float64 if config.precision == "float64" else torch.float32
         # The data: either on the host, or as tensors on the device.
@@ -75,9 +76,11 @@ class Backend(protocol.Backend):
         if self.device.type == "cuda" and config.precision != "float64":
             self._graphs = StepGraphs(self._step, CudaRecorder(self.device))
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of the arrays of both networks."""
-        return state_arrays.network_shapes(self.state)
+    def statements(self) -> dict[str, Stated]:
+        """What is stated of the arrays of both networks, by their names on file."""
+        return state_arrays.network_statements(
+            self.state.generator, "generator"
+        ) | state_arrays.network_statements(self.state.discriminator, "discriminator")
 
     def load(self, arrays: Arrays) -> None:
         """Set the state; optimiser arrays left out start at zero, an EMA at G."""
@@ -299,7 +302,12 @@ def _to_nchw(images: Tensor) -> Tensor:
     return images.movedim(-1, -3)
 
 
-def _find_device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
+    """The device of that name; of ``auto``, the best there is.
+
+    Raises:
+        UsageError: there is none.
+    """
     there = ["cpu"]
     if torch.cuda.is_available():
         there += ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]

@@ -13,11 +13,13 @@ from gans_torch.layers import Conv2d
 from shared import backend as protocol
 from shared.evaluation.classifier import FEATURES, channel_widths
 from shared.files.arrays import Arrays
+from shared.randomness.starts import HE
+from shared.statements import Stated
 
 Images = Float[Tensor, "batch channels height width"]
 
 
-class Network(nn.Module):
+class ClassifierNetwork(nn.Module):
     """Convolutions that halve the image down to 4x4, then two linear maps.
 
     No normalisation: training and evaluation mode are the same.
@@ -32,12 +34,12 @@ class Network(nn.Module):
         super().__init__()
         widths = channel_widths(channels, image_size)
         self.convs = nn.ModuleList(
-            Conv2d(before, after, kernel_size=4, stride=2, padding=1)
+            Conv2d(before, after, kernel_size=4, stride=2, padding=1).starting(HE)
             for before, after in itertools.pairwise(widths)
         )
         # On 4x4 pixels a convolution of that size is a linear map.
-        self.features = Conv2d(widths[-1], FEATURES, kernel_size=4)
-        self.output = Conv2d(FEATURES, num_classes, kernel_size=1)
+        self.features = Conv2d(widths[-1], FEATURES, kernel_size=4).starting(HE)
+        self.output = Conv2d(FEATURES, num_classes, kernel_size=1).starting(HE)
 
     def forward(
         self, x: Images
@@ -70,13 +72,13 @@ class Classifier(protocol.Classifier):
     ) -> None:
         self._device = device
         self._dtype = getattr(torch, dtype)
-        network = Network(channels, num_classes, image_size)
+        network = ClassifierNetwork(channels, num_classes, image_size)
         self._network = network.to(device, self._dtype)
         self._optimizer = _optimizer(self._network)
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of the weights."""
-        return {name: array.shape for name, array in self.arrays().items()}
+    def statements(self) -> dict[str, Stated]:
+        """What is stated of the weights, by their names on file."""
+        return state_arrays.network_statements(self._network, "classifier")
 
     def load(self, arrays: Arrays) -> None:
         """Set the weights; the optimiser starts anew."""

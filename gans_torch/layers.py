@@ -1,16 +1,20 @@
 """Layers of the networks: PyTorch's own, and what they lack.
 
 The names of `torch.nn` are exported from here because `gans_jax.layers` defines layers
-of the same names that compute the same.
+of the same names that compute the same. Each layer states what its arrays are: see
+`shared.statements`.
 """
 
 import torch
 from jaxtyping import Float, Integer
 from torch import Tensor, nn
-from torch.nn import BatchNorm2d, Embedding, GroupNorm, InstanceNorm2d
 from torch.nn.utils import parametrizations
 
+from gans_torch import _stated
 from gans_torch._convolutions import Conv2d, ConvTranspose2d
+from gans_torch._stated import BatchNorm2d, Embedding, GroupNorm, InstanceNorm2d
+from shared.randomness.starts import DCGAN, DCGAN_GAIN, ZEROS
+from shared.statements import MATRIX, Statement
 
 __all__ = [
     "BatchNorm2d",
@@ -45,8 +49,9 @@ class ConditionalBatchNorm2d(nn.Module):
     def __init__(self, num_features: int, num_classes: int) -> None:
         super().__init__()
         self.norm = BatchNorm2d(num_features, eps=1e-5, momentum=0.1, affine=False)
-        self.gain_embedding = Embedding(num_classes, num_features)
-        self.bias_embedding = Embedding(num_classes, num_features)
+        gain, bias = (Embedding(num_classes, num_features) for _ in range(2))
+        self.gain_embedding = gain.starting(DCGAN_GAIN)
+        self.bias_embedding = bias.starting(ZEROS)
 
     def forward(self, x: Images, labels: Integer[Tensor, " batch"]) -> Images:
         """Normalise over the whole batch, then scale and shift by each label's row."""
@@ -73,6 +78,10 @@ class MinibatchDiscrimination(nn.Module):
         super().__init__()
         self.kernels = kernels
         self.weight = nn.Parameter(torch.empty(in_features, kernels * kernel_size))
+
+    def statements(self) -> dict[str, Statement]:
+        """What the arrays are, and how they start."""
+        return {"weight": Statement(MATRIX, DCGAN)}
 
     def forward(self, x: Images) -> Float[Tensor, "batch kernels"]:
         """Closeness by kernel; 1 is the sample's own share."""
@@ -169,8 +178,9 @@ def reparametrise(layer: nn.Module, kind: str) -> nn.Module:
         Miyato et al. 2018, arXiv:1802.05957, Algorithm 1 (spectral).
         Salimans and Kingma 2016, arXiv:1602.07868, Eq. 2 (weight).
     """
+    assert isinstance(layer, _stated.Weighted), f"{layer} states no kind of its weight"
     # Output channels are the second axis of a transposed convolution's weight.
-    out_axis = 1 if isinstance(layer, ConvTranspose2d) else 0
+    out_axis = layer.kind.axes.index("out")
     match kind:
         case "none":
             return layer

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from gans_torch import penalties
-from gans_torch.models import Generator, Head, MlpGenerator, Scores
+from gans_torch.models import Outputs
 from gans_torch.terms import Labels, Metrics, discriminator_terms, generator_terms
 from shared.config.train_config import TrainConfig
 from shared.config.traits import PENALTIES
@@ -20,11 +20,11 @@ Images = Float[Tensor, "batch channels height width"]
 class TrainState:
     """Everything that training changes."""
 
-    generator: Generator | MlpGenerator
-    discriminator: Head
+    generator: nn.Module
+    discriminator: nn.Module
     g_optimizer: torch.optim.Optimizer
     d_optimizer: torch.optim.Optimizer
-    generator_ema: Generator | MlpGenerator | None
+    generator_ema: nn.Module | None
 
 
 class Batch(NamedTuple):
@@ -163,11 +163,11 @@ def generator_step(
     return {name: value.detach() for name, value in metrics.items()}
 
 
-def judge(discriminator: Head, images: Images, labels: Labels) -> Scores:
+def judge(discriminator: nn.Module, images: Images, labels: Labels) -> Outputs:
     """D's scores, in float32 where the networks compute in bfloat16."""
     scores = discriminator(images, labels)
     classes = scores.class_logits
-    return Scores(
+    return Outputs(
         _widen(scores.logits),
         _widen(scores.features),
         None if classes is None else _widen(classes),
@@ -188,7 +188,7 @@ def _add_noise(
 
 def _penalty(
     config: TrainConfig,
-    discriminator: Head,
+    discriminator: nn.Module,
     batch: Batch,
     real: Images,
     fake: Images,

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
 from gans_torch import losses
-from gans_torch.models import Scores
+from gans_torch.models import Outputs
 from gans_torch.penalties import PenaltyTerms
 from shared.config.train_config import TrainConfig
 from shared.config.traits import OBJECTIVES
@@ -20,8 +20,8 @@ Metrics = dict[str, Float[Tensor, ""]]
 
 def discriminator_terms(
     config: TrainConfig,
-    real: Scores,
-    fake: Scores,
+    real: Outputs,
+    fake: Outputs,
     penalty: PenaltyTerms | None,
     labels: Labels,
     flips: Bool[Tensor, "2 batch"] | None,
@@ -66,7 +66,7 @@ def discriminator_terms(
 
 
 def generator_terms(
-    config: TrainConfig, real: Scores, fake: Scores, labels: Labels
+    config: TrainConfig, real: Outputs, fake: Outputs, labels: Labels
 ) -> tuple[Float[Tensor, ""], Metrics]:
     """What G minimises.
 
@@ -106,7 +106,7 @@ def mean_output(
     return losses.batch_mean(logits)
 
 
-def _class_loss(scores: Scores, labels: Labels) -> Float[Tensor, ""]:
+def _class_loss(scores: Outputs, labels: Labels) -> Float[Tensor, ""]:
     if scores.class_logits is None or labels is None:
         raise ValueError(
             "the auxiliary classifier's loss needs a classifier and labels"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import tyro
 from tqdm import tqdm
 
-from shared.commands.command_line import run_command
+from shared.commands.command_line import arguments, run_command
 from shared.errors import UsageError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv: the arguments; None: the process's.
     """
     with run_command(PROG):
-        options = tyro.cli(Options, args=argv, prog=PROG)
+        options = tyro.cli(Options, args=arguments(argv), prog=PROG)
         holds = certify(options)
     sys.exit(0 if holds else 1)
 
@@ -67,12 +67,12 @@ def certify(options: Options) -> bool:
     except OSError as error:
         raise UsageError(f"--out {options.out}: {error.strerror}") from None
     # Imported late, so that help and refusals take a moment only.
-    from parity_tests import report
+    from parity_tests.certificate import document
 
     start = time.perf_counter()
     outcomes = _run_checks(options)
     mutants = _try_mutants(options, {o.check.name for o in outcomes if not o.holds})
-    built = report.build(
+    built = document.build(
         outcomes,
         mutants,
         seconds=time.perf_counter() - start,
@@ -80,7 +80,7 @@ def certify(options: Options) -> bool:
         only=options.only,
     )
     page = options.out / "parity_report.html"
-    page.write_text(report.render(built), encoding="utf-8")
+    page.write_text(document.render(built), encoding="utf-8")
     text = json.dumps(built, indent=1, allow_nan=False)
     page.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
     total = len(outcomes)

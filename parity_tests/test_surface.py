@@ -25,11 +25,12 @@ DIFFERENCES: dict[str, list[tuple[str, str]]] = {
     # Only JAX's arrays have to be renamed and transposed.
     "arrays": [
         (
-            "here they are merely collected.",
-            "here names are translated and\nconvolution kernels transposed.",
+            "here the arrays are merely collected.",
+            "here the arrays' axes are permuted.",
         )
     ],
     # In JAX a network is a value, `Network`: what PyTorch changes, JAX returns.
+    "arrays.network_statements": [("network: Module", "network: Network")],
     "arrays.network_to_arrays": [("network: Module", "network: Network")],
     "arrays.arrays_to_network": [
         ("network: Module", "network: Network"),
@@ -40,9 +41,9 @@ DIFFERENCES: dict[str, list[tuple[str, str]]] = {
         ),
     ],
     "arrays.arrays_to_state": [("-> None", "-> TrainState")],
-    "steps.TrainState.generator": [("Generator | MlpGenerator", "Network")],
-    "steps.TrainState.discriminator": [("Head", "Network")],
-    "steps.TrainState.generator_ema": [("Generator | MlpGenerator", "Network")],
+    "steps.TrainState.generator": [("Module", "Network")],
+    "steps.TrainState.discriminator": [("Module", "Network")],
+    "steps.TrainState.generator_ema": [("Module", "Network")],
     "steps.train_step": [
         _STATE_IN,
         _STATE_OUT,
@@ -73,8 +74,8 @@ DIFFERENCES: dict[str, list[tuple[str, str]]] = {
         ),
     ],
     "steps.judge": [
-        ("discriminator: Head", "discriminator: Network"),
-        ("-> Scores", "-> tuple[Scores, Network]"),
+        ("discriminator: Module", "discriminator: Network"),
+        ("-> Outputs", "-> tuple[Outputs, Network]"),
     ],
     # An optimiser of PyTorch owns its parameters; one of Optax is a pair of functions.
     "steps.TrainState.g_optimizer": [("torch.optim.Optimizer", "optax.OptState")],
@@ -95,6 +96,7 @@ DIFFERENCES: dict[str, list[tuple[str, str]]] = {
             "``cpu``, ``cuda``,\n``cuda:N``, ``tpu`` or ``tpu:N``.",
         ),
     ],
+    "backend.find_device": [("torch.device", "jax.Device")],
     "backend.Backend.train": [("a GPU has finished", "they have finished")],
     "classifier.Classifier.__init__": [("torch.device", "jax.Device")],
     # Images are NCHW, or NHWC.
@@ -130,7 +132,7 @@ def _from_torch_nn(path: Path) -> set[str]:
         alias.name
         for node in ast.parse(path.read_text()).body
         if isinstance(node, ast.ImportFrom)
-        and node.module in ("torch.nn", "gans_torch._convolutions")
+        and node.module in ("gans_torch._convolutions", "gans_torch._stated")
         for alias in node.names
     }
 

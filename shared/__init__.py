@@ -2,3 +2,5 @@
 
 Importing anything from here imports neither PyTorch nor JAX.
 """
+
+__version__ = "0.1.0.dev0"

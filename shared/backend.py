@@ -11,6 +11,7 @@ from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo, ImageData
 from shared.files.arrays import Arrays
 from shared.randomness.draws import Draws
+from shared.statements import Shape, Stated
 
 
 @runtime_checkable
@@ -35,9 +36,13 @@ class FeatureNetwork(Protocol):
 class Classifier(FeatureNetwork, Protocol):
     """One twin's image classifier behind NumPy arrays; see `evaluation.classifier`."""
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of the weights."""
+    def statements(self) -> dict[str, Stated]:
+        """What is stated of the weights, by their names on file."""
         ...
+
+    def shapes(self) -> dict[str, Shape]:
+        """Names and shapes of the weights."""
+        return {name: array.shape for name, array in self.statements().items()}
 
     def load(self, arrays: Arrays) -> None:
         """Set the weights; the optimiser starts anew."""
@@ -74,9 +79,13 @@ class Backend(Protocol):
     steps_per_call: int
     """How many steps one call of `train` should be given."""
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of the arrays of both networks (not of the optimisers)."""
+    def statements(self) -> dict[str, Stated]:
+        """What is stated of both networks' arrays, by their names on file."""
         ...
+
+    def shapes(self) -> dict[str, Shape]:
+        """Names and shapes of the arrays of both networks (not of the optimisers)."""
+        return {name: array.shape for name, array in self.statements().items()}
 
     def load(self, arrays: Arrays) -> None:
         """Set the state; optimiser arrays left out start at zero, an EMA at G."""

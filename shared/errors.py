@@ -1,4 +1,6 @@
-"""The one error that a user's mistake raises."""
+"""The errors that are no mistakes of this program."""
+
+from pathlib import Path
 
 
 class UsageError(ValueError):
@@ -13,3 +15,15 @@ class TrainingError(RuntimeError):
 
     The command lines print the message without a traceback and exit with status 1.
     """
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C while a run trained; it goes on from what was saved.
+
+    Args:
+        path: the run's folder; None where it has none.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        super().__init__()
+        self.path = path

@@ -1,16 +1,15 @@
 """Which twins are under test, and how a test reaches one of them."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from shared.training.threads import use_one_thread
 from support import SELECTED, TINY, TWINS, Twin
 
-# Before PyTorch is imported, here and in the commands that tests run: two processes
-# test side by side, and threads cost such small networks more than they save.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Before PyTorch is imported, here and in the commands that tests run.
+use_one_thread()
 
 
 def pytest_configure() -> None:

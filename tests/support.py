@@ -21,9 +21,14 @@ SELECTED = tuple(os.environ.get("GANS_TWINS", ",".join(TWINS)).split(","))
 
 @dataclass(frozen=True)
 class Twin:
-    """One twin's command lines."""
+    """One twin's command lines, and what it offers to Python."""
 
     name: str
+
+    @property
+    def library(self) -> Any:
+        """The twin's package, as Python imports it."""
+        return importlib.import_module(f"gans_{self.name}")
 
     def main(self, command: str) -> Callable[[Sequence[str] | None], None]:
         """``main`` of ``train`` or ``sample``, to be called with its arguments."""

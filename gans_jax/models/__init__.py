@@ -1,27 +1,50 @@
 """Networks, built from a configuration."""
 
-from gans_jax.models.dcgan import Discriminator, Generator
-from gans_jax.models.head import Head, Scores
+from collections.abc import Callable
+from typing import NamedTuple
+
+from flax import nnx
+
+from gans_jax.models.dcgan import DcganDiscriminator, DcganGenerator
+from gans_jax.models.head import Head, Outputs
 from gans_jax.models.mlp import MlpDiscriminator, MlpGenerator
+from shared.config import traits
+from shared.config.tables import register
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
 
 __all__ = [
-    "Discriminator",
-    "Generator",
+    "ARCHITECTURES",
+    "Architecture",
+    "DcganDiscriminator",
+    "DcganGenerator",
     "Head",
     "MlpDiscriminator",
     "MlpGenerator",
-    "Scores",
+    "Outputs",
     "build_discriminator",
     "build_generator",
+    "register_architecture",
 ]
 
+Build = Callable[[TrainConfig, DataInfo], nnx.Module]
 
-def build_generator(config: TrainConfig, data: DataInfo) -> Generator | MlpGenerator:
-    """The generator that a configuration asks for; weights are to be loaded."""
-    network = MlpGenerator if config.architecture == "mlp" else Generator
-    return network(
+
+class Architecture(NamedTuple):
+    """Who makes the networks of an architecture.
+
+    What else is known of one is in ``shared.config.traits``, for both twins.
+    """
+
+    generator: Build
+    """Of (z, labels): latents [batch, z_dim], and class ids [batch] or None. Its images
+    are as the data are: in [-1, 1], by what means is its own choice; or points."""
+    discriminator: Build
+    """Of (images, labels): returns `Outputs`."""
+
+
+def _generator(network: type[DcganGenerator | MlpGenerator]) -> Build:
+    return lambda config, data: network(
         z_dim=config.z_dim,
         width=config.width,
         image_size=config.image_size,
@@ -32,10 +55,8 @@ def build_generator(config: TrainConfig, data: DataInfo) -> Generator | MlpGener
     )
 
 
-def build_discriminator(config: TrainConfig, data: DataInfo) -> Head:
-    """The discriminator that a configuration asks for; weights are to be loaded."""
-    network = MlpDiscriminator if config.architecture == "mlp" else Discriminator
-    return network(
+def _discriminator(network: type[DcganDiscriminator | MlpDiscriminator]) -> Build:
+    return lambda config, data: network(
         width=config.width,
         image_size=config.image_size,
         channels=data.channels,
@@ -46,3 +67,53 @@ def build_discriminator(config: TrainConfig, data: DataInfo) -> Head:
         minibatch_discrimination=config.minibatch_discrimination,
         minibatch_std=config.minibatch_std,
     )
+
+
+ARCHITECTURES = {
+    "dcgan": Architecture(
+        _generator(DcganGenerator), _discriminator(DcganDiscriminator)
+    ),
+    "mlp": Architecture(_generator(MlpGenerator), _discriminator(MlpDiscriminator)),
+}
+
+
+def register_architecture(
+    name: str,
+    generator: Build,
+    discriminator: Build,
+    *,
+    makes_points: bool = False,
+    has_feature_maps: bool = True,
+) -> None:
+    """Make an architecture of the user's own known, as ``--architecture NAME``.
+
+    Each layer with arrays of its own states what they are, in its method
+    ``statements``: see ``shared.statements``.
+
+    Args:
+        name: of small letters, digits and single hyphens; new.
+        generator: makes the generator, as `Architecture` describes it.
+        discriminator: makes the discriminator.
+        makes_points: whether the networks can be of points in the plane.
+        has_feature_maps: whether the layers that are normalised have more than one
+            pixel, without which instance norm has nothing to do.
+
+    Raises:
+        UsageError: the name is taken or not well formed, or the other twin has
+            registered another architecture under it.
+    """
+    row = traits.ArchitectureTraits(
+        makes_points=makes_points, has_feature_maps=has_feature_maps
+    )
+    member = Architecture(generator, discriminator)
+    register(name, traits.ARCHITECTURES, row, ARCHITECTURES, member)
+
+
+def build_generator(config: TrainConfig, data: DataInfo) -> nnx.Module:
+    """The generator that a configuration asks for; weights are to be loaded."""
+    return ARCHITECTURES[config.architecture].generator(config, data)
+
+
+def build_discriminator(config: TrainConfig, data: DataInfo) -> nnx.Module:
+    """The discriminator that a configuration asks for; weights are to be loaded."""
+    return ARCHITECTURES[config.architecture].discriminator(config, data)

@@ -14,7 +14,7 @@ from jaxtyping import Float, Integer
 
 from gans_jax import layers
 from gans_jax.layers import needs_bias
-from gans_jax.models.head import Head, Scores
+from gans_jax.models.head import Head, Outputs
 
 Images = Float[Array, "batch height width channels"]
 Features = Float[Array, "batch out_height out_width out_channels"]
@@ -27,7 +27,9 @@ class UpBlock(nnx.Module):
     Args:
         in_channels: channels in.
         out_channels: channels out.
-        kernel: stride and padding, 2 and 1 doubles the size, 1 and 0 makes 1x1 to 4x4.
+        stride: 2 doubles the size, with a padding of 1.
+        padding: of the transposed convolution, whose kernel is 4x4; with none, and a
+            stride of 1, 1x1 becomes 4x4.
         norm: name for `layers.build_norm`.
         weight_norm: kind for `layers.reparametrise`.
         num_classes: classes of ``conditional-batch``.
@@ -99,7 +101,7 @@ class DownBlock(nnx.Module):
         return layers.leaky_relu(x)
 
 
-class Generator(nnx.Module):
+class DcganGenerator(nnx.Module):
     """Latents to images in [-1, 1].
 
     Channels halve from block to block, down to ``width`` before the image.
@@ -171,7 +173,7 @@ class Generator(nnx.Module):
         return jnp.tanh(self.up(x))
 
 
-class Discriminator(Head):
+class DcganDiscriminator(nnx.Module):
     """Images to logits, one for each image.
 
     Args:
@@ -202,7 +204,7 @@ class Discriminator(Head):
         # Beside batch norm, DCGAN has no bias at all (its sizes are well known).
         bias = norm != "batch"
         widths = [width * image_size // size for size in reversed(_sizes(image_size))]
-        super().__init__(
+        self.head = Head(
             channels=widths[-1],
             size=4,
             bias=bias,
@@ -223,8 +225,8 @@ class Discriminator(Head):
         ]
         self.blocks = nnx.List([first, *rest])
 
-    def __call__(self, images: Images, labels: Labels = None) -> Scores:
-        """Scores of images.
+    def __call__(self, images: Images, labels: Labels = None) -> Outputs:
+        """What D says of images.
 
         Args:
             images: in [-1, 1].
@@ -233,7 +235,7 @@ class Discriminator(Head):
         x = images
         for block in self.blocks:
             x = block(x)
-        return self.judge(x, labels)
+        return self.head(x, labels)
 
 
 def _sizes(image_size: int) -> list[int]:

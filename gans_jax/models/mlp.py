@@ -15,7 +15,8 @@ from jaxtyping import Float, Integer
 
 from gans_jax import layers
 from gans_jax.layers import needs_bias
-from gans_jax.models.head import Head, Scores
+from gans_jax.models.head import Head, Outputs
+from shared.randomness.starts import HE
 
 Images = Float[Array, "batch height width channels"]
 Labels = Integer[Array, " batch"] | None
@@ -45,7 +46,8 @@ class HiddenLayer(nnx.Module):
     ) -> None:
         bias = needs_bias(norm)
         conv = layers.Conv2d(in_features, out_features, kernel_size=1, bias=bias)
-        self.conv = layers.reparametrise(conv, weight_norm)
+        # With DCGAN's deviation a perceptron would start, and stay, almost mute.
+        self.conv = layers.reparametrise(conv.starting(HE), weight_norm)
         self.norm = layers.build_norm(norm, out_features, num_classes)
 
     def __call__(
@@ -69,7 +71,7 @@ class MlpGenerator(nnx.Module):
         channels: channels of the image.
         norm: name for `layers.build_norm`.
         weight_norm: kind for `layers.reparametrise`.
-        num_classes: classes to condition on; 0 for none; as for `dcgan.Generator`.
+        num_classes: classes to condition on; 0 for none; as for `DcganGenerator`.
     """
 
     def __init__(
@@ -92,7 +94,7 @@ class MlpGenerator(nnx.Module):
             for i in range(_HIDDEN_LAYERS)
         )
         conv = layers.Conv2d(width, channels * image_size * image_size, kernel_size=1)
-        self.conv = layers.reparametrise(conv, weight_norm)
+        self.conv = layers.reparametrise(conv.starting(HE), weight_norm)
 
     def __call__(self, z: Float[Array, "batch z_dim"], labels: Labels = None) -> Images:
         """Points or images of latents.
@@ -118,7 +120,7 @@ class MlpGenerator(nnx.Module):
         return jnp.tanh(x.reshape(-1, *self.shape).transpose(0, 2, 3, 1))
 
 
-class MlpDiscriminator(Head):
+class MlpDiscriminator(nnx.Module):
     """Points or images to logits, one for each.
 
     Args:
@@ -146,10 +148,11 @@ class MlpDiscriminator(Head):
         minibatch_discrimination: int = 0,
         minibatch_std: int = 0,
     ) -> None:
-        super().__init__(
+        self.head = Head(
             channels=width,
             size=1,
             bias=True,
+            start=HE,
             weight_norm=weight_norm,
             num_classes=num_classes,
             aux_classes=aux_classes,
@@ -167,8 +170,8 @@ class MlpDiscriminator(Head):
             for i in range(_HIDDEN_LAYERS)
         )
 
-    def __call__(self, images: Images, labels: Labels = None) -> Scores:
-        """Scores of points or images.
+    def __call__(self, images: Images, labels: Labels = None) -> Outputs:
+        """What D says of points or images.
 
         Args:
             images: points [batch, 1, 1, 2], or images in [-1, 1].
@@ -179,4 +182,4 @@ class MlpDiscriminator(Head):
         x = flat[:, None, None, :]
         for block in self.blocks:
             x = layers.leaky_relu(block(x))
-        return self.judge(x, labels)
+        return self.head(x, labels)

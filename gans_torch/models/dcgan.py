@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from gans_torch import layers
 from gans_torch.layers import needs_bias
-from gans_torch.models.head import Head, Scores
+from gans_torch.models.head import Head, Outputs
 
 Images = Float[Tensor, "batch channels height width"]
 Features = Float[Tensor, "batch out_channels out_height out_width"]
@@ -25,7 +25,9 @@ class UpBlock(nn.Module):
     Args:
         in_channels: channels in.
         out_channels: channels out.
-        kernel: stride and padding, 2 and 1 doubles the size, 1 and 0 makes 1x1 to 4x4.
+        stride: 2 doubles the size, with a padding of 1.
+        padding: of the transposed convolution, whose kernel is 4x4; with none, and a
+            stride of 1, 1x1 becomes 4x4.
         norm: name for `layers.build_norm`.
         weight_norm: kind for `layers.reparametrise`.
         num_classes: classes of ``conditional-batch``.
@@ -99,7 +101,7 @@ class DownBlock(nn.Module):
         return layers.leaky_relu(x)
 
 
-class Generator(nn.Module):
+class DcganGenerator(nn.Module):
     """Latents to images in [-1, 1].
 
     Channels halve from block to block, down to ``width`` before the image.
@@ -172,7 +174,7 @@ class Generator(nn.Module):
         return torch.tanh(self.up(x))
 
 
-class Discriminator(Head):
+class DcganDiscriminator(nn.Module):
     """Images to logits, one for each image.
 
     Args:
@@ -200,10 +202,11 @@ class Discriminator(Head):
         minibatch_discrimination: int = 0,
         minibatch_std: int = 0,
     ) -> None:
+        super().__init__()
         # Beside batch norm, DCGAN has no bias at all (its sizes are well known).
         bias = norm != "batch"
         widths = [width * image_size // size for size in reversed(_sizes(image_size))]
-        super().__init__(
+        self.head = Head(
             channels=widths[-1],
             size=4,
             bias=bias,
@@ -224,8 +227,8 @@ class Discriminator(Head):
         ]
         self.blocks = nn.ModuleList([first, *rest])
 
-    def forward(self, images: Images, labels: Labels = None) -> Scores:
-        """Scores of images.
+    def forward(self, images: Images, labels: Labels = None) -> Outputs:
+        """What D says of images.
 
         Args:
             images: in [-1, 1].
@@ -234,7 +237,7 @@ class Discriminator(Head):
         x = images
         for block in self.blocks:
             x = block(x)
-        return self.judge(x, labels)
+        return self.head(x, labels)
 
 
 def _sizes(image_size: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""From a discriminator's last feature map to its scores, for every architecture."""
+"""From a discriminator's last feature map to what it says, for every architecture."""
 
 from typing import NamedTuple
 
@@ -7,12 +7,14 @@ from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from gans_torch import layers
+from shared.randomness.starts import DCGAN
+from shared.statements import Start
 
 Images = Float[Tensor, "batch channels height width"]
 Labels = Integer[Tensor, " batch"] | None
 
 
-class Scores(NamedTuple):
+class Outputs(NamedTuple):
     """What a discriminator says of a batch of images."""
 
     logits: Float[Tensor, " batch"]
@@ -24,12 +26,13 @@ class Scores(NamedTuple):
 
 
 class Head(nn.Module):
-    """The base of discriminators: what they do with their last feature map.
+    """The end of a discriminator: what it says of its last feature map.
 
     Args:
         channels: channels of the last feature map.
         size: its height and width.
         bias: whether the logit has a bias.
+        start: how the kernels start.
         weight_norm: kind for `layers.reparametrise`.
         num_classes: classes to condition on by projection; 0 for none (Miyato and
             Koyama 2018, arXiv:1802.05637, Eq. 4).
@@ -38,12 +41,16 @@ class Head(nn.Module):
         minibatch_std: group size of `layers.MinibatchStd`, or 0.
     """
 
+    # On file its arrays are the discriminator's own: ``discriminator.conv.weight``.
+    nameless = True
+
     def __init__(
         self,
         *,
         channels: int,
         size: int,
         bias: bool,
+        start: Start = DCGAN,
         weight_norm: str,
         num_classes: int,
         aux_classes: int,
@@ -63,7 +70,7 @@ class Head(nn.Module):
         )
         extra = minibatch_discrimination + (1 if minibatch_std else 0)
         conv = layers.Conv2d(channels + extra, 1, kernel_size=size, bias=bias)
-        self.conv = layers.reparametrise(conv, weight_norm)
+        self.conv = layers.reparametrise(conv.starting(start), weight_norm)
         self.embedding = (
             layers.reparametrise(layers.Embedding(num_classes, channels), weight_norm)
             if num_classes
@@ -71,14 +78,15 @@ class Head(nn.Module):
         )
         self.classifier = (
             layers.reparametrise(
-                layers.Conv2d(channels, aux_classes, kernel_size=size), weight_norm
+                layers.Conv2d(channels, aux_classes, kernel_size=size).starting(start),
+                weight_norm,
             )
             if aux_classes
             else None
         )
 
-    def judge(self, features: Images, labels: Labels = None) -> Scores:
-        """Scores of the last feature map.
+    def forward(self, features: Images, labels: Labels = None) -> Outputs:
+        """What D says of the images with this last feature map.
 
         Args:
             features: the last feature map.
@@ -103,7 +111,7 @@ class Head(nn.Module):
         class_logits = None
         if self.classifier is not None:
             class_logits = self.classifier(features).flatten(1)
-        return Scores(logits, features, class_logits)
+        return Outputs(logits, features, class_logits)
 
 
 def _as_maps(

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from gans_torch import layers
 from gans_torch.layers import needs_bias
-from gans_torch.models.head import Head, Scores
+from gans_torch.models.head import Head, Outputs
+from shared.randomness.starts import HE
 
 Images = Float[Tensor, "batch channels height width"]
 Labels = Integer[Tensor, " batch"] | None
@@ -44,7 +45,8 @@ class HiddenLayer(nn.Module):
         super().__init__()
         bias = needs_bias(norm)
         conv = layers.Conv2d(in_features, out_features, kernel_size=1, bias=bias)
-        self.conv = layers.reparametrise(conv, weight_norm)
+        # With DCGAN's deviation a perceptron would start, and stay, almost mute.
+        self.conv = layers.reparametrise(conv.starting(HE), weight_norm)
         self.norm = layers.build_norm(norm, out_features, num_classes)
 
     def forward(
@@ -68,7 +70,7 @@ class MlpGenerator(nn.Module):
         channels: channels of the image.
         norm: name for `layers.build_norm`.
         weight_norm: kind for `layers.reparametrise`.
-        num_classes: classes to condition on; 0 for none; as for `dcgan.Generator`.
+        num_classes: classes to condition on; 0 for none; as for `DcganGenerator`.
     """
 
     def __init__(
@@ -92,7 +94,7 @@ class MlpGenerator(nn.Module):
             for i in range(_HIDDEN_LAYERS)
         )
         conv = layers.Conv2d(width, channels * image_size * image_size, kernel_size=1)
-        self.conv = layers.reparametrise(conv, weight_norm)
+        self.conv = layers.reparametrise(conv.starting(HE), weight_norm)
 
     def forward(self, z: Float[Tensor, "batch z_dim"], labels: Labels = None) -> Images:
         """Points or images of latents.
@@ -118,7 +120,7 @@ class MlpGenerator(nn.Module):
         return torch.tanh(x.reshape(-1, *self.shape))
 
 
-class MlpDiscriminator(Head):
+class MlpDiscriminator(nn.Module):
     """Points or images to logits, one for each.
 
     Args:
@@ -146,10 +148,12 @@ class MlpDiscriminator(Head):
         minibatch_discrimination: int = 0,
         minibatch_std: int = 0,
     ) -> None:
-        super().__init__(
+        super().__init__()
+        self.head = Head(
             channels=width,
             size=1,
             bias=True,
+            start=HE,
             weight_norm=weight_norm,
             num_classes=num_classes,
             aux_classes=aux_classes,
@@ -167,8 +171,8 @@ class MlpDiscriminator(Head):
             for i in range(_HIDDEN_LAYERS)
         )
 
-    def forward(self, images: Images, labels: Labels = None) -> Scores:
-        """Scores of points or images.
+    def forward(self, images: Images, labels: Labels = None) -> Outputs:
+        """What D says of points or images.
 
         Args:
             images: points [batch, 2, 1, 1], or images in [-1, 1].
@@ -177,4 +181,4 @@ class MlpDiscriminator(Head):
         x = images.flatten(1)[:, :, None, None]
         for block in self.blocks:
             x = layers.leaky_relu(block(x))
-        return self.judge(x, labels)
+        return self.head(x, labels)

@@ -84,7 +84,7 @@ class Worst:
         Args:
             aspect: as in `Finding`.
             first: an array.
-            second: the other twin's, or the reference's.
+            second: the other twin's, or the oracle's.
             tolerance: row of `TOLERANCES`.
             case: what a reader finds it by.
             floor: as in `difference`.

@@ -11,17 +11,15 @@ import torch
 from jax import lax
 from torch.nn.utils import parametrizations
 
-from gans_jax import _convolutions
+import gans_torch
+import gans_torch.layers
 from gans_jax import layers as jax_layers
+from gans_jax._convolutions import convolution
 from parity_tests.certificate.registry import Finding, Worst, check
-from parity_tests.harness.modules import (
-    Task,
-    compare,
-    compare_twins,
-    normal,
-    run_jax,
-    run_torch,
-)
+from parity_tests.harness.jax_side import run_jax
+from parity_tests.harness.modules import compare_twins
+from parity_tests.harness.tasks import Task, compare, normal
+from parity_tests.harness.torch_side import run_torch
 
 _FLOAT64 = "layer, float64"
 _FLOAT32 = "layer, float32"
@@ -119,7 +117,7 @@ class _WideConv2d(jax_layers.Conv2d):
     """With the products that are used on a CPU where there are many channels."""
 
     def __call__(self, x: Any) -> Any:
-        with mock.patch.object(_convolutions, "winograd_pays", return_value=True):
+        with mock.patch.object(convolution, "winograd_pays", return_value=True):
             return super().__call__(x)
 
 
@@ -127,7 +125,7 @@ class _WideConvTranspose2d(jax_layers.ConvTranspose2d):
     """With the products that are used on a CPU where there are many channels."""
 
     def __call__(self, x: Any) -> Any:
-        with mock.patch.object(_convolutions, "winograd_pays", return_value=True):
+        with mock.patch.object(convolution, "winograd_pays", return_value=True):
             return super().__call__(x)
 
 
@@ -213,6 +211,8 @@ def _stock_parametrizations() -> list[Finding]:
     for (kind, layer), constrain in cases.items():
         task = _reparametrised_task(layer, kind, training=True)
         convolution = getattr(torch.nn, layer)(3, 5, 4, 2, 1)
+        # Its arrays are what those of our layer are.
+        convolution.statements = _reparametrised(gans_torch, layer, kind).statements
         stock = task._replace(build=functools.partial(_given, constrain(convolution)))
         numbers = (run_torch(stock, np.float64), run_jax(task, np.float64))
         compare(worst, *numbers, _FLOAT64, f"{kind}, {layer}")

@@ -59,21 +59,18 @@ class Outcome(NamedTuple):
 Evaluate = Callable[[Arrays], Outcome]
 
 
-def _torch_critic(critic: Critic) -> torch_models.Discriminator:
-    return torch_models.Discriminator(
+def _torch_critic(critic: Critic) -> torch_models.DcganDiscriminator:
+    return torch_models.DcganDiscriminator(
         width=8, image_size=16, channels=2, **critic._asdict()
     ).eval()
 
 
 def _weights(critic: Critic) -> Arrays:
     """Larger than the initial ones, so that gradient norms lie about 1; no bias 0."""
-    shapes = {
-        f"{_FIRST}.{key}": tuple(value.shape)
-        for key, value in _torch_critic(critic).state_dict().items()
-    }
+    stated = torch_arrays.network_statements(_torch_critic(critic), _FIRST)
     random = np.random.default_rng(30)
     arrays = {}
-    for key, value in initial_arrays(shapes, seed=30).items():
+    for key, value in initial_arrays(stated, seed=30).items():
         if key.endswith(("._u", "._v")):
             arrays[key] = value
         elif value.ndim == 1:
@@ -90,13 +87,14 @@ def _torch_evaluate(
     network = _torch_critic(critic).to(kind)
     real, fake, alpha, noise = (torch.tensor(x, dtype=kind) for x in problem)
     labels = torch.tensor(_LABELS) if critic.num_classes else None
+    stated = torch_arrays._stated(network, _FIRST)
 
     def evaluate(arrays: Arrays) -> Outcome:
         torch_arrays.arrays_to_network(network, _FIRST, arrays)
         terms = torch_penalties.apply_penalty(
             name, lambda x: network(x, labels).logits, real, fake, alpha, noise
         )
-        names, parameters = zip(*network.named_parameters(), strict=True)
+        paths, parameters = zip(*network.named_parameters(), strict=True)
         gradients = torch.autograd.grad(
             terms.penalty, parameters, allow_unused=True, materialize_grads=True
         )
@@ -104,8 +102,8 @@ def _torch_evaluate(
             terms.penalty.detach().numpy(),
             terms.gradient_norm.numpy(),
             {
-                f"{_FIRST}.{key}": gradient.numpy()
-                for key, gradient in zip(names, gradients, strict=True)
+                stated[path].name: gradient.numpy()
+                for path, gradient in zip(paths, gradients, strict=True)
             },
         )
 
@@ -115,7 +113,7 @@ def _torch_evaluate(
 def _jax_evaluate(name: str, critic: Critic, problem: Problem, dtype: str) -> Evaluate:
     x64 = dtype == "float64"
     with jax.enable_x64(x64):
-        module = jax_models.Discriminator(
+        module = jax_models.DcganDiscriminator(
             width=8, image_size=16, channels=2, **critic._asdict()
         )
         network = jax.tree.map(lambda x: x.astype(dtype), Network.of(module))

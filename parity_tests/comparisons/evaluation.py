@@ -14,18 +14,17 @@ import gans_jax.classifier
 import gans_torch.classifier
 from parity_tests.certificate.registry import Finding, Worst, check
 from parity_tests.harness.trajectories import (
-    advance_singly,
     make_data,
     make_pair,
+    run_singly,
     shrink,
 )
-from parity_tests.harness.trajectories import start as start_run
 from shared.commands import evaluate
 from shared.config.presets import PRESETS
 from shared.evaluation import classifier
 from shared.files.arrays import Arrays
 
-_COVERS = ("classifier.Classifier", "classifier.Network")
+_COVERS = ("classifier.Classifier", "classifier.ClassifierNetwork")
 _SIZE = 16
 _STEPS = 20
 
@@ -41,7 +40,7 @@ def _twins(channels: int, dtype: str) -> Twins:
     )
     assert twins[0].shapes() == twins[1].shapes(), "the twins' weights differ"
     for one in twins:
-        one.load(classifier.initial_weights(one.shapes()))
+        one.load(classifier.initial_weights(one.statements()))
     return twins
 
 
@@ -81,7 +80,7 @@ def compare_trainings() -> list[Finding]:
     for one in twins:
         classifier.train(one, make_data(_SIZE), _STEPS)
     arrays, others = (one.arrays() for one in twins)
-    untrained = classifier.initial_weights(twins[0].shapes())
+    untrained = classifier.initial_weights(twins[0].statements())
     for name, array in arrays.items():
         assert not np.array_equal(array, untrained[name]), f"{name}: was not trained"
         case = f"{name} after {_STEPS} steps"
@@ -94,17 +93,17 @@ def compare_scores() -> list[Finding]:
     """Every score of one checkpoint, with the classifier that one twin trained."""
     config = shrink(PRESETS["dcgan"], precision="float32", image_size=_SIZE)
     pair = make_pair(config)
-    start_run(config, pair.torch)
-    pair.jax.load(advance_singly(config, pair.torch, pair.data, range(4)))
+    pair.torch.start()
+    pair.jax.restore(run_singly(pair.torch, 4), 4)
     scores = []
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "cache").mkdir()
-        for backend in (pair.torch, pair.jax):
-            judge = evaluate.make_evaluator(
-                backend, config, make_data(_SIZE), Path(folder)
+        for session in pair:
+            evaluator = evaluate.make_evaluator(
+                session.backend, config, make_data(_SIZE), Path(folder)
             )
-            found = judge.scores(num=48, draws=2, seed=3)
-            scores.append(found | judge.further(num=48, seed=3)[0])
+            found = evaluator.scores(num=48, draws=2, seed=3)
+            scores.append(found | evaluator.further(num=48, seed=3)[0])
     assert scores[0].keys() == scores[1].keys(), "the scores differ in name"
     worst = Worst()
     for name, score in scores[0].items():

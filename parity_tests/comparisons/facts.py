@@ -20,7 +20,7 @@ from gans_torch import penalties as torch_penalties
 from parity_tests.certificate.compare import difference
 from parity_tests.certificate.registry import Finding, check
 from parity_tests.comparisons.trajectories import REMEDIES, VARIANTS
-from parity_tests.harness.gradients import torch_gradients
+from parity_tests.harness.torch_side import torch_gradients
 from parity_tests.harness.trajectories import State, make_pair, run, shrink
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
@@ -369,9 +369,8 @@ def _saturation() -> list[Finding]:
 
 def _states(config: TrainConfig, steps: int) -> Iterator[tuple[str, list[State]]]:
     """Each twin, and what it holds after each step."""
-    *pair, data = make_pair(config)
-    for twin, backend in zip(("torch", "jax"), pair, strict=True):
-        yield twin, list(run(config, backend, data, steps))
+    for twin, session in zip(("torch", "jax"), make_pair(config), strict=True):
+        yield twin, list(run(session, steps))
 
 
 @check("fact/what a critic logs", "fact", ("steps.discriminator_step",))

@@ -18,13 +18,13 @@ from gans_torch import losses as torch_losses
 from gans_torch import penalties as torch_penalties
 from parity_tests.certificate.compare import difference
 from parity_tests.certificate.registry import Finding, Worst, check
-from parity_tests.harness.modules import Task, compare_twins
+from parity_tests.harness.modules import compare_twins
+from parity_tests.harness.tasks import Task
 from parity_tests.harness.trajectories import (
-    advance_singly,
     compare_trajectories,
     make_pair,
+    run_singly,
     shrink,
-    start,
 )
 from shared.backend import Backend
 from shared.config.presets import PRESETS
@@ -76,8 +76,8 @@ def make_config(name: str, **changes: Any) -> TrainConfig:
 def _compare(name: str) -> list[Finding]:
     config = make_config(name)
     findings = compare_trajectories(config, 3, "first steps, float64")
-    pair = make_pair(config, 1)
-    return [*findings, *_compare_samples(config, pair.torch, pair.jax)]
+    torch, jax = make_pair(config, 1)
+    return [*findings, *_compare_samples(config, torch.backend, jax.backend)]
 
 
 def _compare_samples(
@@ -159,12 +159,9 @@ def _float32() -> list[Finding]:
     ends: dict[str, dict[str, Arrays]] = {}
     for precision in ("float64", "float32"):
         config = make_config("averages", precision=precision)
-        *pair, data = make_pair(config)
-        for twin, backend in zip(("torch", "jax"), pair, strict=True):
-            start(config, backend)
-            ends.setdefault(twin, {})[precision] = advance_singly(
-                config, backend, data, range(2)
-            )
+        for twin, session in zip(("torch", "jax"), make_pair(config), strict=True):
+            session.start()
+            ends.setdefault(twin, {})[precision] = run_singly(session, 2)
     worst = Worst()
     for twin, end in ends.items():
         for name, exact in end["float64"].items():

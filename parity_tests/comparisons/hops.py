@@ -11,21 +11,20 @@ from numpy.typing import NDArray
 from parity_tests.certificate.compare import difference
 from parity_tests.certificate.registry import Finding, check
 from parity_tests.comparisons.trajectories import VARIANTS, tolerance
-from parity_tests.harness.trajectories import advance_singly, make_pair, shrink, start
-from shared.backend import Backend
+from parity_tests.harness.trajectories import make_pair, run_singly, shrink
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
-from shared.data.image_data import DataInfo
 from shared.drawing import images
 from shared.files.arrays import Arrays
 from shared.randomness import noise
 from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
+from shared.training.session import Session
 
 _COVERS = (
     "arrays.arrays_to_network",
     "arrays.arrays_to_state",
-    "arrays.network_shapes",
+    "arrays.network_statements",
     "arrays.network_to_arrays",
     "arrays.state_to_arrays",
     "backend.Backend",
@@ -44,21 +43,18 @@ _EXTRAS: dict[str, dict[str, Any]] = {
 
 def _hop(config: TrainConfig, channels: int = 1) -> list[Finding]:
     """Both directions, against both twins that never hopped."""
-    torch, jax, data = make_pair(config, channels)
-    never = {
-        "torch": _straight(config, torch, data),
-        "jax": _straight(config, jax, data),
-    }
+    torch, jax = make_pair(config, channels)
+    never = {"torch": _straight(torch), "jax": _straight(jax)}
     result = []
     for name, first, second in (
         ("torch to jax", torch, jax),
         ("jax to torch", jax, torch),
     ):
-        start(config, first)
-        left = advance_singly(config, first, data, range(_BEFORE))
-        second.load(_through_file(config, data, left))
-        arrived = second.arrays()
-        ended = advance_singly(config, second, data, range(_BEFORE, _BEFORE + _AFTER))
+        first.start()
+        left = run_singly(first, _BEFORE)
+        second.restore(_through_file(first, left), _BEFORE)
+        arrived = second.backend.arrays()
+        ended = run_singly(second, _AFTER)
         result.append(Finding(f"{name}, on arrival", _largest(left, arrived), "exact"))
         result += [
             Finding(
@@ -71,12 +67,13 @@ def _hop(config: TrainConfig, channels: int = 1) -> list[Finding]:
     return result
 
 
-def _straight(config: TrainConfig, backend: Backend, data: DataInfo) -> Arrays:
-    start(config, backend)
-    return advance_singly(config, backend, data, range(_BEFORE + _AFTER))
+def _straight(session: Session) -> Arrays:
+    session.start()
+    return run_singly(session, _BEFORE + _AFTER)
 
 
-def _through_file(config: TrainConfig, data: DataInfo, arrays: Arrays) -> Arrays:
+def _through_file(session: Session, arrays: Arrays) -> Arrays:
+    config, data = session.config, session.data.info
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "000004.safetensors"
         checkpoint.save(path, Checkpoint(_BEFORE, config, data, arrays))
@@ -118,11 +115,11 @@ def _samples(name: str) -> list[Finding]:
     """Evaluation-mode images from one checkpoint in float32, trained in PyTorch."""
     preset = PRESETS["cgan" if name == "cgan" else "gan"]
     config = shrink(preset, precision="float32", **_SAMPLED[name])
-    torch, jax, data = make_pair(config)
-    start(config, torch)
-    trained = advance_singly(config, torch, data, range(60))
-    jax.load(_through_file(config, data, trained))
-    drawn = [_draw(config, backend, data, 2000) for backend in (torch, jax)]
+    torch, jax = make_pair(config)
+    torch.start()
+    trained = run_singly(torch, 60)
+    jax.restore(_through_file(torch, trained), 60)
+    drawn = [_draw(session, 2000) for session in (torch, jax)]
     spread = float(np.ptp(drawn[0]))
     assert spread > 0.05, f"the images span {spread:.3g}: they show nothing"
     grey = [images.to_uint8(x).astype(int) for x in drawn]
@@ -137,12 +134,11 @@ def _samples(name: str) -> list[Finding]:
     ]
 
 
-def _draw(
-    config: TrainConfig, backend: Backend, data: DataInfo, count: int
-) -> NDArray[np.float32]:
+def _draw(session: Session, count: int) -> NDArray[np.float32]:
+    config = session.config
     z = noise.normal(5, "drawn samples", 0, count, config.z_dim)
-    labels = np.arange(count, dtype=np.int32) % data.num_classes
-    return backend.sample(z, labels if config.conditional else None)
+    labels = np.arange(count, dtype=np.int32) % session.data.info.num_classes
+    return session.backend.sample(z, labels if config.conditional else None)
 
 
 for _name in _SAMPLED:
@@ -151,16 +147,15 @@ for _name in _SAMPLED:
 
 def _sampling_is_pure(config: TrainConfig) -> list[Finding]:
     """Drawing samples between the steps changes no state and no later step."""
-    *pair, data = make_pair(config)
     result = []
-    for twin, backend in zip(("torch", "jax"), pair, strict=True):
-        start(config, backend)
-        undisturbed = advance_singly(config, backend, data, range(4))
-        start(config, backend)
+    for twin, session in zip(("torch", "jax"), make_pair(config), strict=True):
+        session.start()
+        undisturbed = run_singly(session, 4)
+        session.start()
         for step in range(4):
-            before = advance_singly(config, backend, data, range(step, step + 1))
-            _draw(config, backend, data, 20)
-            after = backend.arrays()
+            before = run_singly(session, 1)
+            _draw(session, 20)
+            after = session.backend.arrays()
             changed = [k for k in before if before[k].tobytes() != after[k].tobytes()]
             assert not changed, f"{twin}, step {step}: sampling changed {changed}"
         result.append(

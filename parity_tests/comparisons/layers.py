@@ -10,15 +10,8 @@ from numpy.typing import NDArray
 import gans_jax.layers
 import gans_torch.layers
 from parity_tests.certificate.registry import Finding, Worst, check
-from parity_tests.harness.modules import (
-    RUNS,
-    Shapes,
-    Task,
-    compare,
-    compare_twins,
-    normal,
-    random_arrays,
-)
+from parity_tests.harness.modules import RUNS, compare_twins
+from parity_tests.harness.tasks import Shapes, Task, compare, normal, random_arrays
 from shared.files.arrays import Arrays
 
 _FLOAT64 = "layer, float64"

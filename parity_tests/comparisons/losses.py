@@ -1,4 +1,4 @@
-"""Every loss: the twins against each other and against `reference`, both gradients."""
+"""Every loss: the twins against each other and against `oracle`, both gradients."""
 
 import functools
 from collections.abc import Iterator
@@ -11,12 +11,9 @@ from gans_jax import losses as jax_losses
 from gans_torch import losses as torch_losses
 from parity_tests.certificate.registry import Finding, Worst, check
 from parity_tests.harness import oracle
-from parity_tests.harness.gradients import (
-    Differentiated,
-    is_floating,
-    jax_gradients,
-    torch_gradients,
-)
+from parity_tests.harness.gradients import Differentiated, is_floating
+from parity_tests.harness.jax_side import jax_gradients
+from parity_tests.harness.torch_side import torch_gradients
 from shared.config.traits import OBJECTIVES, objective_traits
 
 
@@ -119,7 +116,7 @@ def _single(array: NDArray[Any]) -> NDArray[Any]:
     return array.astype(np.float32).astype(np.float64)
 
 
-def _reference(name: str, case: Case) -> Differentiated:
+def _oracle(name: str, case: Case) -> Differentiated:
     function = functools.partial(getattr(oracle, name), **case.options)
     floating = [x for x in case.arrays if is_floating(x)]
     constant = case.arrays[len(floating) :]
@@ -140,7 +137,7 @@ def _compare(name: str, cases: list[Case]) -> list[Finding]:
         torch32 = run(torch_gradients, torch_losses, "float32")
         jax64 = run(jax_gradients, jax_losses, "float64")
         jax32 = run(jax_gradients, jax_losses, "float32")
-        oracle = _reference(name, case)
+        oracle = _oracle(name, case)
         for pair, precision, first, second in (
             ("", "float64", torch64, jax64),
             (", PyTorch to reference", "float64", torch64, oracle),

@@ -8,32 +8,42 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
 
+import jax.numpy as jnp
 import numpy as np
 import safetensors.torch
 import torch
+from flax import nnx
 from numpy.typing import NDArray
 from torch import nn
 
+import gans_jax.arrays
 import gans_jax.backend
+import gans_jax.networks
+import gans_torch.arrays
 import gans_torch.backend
+import gans_torch.networks
+from gans_jax._network import Network
 from parity_tests.certificate.registry import Finding, Worst, check
-from parity_tests.harness.modules import Task, compare_twins, normal, random_arrays
-from parity_tests.harness.trajectories import make_pair, shrink
+from parity_tests.harness import architecture
+from parity_tests.harness.modules import compare_twins
+from parity_tests.harness.tasks import Task, normal, random_arrays
+from parity_tests.harness.trajectories import compare_trajectories, make_pair, shrink
 from shared.backend import Backend
 from shared.config.choices import DiscriminatorNorm, GeneratorNorm, WeightNorm
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
+from shared.files.arrays import Arrays
 from shared.randomness import initial_weights
 from shared.run import checkpoint
 
 _FLOAT64 = "network, float64"
 _FLOAT32 = "network, float32"
 _CLASSES = 3
-_G_COVERS = ("models.Generator", "models.build_generator", "layers.needs_bias")
+_G_COVERS = ("models.DcganGenerator", "models.build_generator", "layers.needs_bias")
 _D_COVERS = (
-    "models.Discriminator",
-    "models.Scores",
+    "models.DcganDiscriminator",
+    "models.Outputs",
     "models.build_discriminator",
     "layers.needs_bias",
 )
@@ -244,7 +254,7 @@ def _initial_weights() -> list[Finding]:
         different = set(shapes["torch"].items()) ^ set(shapes["jax"].items())
         note = f"{case}: {sorted(different)}" if different else case
         worst.compare("names and shapes that differ", len(different), 0, "exact", note)
-        arrays = initial_weights.initial_arrays(shapes["torch"], seed=3)
+        arrays = initial_weights.initial_arrays(twins["torch"].statements(), seed=3)
         for twin, backend in twins.items():
             backend.load(arrays)
             held = backend.arrays()
@@ -252,6 +262,88 @@ def _initial_weights() -> list[Finding]:
                 aspect = f"initial arrays, {twin}"
                 worst.compare(aspect, held[name], array, "exact", f"{case}: {name}")
     return worst.findings()
+
+
+@check("network/statements", "network", ("arrays.network_statements",))
+def _statements() -> list[Finding]:
+    """The twins state the same of every array, and train those that are stated to be.
+
+    Of every preset, and of all that decides which arrays there are.
+    """
+    worst = Worst()
+    presets = ((name, shrink(preset), 3) for name, preset in PRESETS.items())
+    for case, config, channels in (*presets, *_configs()):
+        backends = _backends(config, channels)
+        first, second = (backend.statements() for backend in backends.values())
+        different = [
+            name for name in first | second if first.get(name) != second.get(name)
+        ]
+        note = f"{case}: {', '.join(different)}" if different else case
+        worst.compare("statements that differ", len(different), 0, "exact", note)
+        arrays = initial_weights.initial_arrays(first, seed=3)
+        said = {name for name, array in first.items() if array.kind.trained}
+        for twin, backend in backends.items():
+            backend.load(arrays)
+            trained = _optimised(backend.arrays())
+            note = f"{case}: {', '.join(sorted(said ^ trained))}"
+            aspect = f"trained, against what is stated, {twin}"
+            worst.compare(aspect, len(said ^ trained), 0, "exact", note)
+    return worst.findings()
+
+
+def _optimised(arrays: Arrays) -> set[str]:
+    """Names of the arrays that the optimisers keep something for."""
+    slots = (name.split(".", 2) for name in arrays if "_optimizer." in name)
+    whose = {"g_optimizer": "generator", "d_optimizer": "discriminator"}
+    return {f"{whose[slot[0]]}.{slot[2]}" for slot in slots if len(slot) == 3}
+
+
+@check("network/build", "network", ("networks.Networks", "networks.build"))
+def _build() -> list[Finding]:
+    """One call makes both twins' networks: the same arrays, and in training mode."""
+    config = shrink(PRESETS["cgan"], image_size=8, d_weight_norm="spectral")
+    data = DataInfo(1, _CLASSES, 4, "")
+    z, labels = normal(4, config.z_dim), np.array([2, 0, 0, 1])
+    in_torch = gans_torch.networks.build(config, data, seed=3)
+    in_jax = gans_jax.networks.build(config, data, seed=3)
+    worst = Worst()
+    for name in ("generator", "discriminator"):
+        network = getattr(in_torch, name)
+        arrays = gans_torch.arrays.network_to_arrays(network, name)
+        stated = gans_torch.arrays.network_statements(network, name)
+        network = Network.of(nnx.clone(getattr(in_jax, name)))
+        others = gans_jax.arrays.network_to_arrays(network, name)
+        assert arrays.keys() == others.keys()
+        for key, expected in initial_weights.initial_arrays(stated, seed=3).items():
+            worst.compare("arrays, torch", arrays[key], expected, "exact", key)
+            worst.compare("arrays, jax", others[key], expected, "exact", key)
+    images = in_torch.generator(torch.from_numpy(z), torch.from_numpy(labels))
+    ours = in_torch.discriminator(images, torch.from_numpy(labels)).logits
+    theirs = in_jax.generator(jnp.asarray(z), jnp.asarray(labels))
+    pair = (images.detach().permute(0, 2, 3, 1).numpy(), np.asarray(theirs))
+    worst.compare("images", *pair, _FLOAT32, "training mode")
+    theirs = in_jax.discriminator(theirs, jnp.asarray(labels)).logits
+    pair = (ours.detach().numpy(), np.asarray(theirs))
+    worst.compare("logits", *pair, _FLOAT32, "training mode")
+    return worst.findings()
+
+
+@check(
+    "network/of a user",
+    "network",
+    ("models.Architecture", "models.register_architecture"),
+)
+def _of_a_user() -> list[Finding]:
+    """An architecture that is registered trains alike in both twins, from one seed."""
+    with architecture.registered():
+        config = shrink(
+            PRESETS["dcgan"],
+            architecture=architecture.NAME,
+            image_size=8,
+            d_norm="none",
+            z_dim=5,
+        )
+        return compare_trajectories(config, 5, "trajectory, float64", channels=3)
 
 
 @check("network/known sizes", "network", _G_COVERS + _D_COVERS)
@@ -267,10 +359,9 @@ def _known_sizes() -> list[Finding]:
     for channels in (1, 3):
         for twin, backend in _backends(PRESETS["dcgan-cifar10"], channels).items():
             found = dict.fromkeys(("generator", "discriminator"), 0)
-            for name, shape in backend.shapes().items():
-                # DCGAN's only buffers are those of batch norm.
-                if not name.endswith(("_mean", "_var", "_tracked")):
-                    found[name.partition(".")[0]] += int(np.prod(shape))
+            for name, array in backend.statements().items():
+                if array.kind.trained:
+                    found[name.partition(".")[0]] += int(np.prod(array.shape))
             for network, count in found.items():
                 case = f"{network}, {channels} channels"
                 expected = known[network, channels]
@@ -343,18 +434,18 @@ class _PlainGenerator(nn.Module):
         return torch.tanh(self.up(x))
 
 
-@check("network/plain PyTorch", "network", ("backend.Backend", "models.Generator"))
+@check("network/plain PyTorch", "network", ("backend.Backend", "models.DcganGenerator"))
 def _plain_pytorch() -> list[Finding]:
     """A checkpoint's generator needs nothing of this project: its images are ours."""
     config = shrink(PRESETS["dcgan"], precision="float32")
-    pair = make_pair(config)
     z = normal(4, config.z_dim)
     worst = Worst()
-    for twin, backend in (("torch", pair.torch), ("jax", pair.jax)):
+    for twin, session in zip(("torch", "jax"), make_pair(config), strict=True):
+        backend, info = session.backend, session.data.info
         backend.load(random_arrays(backend.shapes()))
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "000000.safetensors"
-            state = checkpoint.Checkpoint(0, config, pair.data, backend.arrays())
+            state = checkpoint.Checkpoint(0, config, info, backend.arrays())
             checkpoint.save(path, state)
             stored = safetensors.torch.load_file(path)
         plain = _PlainGenerator(config.z_dim, config.width)

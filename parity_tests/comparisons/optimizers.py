@@ -15,12 +15,12 @@ import gans_jax.steps
 import gans_torch.optim
 import gans_torch.steps
 from parity_tests.certificate.registry import Finding, Worst, check
-from parity_tests.harness.modules import Numbers, compare
-from parity_tests.harness.trajectories import advance, make_pair, shrink, start
-from shared.backend import Backend
+from parity_tests.harness.tasks import Numbers, compare
+from parity_tests.harness.trajectories import make_pair, run_singly, shrink
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.files.arrays import Arrays
+from shared.training.session import Session
 
 _COVERS = ("optim.SLOTS", "optim.build_optimizer")
 # Both remedies at once, because JAX takes seconds to compile a step.
@@ -137,7 +137,7 @@ def _run_jax(config: TrainConfig, stream: Stream, dtype: type[np.floating]) -> N
     return jax.tree.map(np.asarray, numbers)
 
 
-def _run_reference(config: TrainConfig, stream: Stream) -> Numbers:
+def _run_oracle(config: TrainConfig, stream: Stream) -> Numbers:
     """The papers' algorithms in float64, one array at a time."""
     b1, b2 = config.adam_betas
     numbers: Numbers = {"parameters": {}}
@@ -173,9 +173,9 @@ def _compare_all(config: TrainConfig, stream: Stream) -> list[Finding]:
     exact = {twin: run(config, stream, np.float64) for twin, run in runs.items()}
     steps = f"{len(stream.rates)} steps"
     compare(worst, exact["torch"], exact["jax"], "optimizer, float64", steps)
-    reference = _run_reference(config, stream)
+    oracle = _run_oracle(config, stream)
     for twin, run in runs.items():
-        pair = (exact[twin], reference)
+        pair = (exact[twin], oracle)
         aspect = f"against the paper, {twin}"
         compare(worst, *pair, "optimizer, float64", steps, aspect=aspect)
         pair = (run(config, stream, np.float32), exact[twin])
@@ -203,7 +203,7 @@ def _first_steps() -> list[Finding]:
     stream = stream._replace(parameters=zeros)
     worst = Worst()
     for twin, run in (("torch", _run_torch), ("jax", _run_jax)):
-        pair = (run(config, stream, np.float32), _run_reference(config, stream))
+        pair = (run(config, stream, np.float32), _run_oracle(config, stream))
         aspect = f"float32 against the paper, {twin}"
         bound = "optimizer, float32, first steps"
         compare(worst, *pair, bound, "3 steps", aspect=aspect)
@@ -241,8 +241,8 @@ def _memory_layout() -> list[Finding]:
 def _weight_clipping() -> list[Finding]:
     """After an update every parameter of D is within the limit, and some are at it."""
     worst = Worst()
-    for twin, backend in _backends():
-        _, after = _train(backend, steps=1)
+    for twin, session in _sessions():
+        _, after = _train(session, steps=1)
         prefix = "d_optimizer.square_avg."
         names = [name.removeprefix(prefix) for name in after if name.startswith(prefix)]
         largest = max(np.abs(after[f"discriminator.{name}"]).max() for name in names)
@@ -255,8 +255,8 @@ def _weight_clipping() -> list[Finding]:
 def _moving_average() -> list[Finding]:
     """G's parameters are averaged, its buffers copied."""
     worst = Worst()
-    for twin, backend in _backends():
-        before, after = _train(backend, steps=2)
+    for twin, session in _sessions():
+        before, after = _train(session, steps=2)
         for name in (x for x in after if x.startswith("generator_ema.")):
             new = after[name.replace("generator_ema.", "generator.")]
             decay = _SMALL.ema_decay
@@ -268,18 +268,13 @@ def _moving_average() -> list[Finding]:
     return worst.findings()
 
 
-def _backends() -> Iterator[tuple[str, Backend]]:
-    pair = make_pair(_SMALL)
-    for twin, backend in (("torch", pair.torch), ("jax", pair.jax)):
-        start(_SMALL, backend)
-        yield twin, backend
+def _sessions() -> Iterator[tuple[str, Session]]:
+    for twin, session in zip(("torch", "jax"), make_pair(_SMALL), strict=True):
+        session.start()
+        yield twin, session
 
 
-def _train(backend: Backend, steps: int) -> tuple[Arrays, Arrays]:
+def _train(session: Session, steps: int) -> tuple[Arrays, Arrays]:
     """The state before and after the last of so many steps."""
-    data = make_pair(_SMALL).data
-    before: Arrays = {}
-    for step in range(steps):
-        before = backend.arrays()
-        advance(_SMALL, backend, data, range(step, step + 1))
-    return before, backend.arrays()
+    before = run_singly(session, steps - 1)
+    return before, run_singly(session, 1)

@@ -11,7 +11,8 @@ from gans_jax import penalties as jax_penalties
 from gans_torch import penalties as torch_penalties
 from parity_tests.certificate.registry import Finding, Worst, check
 from parity_tests.harness import oracle
-from parity_tests.harness.gradients import jax_gradients, torch_gradients
+from parity_tests.harness.jax_side import jax_gradients
+from parity_tests.harness.torch_side import torch_gradients
 from shared.config.traits import PENALTIES, penalty_traits
 
 Array = NDArray[Any]
@@ -112,7 +113,7 @@ def _run_quadratic(
     return [found.value, *(x.transpose(2, 0, 1) for x in found.gradients[:3])]
 
 
-def _reference_quadratic(name: str, critic: Quadratic, problem: Problem) -> list[Array]:
+def _oracle_quadratic(name: str, critic: Quadratic, problem: Problem) -> list[Array]:
     rest = [getattr(problem, field) for field in ARGUMENTS[name]]
 
     def penalty(w: Array, a: Array, v: Array) -> Array:
@@ -149,7 +150,7 @@ def _closed_form_cases() -> list[tuple[str, Quadratic, Problem]]:
 def _closed_form(name: str) -> list[Finding]:
     worst = Worst()
     for case, critic, problem in _closed_form_cases():
-        oracle = _reference_quadratic(name, critic, problem)
+        oracle = _oracle_quadratic(name, critic, problem)
         run = functools.partial(_run_quadratic, name, critic, problem)
         torch64, jax64 = run("torch", "float64"), run("jax", "float64")
         pairs = {

@@ -7,7 +7,7 @@ PyTorch's operations on the CPU, so that every machine sees what would go wrong.
 
 import functools
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,13 +20,12 @@ from parity_tests.certificate.compare import difference
 from parity_tests.certificate.registry import Finding, check
 from parity_tests.comparisons.first_steps import CONFIGS, make_config
 from parity_tests.harness.trajectories import (
-    advance,
     compare_runs,
     make_data,
     make_pair,
     run,
-    start,
 )
+from shared.training.session import Session
 
 # One eagerly, one recorded, one repeated: with D's update, and without it.
 _STEPS = 6
@@ -74,19 +73,15 @@ def _compare(name: str) -> list[Finding]:
     config = make_config(name)
     eager = make_pair(config).torch
     data = make_data(config.image_size)
-    recorded = gans_torch.backend.Backend(config, data.info, "cpu")
-    recorded.load_data(data)
-    recorded._graphs = StepGraphs(recorded._step, _Recorder())
+    backend = gans_torch.backend.Backend(config, data.info, "cpu")
+    backend._graphs = StepGraphs(backend._step, _Recorder())
+    recorded = Session(config, data, backend)
     # In one call; and a run before, whose recordings the next start must not use.
     metrics = []
-    for backend in (cast(Any, recorded), eager):
-        start(config, backend)
-        metrics.append(advance(config, backend, data.info, range(_STEPS)))
-    findings = compare_runs(
-        run(config, cast(Any, recorded), data.info, _STEPS),
-        run(config, eager, data.info, _STEPS),
-        "exact",
-    )
+    for session in (recorded, eager):
+        session.start()
+        metrics.append(session.run(_STEPS))
+    findings = compare_runs(run(recorded, _STEPS), run(eager, _STEPS), "exact")
     first, second = metrics
     largest = max(difference(first[k], second[k], floor=1.0) for k in second)
     return [*findings, Finding("metrics of one call", largest, "exact")]

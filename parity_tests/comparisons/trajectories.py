@@ -6,21 +6,20 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 from unittest import mock
 
-from gans_jax import _convolutions
+from gans_jax._convolutions import convolution
 from parity_tests.certificate.compare import difference
 from parity_tests.certificate.registry import Finding, check
 from parity_tests.harness.trajectories import (
-    advance,
-    advance_singly,
     compare_runs,
     compare_trajectories,
     make_pair,
     run,
+    run_singly,
     shrink,
-    start,
 )
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
+from shared.config.traits import ARCHITECTURES
 from shared.errors import UsageError
 
 _COVERS = (
@@ -156,7 +155,8 @@ def tolerance(config: TrainConfig) -> str:
     # last one in the average form, and, as the batch is small, those of perceptrons
     # whose activations have one sign on all of it.
     shifts_cancel = config.objective == "relativistic-average" or (
-        config.architecture == "mlp" and config.d_norm == "batch"
+        not ARCHITECTURES[config.architecture].has_feature_maps
+        and config.d_norm == "batch"
     )
     return "trajectory, float64" + (", free bias" if shifts_cancel else "")
 
@@ -203,13 +203,12 @@ def _float32(config: TrainConfig, channels: int) -> list[Finding]:
     """Ten steps in float32: twin against twin, and each against itself in float64."""
     low = dataclasses.replace(config, precision="float32")
     result = compare_trajectories(low, 10, "trajectory, float32", channels)
-    *fine_pair, data = make_pair(config, channels)
-    *coarse_pair, _ = make_pair(low, channels)
+    fine_pair, coarse_pair = make_pair(config, channels), make_pair(low, channels)
     twins = zip(("torch", "jax"), coarse_pair, fine_pair, strict=True)
     for twin, coarse, fine in twins:
         result += compare_runs(
-            run(low, coarse, data, 10),
-            run(config, fine, data, 10),
+            run(coarse, 10),
+            run(fine, 10),
             "trajectory, float32 against float64",
             prefix=f"{twin} against itself in float64, ",
         )
@@ -233,7 +232,7 @@ def _as_if_wide(variant: Variant) -> list[Finding]:
     # Not 1: a gradient of `dragan`'s first step is so near zero there that Adam's step
     # is 1e-5 off in float32, whatever the products.
     config = dataclasses.replace(variant.config, seed=2)
-    with mock.patch.object(_convolutions, "winograd_pays", return_value=True):
+    with mock.patch.object(convolution, "winograd_pays", return_value=True):
         result = _compare(config, _REMEDY_STEPS, variant.channels)
         if "free bias" not in tolerance(config):
             result += _float32(config, variant.channels)
@@ -242,7 +241,7 @@ def _as_if_wide(variant: Variant) -> list[Finding]:
 
 for _name, _variant in VARIANTS.items():
     # Not where there are no images.
-    if _variant.config.architecture == "dcgan":
+    if ARCHITECTURES[_variant.config.architecture].has_feature_maps:
         check(
             f"variant/{_name}/as if wide",
             "variant",
@@ -260,16 +259,11 @@ def _bfloat16(
     """A few steps in bfloat16: losses alone, as a loose check of sanity."""
     config = dataclasses.replace(VARIANTS[variant].config, **changes)
     exact = make_pair(config)
-    low = dataclasses.replace(config, precision="bfloat16")
-    pair = make_pair(low)
-    losses = []
-    for setting, backend in (
-        (config, exact.torch),
-        (low, pair.torch),
-        (low, pair.jax),
-    ):
-        states = run(setting, backend, pair.data, steps)
-        losses.append([[s["d_loss"], s["g_loss"]] for s in states])
+    pair = make_pair(dataclasses.replace(config, precision="bfloat16"))
+    losses = [
+        [[state["d_loss"], state["g_loss"]] for state in run(session, steps)]
+        for session in (exact.torch, *pair)
+    ]
     return [
         Finding(aspect, difference(*compared, floor=1.0), tolerance)
         for aspect, compared in (
@@ -297,12 +291,11 @@ def _bfloat16_gradients(penalty: str) -> list[Finding]:
     Adam's first average is a share of the gradient.
     """
     config = shrink(PRESETS["dcgan"], image_size=32, penalty=penalty, d_norm="layer")
-    (exact,) = run(config, (pair := make_pair(config)).torch, pair.data, 1)
-    low = dataclasses.replace(config, precision="bfloat16")
-    *low_pair, data = make_pair(low)
+    (exact,) = run(make_pair(config).torch, 1)
+    pair = make_pair(dataclasses.replace(config, precision="bfloat16"))
     result = []
-    for twin, backend in zip(("torch", "jax"), low_pair, strict=True):
-        (state,) = run(low, backend, data, 1)
+    for twin, session in zip(("torch", "jax"), pair, strict=True):
+        (state,) = run(session, 1)
         for aspect, part in (
             ("gradient of D's weights", "weight"),
             ("gradient of D's biases", "bias"),
@@ -339,17 +332,16 @@ def _steps_per_call() -> list[Finding]:
         steps=8,
         warmup_steps=3,
     )
-    *pair, data = make_pair(config)
     result = []
-    for twin, backend in zip(("torch", "jax"), pair, strict=True):
-        start(config, backend)
-        singly = advance_singly(config, backend, data, range(6))
-        start(config, backend)
-        metrics = advance(config, backend, data, range(6))
+    for twin, session in zip(("torch", "jax"), make_pair(config), strict=True):
+        session.start()
+        singly = run_singly(session, 6)
+        session.start()
+        metrics = session.run(6)
         assert all(values.shape == (6,) for values in metrics.values()), (
             f"{twin}: a metric is not of shape [steps]"
         )
-        at_once = backend.arrays()
+        at_once = session.backend.arrays()
         largest = max(difference(singly[k], at_once[k], floor=1.0) for k in singly)
         result.append(Finding(f"state, {twin}", largest, "trajectory, float64"))
     return result
@@ -374,10 +366,9 @@ def _penalty_pass() -> list[Finding]:
             )
             # Past the rule that refuses a penalty beside batch norm.
             object.__setattr__(config, "d_norm", norm)
-            *pair, data = make_pair(config)
-            for twin, backend in zip(("torch", "jax"), pair, strict=True):
-                start(config, backend)
-                ends[twin].append(advance_singly(config, backend, data, range(3)))
+            for twin, session in zip(("torch", "jax"), make_pair(config), strict=True):
+                session.start()
+                ends[twin].append(run_singly(session, 3))
         for twin, (without, with_penalty) in ends.items():
             largest = max(difference(without[k], with_penalty[k]) for k in without)
             aspect = f"{twin}, D with {weight_norm} weight norm and {norm} norm"

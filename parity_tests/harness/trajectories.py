@@ -6,21 +6,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 import gans_jax.backend
 import gans_torch.backend
 from parity_tests.certificate.compare import TOLERANCES, difference
 from parity_tests.certificate.registry import Finding
-from shared.backend import Backend
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo, ImageData
 from shared.files.arrays import Arrays
-from shared.randomness import draws, initial_weights
-
-# Threads cost such small networks more than they save: on a busy machine, 50 times.
-torch.set_num_threads(1)
+from shared.training.session import Session
 
 # What a run holds after a step: metrics and arrays.
 State = Mapping[str, NDArray[Any]]
@@ -30,11 +25,10 @@ _CLASSES = 10
 
 
 class Pair(NamedTuple):
-    """Both twins' backends for one configuration."""
+    """Both twins' sessions of one configuration."""
 
-    torch: Backend
-    jax: Backend
-    data: DataInfo
+    torch: Session
+    jax: Session
 
 
 def shrink(config: TrainConfig, **changes: Any) -> TrainConfig:
@@ -83,50 +77,31 @@ def make_data(image_size: int, channels: int = 1) -> ImageData:
 
 @functools.lru_cache(maxsize=20)
 def make_pair(config: TrainConfig, channels: int = 1) -> Pair:
-    """Both twins' backends, with the data; kept, as JAX takes seconds to compile."""
+    """Both twins' sessions, with the data; kept, as JAX takes seconds to compile."""
     data = make_data(config.image_size, channels)
     pair = Pair(
-        gans_torch.backend.Backend(config, data.info, "cpu"),
-        gans_jax.backend.Backend(config, data.info, "cpu"),
-        data.info,
+        *(
+            Session(config, data, twin.Backend(config, data.info, "cpu"))
+            for twin in (gans_torch.backend, gans_jax.backend)
+        )
     )
-    assert pair.torch.shapes() == pair.jax.shapes(), "the twins' arrays differ"
-    for backend in (pair.torch, pair.jax):
-        backend.load_data(data)
+    shapes = [session.backend.shapes() for session in pair]
+    assert shapes[0] == shapes[1], "the twins' arrays differ"
     return pair
 
 
-def start(config: TrainConfig, backend: Backend) -> None:
-    """Set the state that a run of the configuration begins in."""
-    backend.load(initial_weights.initial_arrays(backend.shapes(), config.seed))
+def run_singly(session: Session, steps: int) -> Arrays:
+    """Run so many steps in a call each; returns the final arrays."""
+    for _ in range(steps):
+        session.run(1)
+    return session.backend.arrays()
 
 
-def advance(
-    config: TrainConfig, backend: Backend, data: DataInfo, steps: range
-) -> dict[str, NDArray[Any]]:
-    """Run these steps in one call; returns the metrics, each of shape [steps]."""
-    total = config.steps or len(steps)
-    drawn = draws.draw(config, data.channels, data.count, total, steps)
-    return backend.train(backend.prepare(drawn))()
-
-
-def advance_singly(
-    config: TrainConfig, backend: Backend, data: DataInfo, steps: range
-) -> Arrays:
-    """Run these steps in a call each; returns the final arrays."""
-    for step in steps:
-        advance(config, backend, data, range(step, step + 1))
-    return backend.arrays()
-
-
-def run(
-    config: TrainConfig, backend: Backend, data: DataInfo, steps: int
-) -> Iterator[State]:
+def run(session: Session, steps: int) -> Iterator[State]:
     """Train from the start, a step at a time; yields metrics and arrays after each."""
-    start(config, backend)
-    for step in range(steps):
-        metrics = advance(config, backend, data, range(step, step + 1))
-        yield metrics | backend.arrays()
+    session.start()
+    for _ in range(steps):
+        yield session.run(1) | session.backend.arrays()
 
 
 def compare_trajectories(
@@ -146,10 +121,8 @@ def compare_trajectories(
     Raises:
         AssertionError: as `compare_runs`.
     """
-    torch, jax, data = make_pair(config, channels)
-    return compare_runs(
-        run(config, torch, data, steps), run(config, jax, data, steps), tolerance
-    )
+    torch, jax = make_pair(config, channels)
+    return compare_runs(run(torch, steps), run(jax, steps), tolerance)
 
 
 def compare_runs(

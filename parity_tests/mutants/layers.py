@@ -1,9 +1,10 @@
 """Mutants of the layers and of how their arrays are translated."""
 
-from gans_jax import _convolutions, _network
+from gans_jax import _network
 from gans_jax import arrays as jax_arrays
 from gans_jax import layers as jax_layers
-from gans_jax._convolutions import patches, winograd
+from gans_jax._convolutions import convolution, patches, winograd
+from gans_jax.models import mlp as jax_mlp
 from gans_torch import layers as torch_layers
 from gans_torch.models import head as torch_head
 from parity_tests.mutants.mutation import Edit, Mutant, mutant
@@ -16,7 +17,7 @@ MUTANTS = (
     mutant(
         "flipped kernel",
         "a transposed convolution whose kernel is turned by 180 degrees",
-        _convolutions.conv_transpose,
+        convolution.conv_transpose,
         {"height, width), x, kernel)": "height, width), x, kernel[::-1, ::-1])"},
         "layer/square convolutions",
     ),
@@ -44,7 +45,7 @@ MUTANTS = (
     mutant(
         "padding 'SAME'",
         "Flax's default, which differs from PyTorch's 1 on odd sizes",
-        _convolutions.conv,
+        convolution.conv,
         {
             "if not _as_matmul(size, stride, padding):": "if True:",
             "[(padding, padding)] * 2": "'SAME'",
@@ -54,7 +55,7 @@ MUTANTS = (
     mutant(
         "the batch's last part forgotten",
         "a batch computed in parts, whose end is off by one in the kernel's gradient",
-        _convolutions._kernel_gradient,
+        convolution._kernel_gradient,
         {"1, len(xs), add_part": "1, len(xs) - 1, add_part"},
         "layer/Conv2d",
     ),
@@ -62,8 +63,14 @@ MUTANTS = (
         "square kernels transposed",
         "in and out channels are exchanged: where they are as many, shapes agree",
         (
-            Edit(jax_arrays._to_jax, {"(2, 3, 1, 0)": "(2, 3, 0, 1)"}),
-            Edit(jax_arrays._to_numpy, {"(3, 2, 0, 1)": "(2, 3, 0, 1)"}),
+            Edit(
+                jax_arrays._to_jax,
+                {"kind.to_jax": "(kind.to_jax[:2] + kind.to_jax[:1:-1])"},
+            ),
+            Edit(
+                jax_arrays._to_numpy,
+                {"kind.to_file": "(kind.to_file[1::-1] + kind.to_file[2:])"},
+            ),
         ),
         ("layer/square convolutions",),
     ),
@@ -250,15 +257,15 @@ MUTANTS = (
     mutant(
         "wrong axis of a transposed convolution in JAX",
         "input channels are taken for output channels",
-        jax_layers.reparametrise,
-        {"ConvTranspose2d: 2": "ConvTranspose2d: 3"},
+        jax_layers.SpectralNorm.__init__,
+        {'kind.jax_axes.index("out")': "-1"},
         "layer/reparametrise/stock",
     ),
     mutant(
         "wrong axis of a transposed convolution in PyTorch",
         "weight_norm's default axis is 0, where these have their input channels",
         torch_layers.reparametrise,
-        {"out_axis = 1 if": "out_axis = 0 if"},
+        {'layer.kind.axes.index("out")': "0"},
         "layer/reparametrise/weight",
     ),
     mutant(
@@ -318,10 +325,41 @@ MUTANTS = (
         "layer/MinibatchStd",
     ),
     # Networks.
+    Mutant(
+        "layouts by rank",
+        "whatever has four axes is a kernel, and all else has one layout",
+        (
+            Edit(
+                jax_arrays._to_jax,
+                {
+                    "value.transpose(kind.to_jax)": (
+                        "(value.transpose(2, 3, 1, 0) if value.ndim == 4 else value)"
+                    )
+                },
+            ),
+            Edit(
+                jax_arrays._to_numpy,
+                {
+                    "np.array(value).transpose(kind.to_file)": (
+                        "np.array(value).transpose((3, 2, 0, 1) if value.ndim == 4"
+                        " else range(value.ndim))"
+                    )
+                },
+            ),
+        ),
+        ("network/of a user",),
+    ),
+    mutant(
+        "a start that one twin forgot",
+        "a perceptron's weights with DCGAN's deviation, which leaves it almost mute",
+        jax_mlp.HiddenLayer.__init__,
+        {"conv.starting(HE)": "conv"},
+        "network/statements",
+    ),
     mutant(
         "a column of logits",
         "D's output keeps its last axis: [batch, 1]",
-        torch_head.Head.judge,
+        torch_head.Head.forward,
         {"self.conv(x).flatten()": "self.conv(x).flatten(1)"},
         "first steps/critic",
     ),

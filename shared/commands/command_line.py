@@ -6,9 +6,9 @@ Nothing heavy is imported here, so that ``--help`` and refusals take a moment on
 import contextlib
 import dataclasses
 import importlib.util
+import itertools
 import os
 import re
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 import tyro
 
+from shared import plugins
 from shared.commands.options import (
     DEFAULT_PRESET,
     CompareOptions,
@@ -23,18 +24,30 @@ from shared.commands.options import (
     SampleOptions,
     TrainFlags,
 )
-from shared.commands.parsing import parse, suggestion, text
-from shared.config.choices import is_folder, validate_name
+from shared.commands.parsing import parse, suggestion
+from shared.commands.version import describe_version
+from shared.config.choices import validate_name
 from shared.config.presets import PRESETS
+from shared.config.resume import check_resumed
 from shared.config.run_options import TrainOptions
-from shared.config.train_config import CHANGEABLE_ON_RESUME, TrainConfig, flag, refuse
+from shared.config.train_config import TrainConfig, refuse
 from shared.errors import TrainingError, UsageError
-from shared.run.run_dir import RunDir
 
 # What PyTorch, XLA and NumPy say, on the CPU and on accelerators.
 _OUT_OF_MEMORY = (
     "MemoryError|CUDA out of memory|can't allocate memory|RESOURCE_EXHAUSTED"
 )
+
+
+# The extras that bring the frameworks.
+_EXTRAS = {
+    "torch": "torch",
+    "torchvision": "torch",
+    "jax": "jax",
+    "jaxlib": "jax",
+    "flax": "jax",
+    "optax": "jax",
+}
 
 
 @contextlib.contextmanager
@@ -67,6 +80,15 @@ def run_command(prog: str) -> Iterator[None]:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(nowhere, stream.fileno())
         sys.exit(141)  # what a shell says of SIGPIPE
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        sys.stderr.write(
+            f"{prog}: error: {error.name} is not installed;"
+            f' pip install "gans-twins[{extra}]" brings it\n'
+        )
+        sys.exit(2)
     except Exception as error:
         # The frameworks' own errors, which have no class in common.
         if not re.search(_OUT_OF_MEMORY, f"{type(error).__name__}: {error}"):
@@ -76,6 +98,22 @@ def run_command(prog: str) -> Iterator[None]:
             " --image-size, or --data-on host\n"
         )
         sys.exit(2)
+
+
+def arguments(argv: Sequence[str] | None) -> list[str]:
+    """The words of a command line; one with ``--version`` is answered here.
+
+    Args:
+        argv: the arguments; None: the process's.
+
+    Raises:
+        SystemExit: the version has been printed.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if "--version" in words:
+        sys.stdout.write(describe_version() + "\n")
+        sys.exit(0)
+    return words
 
 
 def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
@@ -91,7 +129,7 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
         UsageError: an argument, value or combination is wrong, or differs from what
             the run to resume was started with.
     """
-    args = list(sys.argv[1:] if argv is None else argv)
+    args = _words(argv, prog)
     preset = args.pop(0) if args and not args[0].startswith("-") else None
     if preset is not None and preset not in PRESETS:
         raise UsageError(
@@ -106,16 +144,11 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
     flags = _parse_flags(start, args, prog)
     if flags.resume is None:
         config = _config(flags, start)
-        if flags.run_dir is not None:
-            RunDir(flags.run_dir).check_unused()
+        _check_unused(flags.run_dir)
     else:
-        if flags.run_dir is not None:
-            raise refuse(
-                "run_dir", flags.run_dir, "a resumed run stays in its own folder"
-            )
-        start = _stored_config(flags.resume)
+        start = _stored_config(flags, preset, prog)
         config = _config(_parse_flags(start, args, prog), start)
-        _check_resumed(preset, config, start)
+        check_resumed(config, start)
     validate_name(config.dataset)
     if flags.check_reference and flags.resume is not None:
         raise UsageError(
@@ -136,27 +169,15 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
         data_on=flags.data_on,
         tensorboard=flags.tensorboard,
         check_reference=flags.check_reference,
+        plugin=flags.plugin,
     )
-
-
-def resume_command(options: TrainOptions, run: Path, prog: str) -> str:
-    """The command that continues ``run``, which was trained with these options."""
-    words = ["python", "-m", prog, "--resume", str(run)]
-    for name in ("data_dir", "device", "data_on"):
-        value = getattr(options, name)
-        if value != getattr(TrainFlags, name):
-            words += [flag(name), str(value)]
-    if options.tensorboard:
-        words.append("--tensorboard")
-    return shlex.join(words)
 
 
 def parse_sample(argv: Sequence[str] | None, prog: str) -> SampleOptions:
     """Options of ``sample RUN [--flags]``; arguments and errors as `parse_train`."""
-    args = list(sys.argv[1:] if argv is None else argv)
     options = parse(
         SampleOptions,
-        args,
+        _words(argv, prog),
         prog=prog,
         description="Draw images from a run of either twin.",
         config=(tyro.conf.FlagCreatePairsOff,),
@@ -175,7 +196,7 @@ def parse_evaluate(argv: Sequence[str] | None, prog: str) -> EvaluateOptions:
     """Options of ``evaluate RUN [--flags]``; arguments and errors as `parse_train`."""
     options = parse(
         EvaluateOptions,
-        list(sys.argv[1:] if argv is None else argv),
+        _words(argv, prog),
         prog=prog,
         description="Score the samples of a run of either twin.",
     )
@@ -187,13 +208,23 @@ def parse_compare(argv: Sequence[str] | None, prog: str) -> CompareOptions:
     """Options of ``compare RUN [RUN ...]``; arguments and errors as `parse_train`."""
     options = parse(
         CompareOptions,
-        list(sys.argv[1:] if argv is None else argv),
+        _words(argv, prog),
         prog=prog,
         description="Compare runs of either twin: a table, and their curves.",
     )
     if not options.runs:
         raise UsageError(f"RUN: name one run or more; see {prog} --help")
     return options
+
+
+def _words(argv: Sequence[str] | None, prog: str) -> list[str]:
+    """The arguments; their plugin has been loaded, for they may name what it brings."""
+    words = arguments(argv)
+    for word, following in itertools.pairwise([*words, ""]):
+        name, is_whole, value = word.partition("=")
+        if name == "--plugin" and (path := value if is_whole else following):
+            plugins.load(Path(path), prog.partition(".")[0])
+    return words
 
 
 def _check_smallest(options: Any, smallest: dict[str, int]) -> None:
@@ -243,35 +274,38 @@ def _values(config: TrainConfig) -> dict[str, Any]:
     }
 
 
-def _stored_config(run: Path) -> TrainConfig:
-    try:
-        return RunDir.open(run).read_config()[0]
-    except UsageError as error:
-        raise UsageError(f"--resume {error}") from error
+def _check_unused(run_dir: Path | None) -> None:
+    from shared.run.run_dir import RunDir
+
+    if run_dir is not None:
+        RunDir(run_dir).check_unused()
 
 
-def _check_resumed(
-    preset: str | None, config: TrainConfig, stored: TrainConfig
-) -> None:
+def _stored_config(flags: TrainFlags, preset: str | None, prog: str) -> TrainConfig:
+    """What the run to resume was started with."""
+    from shared.run.run_dir import RunDir
+
+    if flags.run_dir is not None:
+        raise refuse("run_dir", flags.run_dir, "a resumed run stays in its own folder")
+    assert flags.resume is not None, "there is a run to resume"
+    plugin = plugins.load(flags.plugin, prog.partition(".")[0])
+    with _about_resume():
+        run = RunDir.open(flags.resume)
+        needed = run.read_plugin()
+    # First: without its plugin, the configuration may name what nobody knows.
+    plugins.check_same(plugin, needed)
+    with _about_resume():
+        stored, _ = run.read_config()
     if preset not in (None, stored.preset):
         raise UsageError(
             f"preset {preset!r}: the run was started with {stored.preset!r}"
         )
-    old = _values(stored)
-    changed = {name: v for name, v in _values(config).items() if v != old[name]}
-    for name, value in changed.items():
-        # A folder may have been moved; that its images are the same is checked later.
-        if name == "dataset" and is_folder(str(value)) and is_folder(stored.dataset):
-            continue
-        if name not in CHANGEABLE_ON_RESUME:
-            may = ", ".join(map(flag, sorted(CHANGEABLE_ON_RESUME)))
-            rule = f"the run was started with {text(old[name])}; only {may} may change"
-            raise refuse(name, text(value), rule)
-    length = [name for name in ("steps", "epochs") if changed.get(name) is not None]
-    if length and stored.lr_schedule != "constant":
-        raise refuse(
-            length[0],
-            changed[length[0]],
-            f"--lr-schedule {stored.lr_schedule} is spread over the length that the"
-            " run was started with, which therefore may not change",
-        )
+    return stored
+
+
+@contextlib.contextmanager
+def _about_resume() -> Iterator[None]:
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"--resume {error}") from error

@@ -11,9 +11,8 @@ from shared.config import choices
 from shared.data import datasets
 from shared.drawing import images
 from shared.errors import UsageError
-from shared.evaluation import metrics
+from shared.evaluation import evaluation
 from shared.evaluation.evaluators import check_data, make_evaluator
-from shared.evaluation.scores import Score
 from shared.files.atomic import write_atomically
 from shared.report import page
 from shared.run import checkpoint
@@ -50,44 +49,32 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
     except OSError as error:
         reason = error.strerror
         raise UsageError(f"--out {folder}: cannot be used: {reason}") from error
-    backend = load_backend(stored, path, make_backend, options.device)
+    backend = load_backend(stored, str(path), make_backend, options.device)
     evaluator = make_evaluator(
-        backend, config, data, options.data_dir, options.features
+        backend,
+        config,
+        data,
+        options.data_dir,
+        options.features,
+        say=lambda line: sys.stderr.write(f"{line}\n"),
     )
     num = options.num or evaluator.usual_num
-    scores = evaluator.scores(num, options.draws, options.seed)
-    further, picture = evaluator.further(num, options.seed)
-    scores |= further
+    found = evaluation.evaluate(evaluator, num, options.draws, options.seed)
     content = {
         "step": stored.step,
         "checkpoint": path.name,
-        "protocol": evaluator.protocol(num, options.draws, options.seed),
-        "scores": {name: _to_json(score) for name, score in scores.items()},
+        "protocol": found.protocol,
+        "scores": found.scores,
     }
     suffix = "" if options.features == "classifier" else f"-{options.features}"
     out = folder / f"evaluation-{stored.step:06d}{suffix}.json"
     write_atomically(out, (json.dumps(content, indent=2) + "\n").encode())
-    if picture is not None:
-        images.save_png(folder / f"nearest-{stored.step:06d}.png", picture)
+    if found.nearest is not None:
+        images.save_png(folder / f"nearest-{stored.step:06d}.png", found.nearest)
     sys.stdout.write(_table(config.preset, content))
     sys.stderr.write(f"written: {out}\n")
     if options.out is None:
         page.refresh_report(RunDir(folder))
-
-
-def _to_json(score: Score) -> dict[str, Any]:
-    mean, interval = metrics.mean_interval(score.values)
-    shown = f"{mean:.{score.decimals}f}"
-    if interval is not None:
-        shown += f" ± {interval:.{score.decimals}f}"
-    return {
-        "title": score.title,
-        "shown": shown,
-        "value": mean,
-        "interval_95": interval,
-        "draws": score.values,
-        "protocol": score.protocol,
-    }
 
 
 def _table(preset: str, content: dict[str, Any]) -> str:

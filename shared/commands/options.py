@@ -13,7 +13,7 @@ from tyro.constructors import (
 from shared.config.choices import DataPlace, Features
 from shared.config.tables import Table
 from shared.config.train_config import TrainConfig
-from shared.config.traits import OBJECTIVES, PENALTIES
+from shared.config.traits import ARCHITECTURES, OBJECTIVES, PENALTIES
 
 _DEFAULT_PRESET = "dcgan"
 
@@ -46,6 +46,9 @@ _Step = Annotated[
         str_from_instance=lambda step: [str(step)],
     ),
 ]
+
+
+_PLUGIN = tyro.conf.arg(metavar="FILE")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,6 +87,8 @@ class SampleOptions:
     """File to write, or folder with --separate; without it, a new one in the run."""
     device: str = "auto"
     """auto (the best there is), cpu, cuda, cuda:N, tpu, ..."""
+    plugin: Annotated[Path | None, _PLUGIN] = None
+    """Python file that registers objectives, penalties or architectures of your own."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -115,6 +120,8 @@ class EvaluateOptions:
     """Folder to write into; without it, the run."""
     device: str = "auto"
     """auto (the best there is), cpu, cuda, cuda:N, tpu, ..."""
+    plugin: Annotated[Path | None, _PLUGIN] = None
+    """Python file that registers objectives, penalties or architectures of your own."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -127,6 +134,8 @@ class CompareOptions:
     """Run folders of either twin."""
     out: Path = Path("comparison.png")
     """Picture of the curves to write."""
+    plugin: Annotated[Path | None, _PLUGIN] = None
+    """Python file that registers objectives, penalties or architectures of your own."""
 
 
 DEFAULT_PRESET = "dcgan"
@@ -155,6 +164,7 @@ class TrainFlags(TrainConfig):
     """
 
     preset: tyro.conf.Suppress[str] = DEFAULT_PRESET
+    architecture: Annotated[str, _one_of(ARCHITECTURES)]
     objective: Annotated[str, _one_of(OBJECTIVES)]
     penalty: Annotated[str, _one_of(PENALTIES)]
     steps: Annotated[int | None, _LENGTH] = None
@@ -167,6 +177,8 @@ class TrainFlags(TrainConfig):
     """Continue this run, of either twin, where it stopped."""
     device: str = "auto"
     """auto (the best there is), cpu, cuda, cuda:N, tpu, ..."""
+    plugin: Annotated[Path | None, _PLUGIN] = None
+    """Python file that registers objectives, penalties or architectures of your own."""
     data_on: DataPlace = "auto"
     """Where the images are kept: on the device, or on the host, which sends each batch;
     auto: on an accelerator with room for them."""

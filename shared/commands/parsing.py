@@ -66,6 +66,7 @@ def _plain_values(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | No
 def parse(flags: type[_T], args: list[str], *, prog: str, **options: Any) -> _T:
     """`tyro.cli`, with every refusal as a `UsageError` of one line."""
     options |= {"registry": _REGISTRY, "return_unknown_args": True}
+    options["description"] += " --version says which version this is."
     printed = io.StringIO()
     try:
         with contextlib.redirect_stderr(printed):

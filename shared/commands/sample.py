@@ -48,7 +48,7 @@ def sample(options: SampleOptions, make_backend: MakeBackend) -> None:
     rows = len(classes) if classes else _ROWS
     num = options.num or rows * options.columns
     z, labels = _latents(options, num, config.z_dim), _labels(options, num, classes)
-    backend = load_backend(stored, path, make_backend, options.device)
+    backend = load_backend(stored, str(path), make_backend, options.device)
     out = options.out or _default_out(options, path, stored.step)
     try:
         if are_points:

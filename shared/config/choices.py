@@ -13,9 +13,6 @@ DataPlace = Literal["auto", "device", "host"]
 Features = Literal["classifier", "inception", "none"]
 
 
-Architecture = Literal["dcgan", "mlp"]
-
-
 DiscriminatorNorm = Literal["batch", "instance", "layer", "group", "none"]
 
 
@@ -51,6 +48,10 @@ POINTS = ("ring", "grid", "swiss-roll")
 FOLDER = "folder:"
 
 
+ARRAYS = "arrays"
+"""Arrays in memory, which only Python can hand over."""
+
+
 def validate_name(dataset: str) -> None:
     """Check the name alone: no file is opened, nothing heavy is imported.
 
@@ -67,6 +68,8 @@ def validate_name(dataset: str) -> None:
         hint = f"; did you mean {near[0]}?"
     elif "/" in dataset or "\\" in dataset:
         hint = f"; did you mean {FOLDER}{dataset}?"
+    elif dataset == ARRAYS:
+        hint = "; a run on arrays in memory goes on in Python: fit(..., resume=RUN)"
     else:
         hint = ""
     raise UsageError(

@@ -27,3 +27,5 @@ class TrainOptions:
     """Whether to write TensorBoard's event files too."""
     check_reference: bool
     """Whether to compare the first steps with those of other installations."""
+    plugin: Path | None = None
+    """The user's file that registers what the configuration names."""

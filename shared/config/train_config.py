@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from shared.config.choices import (
     POINTS,
-    Architecture,
     DiscriminatorNorm,
     GeneratorNorm,
     Optimizer,
@@ -15,7 +14,7 @@ from shared.config.choices import (
     WeightNorm,
 )
 from shared.config.tables import Table, suggestion
-from shared.config.traits import OBJECTIVES, PENALTIES
+from shared.config.traits import ARCHITECTURES, OBJECTIVES, PENALTIES
 from shared.errors import UsageError
 
 # Raised when a field changes its meaning, so that an old program refuses a newer run.
@@ -59,7 +58,7 @@ class TrainConfig:
     """Seed of everything random, from 0 up."""
 
     # Networks.
-    architecture: Architecture = "dcgan"
+    architecture: Annotated[str, ARCHITECTURES] = "dcgan"
     """Convolutional networks, or perceptrons (for points in the plane, always)."""
     z_dim: int = 100
     """Length of a latent vector."""
@@ -245,16 +244,20 @@ def _check_length(config: TrainConfig) -> None:
 
 
 def _check_combinations(config: TrainConfig) -> None:
-    if config.dataset in POINTS and config.architecture != "mlp":
+    architecture = ARCHITECTURES[config.architecture]
+    if config.dataset in POINTS and not architecture.makes_points:
+        able = [name for name, traits in ARCHITECTURES.items() if traits.makes_points]
         raise refuse(
             "architecture",
             config.architecture,
-            f"{config.dataset} needs mlp;{_POINTS_HINT}",
+            f"{config.dataset} needs {' or '.join(able)};{_POINTS_HINT}",
         )
     for name in ("g_norm", "d_norm"):
-        if config.architecture == "mlp" and getattr(config, name) == "instance":
+        if getattr(config, name) == "instance" and not architecture.has_feature_maps:
             raise refuse(
-                name, "instance", "has one value a channel to normalise in an mlp"
+                name,
+                "instance",
+                f"has one value a channel to normalise in {config.architecture}",
             )
     if config.n_critic > 1 and config.d_every > 1:
         raise refuse(

@@ -1,4 +1,6 @@
-"""What is known of each objective and penalty; their formulas are in the twins.
+"""What is known of each architecture, objective and penalty.
+
+Their layers and formulas are in the twins.
 
 The only place that tells one from another by its name: rules, draws, diagnosis and the
 twins' steps ask for a trait, and so serve those that users register too.
@@ -16,6 +18,17 @@ from shared.errors import UsageError
 # What a penalty may look at, by the names of its parameters: real and generated images,
 # shares from U[0, 1] for mixing them, noise from U[0, 1] for each pixel.
 PENALTY_INPUTS = ("real", "fake", "alpha", "penalty_noise")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ArchitectureTraits:
+    """What is known of an architecture."""
+
+    makes_points: bool = False
+    """Whether its networks can be of points in the plane."""
+    has_feature_maps: bool = True
+    """Whether the layers that are normalised have more than one pixel, without which
+    instance norm has nothing to do."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,6 +80,15 @@ def _least_entropy(target: float, share: float) -> float:
 def _least_square(target: float, share: float) -> float:
     """Of half the squared distance: half the targets' variance."""
     return target**2 * share * (1 - share) / 2
+
+
+ARCHITECTURES = Table(
+    "architecture",
+    {
+        "dcgan": ArchitectureTraits(),
+        "mlp": ArchitectureTraits(makes_points=True, has_feature_maps=False),
+    },
+)
 
 
 OBJECTIVES = Table(

@@ -6,17 +6,15 @@ channels]), ``labels.npy`` (int32, where there are classes) and ``info.json``.
 
 import hashlib
 import json
-import os
-import shutil
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from shared.data.image_data import DataInfo, ImageData
+from shared.data.image_data import DataInfo, ImageData, digest
 from shared.data.image_sources import Pictures, Source
 from shared.errors import UsageError
+from shared.files.atomic import new_folder, sync
 
 # Raised when resizing or the files' layout change, so that old caches are rebuilt.
 FORMAT_VERSION = 1
@@ -77,7 +75,7 @@ def _read(folder: Path, key: str) -> ImageData | None:
         data = _map(folder, tuple(info["class_names"]), info["sha256"])
         # Hashing gigabytes takes seconds, so only files that were touched are hashed.
         untouched = [tuple(stamp) for stamp in info["stamps"]] == _stamps(folder)
-        if untouched or _digest(data.images, data.labels) == info["sha256"]:
+        if untouched or digest(data.images, data.labels) == info["sha256"]:
             return data
     except Exception:  # damage has as many faces as the parsers have errors
         pass
@@ -96,39 +94,22 @@ def _map(folder: Path, class_names: tuple[str, ...], sha256: str) -> ImageData:
     return ImageData(images, labels, class_names, info)
 
 
-def _digest(images: NDArray[Any], labels: NDArray[np.int32] | None) -> str:
-    """SHA-256 over the bytes and shapes of images and labels."""
-    digest = hashlib.sha256(images.data)
-    if labels is not None:
-        digest.update(labels.astype("<i4").data)
-    digest.update(repr((images.dtype.str, images.shape, labels is not None)).encode())
-    return digest.hexdigest()
-
-
 def _build(folder: Path, key: str, source: Source, image_size: int) -> ImageData:
     """Write the cache beside its place, then move it there in one step."""
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
-    partial.mkdir()
-    try:
+    with new_folder(folder) as partial:
         pictures = source.open(image_size)
         class_names = _write(partial, source.name, pictures, image_size)
         data = _map(partial, class_names, "")
         info = {
             "key": key,
             "class_names": class_names,
-            "sha256": _digest(data.images, data.labels),
+            "sha256": digest(data.images, data.labels),
             "stamps": _stamps(partial),
         }
         del data  # an open map would keep Windows from moving the folder
         with (partial / "info.json").open("wb") as file:
             file.write(json.dumps(info).encode())
-            _sync(file)
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.replace(folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+            sync(file)
     return _map(folder, class_names, info["sha256"])
 
 
@@ -160,18 +141,12 @@ def _write(
             ids.append(label)
         file.seek(0)
         np.lib.format.write_array_header_1_0(file, header(len(ids)))
-        _sync(file)
+        sync(file)
     if not pictures.class_names:
         return ()
     # A class all of whose files are unreadable is no class.
     kept, labels = np.unique(ids, return_inverse=True)
     with (folder / "labels.npy").open("wb") as file:
         np.save(file, labels.astype(np.int32))
-        _sync(file)
+        sync(file)
     return tuple(pictures.class_names[i] for i in kept)
-
-
-def _sync(file: BinaryIO) -> None:
-    """Have the bytes on the disk before a rename says that they are there."""
-    file.flush()
-    os.fsync(file.fileno())

@@ -1,6 +1,7 @@
 """A data set in memory, and what a run must know of it."""
 
-from typing import NamedTuple
+import hashlib
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,3 +30,14 @@ class ImageData(NamedTuple):
     class_names: tuple[str, ...]
     """One for each class; empty without labels."""
     info: DataInfo
+    name: str = ""
+    """What ``--dataset`` calls it."""
+
+
+def digest(images: NDArray[Any], labels: NDArray[np.int32] | None) -> str:
+    """SHA-256 over the bytes and shapes of images and labels."""
+    sha256 = hashlib.sha256(images.data)
+    if labels is not None:
+        sha256.update(labels.astype("<i4").data)
+    sha256.update(repr((images.dtype.str, images.shape, labels is not None)).encode())
+    return sha256.hexdigest()

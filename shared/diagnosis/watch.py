@@ -1,9 +1,10 @@
 """A run that watches itself: what goes wrong, in plain words, with the usual remedy.
 
 Everything is judged from the lines of metrics.jsonl, samples.jsonl and scores.jsonl
-alone, so a resumed run comes to the same findings as one that never stopped, and so
-does the report, which knows later evaluations too. A rule speaks when *every* value of
-some time is beyond its bound: a single bad batch is normal, a state that lasts is not.
+alone, so a resumed run comes to the same diagnoses as one that never stopped, and so
+does the report, which knows later evaluations too. A symptom counts when *every* value
+of some time is beyond its bound: a single bad batch is normal, a state that lasts is
+not.
 """
 
 import math
@@ -15,12 +16,12 @@ from typing import Any, NamedTuple
 from shared.config.schedules import total_steps
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
-from shared.diagnosis.rules import (
+from shared.diagnosis.symptoms import (
     GRADIENT_NORMS,
     LASTING_STEPS,
     LASTING_VALUES,
-    Rule,
-    rules,
+    Symptom,
+    symptoms,
 )
 
 # Diversity is low at first even in healthy runs, and classes come late: they are judged
@@ -32,7 +33,7 @@ _CLASSES_START_SHARE = 0.75
 _MOST_CLASSES = 1000
 
 
-class Finding(NamedTuple):
+class Diagnosis(NamedTuple):
     """Something that goes wrong."""
 
     problem: str
@@ -60,19 +61,19 @@ class Watch:
         self._num_classes = data.num_classes
         late = _CLASSES_START_SHARE * total_steps(config, data.count)
         self._classes_start = max(LASTING_STEPS, min(_CLASSES_START_STEPS, late))
-        self.findings: dict[str, Finding] = {}
+        self.diagnoses: dict[str, Diagnosis] = {}
         """By problem."""
-        self._rules = rules(config)
+        self._symptoms = symptoms(config)
         # The steps of the last values, as long as all of them are bad.
         self._bad: dict[str, deque[int]] = {
-            rule.problem: deque(maxlen=rule.lasting) for rule in self._rules
+            symptom.problem: deque(maxlen=symptom.lasting) for symptom in self._symptoms
         }
         self._first_norms: dict[str, list[float]] = {
             name: [] for name in GRADIENT_NORMS.values()
         }
         self._most_diversity = 0.0
 
-    def see(self, record: Mapping[str, Any]) -> list[Finding]:
+    def see(self, record: Mapping[str, Any]) -> list[Diagnosis]:
         """Take in one record; returns what it shows for the first time.
 
         Args:
@@ -80,30 +81,30 @@ class Watch:
         """
         values = {**record, **self._derived(record)}
         new = []
-        for rule in self._rules:
-            value = values.get(rule.metric)
+        for symptom in self._symptoms:
+            value = values.get(symptom.metric)
             if value is None or not math.isfinite(value):
                 continue
-            bad = self._bad[rule.problem]
-            if rule.low <= value <= rule.high:
+            bad = self._bad[symptom.problem]
+            if symptom.low <= value <= symptom.high:
                 bad.clear()
                 continue
             bad.append(record["step"])
-            if len(bad) == rule.lasting:
-                new += self._found(rule)
+            if len(bad) == symptom.lasting:
+                new += self._found(symptom)
         return new
 
-    def conclude(self) -> list[Finding]:
+    def conclude(self) -> list[Diagnosis]:
         """Judge the run as it is now; returns what this shows for the first time.
 
         Scores are rare: the last ones count alone, as none will come to correct them.
         """
-        ends = (rule for rule in self._rules if rule.last_suffices)
+        ends = (symptom for symptom in self._symptoms if symptom.last_suffices)
         return [
-            finding
-            for rule in ends
-            if self._bad[rule.problem]
-            for finding in self._found(rule)
+            diagnosis
+            for symptom in ends
+            if self._bad[symptom.problem]
+            for diagnosis in self._found(symptom)
         ]
 
     def replay(self, *lines: Iterable[Mapping[str, Any]]) -> None:
@@ -112,13 +113,16 @@ class Watch:
         for record in sorted(records, key=lambda record: record["step"]):
             self.see(record)
 
-    def _found(self, rule: Rule) -> list[Finding]:
-        """Note what a rule has found; returned if it is new."""
-        known, last = self.findings.get(rule.problem), self._bad[rule.problem][-1]
+    def _found(self, symptom: Symptom) -> list[Diagnosis]:
+        """Note what a symptom shows; returned if it is new."""
+        known, last = (
+            self.diagnoses.get(symptom.problem),
+            self._bad[symptom.problem][-1],
+        )
         first = known.first if known else last
-        finding = Finding(rule.problem, rule.remedy, first, last)
-        self.findings[rule.problem] = finding
-        return [] if known else [finding]
+        diagnosis = Diagnosis(symptom.problem, symptom.remedy, first, last)
+        self.diagnoses[symptom.problem] = diagnosis
+        return [] if known else [diagnosis]
 
     def _derived(self, record: Mapping[str, Any]) -> dict[str, float]:
         """What is judged against the run's own past."""

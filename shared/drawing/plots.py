@@ -8,7 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared import quantities
 from shared.files.atomic import write_atomically
+
+# Here is the room to spell them out.
+_NETWORKS = {"D": "discriminator", "G": "generator"}
 
 
 def plot_losses(
@@ -31,14 +35,11 @@ def plot_losses(
     # Matplotlib takes long to import, and most programs draw nothing.
     from matplotlib.figure import Figure
 
-    losses = {"d_loss": "discriminator", "g_loss": "generator"}
-    lower = {"wasserstein_estimate": "E D(x) - E D(G(z))"}
+    losses = quantities.members("Losses")
+    losses = {name: _NETWORKS[label] for name, label in losses.items()}
+    lower = quantities.members("Wasserstein estimate")
     if not _recorded(metrics, lower):
-        lower = {
-            "d_real": "D(x)",
-            "d_fake_before": "D(G(z)) before D's update",
-            "d_fake_after": "D(G(z)) after",
-        }
+        lower = quantities.members("Output of D")
     panels = [("loss", losses)]
     if _recorded(metrics, lower):
         panels.append(("output of D", lower))
@@ -81,7 +82,8 @@ def _plot_panel(
             label=label,
         )
     if everything:
-        _fit(axes, np.concatenate(everything), is_share="d_real" in curves)
+        is_output = "d_real" in curves
+        _fit(axes, np.concatenate(everything), is_output)
         # Above the panel, where no curve can run.
         axes.legend(
             loc="lower right",
@@ -94,11 +96,12 @@ def _plot_panel(
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _fit(axes: Any, values: NDArray[np.float64], is_share: bool) -> None:
+def _fit(axes: Any, values: NDArray[np.float64], is_output: bool) -> None:
     """Choose the vertical range; probabilities get their own, and a line at 0.5."""
-    if is_share and values.min() >= 0 and values.max() <= 1:
+    if is_output and values.min() >= 0 and values.max() <= 1:
         axes.set_ylim(0, 1)
-        axes.axhline(0.5, color="black", linewidth=0.8, linestyle="--", alpha=0.6)
+        chance = quantities.QUANTITIES["d_real"].equilibrium
+        axes.axhline(chance, color="black", linewidth=0.8, linestyle="--", alpha=0.6)
         return
     # A few wild values, as on the first steps, must not flatten all the others.
     low, high = np.percentile(values, [0.5, 99.5])

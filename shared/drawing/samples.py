@@ -61,13 +61,30 @@ def draw_images(
         labels: class ids [count], for a conditional generator.
         training: as in `Backend.sample`.
     """
+
+    def draw(
+        z: NDArray[np.float32], labels: NDArray[np.int32] | None
+    ) -> NDArray[np.float32]:
+        return backend.sample(z, labels, training)
+
+    return images.to_uint8(in_batches(draw, z, labels))
+
+
+def in_batches(
+    draw: Callable[
+        [NDArray[np.float32], NDArray[np.int32] | None], NDArray[np.float32]
+    ],
+    z: NDArray[np.float32],
+    labels: NDArray[np.int32] | None,
+) -> NDArray[np.float32]:
+    """What ``draw`` makes of latents and class ids, given about 64 at a time."""
     # The last image is never alone: batch norm has no variance of one.
     starts = range(0, max(len(z) - 1, 1), 64)
     drawn = [
-        backend.sample(z[i:j], None if labels is None else labels[i:j], training)
+        draw(z[i:j], None if labels is None else labels[i:j])
         for i, j in itertools.pairwise([*starts, len(z)])
     ]
-    return images.to_uint8(np.concatenate(drawn))
+    return np.concatenate(drawn)
 
 
 def _landscape(backend: Backend, config: TrainConfig) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""The judge of generated images: a small classifier of the data set's own classes.
+"""What images are compared by: a small classifier of the data set's own classes.
 
 It needs no download and trains in about a minute. Both twins define its network
 (``classifier.py``); here are its initial weights, its training and its file, beside the
@@ -6,23 +6,22 @@ cached data set, which both twins read and write.
 """
 
 import hashlib
-import json
 import sys
-import zlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors import numpy as safetensors_numpy
 from tqdm import tqdm
 
 from shared.backend import Classifier, FeatureNetwork
 from shared.data.image_data import ImageData
-from shared.files.arrays import Arrays, canonical_json
-from shared.files.atomic import write_atomically
+from shared.errors import UsageError
+from shared.files.arrays import ArrayFile, Arrays
 from shared.randomness import noise
+from shared.randomness.initial_weights import initial_arrays
+from shared.statements import Stated
 
 VERSION = 2
 """Raised when network or training change, so that old files are not used."""
@@ -30,7 +29,6 @@ VERSION = 2
 FEATURES = 64
 """Length of the features: the layer before the last."""
 
-_METADATA_KEY = "gan_classifier"
 _BATCH = 64
 # Four passes over the data, within what is enough for few images and what takes a
 # minute or so for many.
@@ -48,13 +46,19 @@ def channel_widths(channels: int, image_size: int) -> list[int]:
     return [channels, *(min(16 * 2**i, 128) for i in range(halvings))]
 
 
-def prepare(classifier: Classifier, data: ImageData, data_dir: Path) -> float:
+def prepare(
+    classifier: Classifier,
+    data: ImageData,
+    data_dir: Path | None,
+    say: Callable[[str], object] = lambda line: None,
+) -> float:
     """Load the weights for these data, or train them and keep them for next time.
 
     Args:
         classifier: for the channels, classes and size of the data.
         data: with labels.
-        data_dir: its ``cache`` folder keeps the weights.
+        data_dir: its ``cache`` folder keeps the weights; None: nothing does.
+        say: is told, before it takes long.
 
     Returns:
         The share of held-out images that the classifier gets right.
@@ -62,6 +66,9 @@ def prepare(classifier: Classifier, data: ImageData, data_dir: Path) -> float:
     Raises:
         UsageError: the file cannot be written.
     """
+    if data_dir is None:
+        say("training the classifier for evaluation")
+        return train(classifier, data)
     size = data.images.shape[1]
     name = f"classifier-v{VERSION}-{size}-{data.info.sha256[:16]}.safetensors"
     path = data_dir / "cache" / name
@@ -69,19 +76,22 @@ def prepare(classifier: Classifier, data: ImageData, data_dir: Path) -> float:
         arrays, accuracy = stored
         classifier.load(arrays)
         return accuracy
-    sys.stderr.write(f"training the classifier for evaluation, once: {path}\n")
+    say(f"training the classifier for evaluation, once: {path}")
     accuracy = train(classifier, data)
-    _write(path, classifier.arrays(), accuracy)
+    _FILE.write(path, {"accuracy": accuracy}, classifier.arrays())
     return accuracy
 
 
-def initial_weights(shapes: dict[str, tuple[int, ...]]) -> Arrays:
-    """Weights ~ N(0, 2 / fan-in), biases 0; the same for every run.
+def initial_weights(stated: Mapping[str, Stated]) -> Arrays:
+    """Weights ~ N(0, sqrt(2 / fan-in)), biases 0; the same for every run.
+
+    Args:
+        stated: what the classifier states of its arrays.
 
     References:
         He et al. 2015, arXiv:1502.01852, Eq. 10.
     """
-    return {name: _initial(name, shape) for name, shape in shapes.items()}
+    return initial_arrays(stated, 0, "classifier weights")
 
 
 def pixels(data: ImageData) -> NDArray[np.uint8]:
@@ -104,7 +114,7 @@ def train(classifier: Classifier, data: ImageData, steps: int | None = None) -> 
         The share of the held-out tenth that it gets right.
     """
     assert data.labels is not None, "the data must have labels"
-    classifier.load(initial_weights(classifier.shapes()))
+    classifier.load(initial_weights(classifier.statements()))
     images = pixels(data)
     held_out = np.arange(len(images)) % _HELD_OUT == 0
     trained = np.flatnonzero(~held_out)
@@ -140,40 +150,27 @@ def predict(
     return np.concatenate(features), np.concatenate(logits)
 
 
-def _initial(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    if name.endswith(".bias"):
-        return np.zeros(shape, np.float32)
-    size, fan_in = int(np.prod(shape)), int(np.prod(shape[1:]))
-    stream = zlib.crc32(name.encode())
-    drawn = noise.normal(0, "classifier weights", stream, 1, size).reshape(shape)
-    return drawn * np.float32(np.sqrt(2 / fan_in))
-
-
-def _write(path: Path, arrays: Arrays, accuracy: float) -> None:
-    metadata = {"accuracy": accuracy, "sha256": _digest(arrays)}
-    text = canonical_json(metadata)
-    write_atomically(path, safetensors_numpy.save(arrays, {_METADATA_KEY: text}))
-
-
 def _read(
     path: Path, shapes: dict[str, tuple[int, ...]]
 ) -> tuple[Arrays, float] | None:
     """Weights and accuracy; None where the file is missing, foreign or damaged."""
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata: dict[str, Any] = json.loads(file.metadata()[_METADATA_KEY])
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata, arrays = _FILE.read(path)
         found = {name: array.shape for name, array in arrays.items()}
-        if found == shapes and metadata["sha256"] == _digest(arrays):
+        if found == shapes and _FILE.is_intact(metadata, arrays):
             return arrays, metadata["accuracy"]
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, UsageError):
         pass
     return None
 
 
-def _digest(arrays: Arrays) -> str:
+def _digest(metadata: Mapping[str, Any], arrays: Arrays) -> str:
+    """Of names and bytes alone, as these files have had it from the start."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(arrays[name]).tobytes())
     return digest.hexdigest()
+
+
+_FILE = ArrayFile("gan_classifier", "classifier", _digest)

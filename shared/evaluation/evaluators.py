@@ -1,5 +1,6 @@
 """The evaluator that suits the data."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from shared.backend import Backend
@@ -8,11 +9,12 @@ from shared.config.choices import Features
 from shared.config.train_config import TrainConfig, refuse
 from shared.data.image_data import DataInfo, ImageData
 from shared.errors import UsageError
-from shared.evaluation.features import ClassifierJudge, InceptionJudge
+from shared.evaluation.features import ClassifierExtractor, InceptionExtractor
 from shared.evaluation.image_evaluator import ImageEvaluator
 from shared.evaluation.pixel_evaluator import PixelEvaluator
 from shared.evaluation.point_evaluator import PointEvaluator
-from shared.evaluation.scores import Evaluator
+from shared.evaluation.samples import GeneratedSamples, Samples
+from shared.evaluation.score import Evaluator
 
 _FEWEST = 16
 
@@ -59,17 +61,21 @@ def make_evaluator(
     backend: Backend,
     config: TrainConfig,
     data: ImageData,
-    data_dir: Path,
+    data_dir: Path | None,
     features: Features = "classifier",
+    say: Callable[[str], object] = lambda line: None,
+    samples: Samples | None = None,
 ) -> Evaluator:
-    """What scores the samples of a backend.
+    """What scores the samples of a backend, or images that are given.
 
     Args:
-        backend: with the state to be judged, which may change between evaluations.
+        backend: with the state to be scored, which may change between evaluations.
         config: the run's configuration.
         data: its training data.
-        data_dir: where the classifier is cached.
+        data_dir: where the classifier is cached; None: nowhere.
         features: of images, what to compare.
+        say: is told, before a classifier is trained.
+        samples: what is compared with the data; None: what the backend makes.
 
     Raises:
         UsageError: as `check_data`, or the network for the features cannot be had.
@@ -77,10 +83,11 @@ def make_evaluator(
     check_data(config, data.info, features)
     if config.dataset in choices.POINTS:
         return PointEvaluator(backend, config, data)
+    samples = samples or GeneratedSamples(backend, config, data.labels)
     if features == "none":
-        return PixelEvaluator(backend, config, data)
+        return PixelEvaluator(samples, config, data)
     if features == "inception":
-        judge = InceptionJudge(backend)
+        extractor = InceptionExtractor(backend)
     else:
-        judge = ClassifierJudge(backend, config, data, data_dir)
-    return ImageEvaluator(backend, config, data, judge)
+        extractor = ClassifierExtractor(backend, config, data, data_dir, say)
+    return ImageEvaluator(samples, config, data, extractor)

@@ -1,5 +1,6 @@
-"""Who says what is in an image: features and class probabilities for the scores."""
+"""What the scores compare: features of images, and how probable each class is."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -15,8 +16,8 @@ from shared.data.image_data import ImageData
 from shared.evaluation import classifier
 
 
-class Judged(NamedTuple):
-    """What a judge says of images."""
+class ExtractedFeatures(NamedTuple):
+    """What a network sees in images."""
 
     features: NDArray[np.float32]
     """Shape [count, features]."""
@@ -24,43 +25,49 @@ class Judged(NamedTuple):
     """Shape [count, classes]."""
 
 
-class Judge(Protocol):
-    """A network that looks at images."""
+class FeatureExtractor(Protocol):
+    """Extracts features from images."""
 
     description: str
     """For the protocol."""
     knows_classes: bool
     """Whether its classes are those of the data."""
 
-    def __call__(self, pixels: NDArray[np.uint8]) -> Judged:
-        """Judge images of shape [count, height, width, channels]."""
+    def __call__(self, pixels: NDArray[np.uint8]) -> ExtractedFeatures:
+        """Features of images of shape [count, height, width, channels]."""
         ...
 
 
-class ClassifierJudge(Judge):
+class ClassifierExtractor(FeatureExtractor):
     """The classifier of the data's own labels.
 
-    Three stacked digits are judged one by one, by the classifier of single digits.
+    Three stacked digits are looked at one by one, by the classifier of single digits.
 
     Args:
         backend: of the twin that computes.
         config: names the data set.
         data: with labels.
-        data_dir: where the classifier is cached.
+        data_dir: where the classifier is cached; None: nowhere.
+        say: is told, before it is trained.
     """
 
     knows_classes = True
 
     def __init__(
-        self, backend: Backend, config: TrainConfig, data: ImageData, data_dir: Path
+        self,
+        backend: Backend,
+        config: TrainConfig,
+        data: ImageData,
+        data_dir: Path | None,
+        say: Callable[[str], object] = lambda line: None,
     ) -> None:
         name = config.dataset
         self._stacked = name == choices.STACKED
         if self._stacked:
             name = "mnist"
-            data = datasets.load(name, config.image_size, data_dir)
+            data = datasets.load(name, config.image_size, data_dir or Path("data"))
         self._classifier: Classifier = backend.classifier(data.info, config.image_size)
-        accuracy = classifier.prepare(self._classifier, data, data_dir)
+        accuracy = classifier.prepare(self._classifier, data, data_dir, say)
         self.description = (
             f"{classifier.FEATURES} of the layer before the last of a classifier of"
             f" {name} (version {classifier.VERSION}, right on {accuracy:.1%} of the"
@@ -69,22 +76,24 @@ class ClassifierJudge(Judge):
             + "; scaled to mean square 1 over the reference"
         )
 
-    def __call__(self, pixels: NDArray[np.uint8]) -> Judged:
-        """Judge images of shape [count, height, width, channels]."""
+    def __call__(self, pixels: NDArray[np.uint8]) -> ExtractedFeatures:
+        """Features of images of shape [count, height, width, channels]."""
         if not self._stacked:
-            return self._judge(pixels)
-        parts = [self._judge(pixels[..., [channel]]) for channel in range(3)]
+            return self._extract(pixels)
+        parts = [self._extract(pixels[..., [channel]]) for channel in range(3)]
         p = [part.probabilities for part in parts]
-        # The class of a stack is its three digits, as in shared.image_sources.
+        # The class of a stack is its three digits, as in `image_sources`.
         joint = np.einsum("ni,nj,nk->nijk", *p).reshape(len(pixels), -1)
-        return Judged(np.concatenate([x.features for x in parts], axis=1), joint)
+        return ExtractedFeatures(
+            np.concatenate([x.features for x in parts], axis=1), joint
+        )
 
-    def _judge(self, pixels: NDArray[np.uint8]) -> Judged:
+    def _extract(self, pixels: NDArray[np.uint8]) -> ExtractedFeatures:
         features, logits = classifier.predict(self._classifier, pixels)
-        return Judged(features, softmax(logits, axis=1))
+        return ExtractedFeatures(features, softmax(logits, axis=1))
 
 
-class InceptionJudge(Judge):
+class InceptionExtractor(FeatureExtractor):
     """Inception v3 with the weights of the standard FID; grey becomes colour.
 
     Args:
@@ -107,8 +116,8 @@ class InceptionJudge(Judge):
     def __init__(self, backend: Backend) -> None:
         self._network = backend.inception()
 
-    def __call__(self, pixels: NDArray[np.uint8]) -> Judged:
-        """Judge images of shape [count, height, width, channels]."""
+    def __call__(self, pixels: NDArray[np.uint8]) -> ExtractedFeatures:
+        """Features of images of shape [count, height, width, channels]."""
         colour = np.broadcast_to(pixels, (*pixels.shape[:3], 3))
         features, logits = classifier.predict(self._network, colour)
-        return Judged(features, softmax(logits, axis=1))
+        return ExtractedFeatures(features, softmax(logits, axis=1))

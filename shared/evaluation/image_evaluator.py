@@ -1,95 +1,93 @@
-"""Scores of generated images, by the features of a judge."""
+"""Scores of generated images, by their features."""
 
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.backend import Backend
 from shared.config import choices
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import ImageData
-from shared.evaluation import metrics, scores
-from shared.evaluation.features import Judge, Judged
+from shared.evaluation import metrics
+from shared.evaluation.features import ExtractedFeatures, FeatureExtractor
 from shared.evaluation.pixel_evaluator import PixelEvaluator
-from shared.evaluation.scores import Score
+from shared.evaluation.samples import Samples
+from shared.evaluation.score import Score, by_name
 
 # As in the literature on stacked MNIST: Metz et al. 2017, arXiv:1611.02163.
 _NUM_STACKED = 26_000
 # Enough for moments of few features; for Inception's many; for what needs all pairs.
-_MOST_REFERENCES = 10_000
+_MOST_REAL = 10_000
 _NUM_INCEPTION = 10_000
-_MOST_REFERENCES_INCEPTION = 50_000
+_MOST_REAL_INCEPTION = 50_000
 _MOST_COMPARED = 2048
 
 
 class ImageEvaluator(PixelEvaluator):
-    """Compares images with the training images, by what a judge says of both too.
+    """Compares images with the training images, by the features of both too.
 
     Args:
-        backend: with the state to be judged, which may change between the calls.
+        samples: what is compared; it may change between the calls.
         config: the run's configuration.
         data: its training images.
-        judge: what looks at the images; with labels if it knows their classes.
+        extractor: of the features; the data have labels if it knows their classes.
     """
 
     def __init__(
-        self, backend: Backend, config: TrainConfig, data: ImageData, judge: Judge
+        self,
+        samples: Samples,
+        config: TrainConfig,
+        data: ImageData,
+        extractor: FeatureExtractor,
     ) -> None:
-        super().__init__(backend, config, data)
+        super().__init__(samples, config, data)
         self._classes = data.info.num_classes
-        self._judge = judge
-        references = _MOST_REFERENCES
-        if not judge.knows_classes:
+        self._extractor = extractor
+        most = _MOST_REAL
+        if not extractor.knows_classes:
             # Fewer samples than features have a singular covariance.
             self.usual_num = _NUM_INCEPTION
-            references = _MOST_REFERENCES_INCEPTION
+            most = _MOST_REAL_INCEPTION
         elif config.dataset == choices.STACKED:
             self.usual_num = _NUM_STACKED
-        real = self._judge(self._images[self._order[:references]]).features
+        real = self._extractor(self._images[self._order[:most]]).features
         # Else the scale of FID and KID would depend on the classifier's training;
         # that of Inception is part of its standard.
-        self._scale = np.sqrt(np.square(real).mean()) if judge.knows_classes else 1.0
+        self._scale = (
+            np.sqrt(np.square(real).mean()) if extractor.knows_classes else 1.0
+        )
         self._real = real / self._scale
 
     def scores(self, num: int, draws: int, seed: int) -> dict[str, Score]:
         """Scores of ``draws`` independent sets of ``num`` samples, by name."""
         compared = min(num, len(self._real), _MOST_COMPARED)
-        drawn = [self._judge_scaled(self._draw(num, seed, i)) for i in range(draws)]
+        drawn = [
+            self._extract_scaled(self._samples.draw(num, seed, i)) for i in range(draws)
+        ]
 
-        def each(score: Callable[[Judged], float]) -> list[float]:
+        def each(score: Callable[[ExtractedFeatures], float]) -> list[float]:
             return [score(one) for one in drawn]
 
         def pairs(
-            score: Callable[[metrics.Features, metrics.Features], float],
+            score: Callable[[metrics.Vectors, metrics.Vectors], float],
         ) -> list[float]:
             real = self._real[:compared]
             return each(lambda one: score(real, one.features[:compared]))
 
         sets = f"{num} samples, {len(self._real)} training images"
         few = f"{compared} samples, {compared} training images"
-        found = {
-            "fid": Score(
-                "FID ↓",
-                each(lambda x: metrics.frechet_distance(self._real, x.features)),
-                3,
-                sets,
-            ),
-            "kid": Score("KID ↓", pairs(metrics.kernel_distance), 5, few),
-            "inception_score": Score(
-                "Inception score ↑",
-                each(lambda x: metrics.inception_score(x.probabilities)),
-                3,
-                f"{num} samples, no splits",
-            ),
-            "precision": Score(
-                "precision ↑", pairs(metrics.precision), 3, f"{few}, k=3"
-            ),
-            "recall": Score("recall ↑", pairs(metrics.recall), 3, f"{few}, k=3"),
-            "density": Score("density ↑", pairs(metrics.density), 3, f"{few}, k=5"),
-            "coverage": Score("coverage ↑", pairs(metrics.coverage), 3, f"{few}, k=5"),
-        }
-        if self._judge.knows_classes:
+        fid = each(lambda x: metrics.frechet_distance(self._real, x.features))
+        inception = each(lambda x: metrics.inception_score(x.probabilities))
+        found = by_name(
+            Score("fid", fid, sets),
+            Score("kid", pairs(metrics.kernel_distance), few),
+            Score("inception_score", inception, f"{num} samples, no splits"),
+            Score("precision", pairs(metrics.precision), f"{few}, k=3"),
+            Score("recall", pairs(metrics.recall), f"{few}, k=3"),
+            Score("density", pairs(metrics.density), f"{few}, k=5"),
+            Score("coverage", pairs(metrics.coverage), f"{few}, k=5"),
+        )
+        if self._extractor.knows_classes:
             ids = [one.probabilities.argmax(axis=1) for one in drawn]
             found |= self._class_scores(ids, num)
         return found
@@ -98,8 +96,8 @@ class ImageEvaluator(PixelEvaluator):
         """What holds for all scores."""
         return {
             **super().protocol(num, draws, seed),
-            "features": self._judge.description,
-            **scores.sampling_protocol(self._config, num, draws, seed),
+            "features": self._extractor.description,
+            **self._samples.protocol(num, draws, seed),
         }
 
     def _class_scores(
@@ -109,29 +107,23 @@ class ImageEvaluator(PixelEvaluator):
         labels = self._labels
         assert labels is not None, "who knows the classes was taught by labels"
         how = f"{num} samples by their most probable class"
-        return {
-            "classes_hit": Score(
-                f"classes hit of {self._classes} ↑",
-                [float(len(np.unique(ids))) for ids in drawn],
-                1,
-                how,
-            ),
-            "class_kl": Score(
-                "KL of classes ↓",
-                [metrics.class_divergence(labels, ids) for ids in drawn],
-                4,
-                f"{how}, from the training labels, nats",
-            ),
-        }
+        hit = [float(len(np.unique(ids))) for ids in drawn]
+        divergence = [metrics.class_divergence(labels, ids) for ids in drawn]
+        from_data = f"{how}, from the training labels, nats"
+        return by_name(
+            Score("classes_hit", hit, how, of=self._classes),
+            Score("class_kl", divergence, from_data),
+        )
 
     def _training_mode_scores(
         self, trained: NDArray[np.uint8], how: str
     ) -> dict[str, Score]:
         """Whether running statistics suit the samples less than their batch's do."""
-        fid = metrics.frechet_distance(self._real, self._judge_scaled(trained).features)
-        title = "FID in training mode ↓"
-        return {"fid_training_mode": Score(title, [fid], 3, f"{how}; else as FID")}
+        fid = metrics.frechet_distance(
+            self._real, self._extract_scaled(trained).features
+        )
+        return by_name(Score("fid_training_mode", [fid], f"{how}; else as FID"))
 
-    def _judge_scaled(self, pixels: NDArray[np.uint8]) -> Judged:
-        judged = self._judge(pixels)
-        return judged._replace(features=judged.features / self._scale)
+    def _extract_scaled(self, pixels: NDArray[np.uint8]) -> ExtractedFeatures:
+        found = self._extractor(pixels)
+        return found._replace(features=found.features / self._scale)

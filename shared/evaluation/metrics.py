@@ -12,11 +12,11 @@ from sklearn.metrics import pairwise_distances
 from sklearn.metrics.pairwise import polynomial_kernel
 from sklearn.neighbors import NearestNeighbors
 
-Features = NDArray[np.floating]
+Vectors = NDArray[np.floating]
 Images = NDArray[np.uint8]
 
 
-def frechet_distance(real: Features, fake: Features) -> float:
+def frechet_distance(real: Vectors, fake: Vectors) -> float:
     """Frechet distance of two Gaussians with the sets' moments; FID on its features.
 
     |m_r - m_f|^2 + tr(S_r + S_f - 2 (S_r S_f)^(1/2)), with unbiased covariances
@@ -45,7 +45,7 @@ def frechet_distance(real: Features, fake: Features) -> float:
     return float(max(means + traces, 0.0))
 
 
-def kernel_distance(real: Features, fake: Features) -> float:
+def kernel_distance(real: Vectors, fake: Vectors) -> float:
     """Squared maximum mean discrepancy with a cubic kernel; KID on its features.
 
     E k(r, r') + E k(f, f') - 2 E k(r, f), k(x, y) = (x.y / features + 1)^3, r != r'
@@ -62,17 +62,17 @@ def kernel_distance(real: Features, fake: Features) -> float:
     """
     real, fake = real.astype(np.float64), fake.astype(np.float64)
 
-    def kernel(x: Features, y: Features) -> Features:
+    def kernel(x: Vectors, y: Vectors) -> Vectors:
         return polynomial_kernel(x, y, degree=3, gamma=None, coef0=1)
 
-    def within(x: Features) -> float:
+    def within(x: Vectors) -> float:
         k = kernel(x, x)
         return (k.sum() - np.trace(k)) / (len(x) * (len(x) - 1))
 
     return float(within(real) + within(fake) - 2 * kernel(real, fake).mean())
 
 
-def inception_score(probabilities: Features) -> float:
+def inception_score(probabilities: Vectors) -> float:
     """Exp of the mean KL divergence of each image's classes from all images' classes.
 
     Args:
@@ -88,7 +88,7 @@ def inception_score(probabilities: Features) -> float:
     return float(np.exp(rel_entr(p, p.mean(axis=0)).sum(axis=1).mean()))
 
 
-def precision(real: Features, fake: Features, k: int = 3) -> float:
+def precision(real: Vectors, fake: Vectors, k: int = 3) -> float:
     """Share of generated samples within the manifold of the real ones; quality.
 
     The manifold: balls around each sample, out to its k-th neighbour.
@@ -100,7 +100,7 @@ def precision(real: Features, fake: Features, k: int = 3) -> float:
     return float(inside.any(axis=0).mean())
 
 
-def recall(real: Features, fake: Features, k: int = 3) -> float:
+def recall(real: Vectors, fake: Vectors, k: int = 3) -> float:
     """Share of real samples within the manifold of the generated ones; variety.
 
     References:
@@ -109,7 +109,7 @@ def recall(real: Features, fake: Features, k: int = 3) -> float:
     return precision(fake, real, k)
 
 
-def density(real: Features, fake: Features, k: int = 5) -> float:
+def density(real: Vectors, fake: Vectors, k: int = 5) -> float:
     """How many real samples' balls hold a generated sample, over k; quality.
 
     Unlike `precision` not fooled by an outlier's large ball; may exceed 1.
@@ -121,7 +121,7 @@ def density(real: Features, fake: Features, k: int = 5) -> float:
     return float(inside.sum(axis=0).mean() / k)
 
 
-def coverage(real: Features, fake: Features, k: int = 5) -> float:
+def coverage(real: Vectors, fake: Vectors, k: int = 5) -> float:
     """Share of real samples whose ball holds a generated sample; variety.
 
     References:
@@ -193,7 +193,7 @@ def mean_interval(values: list[float]) -> tuple[float, float | None]:
     return float(np.mean(values)), float(t.ppf(0.975, len(values) - 1) * error)
 
 
-def _radii(x: Features, k: int) -> NDArray[np.floating]:
+def _radii(x: Vectors, k: int) -> NDArray[np.floating]:
     """Distance of each sample to its k-th neighbour, itself not counted."""
     neighbours = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(x)
     distances, _ = neighbours.kneighbors()

@@ -3,15 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.backend import Backend
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import ImageData
 from shared.drawing import images
-from shared.drawing.samples import draw_images
-from shared.evaluation import classifier, metrics, scores
-from shared.evaluation.scores import Evaluator, Score
+from shared.evaluation import classifier, metrics
+from shared.evaluation.samples import Samples
+from shared.evaluation.score import Evaluator, Score, by_name
 from shared.randomness import noise
-from shared.randomness.latents import draw_inputs
 
 _NUM = 2048
 _NEAREST_QUERIES = 64
@@ -23,13 +21,13 @@ class PixelEvaluator(Evaluator):
     """Compares images with the training images, pixel by pixel.
 
     Args:
-        backend: with the state to be judged, which may change between the calls.
+        samples: what is compared; it may change between the calls.
         config: the run's configuration.
         data: its training images.
     """
 
-    def __init__(self, backend: Backend, config: TrainConfig, data: ImageData) -> None:
-        self._backend = backend
+    def __init__(self, samples: Samples, config: TrainConfig, data: ImageData) -> None:
+        self._samples = samples
         self._config = config
         self._images = classifier.pixels(data)
         self._labels = data.labels
@@ -61,24 +59,21 @@ class PixelEvaluator(Evaluator):
             "reference": "training split",
             "features": "none",
             "resizing": f"data cached at {size}x{size}, samples of that size, 8 bits",
-            **scores.sampling_protocol(self._config, num, 1, seed),
+            **self._samples.protocol(num, 1, seed),
         }
 
     def _batch_norm_scores(self, num: int, seed: int) -> dict[str, Score]:
         """How samples change when batch norm uses their batch; empty without it."""
-        if not self._config.g_has_batch_norm:
+        if not self._samples.has_modes:
             return {}
-        evaluated, trained = (self._draw(num, seed, 0, mode) for mode in (False, True))
+        draw = self._samples.draw
+        evaluated, trained = (draw(num, seed, 0, mode) for mode in (False, True))
         gap = np.abs(evaluated.astype(np.int16) - trained.astype(np.int16)).mean()
         how = f"{num} samples in training mode, batches of 64"
-        return self._training_mode_scores(trained, how) | {
-            "batch_norm_gap": Score(
-                "batch-norm gap ↓",
-                [float(gap)],
-                2,
-                f"{how}, against evaluation mode: mean difference, grey levels of 255",
-            ),
-        }
+        both = f"{how}, against evaluation mode: mean difference, grey levels of 255"
+        return self._training_mode_scores(trained, how) | by_name(
+            Score("batch_norm_gap", [float(gap)], both)
+        )
 
     def _training_mode_scores(
         self, trained: NDArray[np.uint8], how: str
@@ -89,34 +84,26 @@ class PixelEvaluator(Evaluator):
     def _nearest(self, seed: int) -> tuple[dict[str, Score], NDArray[np.uint8]]:
         """Whether samples are copies: distances, and a picture."""
         queries = min(_NEAREST_QUERIES, len(self._images))
-        fake = self._draw(queries, seed, 0)
+        fake = self._samples.draw(queries, seed, 0)
         # k = 2: the nearest to a training image is itself.
         found, places = metrics.nearest_images(fake, self._images, _NEAREST_ROWS)
         real = self._images[self._order[:queries]]
         between, _ = metrics.nearest_images(real, self._images, 2)
         how = "median over {} to the nearest {}, root mean square, grey levels of 255"
-        distances = {
-            "nearest_distance": Score(
-                "distance to data",
+        distances = by_name(
+            Score(
+                "nearest_distance",
                 [float(np.median(found[:, 0]))],
-                2,
                 how.format(f"{queries} samples", "training image"),
             ),
-            "nearest_distance_real": Score(
-                "distance within data",
+            Score(
+                "nearest_distance_real",
                 [float(np.median(between[:, 1]))],
-                2,
                 how.format(f"{queries} training images", "other one"),
             ),
-        }
+        )
         columns = min(_NEAREST_COLUMNS, queries)
         neighbours = self._images[places[:columns].T.reshape(-1)]
         above, below = (images.grid(x, columns) for x in (fake[:columns], neighbours))
         line = np.full_like(above[:2], 255)
         return distances, np.concatenate([above, line, below])
-
-    def _draw(
-        self, num: int, seed: int, number: int, training: bool = False
-    ) -> NDArray[np.uint8]:
-        z, labels = draw_inputs(self._config, self._labels, num, seed, number)
-        return draw_images(self._backend, z, labels, training)

@@ -7,8 +7,8 @@ from shared.backend import Backend
 from shared.config.train_config import TrainConfig
 from shared.data import points
 from shared.data.image_data import ImageData
-from shared.evaluation import metrics, scores
-from shared.evaluation.scores import Evaluator, Score
+from shared.evaluation import metrics
+from shared.evaluation.score import Evaluator, Score, by_name, sampling_protocol
 from shared.randomness.latents import draw_inputs
 
 # As many as Srivastava et al. 2017, arXiv:1705.07761, count modes in.
@@ -16,10 +16,10 @@ _NUM = 2500
 
 
 class PointEvaluator(Evaluator):
-    """Counts modes and good points; see `shared.points.score`.
+    """Counts modes and good points; see `shared.data.points.score`.
 
     Args:
-        backend: with the state to be judged, which may change between the calls.
+        backend: with the state to be scored, which may change between the calls.
         config: the run's configuration.
         data: its points.
     """
@@ -40,28 +40,25 @@ class PointEvaluator(Evaluator):
         good = [points.score(self._config.dataset, one) for one in drawn]
         compared = min(num, len(self._real))
         near = "within three standard deviations"
-        found = {}
-        if self._modes:
-            found["modes"] = Score(
-                f"modes covered of {self._modes} ↑",
-                [float(one.modes or 0) for one in good],
-                1,
-                f"{num} samples; modes with a sample {near} of the centre",
-            )
-        found["high_quality"] = Score(
-            "high-quality samples ↑",
+        modes = Score(
+            "modes",
+            [float(one.modes or 0) for one in good],
+            f"{num} samples; modes with a sample {near} of the centre",
+            of=self._modes,
+        )
+        high_quality = Score(
+            "high_quality",
             [one.high_quality for one in good],
-            3,
             f"share of {num} samples {near} of"
             + (" a centre" if self._modes else " the spiral"),
         )
-        found["coverage"] = Score(
-            "coverage ↑",
+        coverage = Score(
+            "coverage",
             [metrics.coverage(self._real, one[:compared]) for one in drawn],
-            3,
             f"{compared} samples, {len(self._real)} training points, k=5, in the plane",
         )
-        return found
+        found = by_name(high_quality, coverage)
+        return by_name(modes) | found if self._modes else found
 
     def further(
         self, num: int, seed: int
@@ -70,19 +67,16 @@ class PointEvaluator(Evaluator):
         if not self._config.g_has_batch_norm:
             return {}, None
         good = points.score(self._config.dataset, self._draw(num, seed, 0, True))
-        title = "high-quality samples in training mode ↑"
         how = f"share of {num} samples in training mode, in one batch"
-        found = {
-            "high_quality_training_mode": Score(title, [good.high_quality], 3, how)
-        }
-        return found, None
+        score = Score("high_quality_training_mode", [good.high_quality], how)
+        return by_name(score), None
 
     def protocol(self, num: int, draws: int, seed: int) -> dict[str, str | int]:
         """What holds for all scores."""
         return {
             "dataset": self._config.dataset,
             "reference": "the distribution's own formula",
-            **scores.sampling_protocol(self._config, num, draws, seed),
+            **sampling_protocol(self._config, num, draws, seed),
         }
 
     def _draw(

@@ -1,9 +1,18 @@
-"""Named arrays, and text with one spelling."""
+"""Named arrays, and the safetensors files that hold them with metadata and a digest."""
 
+import hashlib
 import json
-from typing import Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors import numpy as safetensors_numpy
+
+from shared.errors import UsageError
+from shared.files.atomic import write_atomically
 
 # Named arrays of a whole training state, in PyTorch's names and layouts.
 Arrays = dict[str, NDArray[Any]]
@@ -12,3 +21,90 @@ Arrays = dict[str, NDArray[Any]]
 def canonical_json(values: Any) -> str:
     """JSON with one spelling, so that equal values give equal bytes."""
     return json.dumps(values, sort_keys=True, separators=(",", ":"))
+
+
+def digest(metadata: Mapping[str, Any], arrays: Arrays) -> str:
+    """SHA-256 over metadata and over name, type, shape and bytes of every array.
+
+    Args:
+        metadata: JSON's types; without a digest.
+        arrays: contiguous.
+    """
+    found = hashlib.sha256(canonical_json(metadata).encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        found.update(canonical_json([name, array.dtype.name, array.shape]).encode())
+        found.update(array.reshape(-1).view(np.uint8))
+    return found.hexdigest()
+
+
+class ArrayFile(NamedTuple):
+    """A kind of safetensors file, and how one is written and read.
+
+    The header's metadata hold a single entry: JSON of the metadata and their digest.
+    """
+
+    key: str
+    """Of that entry: safetensors writes several in an order that differs between
+    processes."""
+    kind: str
+    """For messages, such as ``checkpoint``."""
+    digest: Callable[[Mapping[str, Any], Arrays], str] = digest
+    """What ``sha256`` among the metadata is."""
+
+    def write(self, path: Path, metadata: Mapping[str, Any], arrays: Arrays) -> None:
+        """Write a file, whole or not at all; equal contents give equal bytes.
+
+        Args:
+            path: the file; its folder must exist.
+            metadata: JSON's types.
+            arrays: of any memory layout.
+
+        Raises:
+            UsageError: the file cannot be written.
+        """
+        # safetensors silently stores garbage for strided arrays (huggingface/
+        # safetensors#825); np.ascontiguousarray would turn a scalar into a vector.
+        arrays = {name: np.asarray(x, order="C") for name, x in arrays.items()}
+        signed = {**metadata, "sha256": self.digest(metadata, arrays)}
+        text = canonical_json(signed)
+        write_atomically(path, safetensors_numpy.save(arrays, {self.key: text}))
+
+    def read(self, path: Path) -> tuple[dict[str, Any], Arrays]:
+        """Metadata with their digest, which is still to be checked, and arrays.
+
+        Raises:
+            UsageError: the file is missing, foreign or damaged.
+        """
+        if path.is_dir():
+            raise UsageError(f"{path}: a folder, not a {self.kind} file")
+        try:
+            with safe_open(path, framework="numpy") as file:
+                entries = file.metadata() or {}
+                if self.key not in entries:
+                    raise UsageError(f"{path}: not a {self.kind} of this project")
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except OSError as error:
+            reason = "no such file" if isinstance(error, FileNotFoundError) else error
+            raise UsageError(f"{path}: cannot be read: {reason}") from error
+        except SafetensorError as error:
+            reason = "empty" if path.stat().st_size == 0 else str(error).splitlines()[0]
+            raise UsageError(
+                f"{path}: no safetensors file, or truncated or damaged: {reason}"
+            ) from error
+        try:
+            metadata = json.loads(entries[self.key])
+        except ValueError:
+            metadata = None
+        if not isinstance(metadata, dict):
+            raise UsageError(f"{path}: damaged: unreadable metadata")
+        return metadata, arrays
+
+    def is_intact(self, metadata: Mapping[str, Any], arrays: Arrays) -> bool:
+        """Whether what `read` found is what was written.
+
+        Raises:
+            KeyError: the metadata have no digest.
+        """
+        unsigned = {name: x for name, x in metadata.items() if name != "sha256"}
+        return metadata["sha256"] == self.digest(unsigned, arrays)

@@ -2,16 +2,17 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from shared.errors import UsageError
+from shared.files.atomic import write_atomically
 
 
-def append(path: Path, record: Mapping[str, Any]) -> None:
+def append_record(path: Path, record: Mapping[str, Any]) -> None:
     """Add one line; numbers that are not finite become null.
 
     Args:
@@ -21,7 +22,7 @@ def append(path: Path, record: Mapping[str, Any]) -> None:
     Raises:
         UsageError: the line cannot be written.
     """
-    line = json.dumps({name: plain(x) for name, x in record.items()})
+    line = json.dumps({name: _plain(x) for name, x in record.items()})
     try:
         with path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
@@ -29,7 +30,7 @@ def append(path: Path, record: Mapping[str, Any]) -> None:
         raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def read(path: Path) -> list[dict[str, Any]]:
+def read_records(path: Path) -> list[dict[str, Any]]:
     """All records; none of a missing file; a last line that was cut off is left out.
 
     Raises:
@@ -51,6 +52,16 @@ def read(path: Path) -> list[dict[str, Any]]:
     return records
 
 
+def write_records(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """Replace the file by one with these records, which JSON knows as they are.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    text = "".join(json.dumps(record) + "\n" for record in records)
+    write_atomically(path, text.encode())
+
+
 def _record(line: bytes) -> dict[str, Any]:
     record = json.loads(line)
     if not isinstance(record, dict) or not isinstance(record.get("step"), int):
@@ -58,7 +69,7 @@ def _record(line: bytes) -> dict[str, Any]:
     return record
 
 
-def plain(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     """A scalar as JSON knows it; null for a number that is not finite."""
     if isinstance(value, np.generic | np.ndarray):
         value = value.item()

@@ -1,5 +1,6 @@
 """Everything random that a step consumes, drawn for the global batch."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,16 +53,17 @@ def draw(
         steps: which steps.
     """
     per_step = [_draw_step(config, channels, count, total_steps, t) for t in steps]
-    stacked: list[Any] = [
-        None if field[0] is None else np.stack(field)
-        for field in zip(*per_step, strict=True)
-    ]
-    return Draws(*stacked)
+    stacked: dict[str, Any] = {
+        name: None if first is None else np.stack([getattr(x, name) for x in per_step])
+        for name, first in per_step[0]._asdict().items()
+    }
+    return Draws(**stacked)
 
 
 def _draw_step(
     config: TrainConfig, channels: int, count: int, total_steps: int, step: int
-) -> tuple[Any, ...]:
+) -> Draws:
+    """The same of one step, without the axis ``steps``."""
     seed, batch, size = config.seed, config.batch_size, config.image_size
     image = (size, size, channels)
     pixels = size * size * channels
@@ -93,29 +95,36 @@ def _draw_step(
             lambda u: noise.uniform(seed, "label flips", u, batch, 2).T
         ) < np.float32(config.label_flip)
     if config.instance_noise:
-        scale = schedules.instance_noise_scale(config, step)
-        # One more than D's updates: the last is for G's step.
-        number = config.n_critic + 1
-        if scale:
-            instance_noise = scale * np.stack(
-                [
-                    noise.normal(seed, "instance noise", u, batch, 2 * pixels)
-                    .reshape(batch, 2, *image)
-                    .swapaxes(0, 1)
-                    for u in range(step * number, (step + 1) * number)
-                ]
-            )
-        else:  # By far the longest draws of all; not made to be multiplied by zero.
-            instance_noise = np.zeros((number, 2, batch, *image), np.float32)
+        instance_noise = _instance_noise(config, step, image)
     factor = schedules.learning_rate_factor(config, total_steps, step)
-    return (
-        indices,
-        z,
-        alpha,
-        penalty_noise,
-        flips,
-        instance_noise,
-        np.bool_(step % config.d_every == 0),
-        np.float64(factor * config.g_lr),
-        np.float64(factor * config.d_lr),
+    return Draws(
+        indices=indices,
+        z=z,
+        alpha=alpha,
+        penalty_noise=penalty_noise,
+        flips=flips,
+        instance_noise=instance_noise,
+        update_d=np.asarray(step % config.d_every == 0),
+        g_lr=np.asarray(factor * config.g_lr, np.float64),
+        d_lr=np.asarray(factor * config.d_lr, np.float64),
+    )
+
+
+def _instance_noise(
+    config: TrainConfig, step: int, image: tuple[int, int, int]
+) -> NDArray[np.float32]:
+    batch = config.batch_size
+    scale = schedules.instance_noise_scale(config, step)
+    # One more than D's updates: the last is for G's step.
+    number = config.n_critic + 1
+    if not scale:  # By far the longest draws of all; not made to be multiplied by zero.
+        return np.zeros((number, 2, batch, *image), np.float32)
+    length = 2 * math.prod(image)
+    return scale * np.stack(
+        [
+            noise.normal(config.seed, "instance noise", u, batch, length)
+            .reshape(batch, 2, *image)
+            .swapaxes(0, 1)
+            for u in range(step * number, (step + 1) * number)
+        ]
     )

@@ -1,10 +1,17 @@
 """Paths through the latent space."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.config.train_config import TrainConfig
+from shared.errors import UsageError
 from shared.randomness import noise
+
+# One for all, or one for each.
+ClassIds = int | Sequence[int] | NDArray[Any]
 
 
 def great_circle(
@@ -49,3 +56,37 @@ def draw_inputs(
     assert labels is not None, "conditional runs have labels"
     chosen = noise.uniform(seed, "evaluated labels", number, num)[:, 0]
     return z, labels[(chosen * len(labels)).astype(np.int64)]
+
+
+def sample_inputs(
+    config: TrainConfig, num_classes: int, n: int, labels: ClassIds | None, seed: int
+) -> tuple[NDArray[np.float32], NDArray[np.int32] | None]:
+    """Latents of the command ``sample --seed``, and class ids for a conditional run.
+
+    Args:
+        config: the run's configuration.
+        num_classes: of its data.
+        n: how many.
+        labels: a class for all, or one for each; None: the classes in turn.
+        seed: from 0 up.
+
+    Raises:
+        UsageError: a number or a label is out of range, or there are no classes.
+    """
+    for name, value, least in (("n", n, 1), ("seed", seed, 0)):
+        if not least <= value < 2**63:
+            raise UsageError(f"{name} {value}: must be {least} or more, below 2**63")
+    z = noise.normal(seed, "drawn samples", 0, n, config.z_dim)
+    if not config.conditional:
+        if labels is not None:
+            raise UsageError(f"labels {labels}: the run is not conditional, has none")
+        return z, None
+    if labels is None:
+        return z, np.arange(n, dtype=np.int32) % np.int32(num_classes)
+    ids = np.asarray(labels)
+    is_whole = np.issubdtype(ids.dtype, np.integer)
+    if not is_whole or ids.shape not in ((), (n,)):
+        raise UsageError(f"labels {labels}: must be a class id, or {n} of them")
+    if ids.min() < 0 or ids.max() >= num_classes:
+        raise UsageError(f"labels {labels}: must be from 0 to {num_classes - 1}")
+    return z, np.broadcast_to(ids, n).astype(np.int32)

@@ -7,30 +7,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from shared.commands.options import CompareOptions
 from shared.config.train_config import TrainConfig
+from shared.drawing.plots import moving_average
 from shared.errors import UsageError
 from shared.files.atomic import write_atomically
+from shared.quantities import QUANTITIES
 from shared.run.run_dir import RunDir
 
-# What is drawn, if any run has it: name in the records, label.
-_CURVES = {
-    "d_loss": "discriminator's loss",
-    "g_loss": "generator's loss",
-    "fid": "FID",
-    "coverage": "coverage",
-    "modes": "modes covered",
-    "high_quality": "high-quality samples",
-}
-# Last values, of those that any run has. What an evaluation gives too is told apart.
-_FINAL = {
-    "d_loss": "d_loss",
-    "g_loss": "g_loss",
-    "diversity": "diversity",
-    "modes": "modes while training",
-    "high_quality": "high_quality while training",
-    "images_per_second": "images_per_second",
-}
+# What is drawn, if any run has it.
+_CURVES = ("d_loss", "g_loss", "fid", "coverage", "modes", "high_quality")
+# Last values, of those that any run has.
+_FINAL = (
+    *("d_loss", "g_loss", "diversity", "modes", "high_quality"),
+    "images_per_second",
+)
 _MISSING = "-"
 
 
@@ -49,21 +39,22 @@ class Run(NamedTuple):
     """Its last evaluation; empty without one."""
 
 
-def compare(options: CompareOptions) -> None:
-    """Print a table of the runs and write the picture of their curves.
+def compare(paths: Sequence[Path], out: Path) -> None:
+    """Print a table of runs and write the picture of their curves.
 
     Args:
-        options: what the user asked for.
+        paths: the runs' folders.
+        out: the picture, a PNG file.
 
     Raises:
         UsageError: a folder holds no run, or what is damaged, or the picture cannot be
             written.
     """
-    names = _names([path.resolve() for path in options.runs])
-    runs = [_read(*pair) for pair in zip(names, options.runs, strict=True)]
+    names = _names([path.resolve() for path in paths])
+    runs = [_read(*pair) for pair in zip(names, paths, strict=True)]
     sys.stdout.write(table(runs))
-    _plot(options.out, runs)
-    sys.stderr.write(f"written: {options.out}\n")
+    _plot(out, runs)
+    sys.stderr.write(f"written: {out}\n")
 
 
 def table(runs: Sequence[Run]) -> str:
@@ -109,10 +100,10 @@ def _settings(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:
 def _results(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:
     yield ("step", *(_number(_last(run, "step")) for run in runs))
     yield ("images seen", *(_images_seen(run) for run in runs))
-    for name, label in _FINAL.items():
+    for name in _FINAL:
         values = [_last(run, name) for run in runs]
         if any(value is not None for value in values):
-            yield (label, *map(_number, values))
+            yield (_label(name), *map(_number, values))
     scores = [run.evaluation.get("scores", {}) for run in runs]
     names = list(dict.fromkeys(name for of_run in scores for name in of_run))
     if names:
@@ -120,6 +111,12 @@ def _results(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:
     yield from _protocols(runs)
     for name in names:
         yield (name, *(_score(of_run.get(name)) for of_run in scores))
+
+
+def _label(name: str) -> str:
+    """A number's name; one that an evaluation gives too is told apart."""
+    evaluated = "evaluation" in QUANTITIES[name].places
+    return f"{name} while training" if evaluated else name
 
 
 def _protocols(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:
@@ -162,8 +159,6 @@ def _plot(path: Path, runs: Sequence[Run]) -> None:
     # Matplotlib takes long to import.
     from matplotlib.figure import Figure
 
-    from shared.drawing.plots import moving_average
-
     curves = [name for name in _CURVES if any(_last(r, name) is not None for r in runs)]
     if not curves:
         raise UsageError("RUN: none of the runs has recorded anything yet")
@@ -184,7 +179,7 @@ def _plot(path: Path, runs: Sequence[Run]) -> None:
                     marker=marker,
                     label=run.name,
                 )
-        axes.set_ylabel(_CURVES[name])
+        axes.set_ylabel(QUANTITIES[name].title)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     all_axes[0].legend(frameon=False)

@@ -8,15 +8,16 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jinja2
 import numpy as np
 
+from shared import quantities
 from shared.config.choices import POINTS
 from shared.config.presets import changed_fields
 from shared.config.train_config import TrainConfig, flag
-from shared.diagnosis.rules import LASTING_STEPS
+from shared.diagnosis.symptoms import LASTING_STEPS
 from shared.diagnosis.watch import Watch
 from shared.files.atomic import write_atomically
 from shared.run.run_dir import RunDir
@@ -25,86 +26,6 @@ from shared.run.run_dir import RunDir
 _MOST_FRAMES = 30
 _FRAME_BYTES = 6_000_000
 _MOST_POINTS = 1000
-
-
-class _Chart(NamedTuple):
-    title: str
-    curves: dict[str, str]
-    """Metrics and their labels."""
-    note: str = ""
-    log_scale: bool = False
-
-
-_CHARTS = (
-    _Chart("Losses", {"d_loss": "D", "g_loss": "G"}),
-    _Chart(
-        "Output of D",
-        {
-            "d_real": "D(x)",
-            "d_fake_before": "D(G(z)) before D's update",
-            "d_fake_after": "D(G(z)) after it",
-        },
-        "Probabilities, or a critic's scores.",
-    ),
-    _Chart("FID", {"fid": "FID"}, "Of --evaluate-every; smaller is better."),
-    _Chart("KID", {"kid": "KID"}, "Smaller is better."),
-    _Chart(
-        "Quality and variety",
-        {
-            "precision": "precision",
-            "recall": "recall",
-            "density": "density",
-            "coverage": "coverage",
-            "high_quality": "high-quality samples",
-        },
-        "Larger is better. Precision and density are of quality, recall and coverage of"
-        " variety.",
-    ),
-    _Chart("Modes covered", {"modes": "modes"}),
-    _Chart("Inception score", {"inception_score": "Inception score"}),
-    _Chart("Classes hit", {"classes_hit": "classes"}),
-    _Chart(
-        "KL divergence of the classes",
-        {"class_kl": "from those of the data"},
-        "0 where all are as frequent as in the data, log 2 where half are missing.",
-    ),
-    _Chart(
-        "Wasserstein estimate",
-        {"wasserstein_estimate": "E D(x) - E D(G(z))"},
-        "Falls as G gets better; its scale is the critic's own.",
-    ),
-    _Chart(
-        "Penalty",
-        {"penalty": "penalty", "gradient_norm": "norm of D's gradient in its input"},
-        "WGAN's penalties hold the norm near 1.",
-    ),
-    _Chart(
-        "Gradients of the weights",
-        {"d_grad_norm": "D", "g_grad_norm": "G"},
-        "Global norms, before clipping.",
-        log_scale=True,
-    ),
-    _Chart(
-        "Samples",
-        {"diversity": "diversity", "batch_norm_gap": "gap between batch norm's modes"},
-        "Diversity is the mean distance of two images of a row of the grid; both are"
-        " shares of that distance among real images.",
-    ),
-    _Chart(
-        "Further terms",
-        {
-            "feature_gap": "feature matching",
-            "d_class_loss": "classes, D",
-            "g_class_loss": "classes, G",
-        },
-    ),
-    _Chart("Images per second", {"images_per_second": "seen by D"}),
-    _Chart(
-        "Waiting for the host",
-        {"wait_share": "share of the time"},
-        "The device waits from the end of one training call to the start of the next.",
-    ),
-)
 
 
 def write_report(run: RunDir, resume_command: str, prog: str) -> None:
@@ -134,9 +55,10 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
         step=max((r["step"] for r in [*metrics, *samples]), default=0),
         last=metrics[-1] if metrics else {},
         data=data,
+        plugin=run.read_plugin(),
         changed=changed_settings(config),
         settings={k: _text(v) for k, v in dataclasses.asdict(config).items()},
-        findings=sorted(watch.findings.values(), key=lambda finding: finding.first),
+        diagnoses=sorted(watch.diagnoses.values(), key=lambda found: found.first),
         lasting_steps=LASTING_STEPS,
         charts=list(_charts([*metrics, *samples, *scores])),
         scored=_joined(scores[-1].get("protocol", {})) if scores else "",
@@ -203,17 +125,17 @@ def _template() -> jinja2.Template:
 
 def _charts(records: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     ordered = sorted(records, key=lambda record: record["step"])
-    for chart in _CHARTS:
+    for group in quantities.GROUPS:
         curves = [
             {"label": label, "points": points}
-            for name, label in chart.curves.items()
+            for name, label in quantities.members(group.title).items()
             if (points := _points(ordered, name))
         ]
         if curves:
             yield {
-                "title": chart.title,
-                "note": chart.note,
-                "log": chart.log_scale,
+                "title": group.title,
+                "note": group.note,
+                "log": group.log_scale,
                 "curves": curves,
             }
 

@@ -15,9 +15,9 @@ layouts follow PyTorch's ``state_dict``:
 ====================================  ================================================
 
 The header's metadata hold one entry, ``gan_checkpoint``: JSON with ``version`` of this
-format, ``step`` (updates of G made so far), ``config`` and ``data`` of the run, and
-``sha256`` over all of these and over name, type, shape and bytes of every array. Equal
-states give equal files, byte for byte.
+format, ``step`` (updates of G made so far), ``config`` and ``data`` of the run, the
+``plugin`` of one that has one, and ``sha256`` over all of these and over name, type,
+shape and bytes of every array. Equal states give equal files, byte for byte.
 
 The generator's part needs none of this project's code::
 
@@ -27,26 +27,19 @@ The generator's part needs none of this project's code::
     generator.load_state_dict(state)
 """
 
-import hashlib
-import json
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors import numpy as safetensors_numpy
+from typing import NamedTuple
 
 from shared.config.train_config import TrainConfig, config_from_json, config_to_json
 from shared.data.image_data import DataInfo
 from shared.errors import UsageError
-from shared.files.arrays import Arrays, canonical_json
-from shared.files.atomic import write_atomically
+from shared.files.arrays import ArrayFile, Arrays
+from shared.plugins import Plugin
 
 # Raised when an older program would misread the file.
 FORMAT_VERSION = 1
 
-# A single entry: safetensors writes several in an order that differs between processes.
-_METADATA_KEY = "gan_checkpoint"
+FILE = ArrayFile("gan_checkpoint", "checkpoint")
 
 
 class Checkpoint(NamedTuple):
@@ -60,6 +53,8 @@ class Checkpoint(NamedTuple):
     """What the run knows of its data."""
     arrays: Arrays
     """Networks, optimisers and average; names as in the module's docstring."""
+    plugin: Plugin | None = None
+    """The user's file that the run needs."""
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
@@ -68,18 +63,15 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     Raises:
         UsageError: the file cannot be written.
     """
-    # safetensors silently stores garbage for strided arrays (huggingface/safetensors
-    # #825); np.ascontiguousarray would turn a scalar into a vector.
-    arrays = {k: np.asarray(v, order="C") for k, v in checkpoint.arrays.items()}
-    metadata: dict[str, Any] = {
+    metadata = {
         "version": FORMAT_VERSION,
         "step": int(checkpoint.step),
         "config": config_to_json(checkpoint.config),
         "data": checkpoint.data._asdict(),
     }
-    metadata["sha256"] = _digest(metadata, arrays)
-    content = safetensors_numpy.save(arrays, {_METADATA_KEY: canonical_json(metadata)})
-    write_atomically(path, content)
+    if checkpoint.plugin is not None:
+        metadata["plugin"] = checkpoint.plugin._asdict()
+    FILE.write(path, metadata, checkpoint.arrays)
 
 
 def load(path: Path) -> Checkpoint:
@@ -88,54 +80,24 @@ def load(path: Path) -> Checkpoint:
     Raises:
         UsageError: the file is missing, damaged, foreign, or of a newer version.
     """
-    text, arrays = _read(path)
+    metadata, arrays = FILE.read(path)
     try:
-        metadata = json.loads(text)
         version = metadata["version"]
         if version > FORMAT_VERSION:
             raise UsageError(
                 f"checkpoint version {version}: this program reads versions up to"
                 f" {FORMAT_VERSION}; use a newer program"
             )
-        if metadata.pop("sha256") != _digest(metadata, arrays):
+        if not FILE.is_intact(metadata, arrays):
             raise UsageError("damaged: contents and checksum disagree")
         return Checkpoint(
             step=metadata["step"],
             config=config_from_json(metadata["config"]),
             data=DataInfo(**metadata["data"]),
             arrays=arrays,
+            plugin=Plugin(**metadata["plugin"]) if "plugin" in metadata else None,
         )
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{path}: damaged: unreadable metadata") from error
-
-
-def _read(path: Path) -> tuple[str, Arrays]:
-    """The text of our metadata, and the arrays."""
-    if path.is_dir():
-        raise UsageError(f"{path}: a folder, not a checkpoint file")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            if _METADATA_KEY not in metadata:
-                raise UsageError(f"{path}: not a checkpoint of this project")
-            names = file.keys()
-            return metadata[_METADATA_KEY], {k: file.get_tensor(k) for k in names}
-    except OSError as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else error
-        raise UsageError(f"{path}: cannot be read: {reason}") from error
-    except SafetensorError as error:
-        reason = "empty" if path.stat().st_size == 0 else str(error).splitlines()[0]
-        raise UsageError(
-            f"{path}: no safetensors file, or truncated or damaged: {reason}"
-        ) from error
-
-
-def _digest(metadata: dict[str, Any], arrays: Arrays) -> str:
-    digest = hashlib.sha256(canonical_json(metadata).encode())
-    for name in sorted(arrays):
-        array = arrays[name]
-        digest.update(canonical_json([name, array.dtype.name, array.shape]).encode())
-        digest.update(array.reshape(-1).view(np.uint8))
-    return digest.hexdigest()

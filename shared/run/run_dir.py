@@ -2,7 +2,8 @@
 
 ::
 
-    config.json                     configuration and data, and which twins trained
+    config.json                     configuration and data, which twins trained, and the
+                                    user's plugin, if there is one
     metrics.jsonl                   one JSON object for each logged step
     samples.jsonl                   the same for each grid of samples: its diversity
     scores.jsonl                    the same for each evaluation (--evaluate-every),
@@ -30,10 +31,11 @@ import filelock
 
 from shared.config.train_config import TrainConfig, config_from_json, config_to_json
 from shared.data.image_data import DataInfo
-from shared.drawing import images, plots
 from shared.errors import UsageError
 from shared.files.atomic import TEMPORARY_SUFFIX, write_atomically
-from shared.files.records import append, read
+from shared.files.records import append_record, read_records, write_records
+from shared.plugins import Plugin
+from shared.quantities import DECIDING, QUANTITIES
 
 
 class RunDir:
@@ -52,7 +54,12 @@ class RunDir:
 
     @classmethod
     def create(
-        cls, path: Path, config: TrainConfig, data: DataInfo, twin: str | None = None
+        cls,
+        path: Path,
+        config: TrainConfig,
+        data: DataInfo,
+        twin: str | None = None,
+        plugin: Plugin | None = None,
     ) -> Self:
         """Start a run in ``path``, which is made if need be; see `write_config`.
 
@@ -71,7 +78,7 @@ class RunDir:
                 raise run._used() from error
             reason = error.strerror
             raise UsageError(f"--run-dir {path}: cannot be used: {reason}") from error
-        run.write_config(config, data, twin)
+        run.write_config(config, data, twin, plugin)
         return run
 
     @classmethod
@@ -117,7 +124,11 @@ class RunDir:
             raise UsageError(f"{self.path}: cannot be written: {reason}") from error
 
     def write_config(
-        self, config: TrainConfig, data: DataInfo, twin: str | None = None
+        self,
+        config: TrainConfig,
+        data: DataInfo,
+        twin: str | None = None,
+        plugin: Plugin | None = None,
     ) -> None:
         """Write config.json.
 
@@ -125,6 +136,7 @@ class RunDir:
             config: the run's configuration.
             data: what it knows of its data.
             twin: package that trains from here on, such as ``gans_jax``.
+            plugin: the user's file that it needs.
 
         Raises:
             UsageError: it cannot be written, or the one that is there is unreadable.
@@ -134,6 +146,8 @@ class RunDir:
         if twin is not None and twins[-1:] != [twin]:
             twins.append(twin)
         values["twins"] = twins
+        if plugin is not None:
+            values["plugin"] = plugin._asdict()
         text = json.dumps(values, indent=2) + "\n"
         write_atomically(self._config, text.encode())
 
@@ -143,8 +157,16 @@ class RunDir:
         Raises:
             UsageError: it is unreadable or of a newer version.
         """
-        config, data, _ = self._read_config()
-        return config, data
+        values = self._read_values()
+        try:
+            data = values.pop("data", None)
+            for name in ("twins", "plugin"):
+                values.pop(name, None)
+            return config_from_json(values), DataInfo(**data)
+        except UsageError as error:
+            raise UsageError(f"{self._config}: {error}") from error
+        except (AttributeError, TypeError, ValueError) as error:
+            raise self._unreadable(error) from error
 
     def read_twins(self) -> list[str]:
         """Packages that trained, in turn; empty where nobody noted it.
@@ -152,19 +174,32 @@ class RunDir:
         Raises:
             UsageError: as `read_config`.
         """
-        return self._read_config()[2]
+        return list(self._read_values().get("twins", []))
 
-    def _read_config(self) -> tuple[TrainConfig, DataInfo, list[str]]:
+    def read_plugin(self) -> Plugin | None:
+        """The user's file that the run needs; None: it needs none.
+
+        Raises:
+            UsageError: as `read_config`.
+        """
+        found = self._read_values().get("plugin")
+        try:
+            return None if found is None else Plugin(**found)
+        except TypeError as error:
+            raise self._unreadable(error) from error
+
+    def _read_values(self) -> dict[str, Any]:
         try:
             values = json.loads(self._config.read_text("utf-8"))
-            data = values.pop("data", None)
-            twins = list(values.pop("twins", []))
-            return config_from_json(values), DataInfo(**data), twins
-        except UsageError as error:
-            raise UsageError(f"{self._config}: {error}") from error
-        except (OSError, AttributeError, TypeError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise UsageError(f"{self._config}: unreadable: {reason}") from error
+        except (OSError, ValueError) as error:
+            raise self._unreadable(error) from error
+        if not isinstance(values, dict):
+            raise self._unreadable(TypeError("no object"))
+        return values
+
+    def _unreadable(self, error: Exception) -> UsageError:
+        reason = str(error).splitlines()[0]
+        return UsageError(f"{self._config}: unreadable: {reason}")
 
     def checkpoint_path(self, step: int) -> Path:
         """File of the state after ``step`` steps."""
@@ -202,7 +237,7 @@ class RunDir:
         Raises:
             UsageError: the line cannot be written.
         """
-        append(self._metrics, record)
+        append_record(self._metrics, record)
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """All records; a last line that was cut off is left out.
@@ -210,24 +245,24 @@ class RunDir:
         Raises:
             UsageError: the file is damaged elsewhere.
         """
-        return read(self._metrics)
+        return read_records(self._metrics)
 
     def append_sample_metrics(self, record: Mapping[str, Any]) -> None:
         """Add one line to samples.jsonl; as `append_metrics`."""
-        append(self._sample_metrics, record)
+        append_record(self._sample_metrics, record)
 
     def read_sample_metrics(self) -> list[dict[str, Any]]:
         """All records of samples.jsonl; as `read_metrics`."""
-        return read(self._sample_metrics)
+        return read_records(self._sample_metrics)
 
     def append_scores(self, record: Mapping[str, Any]) -> None:
         """Add one line to scores.jsonl, as `append_metrics`, and update best.json."""
-        append(self._scores, record)
+        append_record(self._scores, record)
         self._write_best()
 
     def read_scores(self) -> list[dict[str, Any]]:
         """All records of scores.jsonl; as `read_metrics`."""
-        return read(self._scores)
+        return read_records(self._scores)
 
     def best_step(self) -> int | None:
         """The step that best.json names; None without scores."""
@@ -250,7 +285,7 @@ class RunDir:
             UsageError: a .jsonl file is damaged, or something cannot be removed.
         """
         kept = {
-            path: [record for record in read(path) if record["step"] <= step]
+            path: [record for record in read_records(path) if record["step"] <= step]
             for path in (self._metrics, self._sample_metrics, self._scores)
             if path.exists()
         }
@@ -269,8 +304,7 @@ class RunDir:
             reason = error.strerror
             raise UsageError(f"{self.path}: cannot be taken back: {reason}") from error
         for path, records in kept.items():
-            text = "".join(json.dumps(record) + "\n" for record in records)
-            write_atomically(path, text.encode())
+            write_records(path, records)
         self._write_best()
 
     def finish(self, title: str) -> None:
@@ -282,6 +316,9 @@ class RunDir:
         Raises:
             UsageError: a picture cannot be written.
         """
+        # Pillow and NumPy are for those who draw, not for a command that is refused.
+        from shared.drawing import images, plots
+
         if metrics := self.read_metrics():
             plots.plot_losses(self.path / "losses.png", metrics, title)
         if grids := [self.sample_path(step) for step in self.sample_steps()]:
@@ -370,9 +407,10 @@ def _steps(folder: Path, suffix: str) -> list[int]:
 
 def _best(records: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """The record with the lowest FID or, of points, the highest coverage."""
-    for name, sign in (("fid", 1), ("coverage", -1)):
+    for name in DECIDING:
         if scored := [record for record in records if record.get(name) is not None]:
-            return min(scored, key=lambda record: sign * record[name])
+            choose = min if QUANTITIES[name].better == "lower" else max
+            return choose(scored, key=lambda record: record[name])
     return None
 
 

@@ -15,10 +15,10 @@ _P = ParamSpec("_P")
 # Enough for a hiccup of the disk or a new epoch's order; each costs a call's memory.
 _AHEAD = 2
 # Tasks that may wait: each may hold a grid of images.
-_BEHIND = 16
+_WAITING = 16
 
 
-def ahead(
+def prefetch(
     make: Callable[[_ItemT], _MadeT], items: Iterable[_ItemT]
 ) -> Generator[_MadeT, None, None]:
     """``map(make, items)``, whose next results are being made in a thread of its own.
@@ -31,7 +31,7 @@ def ahead(
         items: read in the caller's thread.
     """
     coming = iter(items)
-    with ThreadPoolExecutor(1, "ahead") as worker:
+    with ThreadPoolExecutor(1, "prefetch") as worker:
         started = deque(worker.submit(make, item) for item in islice(coming, _AHEAD))
         try:
             while started:
@@ -43,7 +43,7 @@ def ahead(
                 future.cancel()
 
 
-class Behind(contextlib.AbstractContextManager["Behind"]):
+class Background(contextlib.AbstractContextManager["Background"]):
     """Does tasks one after the other in a thread of its own.
 
     After an error no further task is done, so that nothing stands on the disk without
@@ -52,7 +52,7 @@ class Behind(contextlib.AbstractContextManager["Behind"]):
     """
 
     def __init__(self) -> None:
-        self._worker = ThreadPoolExecutor(1, "behind")
+        self._worker = ThreadPoolExecutor(1, "background")
         self._tasks: deque[Future[None]] = deque()
         self._failed = False
 
@@ -60,7 +60,7 @@ class Behind(contextlib.AbstractContextManager["Behind"]):
         self, task: Callable[_P, object], *args: _P.args, **kwargs: _P.kwargs
     ) -> None:
         """Have a task done; waits only while too many are waiting."""
-        while self._tasks and (len(self._tasks) >= _BEHIND or self._tasks[0].done()):
+        while self._tasks and (len(self._tasks) >= _WAITING or self._tasks[0].done()):
             self._tasks.popleft().result()
         self._tasks.append(self._worker.submit(self._do, task, *args, **kwargs))
 

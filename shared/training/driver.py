@@ -1,135 +1,132 @@
-"""The one training driver: data, loop, log, samples, checkpoints, signals.
+"""The one training driver: from a configuration and data to a run.
 
-It knows a twin only through `shared.backend.Backend`.
+It knows a twin only through `shared.backend.Backend`, and a user only through what it
+is handed: it says nothing, and ends with a run or an error.
 """
 
 import contextlib
 import dataclasses
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from shared.backend import MakeBackend
-from shared.commands.command_line import resume_command
-from shared.config import schedules
-from shared.config.run_options import TrainOptions
-from shared.config.train_config import CHANGEABLE_ON_RESUME, TrainConfig, refuse
-from shared.data import datasets
-from shared.data.image_data import DataInfo
+from shared.config.choices import DataPlace
+from shared.config.train_config import TrainConfig, refuse
+from shared.data.image_data import DataInfo, ImageData
 from shared.diagnosis.reference_check import ReferenceCheck
-from shared.errors import TrainingError, UsageError
+from shared.errors import Interrupted, TrainingError, UsageError
 from shared.evaluation import evaluators
-from shared.randomness.initial_weights import initial_arrays
-from shared.report import page
-from shared.run import checkpoint
+from shared.files.arrays import Arrays
 from shared.run.checkpoint import Checkpoint
 from shared.run.restore import check_arrays
-from shared.run.run_dir import RunDir, default_path
-from shared.training.journal import Journal
-from shared.training.loop import Training
+from shared.training.loop import Onlookers, Training
+from shared.training.places import Place
+from shared.training.progress import Progress
+from shared.training.recorder import Recorder, Records
+from shared.training.session import Session
+from shared.training.signals import Stop
 
 
-def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
-    """Start or resume a run, and leave its folder as `shared.run.run_dir` describes it.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """How to train: nothing of it changes a run's numbers."""
+
+    device: str = "auto"
+    """Name of a device, or auto."""
+    data_on: DataPlace = "auto"
+    """Where the images are kept."""
+    data_dir: Path | None = None
+    """Where the classifier of --evaluate-every is kept, if it is."""
+    check_reference: bool = False
+    """Whether to compare the first steps with those of other installations."""
+    progress: Progress = dataclasses.field(default_factory=Progress)
+    """Is shown the logged steps, and told what is noticed."""
+    on_record: Callable[[dict[str, Any]], object] | None = None
+    """Is given the logged steps, in the thread that trains."""
+    stop: Stop = dataclasses.field(default_factory=Stop)
+    """Asks to stop early."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedRun:
+    """What a training leaves, in a folder or at hand."""
+
+    path: Path | None
+    """The run's folder; None: nothing was written."""
+    step: int
+    """Updates of G made so far."""
+    total: int
+    """Length of the whole run."""
+    stopped_by: int | None
+    """The signal that ended it early."""
+    _recorder: Recorder = dataclasses.field(repr=False)
+
+    @property
+    def state(self) -> Checkpoint:
+        """The whole state, with the configuration."""
+        return self._recorder.state()
+
+    @property
+    def arrays(self) -> Arrays:
+        """Networks, optimisers and average, as `shared.run.checkpoint` names them."""
+        return self.state.arrays
+
+    @property
+    def records(self) -> Records:
+        """The metrics of the logged steps."""
+        return self._recorder.records()
+
+    @property
+    def scores(self) -> Records:
+        """The scores of the evaluations while it trained."""
+        return self._recorder.scores()
+
+
+def train(
+    config: TrainConfig,
+    data: ImageData,
+    make_backend: MakeBackend,
+    place: Place,
+    options: Options,
+) -> TrainedRun:
+    """Start a run, or go on with one.
 
     Args:
-        options: what the user asked for.
+        config: the run's configuration.
+        data: what it trains on.
         make_backend: makes the twin's backend.
-        prog: how the user calls the program, to say how to resume.
+        place: where it starts from, and where it goes.
+        options: how to train.
 
     Raises:
         UsageError: the options do not fit the data, the device or the stored run.
         TrainingError: the losses are no longer finite.
-        SystemExit: stopped by a signal, with 128 + its number, after saving.
+        Interrupted: Ctrl-C, where ``options.stop`` does not take it.
     """
-    config = options.config
-    data = datasets.load(config.dataset, config.image_size, options.data_dir)
     check_data(config, data.info)
-    total = schedules.total_steps(config, data.info.count)
     reference = ReferenceCheck(config) if options.check_reference else None
-    twin = prog.partition(".")[0]
-    with contextlib.ExitStack() as locks:
-        resumed = stored = None
-        if options.resume is not None:
-            resumed = RunDir.open(options.resume)
-            # Before the state is read: until then another process may be adding to it.
-            locks.enter_context(resumed.lock())
-            stored = _stored_state(resumed, config, data.info, total)
+    with contextlib.ExitStack() as held:
+        found = place.find(config, data.info, held)
         backend = make_backend(config, data.info, options.device)
-        if stored is None:
-            arrays, step = initial_arrays(backend.shapes(), config.seed), 0
+        if found is not None:
+            check_arrays(backend.shapes(), found.state.arrays, found.name)
+        session = Session(config, data, backend, options.data_on)
+        if found is None:
+            session.start()
         else:
-            arrays, step = stored.arrays, stored.step
-        if resumed is None:
-            run = _new_run(options.run_dir, config, data.info, twin)
-            locks.enter_context(run.lock())
-        else:
-            run = resumed
-            check_arrays(backend.shapes(), arrays, run.checkpoint_path(step))
-            run.truncate_after(step)
-            run.write_config(config, data.info, twin)
-        backend.load(arrays)
-        backend.load_data(data, options.data_on)
-        evaluate = None
-        if config.evaluate_every:
-            evaluate = evaluators.make_evaluator(
-                backend, config, data, options.data_dir
-            ).record
-        journal = locks.enter_context(Journal(run, config, options.tensorboard))
-
-        def write_report() -> None:
-            # The folder may be moved, so the report does not say where it is.
-            page.write_report(run, resume_command(options, Path("RUN"), prog), prog)
-
-        def finish() -> None:
-            run.finish(config.title)
-            write_report()
-
-        training = Training(
-            config,
-            data,
-            total,
-            run,
-            backend,
-            journal,
-            evaluate,
-            reference,
-            write_report,
-            step,
+            session.restore(found.state.arrays, found.state.step)
+        recorder = place.open(session, held)
+        onlookers = Onlookers(
+            evaluate=_make_evaluation(session, options),
+            reference=reference,
+            progress=options.progress,
+            on_record=options.on_record,
         )
-        resume = resume_command(options, run.path, prog)
-        try:
-            stopped_by = training.run_to_end()
-        except TrainingError:
-            finish()
-            raise
-        except KeyboardInterrupt:
-            sys.stderr.write(f"stopped; continue from what was saved:\n  {resume}\n")
-            raise
-        journal.conclude()
-        finish()
-    if stopped_by is None:
-        sys.stderr.write(f"done: {run.path}/samples.png\n")
-        return
-    sys.stderr.write(
-        f"stopped after {training.step} of {total} steps; continue with:\n  {resume}\n"
-    )
-    sys.exit(128 + stopped_by)
-
-
-def _new_run(
-    path: Path | None, config: TrainConfig, data: DataInfo, twin: str
-) -> RunDir:
-    """A new run's folder: the one that was asked for, or the next that is free."""
-    if path is not None:
-        return RunDir.create(path, config, data, twin)
-    while True:
-        path = default_path(config.preset, config.dataset)
-        try:
-            return RunDir.create(path, config, data, twin)
-        except UsageError:
-            # Another process may have taken it meanwhile: then there is a next one.
-            if path == default_path(config.preset, config.dataset):
-                raise
+        saved = None if found is None else found.state.step
+        training = Training(session, recorder, onlookers, saved)
+        stopped_by = _run(training, recorder, options.stop)
+    return TrainedRun(recorder.path, session.step, session.total, stopped_by, recorder)
 
 
 def check_data(config: TrainConfig, data: DataInfo) -> None:
@@ -153,34 +150,28 @@ def check_data(config: TrainConfig, data: DataInfo) -> None:
         )
 
 
-def _stored_state(
-    run: RunDir, config: TrainConfig, data: DataInfo, total: int
-) -> Checkpoint | None:
-    """The last checkpoint; None of a run that was stopped before its first."""
-    _, stored_data = run.read_config()
-    if stored_data != data:
-        raise UsageError(
-            f"--dataset {config.dataset}: holds other images than those that the run"
-            f" was started with ({_digest(stored_data)} then, {_digest(data)} now)"
-        )
-    if not run.checkpoint_steps():
+def _make_evaluation(
+    session: Session, options: Options
+) -> Callable[[], dict[str, Any]] | None:
+    if not session.config.evaluate_every:
         return None
-    path = run.latest_checkpoint()
-    stored = checkpoint.load(path)
-    # A folder of images may have been moved: its content was compared above.
-    may_differ = CHANGEABLE_ON_RESUME | {"dataset"}
-    changes = {name: getattr(stored.config, name) for name in may_differ}
-    if (dataclasses.replace(config, **changes), data) != (stored.config, stored.data):
-        raise UsageError(f"{path}: belongs to a run of another configuration or data")
-    if total < stored.step:
-        given = "epochs" if config.steps is None else "steps"
-        raise refuse(
-            given,
-            getattr(config, given),
-            f"the run has already done {stored.step} steps",
-        )
-    return stored
+    return evaluators.make_evaluator(
+        session.backend,
+        session.config,
+        session.data,
+        options.data_dir,
+        say=options.progress.say,
+    ).record
 
 
-def _digest(data: DataInfo) -> str:
-    return f"{data.count} of digest {data.sha256[:8]}"
+def _run(training: Training, recorder: Recorder, stop: Stop) -> int | None:
+    try:
+        stopped_by = training.run_to_end(stop)
+    except TrainingError:
+        recorder.finish()
+        raise
+    except KeyboardInterrupt as error:
+        raise Interrupted(recorder.path) from error
+    recorder.conclude()
+    recorder.finish()
+    return stopped_by

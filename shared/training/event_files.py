@@ -17,6 +17,7 @@ from tensorboard.compat.proto.summary_pb2 import (
 )
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from shared.quantities import numbers
 from shared.run.run_dir import RunDir
 
 
@@ -41,8 +42,7 @@ class EventFiles:
         """Add every number of a record that has a ``step``."""
         values = [
             Summary.Value(tag=name, simple_value=value)
-            for name, value in record.items()
-            if name not in ("step", "protocol") and value is not None
+            for name, value in numbers(record).items()
         ]
         self._add(record["step"], values)
 

@@ -1,16 +1,13 @@
 """What a run says of itself while it goes on: its lines, its warnings, its events."""
 
 import contextlib
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from tqdm import tqdm
-
 from shared.config.train_config import TrainConfig
-from shared.diagnosis.rules import DIVERGED
-from shared.diagnosis.watch import Finding, Watch
+from shared.diagnosis.symptoms import DIVERGED
+from shared.diagnosis.watch import Diagnosis, Watch
 from shared.run.run_dir import RunDir
 
 
@@ -21,10 +18,19 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
         run: a run's folder; what it holds already is taken into account.
         config: the run's configuration.
         tensorboard: whether to write event files too.
+        say: is told the warnings.
     """
 
-    def __init__(self, run: RunDir, config: TrainConfig, tensorboard: bool) -> None:
+    def __init__(
+        self,
+        run: RunDir,
+        config: TrainConfig,
+        *,
+        tensorboard: bool,
+        say: Callable[[str], None],
+    ) -> None:
         self._run = run
+        self._say = say
         _, data = run.read_config()
         self._watch = Watch(config, data)
         self._watch.replay(
@@ -40,14 +46,14 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
     def log(self, record: Mapping[str, Any]) -> None:
         """Take in the metrics of a step."""
         self._run.append_metrics(record)
-        _warn(self._watch.see(record))
+        self._warn(self._watch.see(record))
         if self._events is not None:
             self._events.add_scalars(record)
 
     def log_samples(self, record: Mapping[str, Any]) -> None:
         """Take in what there is to say of a grid of samples, which is on the disk."""
         self._run.append_sample_metrics(record)
-        _warn(self._watch.see(record))
+        self._warn(self._watch.see(record))
         if self._events is not None:
             self._events.add_scalars(record)
             self._events.add_image(
@@ -57,7 +63,7 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
     def log_scores(self, record: Mapping[str, Any]) -> None:
         """Take in the scores of an evaluation."""
         self._run.append_scores(record)
-        _warn(self._watch.see(record))
+        self._warn(self._watch.see(record))
         if self._events is not None:
             self._events.add_scalars(record)
 
@@ -67,7 +73,11 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
 
     def conclude(self) -> None:
         """Warn of what the end of the run shows."""
-        _warn(self._watch.conclude())
+        self._warn(self._watch.conclude())
+
+    def _warn(self, diagnoses: Sequence[Diagnosis]) -> None:
+        for diagnosis in diagnoses:
+            self._say(f"warning at step {diagnosis.first}: {diagnosis}")
 
     def __exit__(
         self,
@@ -77,9 +87,3 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
     ) -> None:
         if self._events is not None:
             self._events.close()
-
-
-def _warn(findings: Sequence[Finding]) -> None:
-    for finding in findings:
-        text = f"warning at step {finding.first}: {finding}"
-        tqdm.write(text, file=sys.stderr)

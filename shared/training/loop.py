@@ -1,42 +1,36 @@
 """The loop: calls of the twin, and what happens between them."""
 
 import contextlib
+import dataclasses
 import math
-import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from shared.backend import Backend
-from shared.config.train_config import TrainConfig
-from shared.data.image_data import ImageData
 from shared.diagnosis.reference_check import ReferenceCheck
 from shared.errors import TrainingError
-from shared.files.arrays import Arrays
-from shared.randomness.draws import draw
-from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
-from shared.run.run_dir import RunDir
-from shared.training.background import Behind, ahead
-from shared.training.clock import Clock
-from shared.training.journal import Journal
-from shared.training.pictures import make_pictures
+from shared.training.background import Background, prefetch
+from shared.training.pipeline import Metrics, Pipeline
 from shared.training.progress import Progress
-from shared.training.signals import Signals
+from shared.training.recorder import Recorder
+from shared.training.session import Prepared, Session
+from shared.training.signals import Stop
 
 
-class _Call(NamedTuple):
-    """A call of `Backend.train` that has been made."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Onlookers:
+    """Who looks on while a run trains, and changes nothing."""
 
-    steps: range
-    start: float
-    """When it was made."""
-    result: Future[tuple[Arrays, float]]
-    """Its metrics, and when the device had them."""
+    evaluate: Callable[[], dict[str, Any]] | None = None
+    """Scores the networks as they are."""
+    reference: ReferenceCheck | None = None
+    """Judges the first steps."""
+    progress: Progress = dataclasses.field(default_factory=Progress)
+    """Is shown the logged steps."""
+    on_record: Callable[[dict[str, Any]], object] | None = None
+    """Is given the logged steps, in the thread that trains."""
 
 
 class Training:
@@ -45,167 +39,134 @@ class Training:
     The device is kept at work: what a call needs is made ahead in a second thread, its
     metrics are awaited in a third, and a fourth writes them, and pictures and
     checkpoints, in the order in which they come.
+
+    Args:
+        session: what trains, in the state to start from.
+        recorder: what becomes of all that comes of it.
+        onlookers: who else is told.
+        saved: the step whose state need not be saved.
     """
 
     def __init__(
         self,
-        config: TrainConfig,
-        data: ImageData,
-        total: int,
-        run: RunDir,
-        backend: Backend,
-        journal: Journal,
-        evaluate: Callable[[], dict[str, float]] | None,
-        reference: ReferenceCheck | None,
-        write_report: Callable[[], None],
-        step: int,
+        session: Session,
+        recorder: Recorder,
+        onlookers: Onlookers,
+        saved: int | None = None,
     ) -> None:
-        self.config = config
-        self.data = data.info
-        self.total = total
-        self.run = run
-        self.backend = backend
-        self.journal = journal
-        self.evaluate = evaluate
-        self.reference = reference
-        self.write_report = write_report
-        self.step = step
-        self.saved = step if step else None
-        self.sampled = step if run.sample_path(step).exists() else None
-        self.pictures = make_pictures(config, data, run, backend)
-        # The last call; its metrics are read only after the next call has been made, so
-        # that the device always has work.
-        self.pending: _Call | None = None
-        self.clock = Clock(config.images_per_step, step)
+        self._session = session
+        self._config = session.config
+        self._recorder = recorder
+        self._onlookers = onlookers
+        self._saved = saved
+        step = session.step
+        self._drawn = step if recorder.has_picture(step) else None
+        self._pipeline = Pipeline(session)
+        self._background = Background()
 
-    def run_to_end(self) -> int | None:
+    def run_to_end(self, stop: Stop) -> int | None:
         """Train; returns the number of the signal that stopped it early, or None."""
-        self.pictures.begin()
+        session, every = self._session, self._config.sample_every
+        self._recorder.begin()
         with (
-            Signals() as signals,
-            Progress(self) as self.progress,
-            ThreadPoolExecutor(1, "metrics") as self.reader,
-            Behind() as self.behind,
-            contextlib.closing(ahead(self._prepare, self._calls())) as calls,
+            stop,
+            self._onlookers.progress.begin(session.total, session.step, every),
+            self._pipeline,
+            self._background,
+            contextlib.closing(prefetch(session.prepare, self._calls())) as calls,
         ):
-            if self.step == 0 and self.sampled is None:
-                self._sample()
-            self.clock.restart(self.step)
-            for steps, inputs in calls:
-                if signals.received is not None:
+            if session.step == 0 and self._drawn is None:
+                self._draw()
+            self._pipeline.restart_clock()
+            for prepared in calls:
+                if stop.received is not None:
                     break
-                self._train(steps, inputs)
-            self._read_metrics()
-            if self.saved != self.step:
+                self._train(prepared)
+            self._take(self._pipeline.read())
+            if self._saved != session.step:
                 self._save()
-            if self.sampled != self.step:
-                self._sample()
-        self.pictures.end()
-        return signals.received if self.step < self.total else None
+            if self._drawn != session.step:
+                self._draw()
+        self._recorder.end()
+        return stop.received if session.step < session.total else None
 
     def _calls(self) -> Iterator[range]:
         """The steps of each call from here to the end."""
-        config, step = self.config, self.step
+        config, step, total = self._config, self._session.step, self._session.total
         every = (config.sample_every, config.save_every, config.evaluate_every)
-        while step < self.total:
+        while step < total:
             events = [(step // n + 1) * n for n in every if n]
-            stop = min(self.total, step + self.backend.steps_per_call, *events)
+            stop = min(total, step + self._session.backend.steps_per_call, *events)
             yield range(step, stop)
             step = stop
 
-    def _prepare(self, steps: range) -> tuple[range, Any]:
-        draws = draw(
-            self.config, self.data.channels, self.data.count, self.total, steps
-        )
-        return steps, self.backend.prepare(draws)
-
-    def _train(self, steps: range, inputs: Any) -> None:
-        start = time.perf_counter()
-        read = self.backend.train(inputs)
-        call = _Call(steps, start, self.reader.submit(_time, read))
-        self._read_metrics()
-        self.pending = call
-        self.step = stop = steps.stop
-        config = self.config
-        samples = stop % config.sample_every == 0
-        evaluates = self.evaluate is not None and stop % config.evaluate_every == 0
+    def _train(self, prepared: Prepared) -> None:
+        self._take(self._pipeline.train(prepared))
+        config, step = self._config, self._session.step
+        draws = step % config.sample_every == 0
+        evaluates = bool(config.evaluate_every) and step % config.evaluate_every == 0
         # After the scores: a process that is killed in between repeats both.
-        saves = stop % config.save_every == 0 or evaluates
-        if not (samples or evaluates or saves):
+        saves = step % config.save_every == 0 or evaluates
+        if not (draws or evaluates or saves):
             return
-        self._read_metrics()
-        if samples:
-            self._sample()
+        self._take(self._pipeline.read())
+        if draws:
+            self._draw()
         if evaluates:
             self._evaluate()
-        if samples or evaluates:
-            self.clock.restart(stop)
+        if draws or evaluates:
+            self._pipeline.restart_clock()
         if saves:
             self._save()
 
-    def _read_metrics(self) -> None:
-        if self.pending is None:
-            return
-        steps, start, result = self.pending
-        self.pending = None
-        metrics, end = result.result()
-        self.clock.add(steps, start, end)
-        for row, step in enumerate(steps):
-            # Sorted, because JAX sorts dictionaries and the twins' files are alike.
-            record = {name: float(metrics[name][row]) for name in sorted(metrics)}
-            # Steps are counted by how many are done.
-            self._log(step + 1, record)
+    def _take(self, metrics: list[Metrics]) -> None:
+        for step, record in metrics:
+            self._log(step, record)
 
     def _log(self, step: int, record: dict[str, float]) -> None:
-        if not (math.isfinite(record["d_loss"]) and math.isfinite(record["g_loss"])):
-            raise self._diverged(
-                step,
-                f"step {step} has d_loss {record['d_loss']} and"
-                f" g_loss {record['g_loss']}",
-            )
-        if self.reference and (verdict := self.reference.see(step, record)):
-            self.behind.do(tqdm.write, verdict, file=sys.stderr)
-        if step % self.config.log_every and step != self.total:
+        d_loss, g_loss = record["d_loss"], record["g_loss"]
+        if not (math.isfinite(d_loss) and math.isfinite(g_loss)):
+            what = f"step {step} has d_loss {d_loss} and g_loss {g_loss}"
+            raise self._diverged(step, what)
+        looks = self._onlookers
+        if looks.reference and (verdict := looks.reference.see(step, record)):
+            self._background.do(looks.progress.say, verdict)
+        if step % self._config.log_every and step != self._session.total:
             return
-        record |= self.clock.rates()
-        self.behind.do(self._write, {"step": step, **record})
+        logged = {"step": step, **record, **self._pipeline.clock.rates()}
+        self._background.do(self._write, logged)
+        if looks.on_record is not None:
+            looks.on_record(dict(logged))
 
     def _write(self, record: Mapping[str, Any]) -> None:
-        self.journal.log(record)
-        self.progress.show(record)
+        self._recorder.log(record)
+        self._onlookers.progress.show(record)
 
-    def _sample(self) -> None:
-        step, finish = self.step, self.pictures.draw(self.step)
-        self.behind.do(lambda: self.journal.log_samples({"step": step, **finish()}))
-        self.sampled = step
+    def _draw(self) -> None:
+        self._background.do(self._recorder.draw(self._session.step))
+        self._drawn = self._session.step
 
     def _evaluate(self) -> None:
-        assert self.evaluate is not None, "called only where there is one"
-        scores = {"step": self.step, **self.evaluate()}
-        self.behind.do(self.journal.log_scores, scores)
+        evaluate = self._onlookers.evaluate
+        assert evaluate is not None, "there is one where --evaluate-every is"
+        scores = {"step": self._session.step, **evaluate()}
+        self._background.do(self._recorder.log_scores, scores)
 
     def _save(self) -> None:
-        arrays = self.backend.arrays()
+        session, step = self._session, self._session.step
+        arrays = session.backend.arrays()
         # The losses of a step are those before its updates, which may have failed.
         for name, array in arrays.items():
             if not np.isfinite(array).all():
-                raise self._diverged(
-                    self.step, f"{name} is not finite after step {self.step}"
-                )
-        state = Checkpoint(self.step, self.config, self.data, arrays)
-        self.behind.wait()  # so that no two states wait in memory
-        self.behind.do(checkpoint.save, self.run.checkpoint_path(self.step), state)
-        # A run that is killed leaves a page too, and one that goes on can be looked at.
-        self.behind.do(self.write_report)
-        self.saved = self.step
+                raise self._diverged(step, f"{name} is not finite after step {step}")
+        state = Checkpoint(step, self._config, session.data.info, arrays)
+        self._background.wait()  # so that no two states wait in memory
+        self._background.do(self._recorder.save, state)
+        self._saved = step
 
     def _diverged(self, step: int, what: str) -> TrainingError:
-        self.behind.do(self.journal.log_divergence, step)
+        self._background.do(self._recorder.log_divergence, step)
         return TrainingError(
             f"training has diverged: {what}; try lower learning rates,"
             " --clip-grad-norm or a penalty"
         )
-
-
-def _time(read: Callable[[], Arrays]) -> tuple[Arrays, float]:
-    return read(), time.perf_counter()

@@ -1,46 +1,59 @@
-"""What a terminal shows of a run."""
+"""Who is told how a run gets on: nobody, or a terminal."""
 
+import contextlib
 import sys
 from collections.abc import Iterator, Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from contextlib import AbstractContextManager
+from typing import Any
 
 from tqdm import tqdm
 
-if TYPE_CHECKING:
-    from shared.training.loop import Training
+from shared.quantities import LOG_LINE
 
 
 class Progress:
-    """A progress bar on a terminal, else a quiet log."""
+    """Is told how a run gets on, and says nothing."""
 
-    def __init__(self, training: "Training") -> None:
+    def begin(self, total: int, step: int, every: int) -> AbstractContextManager[None]:
+        """Around the training.
+
+        Args:
+            total: steps of the whole run.
+            step: how many are done.
+            every: steps between lines, where there is no progress bar.
+        """
+        return contextlib.nullcontext()
+
+    def show(self, record: Mapping[str, Any]) -> None:
+        """Report a logged step; called from a thread of the training's."""
+
+    def say(self, line: str) -> None:
+        """Report what is noticed, such as a warning; called from any thread."""
+
+
+class TerminalProgress(Progress):
+    """A progress bar on a terminal, else a quiet log; on stderr."""
+
+    @contextlib.contextmanager
+    def begin(self, total: int, step: int, every: int) -> Iterator[None]:
+        """Around the training; as `Progress.begin`."""
+        self._total = total
+        self._every = every
+        self._last = step
         self._bar = tqdm(
-            total=training.total,
-            initial=training.step,
+            total=total,
+            initial=step,
             unit="step",
             disable=not sys.stderr.isatty(),
             dynamic_ncols=True,
         )
-        self._total = training.total
-        self._every = training.config.sample_every
-        self._last = training.step
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._bar.close()
+        with contextlib.closing(self._bar):
+            yield
 
     def show(self, record: Mapping[str, Any]) -> None:
         """Report a logged step."""
         step = record["step"]
-        text = "  ".join(_describe(record))
+        text = LOG_LINE.format_map(record)
         if not self._bar.disable:
             self._bar.set_postfix_str(text, refresh=False)
             self._bar.update(step - self._bar.n)
@@ -48,10 +61,6 @@ class Progress:
             sys.stderr.write(f"step {step}/{self._total}  {text}\n")
             self._last = step
 
-
-def _describe(record: Mapping[str, float]) -> Iterator[str]:
-    yield f"D loss {record['d_loss']:.3f}"
-    yield f"G loss {record['g_loss']:.3f}"
-    yield f"D(x) {record['d_real']:.2f}"
-    yield f"D(G(z)) {record['d_fake_before']:.2f}/{record['d_fake_after']:.2f}"
-    yield f"{record['images_per_second']:.0f} images/s"
+    def say(self, line: str) -> None:
+        """Write a line, above the bar if there is one."""
+        tqdm.write(line, file=sys.stderr)

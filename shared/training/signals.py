@@ -7,11 +7,28 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 
-class Signals:
+class Stop:
+    """Whether a run is asked to stop early; this one never is."""
+
+    received: int | None = None
+    """Number of the signal that asked."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        pass
+
+
+class Signals(Stop):
     """Notes the first Ctrl-C or SIGTERM; a second one acts as usual."""
 
     def __init__(self) -> None:
-        self.received: int | None = None
         self._old: dict[int, Any] = {}
 
     def __enter__(self) -> Self:

@@ -12,8 +12,7 @@ from gans_torch.backend import Backend
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo, ImageData
-from shared.randomness.draws import draw
-from shared.randomness.initial_weights import initial_arrays
+from shared.training.session import Session
 
 
 def test_networks_equal_a_hand_count() -> None:
@@ -86,14 +85,14 @@ def _executed_flops(config: TrainConfig) -> int:
     shape = (8, config.image_size, config.image_size, 3)
     info = DataInfo(3, 10, 8, "")
     labels = torch.arange(8).numpy()
-    backend = Backend(config, info, "cpu")
-    backend.load(initial_arrays(backend.shapes(), 0))
     images = torch.zeros(shape, dtype=torch.uint8).numpy()
-    backend.load_data(ImageData(images, labels, (), info))
-    inputs = backend.prepare(draw(config, 3, 8, 10, range(1)))
+    data = ImageData(images, labels, (), info)
+    session = Session(config, data, Backend(config, info, "cpu"))
+    session.start()
+    prepared = session.prepare(range(1))
     counter = FlopCounterMode(display=False)
     # It counts by module with hooks, which a penalty's autograd.grad cannot run.
     counter.mod_tracker = _NoModules()  # pyrefly: ignore
     with counter:
-        backend.train(inputs)
+        session.train(prepared)
     return counter.get_total_flops()

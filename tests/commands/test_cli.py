@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.commands import command_line
+from shared.commands import train as train_command
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
@@ -54,7 +55,7 @@ def test_no_arguments_give_the_default_preset_and_places() -> None:
 
 def test_a_resumed_run_keeps_its_places() -> None:
     def resume(*flags: str) -> str:
-        return command_line.resume_command(
+        return train_command.resume_command(
             train(*flags), Path("a run"), "gans_torch.train"
         )
 

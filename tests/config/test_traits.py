@@ -18,7 +18,7 @@ from shared.config.traits import (
     objective_traits,
     penalty_traits,
 )
-from shared.diagnosis.rules import rules
+from shared.diagnosis.symptoms import symptoms
 from shared.errors import UsageError
 from shared.randomness.draws import draw
 
@@ -198,7 +198,7 @@ def test_rules_ask_for_traits(own: Callable[..., None]) -> None:
 
 def test_the_diagnosis_judges_by_traits(own: Callable[..., None]) -> None:
     def bounds(**values: Any) -> dict[str, tuple[float, float]]:
-        found = rules(TrainConfig(d_norm="none", **values))
+        found = symptoms(TrainConfig(d_norm="none", **values))
         return {rule.metric: (rule.low, rule.high) for rule in found}
 
     own(OBJECTIVES, "mine", ObjectiveTraits(has_targets=True))

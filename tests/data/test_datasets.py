@@ -23,7 +23,7 @@ from PIL import Image
 
 from shared.config import choices
 from shared.data import datasets, image_cache
-from shared.data.image_data import ImageData
+from shared.data.image_data import ImageData, digest
 from shared.data.image_sources import Pictures, Source
 from shared.errors import UsageError
 
@@ -275,11 +275,11 @@ def test_the_digest_depends_on_images_labels_and_shape() -> None:
     images, labels = np.arange(16, dtype=np.uint8), np.array([0, 1], np.int32)
     square, flat = images.reshape(4, 2, 2, 1), images.reshape(4, 4, 1, 1)
     digests = [
-        image_cache._digest(square, labels),
-        image_cache._digest(flat, labels),
-        image_cache._digest(square + np.uint8(1), labels),
-        image_cache._digest(square, labels[::-1].copy()),
-        image_cache._digest(square, None),
+        digest(square, labels),
+        digest(flat, labels),
+        digest(square + np.uint8(1), labels),
+        digest(square, labels[::-1].copy()),
+        digest(square, None),
     ]
     assert len(set(digests)) == 5
 

@@ -15,7 +15,7 @@ from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
 from shared.diagnosis import diversity
-from shared.diagnosis.rules import rules
+from shared.diagnosis.symptoms import symptoms
 from shared.diagnosis.watch import Watch
 from shared.run.run_dir import RunDir
 from support import SELECTED, TINY, Train, Twin, copy
@@ -31,12 +31,12 @@ def watch_of(config: TrainConfig, num_classes: int = 10) -> Watch:
     return Watch(config, DataInfo(1, num_classes, count=50_000, sha256=""))
 
 
-def findings(config: TrainConfig, series: Series) -> list[str]:
+def diagnoses(config: TrainConfig, series: Series) -> list[str]:
     """Problems that a run with these metrics shows."""
     watch = watch_of(config)
     steps = range(config.log_every, 2001, config.log_every)
     watch.replay([{"step": t, **{k: f(t) for k, f in series.items()}} for t in steps])
-    return [finding.problem for finding in watch.findings.values()]
+    return [diagnosis.problem for diagnosis in watch.diagnoses.values()]
 
 
 # The extremes of what healthy runs of the presets showed.
@@ -53,11 +53,11 @@ HEALTHY: Series = {
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_healthy_runs_are_not_disturbed(preset: str) -> None:
-    assert findings(PRESETS[preset], HEALTHY) == []
+    assert diagnoses(PRESETS[preset], HEALTHY) == []
 
 
 def test_a_critic_may_have_any_loss() -> None:
-    assert findings(WGAN_GP, HEALTHY | {"d_loss": lambda t: 0.0}) == []
+    assert diagnoses(WGAN_GP, HEALTHY | {"d_loss": lambda t: 0.0}) == []
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_critic_may_have_any_loss() -> None:
 def test_each_problem_is_named_and_no_other(
     config: TrainConfig, series: Series, problem: str
 ) -> None:
-    found = findings(config, HEALTHY | series)
+    found = diagnoses(config, HEALTHY | series)
     assert len(found) == 1
     assert found[0].startswith(problem)
 
@@ -88,10 +88,10 @@ def test_diversity_is_judged_from_step_400_on() -> None:
     watch = watch_of(DCGAN)
     low = [{"step": t, "diversity": 0.1} for t in range(0, 451, 50)]
     watch.replay(low, [{"step": t, "diversity": 0.16} for t in range(500, 601, 50)])
-    assert not watch.findings
+    assert not watch.diagnoses
     watch.replay(low, [{"step": 500, "diversity": 0.14}])
-    (finding,) = watch.findings.values()
-    assert finding.first == 500
+    (diagnosis,) = watch.diagnoses.values()
+    assert diagnosis.first == 500
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_classes_count_late_and_only_where_samples_can_hit_them_all(
 ) -> None:
     watch = watch_of(dataclasses.replace(DCGAN, steps=steps), num_classes)
     watch.replay([{"step": 100 * i, "modes": 400} for i in range(1, 13)])
-    assert [x.first for x in watch.findings.values()] == ([first] if first else [])
+    assert [x.first for x in watch.diagnoses.values()] == ([first] if first else [])
 
 
 def test_the_last_scores_speak_alone() -> None:
@@ -124,10 +124,10 @@ def test_the_last_scores_speak_alone() -> None:
     ):
         watch = watch_of(DCGAN)
         watch.replay([{"step": step, **score} for step, score in scores.items()])
-        assert not watch.findings
-        assert [finding.first for finding in watch.conclude()] == found
+        assert not watch.diagnoses
+        assert [diagnosis.first for diagnosis in watch.conclude()] == found
         assert watch.conclude() == []
-        assert [finding.last for finding in watch.findings.values()] == found
+        assert [diagnosis.last for diagnosis in watch.diagnoses.values()] == found
 
 
 @pytest.mark.parametrize(
@@ -151,9 +151,9 @@ def test_a_critic_without_a_bound_is_named_at_once(
     assert [str(x)[:37] for x in said] == (
         ["the critic has no Lipschitz bound, wi"] if penalised else []
     )
-    for finding in said:
-        assert finding.remedy.startswith(str(penalised))
-        assert "--weight-clip 0.01 or --d-weight-norm spectral" in finding.remedy
+    for diagnosis in said:
+        assert diagnosis.remedy.startswith(str(penalised))
+        assert "--weight-clip 0.01 or --d-weight-norm spectral" in diagnosis.remedy
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,9 @@ def test_r1_holds_a_critic_as_its_weight_says(
         penalty_weight=weight,
         d_norm="none",
     )
-    assert bool(findings(config, HEALTHY | {"gradient_norm": lambda t: norm})) is is_bad
+    assert (
+        bool(diagnoses(config, HEALTHY | {"gradient_norm": lambda t: norm})) is is_bad
+    )
 
 
 @pytest.mark.parametrize(
@@ -200,18 +202,18 @@ def test_remedies_suit_the_run(
 ) -> None:
     watch = watch_of(dataclasses.replace(DCGAN, **changes))
     watch.replay([{"step": t, metric: 0.0} for t in STEPS])
-    assert watch.findings
-    for finding in watch.findings.values():
-        assert named in finding.remedy
-        assert left_out is None or left_out not in finding.remedy
+    assert watch.diagnoses
+    for diagnosis in watch.diagnoses.values():
+        assert named in diagnosis.remedy
+        assert left_out is None or left_out not in diagnosis.remedy
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_remedy_is_accepted_and_changes_something(preset: str) -> None:
     config = PRESETS[preset]
     tried = 0
-    for rule in rules(config):
-        for remedy in re.split(r", | or ", rule.remedy):
+    for symptom in symptoms(config):
+        for remedy in re.split(r", | or ", symptom.remedy):
             if remedy.startswith("--") and "smaller" not in remedy:
                 words = [preset, *remedy.split(), "--data-dir", "data"]
                 assert command_line.parse_train(words, "prog").config != config
@@ -221,7 +223,7 @@ def test_every_remedy_is_accepted_and_changes_something(preset: str) -> None:
 
 def test_a_gradient_that_is_zero_at_first_is_no_measure() -> None:
     norms: Series = {"d_grad_norm": lambda t: 0.0 if t < 100 else 1.0}
-    assert findings(DCGAN, HEALTHY | norms) == []
+    assert diagnoses(DCGAN, HEALTHY | norms) == []
 
 
 @pytest.mark.parametrize(
@@ -235,18 +237,18 @@ def test_a_gradient_that_is_zero_at_first_is_no_measure() -> None:
 )
 def test_near_zero_depends_on_the_loss(objective: Any) -> None:
     config = dataclasses.replace(DCGAN, objective=objective)
-    assert findings(config, {"d_loss": lambda t: 0.002})
-    assert not findings(config, {"d_loss": lambda t: 0.03})
+    assert diagnoses(config, {"d_loss": lambda t: 0.002})
+    assert not diagnoses(config, {"d_loss": lambda t: 0.03})
 
 
 def test_smoothed_and_flipped_labels_raise_the_least_loss() -> None:
     smoothed = dataclasses.replace(DCGAN, label_smoothing=0.1)
     least = -0.9 * np.log(0.9) - 0.1 * np.log(0.1)
-    assert findings(smoothed, {"d_loss": lambda t: least + 0.005})
-    assert not findings(smoothed, {"d_loss": lambda t: least + 0.05})
+    assert diagnoses(smoothed, {"d_loss": lambda t: least + 0.005})
+    assert not diagnoses(smoothed, {"d_loss": lambda t: least + 0.05})
     flipped = dataclasses.replace(DCGAN, label_flip=0.1)
-    assert findings(flipped, {"d_loss": lambda t: 2 * least + 0.003})
-    assert not findings(flipped, {"d_loss": lambda t: 2 * least + 0.05})
+    assert diagnoses(flipped, {"d_loss": lambda t: 2 * least + 0.003})
+    assert not diagnoses(flipped, {"d_loss": lambda t: 2 * least + 0.05})
 
 
 def test_only_what_lasts_is_reported() -> None:
@@ -258,16 +260,16 @@ def test_only_what_lasts_is_reported() -> None:
     # Said once, and kept in mind.
     assert watch.see({"step": 210, "d_loss": 0.0}) == []
     assert watch.see({"step": 220, "d_loss": 0.5}) == []
-    (finding,) = watch.findings.values()
-    assert (finding.first, finding.last) == (200, 210)
+    (diagnosis,) = watch.diagnoses.values()
+    assert (diagnosis.first, diagnosis.last) == (200, 210)
 
 
 def test_what_was_not_measured_or_not_finite_is_left_out() -> None:
     nothing: Series = {"g_grad_norm": lambda t: np.inf, "d_loss": lambda t: np.nan}
-    assert findings(DCGAN, nothing) == []
+    assert diagnoses(DCGAN, nothing) == []
     watch = watch_of(DCGAN)
     watch.replay([{"step": t, "d_loss": None} for t in STEPS])
-    assert not watch.findings
+    assert not watch.diagnoses
 
 
 def test_diversity_is_relative_to_real_images_of_the_same_row() -> None:

@@ -21,7 +21,7 @@ from shared.data.image_data import ImageData
 from shared.drawing import images
 from shared.errors import UsageError
 from shared.evaluation import classifier, features
-from shared.evaluation.scores import Evaluator, Score
+from shared.evaluation.score import Evaluator, Score
 from shared.run import checkpoint
 from shared.run.run_dir import RunDir
 from support import Twin
@@ -178,9 +178,9 @@ def test_points_are_scored_by_the_formula_of_their_distribution(
             return self.chosen[: len(z)]
 
     backend: Any = Real()
-    judge = evaluate.make_evaluator(backend, config, data, Path())
-    found = judge.scores(judge.usual_num, draws=2, seed=0)
-    assert judge.usual_num == 2500
+    evaluator = evaluate.make_evaluator(backend, config, data, Path())
+    found = evaluator.scores(evaluator.usual_num, draws=2, seed=0)
+    assert evaluator.usual_num == 2500
     assert found["high_quality"].values == pytest.approx([quality] * 2, abs=0.004)
     if modes:
         assert found["modes"].values == [3, 3]
@@ -188,7 +188,7 @@ def test_points_are_scored_by_the_formula_of_their_distribution(
     else:
         assert "modes" not in found
         assert found["coverage"].values == [1, 1]
-    assert judge.further(100, seed=0) == ({}, None)
+    assert evaluator.further(100, seed=0) == ({}, None)
 
 
 def test_a_run_of_points_is_scored_and_its_best_kept(
@@ -237,16 +237,16 @@ def test_inception_needs_no_labels_and_is_used_as_it_is(
     backend: Any = Copier(twin, pictures // 2)
     backend.inception = Stub
     config = TrainConfig(image_size=8, width=4)
-    judge = evaluate.make_evaluator(backend, config, data, Path(), "inception")
-    assert judge.usual_num == 10_000
-    found = {k: v.values[0] for k, v in judge.scores(1797, 1, 0).items()}
+    evaluator = evaluate.make_evaluator(backend, config, data, Path(), "inception")
+    assert evaluator.usual_num == 10_000
+    found = {k: v.values[0] for k, v in evaluator.scores(1797, 1, 0).items()}
     assert "classes_hit" not in found
     assert found["inception_score"] == pytest.approx(1)
     # Unscaled: the two means differ by half the mean grey level, which is 78.
     means = pictures.mean(axis=(1, 2, 3))
     expected = 2 * (means.mean() / 2) ** 2 + 2 * (means.std() / 2) ** 2
     assert found["fid"] == pytest.approx(expected, rel=0.05)
-    assert "Inception v3" in str(judge.protocol(1797, 1, 0)["features"])
+    assert "Inception v3" in str(evaluator.protocol(1797, 1, 0)["features"])
 
 
 def test_where_inception_cannot_be_had_one_line_says_what_to_do(
@@ -387,7 +387,7 @@ def test_scores_while_training_are_of_as_many_samples_as_later() -> None:
         usual_num = 5
 
         def scores(self, num: int, draws: int, seed: int) -> dict[str, Score]:
-            return {"drawn": Score("", [num + i for i in range(draws)], 0, "")}
+            return {"drawn": Score("fid", [num + i for i in range(draws)], "")}
 
         def protocol(self, num: int, draws: int, seed: int) -> dict[str, str | int]:
             return {"samples": num, "draws": draws, "seed": seed}
@@ -432,7 +432,9 @@ def _classifier(twin: Twin, config: TrainConfig, info: Any, size: int) -> Any:
     return make(config, info, "cpu").classifier(info, size)
 
 
-def evaluator(twin: Twin, pictures: Pixels, data: ImageData, folder: Path) -> Evaluator:
+def make_evaluator(
+    twin: Twin, pictures: Pixels, data: ImageData, folder: Path
+) -> Evaluator:
     config = TrainConfig(image_size=8, width=4)
     backend: Any = Copier(twin, pictures)
     return evaluate.make_evaluator(backend, config, data, folder)
@@ -442,8 +444,8 @@ def test_copies_of_the_data_score_best_and_are_found_out(
     twin: Twin, data_dir: Path
 ) -> None:
     data = datasets.load("digits", 8, data_dir)
-    judge = evaluator(twin, classifier.pixels(data), data, data_dir)
-    found = {k: v.values[0] for k, v in judge.scores(1797, draws=1, seed=0).items()}
+    evaluator = make_evaluator(twin, classifier.pixels(data), data, data_dir)
+    found = {k: v.values[0] for k, v in evaluator.scores(1797, draws=1, seed=0).items()}
     assert found["fid"] < 1
     assert abs(found["kid"]) < 0.1
     assert found["inception_score"] > 9
@@ -453,7 +455,7 @@ def test_copies_of_the_data_score_best_and_are_found_out(
     assert min(found["recall"], found["coverage"]) > 0.9
     assert found["classes_hit"] == 10
     assert found["class_kl"] < 0.02
-    further, picture = judge.further(64, seed=0)
+    further, picture = evaluator.further(64, seed=0)
     assert further["nearest_distance"].values == [0]
     assert further["nearest_distance_real"].values[0] > 10
     assert further["batch_norm_gap"].values == [0]
@@ -465,8 +467,8 @@ def test_copies_of_the_data_score_best_and_are_found_out(
 
 def test_a_collapsed_generator_scores_worst(twin: Twin, data_dir: Path) -> None:
     data = datasets.load("digits", 8, data_dir)
-    judge = evaluator(twin, classifier.pixels(data)[:1], data, data_dir)
-    found = {k: v.values[0] for k, v in judge.scores(256, draws=1, seed=0).items()}
+    evaluator = make_evaluator(twin, classifier.pixels(data)[:1], data, data_dir)
+    found = {k: v.values[0] for k, v in evaluator.scores(256, draws=1, seed=0).items()}
     assert found["fid"] > 10
     assert found["inception_score"] == pytest.approx(1, abs=1e-6)
     assert found["recall"] < 0.05
@@ -530,17 +532,17 @@ def test_stacks_are_judged_digit_by_digit(
     monkeypatch.setattr(datasets, "load", lambda *_: digits)
     config = TrainConfig(dataset="stacked-mnist", image_size=8, width=4)
     backend: Any = Copier(twin, classifier.pixels(digits))
-    judge = features.ClassifierJudge(backend, config, digits, data_dir)
+    extractor = features.ClassifierExtractor(backend, config, digits, data_dir)
     thirds = np.arange(300).reshape(3, 100)
     stacks = np.concatenate(
         [classifier.pixels(digits)[third] for third in thirds], axis=3
     )
-    judged = judge(stacks)
-    assert judged.features.shape == (100, 3 * classifier.FEATURES)
-    assert judged.probabilities.shape == (100, 1000)
-    np.testing.assert_allclose(judged.probabilities.sum(axis=1), 1, rtol=1e-5)
+    found = extractor(stacks)
+    assert found.features.shape == (100, 3 * classifier.FEATURES)
+    assert found.probabilities.shape == (100, 1000)
+    np.testing.assert_allclose(found.probabilities.sum(axis=1), 1, rtol=1e-5)
     spelled = digits.labels[thirds].T @ [100, 10, 1]
-    assert np.mean(judged.probabilities.argmax(axis=1) == spelled) > 0.9
+    assert np.mean(found.probabilities.argmax(axis=1) == spelled) > 0.9
     # With fewer samples even a perfect generator would seem to lack modes.
     info = digits.info._replace(channels=3, num_classes=1000, count=100)
     data = ImageData(stacks, spelled.astype(np.int32), (), info)

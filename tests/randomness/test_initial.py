@@ -1,52 +1,100 @@
 """Initial weights: their distributions, and what is derived from them."""
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 
 from shared.randomness.initial_weights import initial_arrays
+from shared.randomness.starts import (
+    DCGAN,
+    DCGAN_GAIN,
+    HE,
+    ONES,
+    ZEROS,
+    FanIn,
+    Lengths,
+    SingularVector,
+)
+from shared.statements import (
+    BIAS,
+    COUNTER,
+    GAIN,
+    KERNEL,
+    LINEAR,
+    MATRIX,
+    RUNNING_MEAN,
+    RUNNING_VARIANCE,
+    SINGULAR_VECTOR,
+    TABLE,
+    TRANSPOSED_KERNEL,
+    Kind,
+    Shape,
+    Start,
+    Stated,
+    length_of,
+)
 
-Shapes = dict[str, tuple[int, ...]]
 
-# A layer of each kind, named and shaped as PyTorch names and shapes them.
-_SHAPES: Shapes = {
-    "discriminator.blocks.1.conv.weight": (128, 64, 4, 4),
-    "discriminator.blocks.1.conv.bias": (128,),
-    "discriminator.blocks.1.norm.weight": (4096,),
-    "discriminator.blocks.1.norm.bias": (4096,),
-    "discriminator.blocks.1.norm.running_mean": (4096,),
-    "discriminator.blocks.1.norm.running_var": (4096,),
-    "discriminator.blocks.1.norm.num_batches_tracked": (),
-    "discriminator.embedding.weight": (100, 64),
-    "generator.blocks.1.norm.gain_embedding.weight": (100, 64),
-    "generator.blocks.1.norm.bias_embedding.weight": (100, 64),
-    "discriminator.minibatch_discrimination.weight": (1024, 48),
+def _stated(
+    name: str, shape: Shape, kind: Kind, start: Start, *of: str
+) -> dict[str, Stated]:
+    return {name: Stated(name, shape, kind, start, of)}
+
+
+# An array of each kind, named and shaped as PyTorch names and shapes them.
+_STATED = {
+    **_stated("d.conv.weight", (128, 64, 4, 4), KERNEL, DCGAN),
+    **_stated("d.conv.bias", (128,), BIAS, ZEROS),
+    **_stated("d.norm.weight", (4096,), GAIN, DCGAN_GAIN),
+    **_stated("d.norm.bias", (4096,), BIAS, ZEROS),
+    **_stated("d.norm.running_mean", (4096,), RUNNING_MEAN, ZEROS),
+    **_stated("d.norm.running_var", (4096,), RUNNING_VARIANCE, ONES),
+    **_stated("d.norm.num_batches_tracked", (), COUNTER, ZEROS),
+    **_stated("d.embedding.weight", (100, 64), TABLE, DCGAN),
+    **_stated("g.norm.gain_embedding.weight", (100, 64), TABLE, DCGAN_GAIN),
+    **_stated("g.norm.bias_embedding.weight", (100, 64), TABLE, ZEROS),
+    **_stated("d.minibatch.weight", (1024, 48), MATRIX, DCGAN),
+    **_stated("g.hidden.weight", (64, 200, 1, 1), KERNEL, HE),
+    **_stated("d.features.weight", (64, 128, 4, 4), KERNEL, HE),
+    # In as many groups as there are of 16 channels; and the fan-in of a transpose.
+    **_stated("d.grouped.weight", (128, 16, 3, 3), KERNEL, HE),
+    **_stated("g.up.weight", (32, 64, 4, 4), TRANSPOSED_KERNEL, HE),
+    **_stated("g.linear.weight", (64, 128), LINEAR, FanIn(1.0)),
 }
 
 
-def _spectral_shapes(layer: str, out_axis: int) -> Shapes:
-    shape = (64, 32, 4, 4)
-    name = f"{layer}.parametrizations.weight"
-    out = shape[out_axis]
+def _spectral(kind: Kind) -> dict[str, Stated]:
+    shape, out_axis = (64, 32, 4, 4), kind.axes.index("out")
+    u, v, weight = "layer.0._u", "layer.0._v", "layer.original"
+    rest = int(np.prod(shape)) // shape[out_axis]
     return {
         # u and v before the weight that they are derived from.
-        f"{name}.0._u": (out,),
-        f"{name}.0._v": (int(np.prod(shape)) // out,),
-        f"{name}.original": shape,
+        **_stated(
+            u, (shape[out_axis],), SINGULAR_VECTOR, SingularVector("u", kind), weight, u
+        ),
+        **_stated(v, (rest,), SINGULAR_VECTOR, SingularVector("v", kind), weight, u),
+        **_stated(weight, shape, kind, DCGAN),
     }
 
 
 @pytest.mark.parametrize(
     ("name", "mean", "std"),
     [
-        ("discriminator.blocks.1.conv.weight", 0.0, 0.02),
-        ("discriminator.blocks.1.norm.weight", 1.0, 0.02),
-        ("discriminator.embedding.weight", 0.0, 0.02),
-        ("generator.blocks.1.norm.gain_embedding.weight", 1.0, 0.02),
-        ("discriminator.minibatch_discrimination.weight", 0.0, 0.02),
+        ("d.conv.weight", 0.0, 0.02),
+        ("d.norm.weight", 1.0, 0.02),
+        ("d.embedding.weight", 0.0, 0.02),
+        ("g.norm.gain_embedding.weight", 1.0, 0.02),
+        ("d.minibatch.weight", 0.0, 0.02),
+        ("g.hidden.weight", 0.0, (2 / 200) ** 0.5),
+        ("d.features.weight", 0.0, (2 / (128 * 16)) ** 0.5),
+        ("d.grouped.weight", 0.0, (2 / (16 * 9)) ** 0.5),
+        ("g.up.weight", 0.0, (2 / (32 * 16)) ** 0.5),
+        ("g.linear.weight", 0.0, (1 / 128) ** 0.5),
     ],
 )
 def test_weights_and_gains_are_normal(name: str, mean: float, std: float) -> None:
-    array = initial_arrays(_SHAPES, seed=1)[name]
+    array = initial_arrays(_STATED, seed=1)[name]
     assert array.dtype == np.float32
     found_mean, found_std = float(array.mean()), float(array.std())
     # Five standard errors of each estimate.
@@ -60,30 +108,35 @@ def test_weights_and_gains_are_normal(name: str, mean: float, std: float) -> Non
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("discriminator.blocks.1.conv.bias", 0),
-        ("discriminator.blocks.1.norm.bias", 0),
-        ("discriminator.blocks.1.norm.running_mean", 0),
-        ("discriminator.blocks.1.norm.running_var", 1),
-        ("discriminator.blocks.1.norm.num_batches_tracked", 0),
-        ("generator.blocks.1.norm.bias_embedding.weight", 0),
+        ("d.conv.bias", 0),
+        ("d.norm.bias", 0),
+        ("d.norm.running_mean", 0),
+        ("d.norm.running_var", 1),
+        ("d.norm.num_batches_tracked", 0),
+        ("g.norm.bias_embedding.weight", 0),
     ],
 )
 def test_the_rest_is_constant(name: str, value: int) -> None:
-    array = initial_arrays(_SHAPES, seed=1)[name]
-    assert array.shape == _SHAPES[name]
+    array = initial_arrays(_STATED, seed=1)[name]
+    stated = _STATED[name]
+    assert array.shape == stated.shape
+    assert array.dtype == (np.int64 if stated.kind == COUNTER else np.float32)
     assert np.all(array == value)
 
 
 def test_a_seed_means_the_same_arrays_in_the_order_asked_for() -> None:
-    first, again = (initial_arrays(_SHAPES, seed=4) for _ in range(2))
-    assert list(first) == list(_SHAPES)
+    first, again = (initial_arrays(_STATED, seed=4) for _ in range(2))
+    assert list(first) == list(_STATED)
     for name in first:
         np.testing.assert_array_equal(first[name], again[name])
 
 
 def test_another_seed_and_another_name_mean_other_numbers() -> None:
-    shapes: Shapes = {"a.weight": (8, 8, 4, 4), "b.weight": (8, 8, 4, 4)}
-    first, second = (initial_arrays(shapes, seed) for seed in (1, 2))
+    stated = {
+        **_stated("a.weight", (8, 8, 4, 4), KERNEL, DCGAN),
+        **_stated("b.weight", (8, 8, 4, 4), KERNEL, DCGAN),
+    }
+    first, second = (initial_arrays(stated, seed) for seed in (1, 2))
     for one, other in (
         (first["a.weight"], second["a.weight"]),
         (first["a.weight"], first["b.weight"]),
@@ -93,19 +146,16 @@ def test_another_seed_and_another_name_mean_other_numbers() -> None:
 
 
 def test_a_layer_more_changes_no_other() -> None:
-    fewer = dict(list(_SHAPES.items())[3:])
-    alone, among = initial_arrays(fewer, seed=1), initial_arrays(_SHAPES, seed=1)
+    fewer = dict(list(_STATED.items())[3:])
+    alone, among = initial_arrays(fewer, seed=1), initial_arrays(_STATED, seed=1)
     for name in fewer:
         np.testing.assert_array_equal(alone[name], among[name])
 
 
-@pytest.mark.parametrize(
-    ("layer", "out_axis"),
-    [("discriminator.blocks.1.conv", 0), ("generator.blocks.1.up", 1)],
-)
-def test_singular_vectors_are_near_the_largest(layer: str, out_axis: int) -> None:
-    shapes = _spectral_shapes(layer, out_axis)
-    u, v, weight = initial_arrays(shapes, seed=1).values()
+@pytest.mark.parametrize("kind", [KERNEL, TRANSPOSED_KERNEL])
+def test_singular_vectors_are_near_the_largest(kind: Kind) -> None:
+    u, v, weight = initial_arrays(_spectral(kind), seed=1).values()
+    out_axis = kind.axes.index("out")
     matrix = np.moveaxis(weight, out_axis, 0).reshape(len(u), -1).astype(np.float64)
     estimate = u @ matrix @ v
     largest = np.linalg.svd(matrix, compute_uv=False)[0]
@@ -118,20 +168,23 @@ def test_singular_vectors_are_near_the_largest(layer: str, out_axis: int) -> Non
     np.testing.assert_allclose(v, product / np.linalg.norm(product), atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("layer", "out_axis"),
-    [("discriminator.blocks.1.conv", 0), ("generator.blocks.1.up", 1)],
-)
-def test_lengths_are_those_of_the_directions(layer: str, out_axis: int) -> None:
-    name = f"{layer}.parametrizations.weight"
-    length_shape = [1, 1, 1, 1]
-    length_shape[out_axis] = 6
-    shapes: Shapes = {
-        f"{name}.original0": tuple(length_shape),
-        f"{name}.original1": (6, 6, 4, 4),
+@pytest.mark.parametrize("kind", [KERNEL, TRANSPOSED_KERNEL, TABLE])
+def test_lengths_are_those_of_the_directions(kind: Kind) -> None:
+    out_axis, shape = kind.axes.index("out"), (6, 5, 4, 4)[: len(kind.axes)]
+    length_shape = [1] * len(shape)
+    length_shape[out_axis] = shape[out_axis]
+    stated = {
+        **_stated("g", tuple(length_shape), length_of(kind), Lengths(), "v"),
+        **_stated("v", shape, kind, DCGAN),
     }
-    length, direction = initial_arrays(shapes, seed=1).values()
+    length, direction = initial_arrays(stated, seed=1).values()
     assert length.shape == tuple(length_shape)
-    by_channel = np.moveaxis(direction, out_axis, 0).reshape(6, -1)
+    by_channel = np.moveaxis(direction, out_axis, 0).reshape(shape[out_axis], -1)
     expected = np.linalg.norm(by_channel, axis=1)
     np.testing.assert_allclose(length.ravel(), expected, rtol=1e-6)
+
+
+def test_a_start_of_another_shape_is_refused() -> None:
+    stated = _stated("a.weight", (8,), BIAS, cast(Any, lambda *_: np.zeros(1)))
+    with pytest.raises(ValueError, match=r"array a\.weight: .* gives shape \(1,\)"):
+        initial_arrays(stated, seed=1)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from shared.commands.options import CompareOptions
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
@@ -27,7 +26,7 @@ def rows(
 ) -> dict[str, list[str]]:
     """The printed table: cells by label."""
     paths = tuple(run.path for run in runs)
-    comparison.compare(CompareOptions(runs=paths, out=folder / "curves.png"))
+    comparison.compare(paths, folder / "curves.png")
     lines = capsys.readouterr().out.splitlines()
     table = [re.split("  +", line) for line in lines]
     return {label: cells for label, *cells in table}
@@ -71,6 +70,5 @@ def test_scores_without_their_protocol_are_refused(tmp_path: Path) -> None:
     run = make(tmp_path / "run", TrainConfig())
     stored = '{"step": 50, "protocol": {}, "scores": {"fid": 3.5}}'
     (run.path / "evaluation-000050.json").write_text(stored)
-    options = CompareOptions(runs=(run.path,), out=tmp_path / "curves.png")
     with pytest.raises(UsageError, match=r"evaluation-000050\.json: is no evaluation"):
-        comparison.compare(options)
+        comparison.compare([run.path], tmp_path / "curves.png")

@@ -2,7 +2,6 @@
 
 import dataclasses
 import errno
-import json
 import os
 import pickle
 import subprocess
@@ -20,7 +19,6 @@ from numpy.typing import NDArray
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
 from shared.errors import UsageError
-from shared.files.arrays import canonical_json
 from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
 
@@ -254,12 +252,9 @@ def test_foreign_safetensors_file_is_refused(
 
 def rewrite(path: Path, **changes: Any) -> None:
     """Change the metadata and make the checksum right again."""
-    text, arrays = checkpoint._read(path)
-    metadata = json.loads(text) | changes
+    metadata, arrays = checkpoint.FILE.read(path)
     del metadata["sha256"]
-    metadata["sha256"] = checkpoint._digest(metadata, arrays)
-    entry = {"gan_checkpoint": canonical_json(metadata)}
-    path.write_bytes(safetensors.numpy.save(arrays, entry))
+    checkpoint.FILE.write(path, metadata | changes, arrays)
 
 
 @pytest.mark.parametrize(

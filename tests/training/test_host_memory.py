@@ -8,7 +8,7 @@ import pytest
 # find from the second time on.
 _SCRIPT = """
 import resource, sys, threading
-from shared.host_memory import keep_freed_memory
+from shared.training.host_memory import keep_freed_memory
 
 if sys.argv[1] == "keep":
     keep_freed_memory()

@@ -12,6 +12,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from shared.commands import command_line
+from shared.commands import train as train_command
 from shared.drawing.images import save_png
 from shared.run.run_dir import RunDir
 from shared.training.event_files import EventFiles
@@ -100,11 +101,11 @@ def test_a_missing_package_is_said_in_one_line(
 
 def test_the_resume_command_keeps_the_flag() -> None:
     options = command_line.parse_train(["--tensorboard"], "prog")
-    assert command_line.resume_command(options, Path("RUN"), "prog").endswith(
+    assert train_command.resume_command(options, Path("RUN"), "prog").endswith(
         " --tensorboard"
     )
     options = command_line.parse_train([], "prog")
-    assert "--tensorboard" not in command_line.resume_command(
+    assert "--tensorboard" not in train_command.resume_command(
         options, Path("RUN"), "prog"
     )
 

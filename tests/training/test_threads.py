@@ -6,8 +6,8 @@ import pytest
 
 _SCRIPT = """
 from gans_torch.train import make_backend
-from shared.backend import DataInfo
-from shared.presets import PRESETS
+from shared.data.image_data import DataInfo
+from shared.config.presets import PRESETS
 
 make_backend(PRESETS["dcgan"], DataInfo(1, 2, 6, ""), "cpu")
 """

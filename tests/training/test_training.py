@@ -29,12 +29,11 @@ from shared.data import datasets
 from shared.drawing import images
 from shared.errors import UsageError
 from shared.randomness import noise
-from shared.randomness.draws import draw
-from shared.randomness.initial_weights import initial_arrays
 from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
 from shared.run.run_dir import RunDir
-from shared.training import driver, loop
+from shared.training import loop, places
+from shared.training.session import Session
 from support import (
     TINY,
     Train,
@@ -116,13 +115,12 @@ def test_every_step_has_its_own_draws(
     twin: Twin, finished: Path, data_dir: Path
 ) -> None:
     state = checkpoint.load(last_checkpoint(finished))
-    backend = make_backend(twin, state)
-    backend.load(initial_arrays(backend.shapes(), state.config.seed))
-    backend.load_data(datasets.load("digits", 16, data_dir))
-    for step in range(6):
-        drawn = draw(state.config, 1, 1797, 6, range(step, step + 1))
-        backend.train(backend.prepare(drawn))
-    arrays = backend.arrays()
+    data = datasets.load("digits", 16, data_dir)
+    session = Session(state.config, data, make_backend(twin, state))
+    session.start()
+    for _ in range(6):
+        session.run(1)
+    arrays = session.backend.arrays()
     assert arrays.keys() == state.arrays.keys()
     for name, array in arrays.items():
         np.testing.assert_array_equal(array, state.arrays[name], name)
@@ -170,15 +168,15 @@ def test_a_folder_that_is_taken_meanwhile_is_left_alone(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    find = driver.default_path
+    find = places.default_path
 
     def find_while_another_starts(preset: str, dataset: str) -> Path:
         path = find(preset, dataset)
         (path / "checkpoints").mkdir(parents=True)
-        monkeypatch.setattr(driver, "default_path", find)
+        monkeypatch.setattr(places, "default_path", find)
         return path
 
-    monkeypatch.setattr(driver, "default_path", find_while_another_starts)
+    monkeypatch.setattr(places, "default_path", find_while_another_starts)
     train("gan", *TINY, "--steps", 1)
     assert not any((tmp_path / "runs" / "gan-digits-001" / "checkpoints").iterdir())
     assert metrics(tmp_path / "runs" / "gan-digits-002")
@@ -432,7 +430,7 @@ def test_the_log_says_how_long_the_device_waits(
     [
         ("shared.drawing.images.save_png", 3, {"samples": 1, "checkpoints": 0}),
         ("shared.run.checkpoint.save", 2, {"samples": 4, "checkpoints": 1}),
-        ("shared.training.loop.draw", 6, {"samples": 3, "checkpoints": 1}),
+        ("shared.training.session.draw", 6, {"samples": 3, "checkpoints": 1}),
     ],
 )
 def test_an_error_in_any_thread_ends_the_run(
@@ -523,7 +521,7 @@ def test_a_second_signal_stops_at_once_and_says_how_to_resume(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def interrupted(self: Any) -> None:
+    def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(loop.Training, "run_to_end", interrupted)

@@ -10,7 +10,7 @@ from shared.config.choices import Precision
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo, ImageData
-from shared.randomness import draws, initial_weights
+from shared.training.session import Session
 
 pytestmark = pytest.mark.needs("torch")
 
@@ -49,10 +49,9 @@ def _train(
         backend._graphs = None
     if recorder is not None:
         backend._graphs = StepGraphs(backend._step, recorder)
-    backend.load(initial_weights.initial_arrays(backend.shapes(), 0))
-    backend.load_data(ImageData(_IMAGES, None, (), _INFO))
-    drawn = draws.draw(config, 1, 6, 10, range(8))
-    metrics = backend.train(backend.prepare(drawn))()
+    session = Session(config, ImageData(_IMAGES, None, (), _INFO), backend)
+    session.start()
+    metrics = session.run(8)
     if device == "cuda" and not eagerly:
         assert backend._graphs is not None
         assert backend._graphs._recorded

@@ -25,13 +25,13 @@ def test_convolutions_suit_the_device_that_is_asked_for(
 ) -> None:
     import jax
 
-    from gans_jax import _convolutions
+    from gans_jax._convolutions import convolution
 
     cpu = jax.devices("cpu")[0]
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert not _convolutions._as_matmul(4, stride=2, padding=1)
+    assert not convolution._as_matmul(4, stride=2, padding=1)
     with jax.default_device(cpu):
-        assert _convolutions._as_matmul(4, stride=2, padding=1)
+        assert convolution._as_matmul(4, stride=2, padding=1)
 
 
 def test_an_unknown_normalisation_is_refused(layers: ModuleType) -> None:

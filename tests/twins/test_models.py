@@ -1,16 +1,20 @@
-"""What the networks of each twin refuse."""
+"""Networks of each twin: what is refused, and what users may add."""
 
 import dataclasses
 import importlib
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
-from shared.config.choices import Architecture
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
+from shared.config.traits import ARCHITECTURES
 from shared.data.image_data import DataInfo
+from shared.errors import UsageError
+from shared.randomness.initial_weights import initial_arrays
 from support import Twin
 
 _DATA = DataInfo(1, 3, 4, "")
@@ -23,16 +27,27 @@ def models(twin: Twin) -> ModuleType:
 
 @pytest.fixture(params=["dcgan", "mlp"])
 def config(request: pytest.FixtureRequest) -> TrainConfig:
-    architecture: Architecture = request.param
     return dataclasses.replace(
         PRESETS["cgan"],
-        architecture=architecture,
+        architecture=request.param,
         image_size=8,
         width=4,
         z_dim=5,
         g_norm="batch",
         d_norm="none",
     )
+
+
+@pytest.fixture
+def register(
+    models: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., None]:
+    """`register_architecture` of this twin, forgotten after the test."""
+    for table in (ARCHITECTURES, models.ARCHITECTURES):
+        # Set anew with what it holds, a name is restored: and here, taken out again.
+        monkeypatch.setitem(table, "of-a-test", None)
+        del table["of-a-test"]
+    return models.register_architecture
 
 
 def _zeros(twin: Twin, *shape: int) -> Any:
@@ -55,3 +70,74 @@ def test_a_conditional_discriminator_needs_labels(
     shape = (2, 1, 8, 8) if twin.name == "torch" else (2, 8, 8, 1)
     with pytest.raises(ValueError, match="labels None: a conditional discriminator"):
         discriminator(_zeros(twin, *shape))
+
+
+def test_one_call_makes_both_networks(twin: Twin, config: TrainConfig) -> None:
+    networks = importlib.import_module(f"gans_{twin.name}.networks")
+    arrays = importlib.import_module(f"gans_{twin.name}.arrays")
+    built = networks.build(config, _DATA, seed=7)
+    for name in built._fields:
+        network = getattr(built, name)
+        if twin.name == "jax":
+            network = importlib.import_module("gans_jax._network").Network.of(network)
+        expected = initial_arrays(arrays.network_statements(network, name), seed=7)
+        found = arrays.network_to_arrays(network, name)
+        assert found.keys() == expected.keys()
+        for key, array in expected.items():
+            assert found[key].dtype == array.dtype
+            np.testing.assert_array_equal(found[key], array, err_msg=key)
+
+
+def test_an_array_without_a_statement_is_named(twin: Twin) -> None:
+    arrays = importlib.import_module(f"gans_{twin.name}.arrays")
+    with pytest.raises(ValueError, match=r"array generator\.inner\.scale: no layer"):
+        arrays.network_statements(_without_statement(twin), "generator")
+
+
+def _without_statement(twin: Twin) -> Any:
+    """A network that holds another, whose array ``scale`` nobody speaks of."""
+    if twin.name == "torch":
+        import torch
+
+        inner = torch.nn.ParameterDict({"scale": torch.nn.Parameter(torch.zeros(3))})
+        return torch.nn.ModuleDict({"inner": inner})
+    from flax import nnx
+
+    from gans_jax._network import Network
+
+    inner = nnx.Dict({"scale": nnx.Param(_zeros(twin, 3))})
+    return Network.of(nnx.Dict({"inner": inner}))
+
+
+def test_a_user_adds_an_architecture(
+    twin: Twin, register: Callable[..., None], models: ModuleType
+) -> None:
+    layers = importlib.import_module(f"gans_{twin.name}.layers")
+
+    def make(config: TrainConfig, data: DataInfo) -> Any:
+        return layers.MinibatchStd(config.width + data.channels)
+
+    register("of-a-test", make, make, makes_points=True, has_feature_maps=False)
+    config = dataclasses.replace(
+        PRESETS["ring"], architecture="of-a-test", g_norm="none", width=5
+    )
+    assert models.build_generator(config, _DATA).group_size == 6
+    assert models.build_discriminator(config, _DATA).group_size == 6
+    with pytest.raises(UsageError, match="normalise in of-a-test"):
+        dataclasses.replace(config, d_norm="instance")
+    with pytest.raises(UsageError, match="'of-a-test': is taken"):
+        register("of-a-test", make, make)
+
+
+def test_a_users_architecture_makes_images_unless_it_says_more(
+    register: Callable[..., None],
+) -> None:
+    register("of-a-test", print, print)
+    dataclasses.replace(PRESETS["dcgan"], architecture="of-a-test", d_norm="instance")
+    with pytest.raises(UsageError, match="ring needs mlp;"):
+        dataclasses.replace(PRESETS["ring"], architecture="of-a-test")
+
+
+def test_an_architecture_nobody_added_is_refused() -> None:
+    with pytest.raises(UsageError, match="--architecture dcgam: must be one of dcgan"):
+        dataclasses.replace(PRESETS["dcgan"], architecture="dcgam")

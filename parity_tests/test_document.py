@@ -15,8 +15,8 @@ import torch
 
 from gans_torch import losses
 from parity_tests import __main__ as command
-from parity_tests import mutants, report
-from parity_tests.certificate import outcomes
+from parity_tests import mutants
+from parity_tests.certificate import document, outcomes
 from parity_tests.certificate.compare import difference
 from parity_tests.certificate.registry import CHECKS, Check, Finding
 from parity_tests.mutants.mutation import mutant
@@ -53,7 +53,7 @@ MUTANT = mutant("flipped kernel", "the <kernel> is mirrored", losses.softplus, {
 
 
 def _build(checks: list[Check], *killers: dict[str, str] | None) -> dict[str, Any]:
-    return report.build(
+    return document.build(
         [outcomes.run(check) for check in checks],
         [(MUTANT, found) for found in killers],
         seconds=1.5,
@@ -72,7 +72,7 @@ def _documented(heading: str) -> set[str]:
 def test_the_data_are_as_described() -> None:
     built = _build(TOYS, {"loss/softplus": "value: 1 > 0"})
     text = (ROOT / "docs" / "parity_report.md").read_text()
-    assert f"Version {report.VERSION}." in text
+    assert f"Version {document.VERSION}." in text
     assert built.keys() == _documented("raises it.")
     assert built["checks"][0].keys() == _documented("Each of `checks`:")
     assert built["checks"][0]["findings"][0].keys() == _documented(
@@ -158,7 +158,7 @@ def _parse(page: str) -> _Page:
 
 
 def test_the_page_shows_the_same() -> None:
-    page = report.render(_build(TOYS, {}, None, {"loss/softplus": "value: 1 > 0"}))
+    page = document.render(_build(TOYS, {}, None, {"loss/softplus": "value: 1 > 0"}))
     parsed = _parse(page)
     assert parsed.fetched == []
     assert "http" not in page
@@ -173,7 +173,7 @@ def test_the_page_shows_the_same() -> None:
 
 
 def test_the_page_says_when_all_is_well() -> None:
-    page = report.render(_build([GOOD]))
+    page = document.render(_build([GOOD]))
     assert _parse(page).failures == 0
     assert "All 1 comparisons hold" in page
 
@@ -220,7 +220,7 @@ def test_the_command_runs_what_is_asked_for(
     assert built["holds"] is (status == 0)
     assert built["mutants"]
     assert all(mutant["killed_by"] is None for mutant in built["mutants"])
-    assert (out / "parity_report.html").read_text() == report.render(built)
+    assert (out / "parity_report.html").read_text() == document.render(built)
     printed = capsys.readouterr().out
     assert ("BROKEN    toy/too large: value differs by 0.5, bound 0" in printed) == (
         status == 1

@@ -7,14 +7,16 @@ import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 
 from parity_tests.certificate.compare import TOLERANCES
 from parity_tests.certificate.outcomes import Outcome
 from parity_tests.certificate.registry import Finding
-from parity_tests.mutants.mutation import Mutant
+
+if TYPE_CHECKING:
+    from parity_tests.mutants.mutation import Mutant
 
 # Raised when a field changes its meaning or goes away.
 VERSION = 1
@@ -26,7 +28,7 @@ _CURVE_WIDTH, _CURVE_HEIGHT = 360, 96
 
 def build(
     outcomes: Sequence[Outcome],
-    mutants: Iterable[tuple[Mutant, Mapping[str, str] | None]],
+    mutants: Iterable[tuple["Mutant", Mapping[str, str] | None]],
     *,
     seconds: float,
     full: bool,
@@ -79,7 +81,7 @@ def environment() -> dict[str, str]:
 def render(report: Mapping[str, Any]) -> str:
     """The page: one file that needs no other and no network."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
+        loader=jinja2.FileSystemLoader(Path(__file__).parents[1] / "templates"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -121,7 +123,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _mutant(mutant: Mutant, killers: Mapping[str, str] | None) -> dict[str, Any]:
+def _mutant(mutant: "Mutant", killers: Mapping[str, str] | None) -> dict[str, Any]:
     return {
         "name": mutant.name,
         "trap": mutant.trap,

@@ -8,7 +8,8 @@ import math
 from typing import NamedTuple
 
 from shared.config.train_config import TrainConfig, flag
-from shared.config.traits import OBJECTIVES, PENALTIES
+from shared.config.traits import ARCHITECTURES, OBJECTIVES, PENALTIES
+from shared.quantities import members
 
 # How long a state must last: this many steps, and at least so many logged values.
 LASTING_STEPS = 200
@@ -26,7 +27,9 @@ _VANISHED = 0.01
 # As a multiple of the norm that a penalty holds D's gradient at; 0.6 to 1.9 in healthy
 # runs.
 _LIPSCHITZ = 2.0
-GRADIENT_NORMS = {"D": "d_grad_norm", "G": "g_grad_norm"}
+GRADIENT_NORMS = {
+    label: name for name, label in members("Gradients of the weights").items()
+}
 # Diversity is 0.1 to 0.2 for the first 200 steps, and rises to 0.9; it hardly falls.
 # Of 102 runs of 600 steps, all but DRAGAN's on MNIST have 0.5 or more from step 300 on;
 # of these six, the three that are below the bound in three grids from step 400 on end
@@ -45,7 +48,7 @@ _CALM_BETA = 0.5
 DIVERGED = "diverged"
 
 
-class Rule(NamedTuple):
+class Symptom(NamedTuple):
     """A metric that is bad beyond its bounds, and what to say when that lasts."""
 
     metric: str
@@ -61,7 +64,7 @@ class Rule(NamedTuple):
     """Whether the last value of the run is judged without those before."""
 
 
-def rules(config: TrainConfig) -> list[Rule]:
+def symptoms(config: TrainConfig) -> list[Symptom]:
     """What is judged in a run of this configuration.
 
     Args:
@@ -69,7 +72,7 @@ def rules(config: TrainConfig) -> list[Rule]:
     """
     lasting = max(LASTING_VALUES, math.ceil(LASTING_STEPS / config.log_every))
     found = [
-        Rule(
+        Symptom(
             DIVERGED,
             0.0,
             0.0,
@@ -82,7 +85,7 @@ def rules(config: TrainConfig) -> list[Rule]:
     if chance is not None and least is not None:
         bound = least + _WON * (chance - least)
         found.append(
-            Rule(
+            Symptom(
                 "d_loss",
                 bound,
                 math.inf,
@@ -93,7 +96,7 @@ def rules(config: TrainConfig) -> list[Rule]:
             )
         )
     found += [
-        Rule(
+        Symptom(
             "diversity_kept",
             _DIVERSITY_KEPT,
             math.inf,
@@ -102,7 +105,7 @@ def rules(config: TrainConfig) -> list[Rule]:
             " before",
             _collapse_remedy(config),
         ),
-        Rule(
+        Symptom(
             "late_diversity",
             _DIVERSITY_LEAST,
             math.inf,
@@ -111,7 +114,7 @@ def rules(config: TrainConfig) -> list[Rule]:
             " every latent",
             _collapse_remedy(config, "more --steps"),
         ),
-        Rule(
+        Symptom(
             "classes_kept",
             _CLASSES_KEPT,
             math.inf,
@@ -120,7 +123,7 @@ def rules(config: TrainConfig) -> list[Rule]:
             _collapse_remedy(config),
             last_suffices=True,
         ),
-        Rule(
+        Symptom(
             "batch_norm_gap",
             0.0,
             _BATCH_NORM_GAP,
@@ -134,10 +137,10 @@ def rules(config: TrainConfig) -> list[Rule]:
             ),
         ),
     ]
-    found += _lipschitz_rules(config, lasting)
+    found += _lipschitz_symptoms(config, lasting)
     for name, metric in GRADIENT_NORMS.items():
         found += [
-            Rule(
+            Symptom(
                 f"relative_{metric}",
                 0.0,
                 _EXPLODED,
@@ -145,7 +148,7 @@ def rules(config: TrainConfig) -> list[Rule]:
                 f"{name}'s gradient explodes: it is a thousand times that of the start",
                 _taming(config),
             ),
-            Rule(
+            Symptom(
                 f"relative_{metric}",
                 _VANISHED,
                 math.inf,
@@ -157,7 +160,7 @@ def rules(config: TrainConfig) -> list[Rule]:
     return found
 
 
-def _lipschitz_rules(config: TrainConfig, lasting: int) -> list[Rule]:
+def _lipschitz_symptoms(config: TrainConfig, lasting: int) -> list[Symptom]:
     """Whether a critic has a bound, and whether it keeps to it."""
     is_critic = OBJECTIVES[config.objective].wasserstein
     penalty = PENALTIES[config.penalty]
@@ -172,7 +175,7 @@ def _lipschitz_rules(config: TrainConfig, lasting: int) -> list[Rule]:
             _penalised(config), "--weight-clip 0.01", "--d-weight-norm spectral"
         )
         # At any step, the first being that of the first grid.
-        return [Rule("step", math.inf, math.inf, 1, problem, remedy)]
+        return [Symptom("step", math.inf, math.inf, 1, problem, remedy)]
     if penalty.slope is not None:
         bound = _LIPSCHITZ * penalty.slope
     elif is_critic and has_penalty:
@@ -186,7 +189,7 @@ def _lipschitz_rules(config: TrainConfig, lasting: int) -> list[Rule]:
         f" {bound / 2:.6g}"
     )
     remedy = "a larger --penalty-weight or a smaller --d-lr"
-    return [Rule("gradient_norm", 0.0, bound, lasting, problem, remedy)]
+    return [Symptom("gradient_norm", 0.0, bound, lasting, problem, remedy)]
 
 
 def _balancing(config: TrainConfig) -> str:
@@ -247,7 +250,8 @@ def _penalised(config: TrainConfig, penalty: str = "wgan-gp") -> str:
 
 def _no_batch_norm(config: TrainConfig) -> str:
     # A perceptron has no instance norm.
-    return "none" if config.architecture == "mlp" else "instance"
+    has_maps = ARCHITECTURES[config.architecture].has_feature_maps
+    return "instance" if has_maps else "none"
 
 
 def _flags(config: TrainConfig, **values: str | float) -> str:

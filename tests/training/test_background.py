@@ -1,4 +1,4 @@
-"""Work that is made ahead, or done behind."""
+"""Work that is made ahead, or done in the background."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.training.background import Behind, ahead
+from shared.training.background import Background, prefetch
 
 
 @pytest.fixture(autouse=True)
@@ -17,10 +17,10 @@ def no_thread_is_left() -> Iterator[None]:
 
 
 def test_results_come_in_order() -> None:
-    assert list(ahead(lambda item: item * item, range(20))) == [
+    assert list(prefetch(lambda item: item * item, range(20))) == [
         i * i for i in range(20)
     ]
-    assert list(ahead(str, [])) == []
+    assert list(prefetch(str, [])) == []
 
 
 def test_the_next_two_are_made_while_one_is_used() -> None:
@@ -33,7 +33,7 @@ def test_the_next_two_are_made_while_one_is_used() -> None:
             third.set()
         return item
 
-    results = ahead(make, range(100))
+    results = prefetch(make, range(100))
     assert next(results) == 0
     assert third.wait(10)
     next(results)
@@ -45,7 +45,7 @@ def test_the_next_two_are_made_while_one_is_used() -> None:
 
 
 def test_an_error_comes_in_its_place() -> None:
-    results = ahead(lambda item: 1 // item, [1, 1, 0, 1])
+    results = prefetch(lambda item: 1 // item, [1, 1, 0, 1])
     assert [next(results), next(results)] == [1, 1]
     with pytest.raises(ZeroDivisionError):
         next(results)
@@ -54,16 +54,16 @@ def test_an_error_comes_in_its_place() -> None:
 
 def test_tasks_are_done_in_order_in_another_thread() -> None:
     done = []
-    with Behind() as behind:
+    with Background() as background:
         gate = threading.Event()
-        behind.do(gate.wait, 10)
+        background.do(gate.wait, 10)
         for number in range(5):
-            behind.do(done.append, number)
+            background.do(done.append, number)
         assert done == []
         gate.set()
-        behind.wait()
+        background.wait()
         assert done == [0, 1, 2, 3, 4]
-        behind.do(done.append, 5)
+        background.do(done.append, 5)
     assert done == [0, 1, 2, 3, 4, 5]
 
 
@@ -72,10 +72,10 @@ def test_only_so_many_tasks_may_wait() -> None:
     given, done = [], []
 
     def produce() -> None:
-        with Behind() as behind:
-            behind.do(gate.wait, 10)
+        with Background() as background:
+            background.do(gate.wait, 10)
             for number in range(100):
-                behind.do(done.append, number)
+                background.do(done.append, number)
                 given.append(number)
 
     producer = threading.Thread(target=produce)
@@ -96,11 +96,11 @@ def test_after_an_error_nothing_more_is_done() -> None:
     done = []
 
     def work() -> None:
-        with Behind() as behind:
+        with Background() as background:
             gate = threading.Event()
-            behind.do(gate.wait, 10)
-            behind.do(fail)
-            behind.do(done.append, "without what should precede it")
+            background.do(gate.wait, 10)
+            background.do(fail)
+            background.do(done.append, "without what should precede it")
             gate.set()
 
     with pytest.raises(OSError, match="disk full"):
@@ -109,22 +109,22 @@ def test_after_an_error_nothing_more_is_done() -> None:
 
 
 def test_a_later_task_is_told_of_an_error() -> None:
-    def work(behind: Behind) -> None:
-        behind.do(fail)
+    def work(background: Background) -> None:
+        background.do(fail)
         for _ in range(1000):
-            behind.do(time.sleep, 0.001)
+            background.do(time.sleep, 0.001)
 
-    with Behind() as behind, pytest.raises(OSError, match="disk full"):
-        work(behind)
+    with Background() as background, pytest.raises(OSError, match="disk full"):
+        work(background)
 
 
 def test_leaving_with_an_error_does_what_was_asked_for() -> None:
     done = []
 
     def work() -> None:
-        with Behind() as behind:
-            behind.do(done.append, 1)
-            behind.do(fail)
+        with Background() as background:
+            background.do(done.append, 1)
+            background.do(fail)
             raise ValueError("diverged")
 
     with pytest.raises(ValueError, match="diverged"):

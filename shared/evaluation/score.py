@@ -6,19 +6,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.config.train_config import TrainConfig
+from shared.quantities import QUANTITIES
 
 
 class Score(NamedTuple):
     """One number about a run, and how it came about."""
 
-    title: str
-    """As the table shows it, with an arrow to where it is better, if that is clear."""
+    name: str
+    """In `QUANTITIES`."""
     values: list[float]
     """One for each independent draw of the samples."""
-    decimals: int
-    """Shown."""
     protocol: str
     """What was compared with what."""
+    of: int | None = None
+    """The most that it can be, where that depends on the data."""
+
+    @property
+    def title(self) -> str:
+        """As the table shows it, with an arrow to where it is better."""
+        return QUANTITIES[self.name].heading(self.of)
+
+    @property
+    def decimals(self) -> int:
+        """Shown."""
+        return QUANTITIES[self.name].decimals
+
+
+def by_name(*scores: Score) -> dict[str, Score]:
+    """The scores, each under its name."""
+    return {score.name: score for score in scores}
 
 
 class Evaluator(Protocol):

@@ -1,0 +1,223 @@
+"""The two convolutions, in XLA's form or as matrix products; see this room's page.
+
+A convolution, its transpose and the gradient of its kernel are the derivatives of one
+sum over products of a pixel, a weight and a feature. So the derivatives of each are the
+other two, and declaring that makes derivatives of every order as fast as the first.
+"""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from gans_jax._convolutions.patches import Patches
+from gans_jax._convolutions.winograd import Winograd
+
+_LAYOUT = ("NHWC", "HWIO", "NHWC")
+# Bytes of matrices that are made at a time.
+_CACHE = 8 * 2**20
+
+_Form = Patches | Winograd
+
+
+def conv(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int) -> jax.Array:
+    """Convolve as `torch.nn.functional.conv2d` does, in NHWC.
+
+    Args:
+        x: images, `[N, H, W, C]`.
+        kernel: square kernel, `[k, k, C, O]`: PyTorch's `weight.transpose(2, 3, 1, 0)`.
+        stride: step between neighbouring patches, in both directions.
+        padding: zeros added on every side of the images.
+
+    Returns:
+        `[N, H', W', O]` with `H' = (H + 2 * padding - k) // stride + 1`.
+    """
+    size = kernel.shape[0]
+    if not _as_matmul(size, stride, padding):
+        pads = [(padding, padding)] * 2
+        return lax.conv_general_dilated(
+            x, kernel, (stride, stride), pads, dimension_numbers=_LAYOUT
+        )
+    return _features(_form(kernel, stride, padding, x.shape[1], x.shape[2]), x, kernel)
+
+
+def conv_transpose(
+    x: jax.Array, kernel: jax.Array, *, stride: int, padding: int
+) -> jax.Array:
+    """Convolve as `torch.nn.functional.conv_transpose2d` does, in NHWC.
+
+    Args:
+        x: images, `[N, H, W, C]`.
+        kernel: square kernel, `[k, k, O, C]`: PyTorch's `weight.transpose(2, 3, 1, 0)`,
+            not flipped.
+        stride: step between the places where neighbouring pixels are written.
+        padding: pixels cut from every side of the result.
+
+    Returns:
+        `[N, H', W', O]` with `H' = (H - 1) * stride + k - 2 * padding`.
+    """
+    size = kernel.shape[0]
+    if not _as_matmul(size, stride, padding):
+        # XLA pads the dilated input, PyTorch counts what is cut from the output.
+        pads = [(size - 1 - padding,) * 2] * 2
+        return lax.conv_transpose(
+            x,
+            kernel,
+            (stride, stride),
+            pads,
+            dimension_numbers=_LAYOUT,
+            transpose_kernel=True,
+        )
+    height, width = ((n - 1) * stride + size - 2 * padding for n in x.shape[1:3])
+    return _images(_form(kernel, stride, padding, height, width), x, kernel)
+
+
+def _as_matmul(size: int, stride: int, padding: int) -> bool:
+    """Whether the matrix product is both possible and the faster form.
+
+    The device is asked for in Python, while tracing, so only one form is ever traced,
+    differentiated and compiled.
+    """
+    # Whole blocks of `stride` pixels must tile the kernel, and a padding wider than the
+    # kernel's reach would ask the transposed form to cut more than it has written.
+    return _platform() == "cpu" and size % stride == 0 and padding < size
+
+
+def _platform() -> str:
+    """What the computation is traced for: the default device, if one has been set."""
+    # A checker does not see the settings, which JAX defines as it is imported.
+    device = getattr(jax.config, "jax_default_device", None)
+    if device is None:
+        return jax.default_backend()
+    return device if isinstance(device, str) else device.platform
+
+
+def _form(
+    kernel: jax.Array, stride: int, padding: int, height: int, width: int
+) -> _Form:
+    size, _, channels, features = kernel.shape
+    rows, columns = (
+        (length + 2 * padding - size) // stride + 1 for length in (height, width)
+    )
+    # bfloat16 has no digits to spare for sums.
+    if Winograd.suits(size, stride, rows, columns) and kernel.dtype != jnp.bfloat16:
+        form = Winograd(stride, padding, height, width, rows // 2, columns // 2)
+        if winograd_pays(form, channels, features):
+            return form
+    if rows == columns == 1:
+        stride = size  # A single patch takes no step: it is one block.
+    return Patches(size, stride, padding, height, width, rows, columns)
+
+
+def winograd_pays(form: Winograd, channels: int, features: int) -> bool:
+    """Whether nine products are faster than sixteen.
+
+    Of few channels, the sums take longer than the products that they save; and where
+    the nine are small, compiling them costs two seconds and nothing is gained.
+    """
+    of_image = form.rows * form.columns * form.stride**2 * channels * features
+    return min(channels, features) >= 64 and of_image >= 2**18
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _features(form: _Form, x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The convolution of images."""
+    matrices = form.of_kernel(kernel)
+
+    def of_part(x: jax.Array) -> jax.Array:
+        # Of matrices, on which XLA's product is fastest: one pair, or a stack of them.
+        return form.to_features(form.of_images(x) @ matrices)
+
+    return _map(of_part, _split(form, x, *kernel.shape[2:]))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _images(form: _Form, y: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The transposed convolution of features."""
+    matrices = form.of_kernel(kernel)
+
+    def of_part(y: jax.Array) -> jax.Array:
+        return form.to_images(form.of_features(y) @ jnp.swapaxes(matrices, -2, -1))
+
+    return _map(of_part, _split(form, y, *kernel.shape[2:]))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _kernel_gradient(form: _Form, x: jax.Array, y: jax.Array) -> jax.Array:
+    """The gradient of `_features` with respect to its kernel."""
+    channels, features = x.shape[3], y.shape[3]
+    xs, ys = (_split(form, of, channels, features) for of in (x, y))
+    # Parts are added up in no less than float32.
+    dtype = jnp.promote_types(x.dtype, jnp.float32)
+
+    def of_part(i: int | jax.Array) -> jax.Array:
+        # XLA's product that sums over the first axes of both operands is slow. So one
+        # is turned beforehand; the barriers keep XLA from undoing that, and from
+        # computing it while it is being turned.
+        of_images = lax.optimization_barrier(form.of_images(_part(xs, i)))
+        turned = lax.optimization_barrier(jnp.swapaxes(of_images, -2, -1))
+        of_features = form.of_features(_part(ys, i))
+        product = jnp.matmul(turned, of_features, preferred_element_type=dtype)
+        return lax.optimization_barrier(product)
+
+    def add_part(i: int | jax.Array, total: jax.Array) -> jax.Array:
+        return total + of_part(i)
+
+    total = lax.fori_loop(1, len(xs), add_part, of_part(0))
+    return form.to_kernel(total).astype(x.dtype)
+
+
+_features.defvjp(
+    lambda form, x, kernel: (_features(form, x, kernel), (x, kernel)),
+    lambda form, of, y: (_images(form, y, of[1]), _kernel_gradient(form, of[0], y)),
+)
+_images.defvjp(
+    lambda form, y, kernel: (_images(form, y, kernel), (y, kernel)),
+    lambda form, of, x: (_features(form, x, of[1]), _kernel_gradient(form, x, of[0])),
+)
+_kernel_gradient.defvjp(
+    lambda form, x, y: (_kernel_gradient(form, x, y), (x, y)),
+    lambda form, of, kernel: (
+        _images(form, of[1], kernel),
+        _features(form, of[0], kernel),
+    ),
+)
+
+
+def _split(form: _Form, x: jax.Array, channels: int, features: int) -> jax.Array:
+    """A batch in equal parts, `[parts, N / parts, ...]`.
+
+    Args:
+        form: of the convolution.
+        x: images or features.
+        channels: of the images.
+        features: channels of the features.
+    """
+    n, itemsize = len(x), x.dtype.itemsize
+    of_image, of_kernel = form.sizes(channels, features)
+    # Every part passes over the whole kernel, so it is at least as large as that.
+    needed = n * of_image * itemsize / max(_CACHE, of_kernel * itemsize)
+    parts = (k for k in range(1, n) if n % k == 0 and k >= needed)
+    return x.reshape(next(parts, n), -1, *x.shape[1:])
+
+
+def _map(function: Callable[[jax.Array], jax.Array], xs: jax.Array) -> jax.Array:
+    """A function of every part, put together: as `lax.map`, in less memory."""
+    if len(xs) == 1:
+        return function(xs[0])
+    shape = jax.eval_shape(function, xs[0]).shape
+    # Filled with any number that comes out of `xs`. Zeros, as in `lax.map`, depend on
+    # nothing: XLA would set the results of all convolutions aside when the program
+    # starts, and a step of WGAN-GP would take twice the memory.
+    out = jnp.broadcast_to(xs[(0,) * xs.ndim], (len(xs), *shape))
+
+    def step(i: jax.Array, out: jax.Array) -> jax.Array:
+        return lax.dynamic_update_index_in_dim(out, function(_part(xs, i)), i, 0)
+
+    return lax.fori_loop(0, len(xs), step, out).reshape(-1, *shape[1:])
+
+
+def _part(xs: jax.Array, i: int | jax.Array) -> jax.Array:
+    return lax.dynamic_index_in_dim(xs, i, keepdims=False)

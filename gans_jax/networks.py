@@ -1,0 +1,43 @@
+"""Both networks of a run, as they are when it starts."""
+
+from typing import NamedTuple
+
+import jax
+from flax import nnx
+
+from gans_jax import arrays as state_arrays
+from gans_jax import models
+from gans_jax._network import Network
+from shared.config.train_config import TrainConfig
+from shared.data.image_data import DataInfo
+from shared.randomness.initial_weights import initial_arrays
+
+
+class Networks(NamedTuple):
+    """What a GAN is made of."""
+
+    generator: nnx.Module
+    discriminator: nnx.Module
+
+
+def build(config: TrainConfig, data: DataInfo, seed: int) -> Networks:
+    """The networks that a configuration asks for, in float32 and training mode.
+
+    Args:
+        config: the run's configuration; its own seed is not looked at.
+        data: channels and classes of the images.
+        seed: of the initial weights, from 0 up; the same in both twins.
+    """
+    with jax.enable_x64(False):
+        networks = Networks(
+            models.build_generator(config, data),
+            models.build_discriminator(config, data),
+        )
+        for name, module in networks._asdict().items():
+            network = Network.of(module)
+            stated = state_arrays.network_statements(network, name)
+            arrays = initial_arrays(stated, seed)
+            network = state_arrays.arrays_to_network(network, name, arrays)
+            nnx.update(module, network.params, network.buffers)
+            module.train()
+    return networks

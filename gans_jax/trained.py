@@ -1,0 +1,115 @@
+"""Trained generators, as modules to build on."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import Array
+from jaxtyping import Float, Integer
+from numpy.typing import NDArray
+
+from gans_jax import models
+from gans_jax._network import Network
+from gans_jax.arrays import arrays_to_network, network_statements
+from gans_jax.backend import find_device
+from shared.drawing.images import to_uint8
+from shared.drawing.samples import in_batches
+from shared.randomness.latents import ClassIds, sample_inputs
+from shared.run.checkpoint import Checkpoint
+from shared.run.restore import check_arrays, drawing_config
+
+Images = Float[Array, "batch height width channels"]
+Labels = Integer[Array, " batch"] | None
+
+
+class TrainedGenerator(nnx.Module):
+    """A run's generator in evaluation mode: its average, where the run keeps one.
+
+    Args:
+        state: a run's state, by either twin.
+        device: ``auto`` or the name of a device.
+
+    Raises:
+        UsageError: there is no such device, or the arrays do not fit the network.
+    """
+
+    def __init__(self, state: Checkpoint, device: str = "auto") -> None:
+        self.step = state.step
+        self.config = drawing_config(state.config)
+        self.num_classes = state.data.num_classes if state.config.conditional else 0
+        self._device = find_device(device)
+        with self._settings():
+            network = Network.of(models.build_generator(self.config, state.data))
+            if self.config.precision == "float64":
+                network = jax.tree.map(
+                    lambda x: x.astype(jnp.float64) if x.dtype == jnp.float32 else x,
+                    network,
+                )
+            prefix = "generator_ema" if self.config.ema_decay else "generator"
+            stated = network_statements(network, prefix)
+            shapes = {name: array.shape for name, array in stated.items()}
+            check_arrays(shapes, state.arrays, "run")
+            network = arrays_to_network(network, prefix, state.arrays)
+        self.network = nnx.merge(network.evaluation, network.params, network.buffers)
+
+    def __call__(self, z: Float[Array, "batch z_dim"], labels: Labels = None) -> Images:
+        """Images in [-1, 1] of latents; gradients pass through.
+
+        Args:
+            z: latents.
+            labels: class ids, for a conditional generator.
+        """
+        return self._taken_apart().evaluate(z, labels)
+
+    def sample(
+        self, n: int, labels: ClassIds | None = None, seed: int = 0
+    ) -> NDArray[Any]:
+        """Images as the command ``sample --seed`` draws them.
+
+        Args:
+            n: how many; the first do not depend on it.
+            labels: of a conditional run: a class for all, or one for each; None: the
+                classes in turn.
+            seed: of the latents, from 0 up.
+
+        Returns:
+            uint8 [n, height, width, channels]; of points in the plane, float32 [n, 2].
+
+        Raises:
+            UsageError: a number or a label is out of range, or there are no classes.
+        """
+        z, ids = sample_inputs(self.config, self.num_classes, n, labels, seed)
+        with self._settings():
+            images = in_batches(self._draw, z, ids)
+        return images.reshape(n, 2) if images.shape[1] == 1 else to_uint8(images)
+
+    def _draw(
+        self, z: NDArray[np.float32], labels: NDArray[np.int32] | None
+    ) -> NDArray[np.float32]:
+        dtype = jnp.float64 if self.config.precision == "float64" else jnp.float32
+        images = _evaluate(self._taken_apart(), jnp.asarray(z, dtype), labels)
+        return np.asarray(images, np.float32)
+
+    def _taken_apart(self) -> Network:
+        graph, params, buffers = nnx.split(self.network, nnx.Param, ...)
+        low_precision = self.config.precision == "bfloat16"
+        return Network(params, buffers, graph, graph, low_precision)
+
+    @contextlib.contextmanager
+    def _settings(self) -> Iterator[None]:
+        """Device and precision for what is drawn, whatever the user has chosen."""
+        with (
+            jax.enable_x64(self.config.precision == "float64"),
+            jax.default_device(self._device),
+            jax.default_matmul_precision("highest"),
+        ):
+            yield
+
+
+@jax.jit
+def _evaluate(network: Network, z: Array, labels: Any) -> Array:
+    return network.evaluate(z, labels)

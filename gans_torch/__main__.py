@@ -1,0 +1,20 @@
+"""All commands of the PyTorch twin: ``gans-torch COMMAND``, the installed script."""
+
+from collections.abc import Sequence
+
+from shared.commands import program
+
+PROG = "gans-torch"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a command, as the command line says.
+
+    Args:
+        argv: the arguments; None: the process's.
+    """
+    program.run_program(PROG, "gans_torch", argv)
+
+
+if __name__ == "__main__":
+    main()

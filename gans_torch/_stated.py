@@ -1,0 +1,102 @@
+"""Layers of `torch.nn`, and what they state of their arrays: `shared.statements`."""
+
+from typing import ClassVar, TypeVar
+
+from torch import nn
+from torch.nn.utils import parametrize
+
+from shared.randomness.starts import (
+    DCGAN,
+    DCGAN_GAIN,
+    ONES,
+    ZEROS,
+    Lengths,
+    SingularVector,
+)
+from shared.statements import (
+    BIAS,
+    COUNTER,
+    GAIN,
+    RUNNING_MEAN,
+    RUNNING_VARIANCE,
+    SINGULAR_VECTOR,
+    TABLE,
+    Kind,
+    Start,
+    Statement,
+    length_of,
+)
+
+_LayerT = TypeVar("_LayerT", bound="Weighted")
+
+_NORM = {"weight": Statement(GAIN, DCGAN_GAIN), "bias": Statement(BIAS, ZEROS)}
+_RUNNING = {
+    "running_mean": Statement(RUNNING_MEAN, ZEROS),
+    "running_var": Statement(RUNNING_VARIANCE, ONES),
+    "num_batches_tracked": Statement(COUNTER, ZEROS),
+}
+
+
+class Weighted:
+    """A layer with a weight, which `layers.reparametrise` may constrain."""
+
+    kind: ClassVar[Kind]
+    """Of the weight."""
+    start: Start = DCGAN
+    """Of the weight."""
+
+    def starting(self: _LayerT, start: Start) -> _LayerT:
+        """The same layer, whose weight starts so."""
+        self.start = start
+        return self
+
+    def statements(self) -> dict[str, Statement]:
+        """What the arrays are, and how they start."""
+        assert isinstance(self, nn.Module)
+        weight = Statement(self.kind, self.start)
+        bias = {"bias": Statement(BIAS, ZEROS)}
+        if not parametrize.is_parametrized(self, "weight"):
+            return {"weight": weight} | bias
+        constrained = "parametrizations.weight"
+        if (original := f"{constrained}.original0") in dict(self.named_parameters()):
+            direction = f"{constrained}.original1"
+            length = Statement(length_of(self.kind), Lengths(), of=(direction,))
+            return {original: length, direction: weight} | bias
+        of = (f"{constrained}.original", f"{constrained}.0._u")
+        vectors = {
+            f"{constrained}.0._{side}": Statement(
+                SINGULAR_VECTOR, SingularVector(side, self.kind), of
+            )
+            for side in ("u", "v")
+        }
+        return {of[0]: weight} | vectors | bias
+
+
+class Embedding(Weighted, nn.Embedding):
+    """`torch.nn.Embedding`."""
+
+    kind = TABLE
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """`torch.nn.BatchNorm2d`."""
+
+    def statements(self) -> dict[str, Statement]:
+        """What the arrays are, and how they start."""
+        return _NORM | _RUNNING
+
+
+class GroupNorm(nn.GroupNorm):
+    """`torch.nn.GroupNorm`."""
+
+    def statements(self) -> dict[str, Statement]:
+        """What the arrays are, and how they start."""
+        return _NORM
+
+
+class InstanceNorm2d(nn.InstanceNorm2d):
+    """`torch.nn.InstanceNorm2d`."""
+
+    def statements(self) -> dict[str, Statement]:
+        """What the arrays are, and how they start."""
+        return _NORM

@@ -1,0 +1,166 @@
+"""What the commands do, from Python."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gans_torch import make_backend
+from gans_torch.trained import TrainedGenerator
+from shared import library, plugins
+from shared.config.choices import DataPlace, Features
+from shared.config.train_config import TrainConfig
+from shared.data.image_data import ImageData
+from shared.evaluation.evaluation import Evaluation
+from shared.training.driver import TrainedRun
+
+
+def load_generator(
+    run: str | Path | TrainedRun,
+    step: int | Literal["best"] | None = None,
+    device: str = "auto",
+) -> TrainedGenerator:
+    """A run's generator, in evaluation mode.
+
+    Args:
+        run: a run's folder, of either twin; one of its checkpoint files; or what `fit`
+            has returned.
+        step: which checkpoint; ``best``: by the scores of ``evaluate_every``; None: the
+            last.
+        device: ``auto`` (the best there is) or the name of a device.
+
+    Raises:
+        UsageError: there is no such run, checkpoint or device, or a file is damaged.
+    """
+    with library.in_python():
+        return TrainedGenerator(library.find_state(run, step), device)
+
+
+def load_plugin(path: str | Path) -> None:
+    """Execute a plugin, as ``--plugin`` does: a file that defines ``register(twin)``.
+
+    Args:
+        path: the Python file; a second time it does nothing.
+
+    Raises:
+        UsageError: it cannot be read, or raises an error, which is told with its line.
+    """
+    with library.in_python():
+        plugins.load(Path(path), "gans_torch")
+
+
+def fit(
+    config: TrainConfig,
+    data: ImageData,
+    run_dir: str | Path | None = None,
+    *,
+    resume: str | Path | TrainedRun | None = None,
+    device: str = "auto",
+    data_on: DataPlace = "auto",
+    data_dir: str | Path | None = None,
+    tensorboard: bool = False,
+    plugin: str | Path | None = None,
+    on_record: Callable[[dict[str, Any]], object] | None = None,
+    progress: bool = False,
+) -> TrainedRun:
+    """Train, quietly; the same numbers as the command's, from the same configuration.
+
+    Ctrl-C raises a KeyboardInterrupt at once: what was saved by then can be resumed.
+
+    Args:
+        config: the run's configuration; its ``dataset`` becomes the data's name.
+        data: from ``data.load``, ``data.from_folder`` or ``data.from_arrays``.
+        run_dir: folder to write, as the command does; None: nothing is written.
+        resume: a run to go on with, as long as ``config`` now says, in its own folder
+            if it has one.
+        device: ``auto`` (the best there is) or the name of a device.
+        data_on: where the images are kept: ``auto``, ``device`` or ``host``.
+        data_dir: folder that keeps the classifier of ``evaluate_every``; None: it is
+            trained anew.
+        tensorboard: whether to write event files too.
+        plugin: a file, as for `load_plugin`, that the run needs, whose digest it keeps.
+        on_record: is given each logged step, in this thread: a dictionary of ``step``
+            and metrics. What it raises ends the training.
+        progress: whether to show on stderr what the command shows.
+
+    Returns:
+        The run: ``step``, final ``arrays``, ``records``, ``scores``, and ``path``.
+
+    Raises:
+        UsageError: the configuration does not fit the data, the device or the run to
+            resume, or the folder cannot be used.
+        TrainingError: the losses are no longer finite.
+    """
+    with library.in_python():
+        return library.fit(
+            "gans_torch",
+            make_backend,
+            config,
+            data,
+            run_dir,
+            library.FitOptions(
+                resume=resume,
+                device=device,
+                data_on=data_on,
+                data_dir=data_dir,
+                tensorboard=tensorboard,
+                plugin=plugin,
+                on_record=on_record,
+                progress=progress,
+            ),
+        )
+
+
+def evaluate(
+    samples: str | Path | TrainedRun | NDArray[np.uint8],
+    reference: ImageData,
+    *,
+    features: Features = "classifier",
+    num: int | None = None,
+    draws: int = 5,
+    seed: int = 0,
+    step: int | Literal["best"] | None = None,
+    device: str = "auto",
+    data_dir: str | Path | None = None,
+) -> Evaluation:
+    """Scores of a run's samples, as the command gives them, or of any images.
+
+    Args:
+        samples: a run, as for `load_generator`; or images, uint8 [count, height, width,
+            channels], 16 or more, from wherever, which are scored all in one draw.
+        reference: what they are compared with. Of a run it must be its own data; of
+            images any of their shape, which the scores' protocols then call training
+            images.
+        features: what images are compared by: ``classifier``, which is trained on the
+            reference's labels; ``inception`` (PyTorch alone); or ``none``.
+        num: of a run, samples in each draw, from 16 up; None: as many as is usual.
+        draws: of a run, independent draws, over which intervals are made.
+        seed: of a run's samples, from 0 up.
+        step: of a run, which checkpoint; as for `load_generator`.
+        device: ``auto`` (the best there is) or the name of a device.
+        data_dir: folder that keeps the classifier; None: it is trained anew.
+
+    Returns:
+        The scores, each with its protocol and interval; their bare ``values``.
+
+    Raises:
+        UsageError: there is no such run or device, the data do not fit the run or the
+            features, or a number is out of range.
+    """
+    with library.in_python():
+        return library.evaluate(
+            make_backend,
+            samples,
+            reference,
+            library.EvaluateOptions(
+                features=features,
+                num=num,
+                draws=draws,
+                seed=seed,
+                step=step,
+                device=device,
+                data_dir=data_dir,
+            ),
+        )

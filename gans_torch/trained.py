@@ -1,0 +1,111 @@
+"""Trained generators, as modules to build on."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Integer
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from gans_torch import models
+from gans_torch.arrays import arrays_to_network, network_statements
+from gans_torch.backend import find_device
+from shared.drawing.images import to_uint8
+from shared.drawing.samples import in_batches
+from shared.randomness.latents import ClassIds, sample_inputs
+from shared.run.checkpoint import Checkpoint
+from shared.run.restore import check_arrays, drawing_config
+
+Images = Float[Tensor, "batch channels height width"]
+Labels = Integer[Tensor, " batch"] | None
+
+
+class TrainedGenerator(nn.Module):
+    """A run's generator in evaluation mode: its average, where the run keeps one.
+
+    Args:
+        state: a run's state, by either twin.
+        device: ``auto`` or the name of a device.
+
+    Raises:
+        UsageError: there is no such device, or the arrays do not fit the network.
+    """
+
+    def __init__(self, state: Checkpoint, device: str = "auto") -> None:
+        super().__init__()
+        self.step = state.step
+        self.config = drawing_config(state.config)
+        self.num_classes = state.data.num_classes if state.config.conditional else 0
+        self._dtype = torch.float32
+        if self.config.precision == "float64":
+            self._dtype = torch.float64
+        network = models.build_generator(self.config, state.data)
+        network.to(find_device(device), self._dtype)
+        network.to(memory_format=torch.channels_last)
+        prefix = "generator_ema" if self.config.ema_decay else "generator"
+        stated = network_statements(network, prefix)
+        shapes = {name: array.shape for name, array in stated.items()}
+        check_arrays(shapes, state.arrays, "run")
+        arrays_to_network(network, prefix, state.arrays)
+        self.network = network
+        self.eval()
+
+    def forward(self, z: Float[Tensor, "batch z_dim"], labels: Labels = None) -> Images:
+        """Images in [-1, 1] of latents; gradients pass through.
+
+        Args:
+            z: latents.
+            labels: class ids, for a conditional generator.
+        """
+        with contextlib.ExitStack() as settings:
+            if self.config.precision == "bfloat16":
+                settings.enter_context(torch.autocast(z.device.type, torch.bfloat16))
+            return self.network(z.to(self._dtype), labels)
+
+    def sample(
+        self, n: int, labels: ClassIds | None = None, seed: int = 0
+    ) -> NDArray[Any]:
+        """Images as the command ``sample --seed`` draws them.
+
+        Args:
+            n: how many; the first do not depend on it.
+            labels: of a conditional run: a class for all, or one for each; None: the
+                classes in turn.
+            seed: of the latents, from 0 up.
+
+        Returns:
+            uint8 [n, height, width, channels]; of points in the plane, float32 [n, 2].
+
+        Raises:
+            UsageError: a number or a label is out of range, or there are no classes.
+        """
+        z, ids = sample_inputs(self.config, self.num_classes, n, labels, seed)
+        with _full_float32():
+            images = in_batches(self._draw, z, ids)
+        return images.reshape(n, 2) if images.shape[1] == 1 else to_uint8(images)
+
+    @torch.no_grad()
+    def _draw(
+        self, z: NDArray[np.float32], labels: NDArray[np.int32] | None
+    ) -> NDArray[np.float32]:
+        device = next(self.parameters()).device
+        ids = None if labels is None else torch.from_numpy(labels).to(device).long()
+        images = self(torch.from_numpy(z).to(device), ids)
+        return images.permute(0, 2, 3, 1).float().cpu().numpy()
+
+
+@contextlib.contextmanager
+def _full_float32() -> Iterator[None]:
+    """A GPU's convolutions and products in float32, whatever the user has chosen."""
+    switches: list[Any] = [torch.backends.cuda.matmul, torch.backends.cudnn]
+    chosen = [switch.allow_tf32 for switch in switches]
+    for switch in switches:
+        switch.allow_tf32 = False
+    try:
+        yield
+    finally:
+        for switch, value in zip(switches, chosen, strict=True):
+            switch.allow_tf32 = value

@@ -1,0 +1,76 @@
+"""The scripts ``gans-torch`` and ``gans-jax``: a command, and its arguments."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any, Union
+
+import tyro
+
+from shared.commands.command_line import arguments, run_command
+from shared.commands.options import (
+    CompareOptions,
+    EvaluateOptions,
+    SampleOptions,
+    TrainFlags,
+)
+from shared.commands.parsing import suggestion
+from shared.errors import UsageError
+
+_OPTIONS = {
+    "train": (TrainFlags, "train a GAN, or continue a run"),
+    "sample": (SampleOptions, "draw images from a run"),
+    "evaluate": (EvaluateOptions, "score a run's samples"),
+    "compare": (CompareOptions, "compare runs: a table, and their curves"),
+}
+_SHELLS = ("bash", "zsh")
+
+
+def run_program(prog: str, package: str, argv: Sequence[str] | None) -> None:
+    """Run the command that comes first, as ``python -m PACKAGE.COMMAND`` does.
+
+    Args:
+        prog: how the user calls the program.
+        package: the twin that has the commands.
+        argv: the arguments; None: the process's.
+    """
+    with run_command(prog):
+        name, *rest = arguments(argv) or ["--help"]
+        if name in ("-h", "--help"):
+            sys.stdout.write(_help(prog))
+        elif name == "completion":
+            _print_completion(prog, rest)
+        elif name in _OPTIONS:
+            importlib.import_module(f"{package}.{name}").main(rest)
+        else:
+            known = (*_OPTIONS, "completion")
+            raise UsageError(
+                f"command {name!r}: must be one of {', '.join(known)}"
+                + suggestion(name, known)
+            )
+
+
+def _help(prog: str) -> str:
+    rows = [f"  {name:<11} {words}" for name, (_, words) in _OPTIONS.items()]
+    return "\n".join(
+        [
+            f"usage: {prog} COMMAND [ARGUMENTS]",
+            "",
+            *rows,
+            f"  completion  what lets a shell complete words: {' or '.join(_SHELLS)}",
+            "",
+            f"{prog} COMMAND --help says more; {prog} --version says which this is.",
+            "",
+        ]
+    )
+
+
+def _print_completion(prog: str, rest: list[str]) -> None:
+    if len(rest) != 1 or rest[0] not in _SHELLS:
+        raise UsageError(f"completion: name a shell, {' or '.join(_SHELLS)}")
+    commands: Any = tuple(
+        Annotated[options, tyro.conf.subcommand(name)]
+        for name, (options, _) in _OPTIONS.items()
+    )
+    words = ["--tyro-print-completion", rest[0]]
+    tyro.cli(Union[commands], prog=prog, args=words)  # noqa: UP007  (made at run time)

@@ -1,0 +1,87 @@
+"""Arrays in memory as a data set."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from shared.config.choices import ARRAYS
+from shared.data.image_data import DataInfo, ImageData, digest
+from shared.errors import UsageError
+
+
+def from_arrays(
+    images: ArrayLike,
+    labels: ArrayLike | None = None,
+    class_names: Sequence[str] = (),
+) -> ImageData:
+    """Images in memory as a data set; nothing is copied that need not be, or written.
+
+    Args:
+        images: uint8, grey [count, size, size] or, with channels last and 1 (grey) or 3
+            (colour) of them, [count, size, size, channels]; the size is a power of two
+            from 8 up. From floats in [-1, 1]: ``numpy.rint(127.5 * x + 127.5)``.
+        labels: class ids, whole numbers [count] from 0 up, each class with an image;
+            None: without classes.
+        class_names: one for each class; without them, their ids.
+
+    Raises:
+        UsageError: an array is of another type, shape or range.
+    """
+    pixels = _check_images(np.asarray(images))
+    ids, names = None, ()
+    if labels is not None:
+        ids = _check_labels(np.asarray(labels), len(pixels))
+        names = _check_names(class_names, int(ids.max()) + 1)
+    elif class_names:
+        raise UsageError(f"class_names {tuple(class_names)}: there are no labels")
+    info = DataInfo(pixels.shape[3], len(names), len(pixels), digest(pixels, ids))
+    return ImageData(pixels, ids, names, info, ARRAYS)
+
+
+def _check_images(images: NDArray[Any]) -> NDArray[np.uint8]:
+    found = f"images of type {images.dtype} and shape {list(images.shape)}"
+    if images.dtype != np.uint8:
+        raise UsageError(
+            f"{found}: must be uint8; from floats x in [-1, 1]:"
+            " numpy.rint(127.5 * x + 127.5).astype(numpy.uint8)"
+        )
+    if images.ndim == 3:
+        images = images[..., np.newaxis]
+    if images.ndim != 4 or images.shape[3] not in (1, 3):
+        raise UsageError(
+            f"{found}: must be [count, size, size] or [count, size, size, channels]"
+            " with 1 or 3 channels"
+        )
+    count, height, width, _ = images.shape
+    if height != width or width < 8 or width & (width - 1):
+        raise UsageError(
+            f"{found}: must be square, their size a power of two from 8 up"
+        )
+    if count < 2:
+        raise UsageError(f"{found}: must be two or more")
+    return np.ascontiguousarray(images)
+
+
+def _check_labels(labels: NDArray[Any], count: int) -> NDArray[np.int32]:
+    found = f"labels of type {labels.dtype} and shape {list(labels.shape)}"
+    if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
+        raise UsageError(
+            f"{found}: must be whole numbers, one for each image: [{count}]"
+        )
+    there = np.unique(labels)
+    if not np.array_equal(there, np.arange(len(there))):
+        shown = ", ".join(map(str, there[:10])) + (", ..." if len(there) > 10 else "")
+        raise UsageError(
+            f"labels {shown}: must be class ids from 0 up, each of an image or more"
+        )
+    return np.ascontiguousarray(labels, np.int32)
+
+
+def _check_names(names: Sequence[str], classes: int) -> tuple[str, ...]:
+    if names and len(names) != classes:
+        raise UsageError(
+            f"class_names {tuple(names)}: must be one for each of {classes} classes"
+        )
+    return tuple(names) or tuple(map(str, range(classes)))

@@ -1,0 +1,229 @@
+"""What both twins offer to Python, with the twin's own part handed in."""
+
+import contextlib
+import dataclasses
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared import plugins
+from shared.backend import Backend, MakeBackend
+from shared.config.choices import ARRAYS, POINTS, DataPlace, Features
+from shared.config.resume import check_resumed
+from shared.config.train_config import TrainConfig
+from shared.data.image_data import ImageData
+from shared.errors import UsageError
+from shared.evaluation import evaluation
+from shared.evaluation.evaluation import Evaluation
+from shared.evaluation.evaluators import make_evaluator
+from shared.evaluation.samples import GivenSamples
+from shared.report import page
+from shared.run import checkpoint
+from shared.run.checkpoint import Checkpoint
+from shared.run.restore import load_backend
+from shared.run.run_dir import RunDir, resolve_checkpoint
+from shared.training import driver
+from shared.training.driver import TrainedRun
+from shared.training.places import Keeping, Memory, NewFolder, OldFolder, Place
+from shared.training.progress import Progress, TerminalProgress
+
+# A run's folder, a checkpoint file, or what `fit` has returned.
+Run = str | Path | TrainedRun
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FitOptions:
+    """How `fit` trains, besides what and where."""
+
+    resume: Run | None
+    device: str
+    data_on: DataPlace
+    data_dir: str | Path | None
+    tensorboard: bool
+    plugin: str | Path | None
+    on_record: Callable[[dict[str, Any]], object] | None
+    progress: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """How `evaluate` scores."""
+
+    features: Features
+    num: int | None
+    draws: int
+    seed: int
+    step: int | Literal["best"] | None
+    device: str
+    data_dir: str | Path | None
+
+
+@contextlib.contextmanager
+def in_python() -> Iterator[None]:
+    """Have errors name the arguments as Python does: ``batch_size``, not a flag."""
+    try:
+        yield
+    except UsageError as error:
+        words = re.sub(r"--([a-z][a-z-]*)", _argument, str(error))
+        raise UsageError(words) from error
+
+
+def find_state(run: Run, step: int | Literal["best"] | None) -> Checkpoint:
+    """A run's state.
+
+    Args:
+        run: a run's folder, a checkpoint file, or what `fit` has returned.
+        step: which checkpoint; the one with the best scores; None: the last.
+
+    Raises:
+        UsageError: there is no such file, or it is damaged.
+    """
+    if isinstance(run, TrainedRun):
+        if run.path is None and step is None:
+            return run.state
+        if run.path is None:
+            raise UsageError(f"step {step}: only the last is kept without a folder")
+        run = run.path
+    return checkpoint.load(resolve_checkpoint(Path(run), step))
+
+
+def fit(
+    twin: str,
+    make_backend: MakeBackend,
+    config: TrainConfig,
+    data: ImageData,
+    run_dir: str | Path | None,
+    options: FitOptions,
+) -> TrainedRun:
+    """Train; as the twins' ``fit``, with the twin's name and backend."""
+    plugin = None
+    if options.plugin is not None:  # first: what is stored may name what it registers
+        plugin = plugins.load(Path(options.plugin), twin)
+    stored = None if options.resume is None else _stored_config(options.resume)
+    # That the data are the same as before is told by their digest, not by their name.
+    name = data.name if stored is None else stored.dataset
+    config = dataclasses.replace(config, dataset=name or config.dataset)
+    if stored is not None:
+        check_resumed(config, stored)
+    size = data.images.shape[1]
+    if size != config.image_size:
+        raise UsageError(
+            f"--image-size {config.image_size}: the data's images have size {size}"
+        )
+    progress = TerminalProgress() if options.progress else Progress()
+    how = driver.Options(
+        device=options.device,
+        data_on=options.data_on,
+        data_dir=None if options.data_dir is None else Path(options.data_dir),
+        progress=progress,
+        on_record=options.on_record,
+    )
+    keeping = Keeping(
+        twin=twin,
+        write_report=lambda run: _write_report(run, twin, config),
+        say=progress.say,
+        tensorboard=options.tensorboard,
+        plugin=plugin,
+    )
+    place = _place(run_dir, options.resume, keeping)
+    return driver.train(config, data, make_backend, place, how)
+
+
+def evaluate(
+    make_backend: MakeBackend,
+    samples: Run | NDArray[np.uint8],
+    reference: ImageData,
+    options: EvaluateOptions,
+) -> Evaluation:
+    """Score a run's samples, or images; as the twins' ``evaluate``."""
+    for name, least in (("num", 16), ("draws", 1), ("seed", 0)):
+        value = getattr(options, name)
+        if value is not None and not least <= value < 2**63:
+            raise UsageError(f"{name} {value}: must be {least} or more, below 2**63")
+    if isinstance(samples, np.ndarray):
+        return _evaluate_images(make_backend, samples, reference, options)
+    state = find_state(samples, options.step)
+    if state.data != reference.info:
+        raise UsageError(
+            "reference: must be the images that the run was trained on; to compare with"
+            " others, give the images of load_generator(run).sample(...)"
+        )
+    config = state.config
+    backend = load_backend(state, "run", make_backend, options.device)
+    return _score(backend, config, reference, options, given=None)
+
+
+def _evaluate_images(
+    make_backend: MakeBackend,
+    images: NDArray[np.uint8],
+    reference: ImageData,
+    options: EvaluateOptions,
+) -> Evaluation:
+    shape = reference.images.shape[1:]
+    if reference.name in POINTS or reference.images.dtype != np.uint8:
+        raise UsageError(
+            "reference: of points in the plane only a run can be evaluated"
+        )
+    if images.dtype != np.uint8 or images.shape[1:] != shape or len(images) < 16:
+        raise UsageError(
+            f"images of type {images.dtype} and shape {list(images.shape)}: must be"
+            f" uint8 {['16 or more', *shape]}, as those of the reference"
+        )
+    if options.step is not None:
+        raise UsageError(f"step {options.step}: images have none")
+    # The smallest: of the backend only the device is needed, which judges.
+    config = TrainConfig(
+        dataset=reference.name or ARRAYS, image_size=shape[0], width=1, z_dim=1, steps=1
+    )
+    backend = make_backend(config, reference.info, options.device)
+    options = dataclasses.replace(options, num=len(images), draws=1)
+    return _score(backend, config, reference, options, GivenSamples(images))
+
+
+def _score(
+    backend: Backend,
+    config: TrainConfig,
+    reference: ImageData,
+    options: EvaluateOptions,
+    given: GivenSamples | None,
+) -> Evaluation:
+    folder = None if options.data_dir is None else Path(options.data_dir)
+    evaluator = make_evaluator(
+        backend, config, reference, folder, options.features, samples=given
+    )
+    num = options.num or evaluator.usual_num
+    return evaluation.evaluate(evaluator, num, options.draws, options.seed)
+
+
+def _stored_config(run: Run) -> TrainConfig:
+    if isinstance(run, TrainedRun):
+        return run.state.config
+    return RunDir.open(Path(run)).read_config()[0]
+
+
+def _place(run_dir: str | Path | None, resume: Run | None, keeping: Keeping) -> Place:
+    if resume is None:
+        return Memory() if run_dir is None else NewFolder(Path(run_dir), keeping)
+    if run_dir is not None:
+        raise UsageError(f"--run-dir {run_dir}: a resumed run stays in its own folder")
+    if isinstance(resume, TrainedRun):
+        if resume.path is None:
+            return Memory(resume.state)
+        resume = resume.path
+    return OldFolder(Path(resume), keeping)
+
+
+def _write_report(run: RunDir, twin: str, config: TrainConfig) -> None:
+    prog = f"{twin}.train"
+    resume = f"python -m {prog} --resume RUN"
+    if config.dataset == ARRAYS:  # which the command cannot have
+        resume = f'{twin}.fit(config, data, resume="RUN")'
+    page.write_report(run, resume, prog)
+
+
+def _argument(flag: re.Match[str]) -> str:
+    return flag[1].replace("-", "_")

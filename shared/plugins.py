@@ -1,0 +1,110 @@
+"""A user's own Python file: objectives, penalties, architectures without a fork.
+
+The file defines ``register(twin)``, which is called with the package that asks,
+``gans_torch`` or ``gans_jax``, and calls ``twin.register_objective`` and the like, so
+that one file may serve both twins.
+"""
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+from typing import NamedTuple
+
+from shared.errors import UsageError
+
+
+class Plugin(NamedTuple):
+    """A file that a run needs."""
+
+    file: str
+    """Its name."""
+    sha256: str
+    """Digest of its content."""
+
+
+# What has been loaded: a twin's tables take each name but once.
+_loaded: set[tuple[str, str]] = set()
+
+
+def load(path: Path | None, twin: str) -> Plugin | None:
+    """Execute a plugin, and have it register what it has; a second time does nothing.
+
+    Args:
+        path: the file; None: there is none.
+        twin: the package that it is to register with.
+
+    Raises:
+        UsageError: it cannot be read, has no ``register``, or raises an error, which is
+            told with the line that raised it.
+    """
+    if path is None:
+        return None
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror
+        raise UsageError(f"--plugin {path}: cannot be read: {reason}") from error
+    plugin = Plugin(path.name, hashlib.sha256(content).hexdigest())
+    if (plugin.sha256, twin) not in _loaded:
+        try:
+            _execute(path, twin)
+        except Exception as error:
+            raise UsageError(_describe(path, error)) from error
+        _loaded.add((plugin.sha256, twin))
+    return plugin
+
+
+def check_same(plugin: Plugin | None, stored: Plugin | None) -> None:
+    """Refuse to go on with a run without its plugin, or with another.
+
+    Raises:
+        UsageError: the contents differ, or only one is there.
+    """
+    if stored is None:
+        if plugin is not None:
+            raise UsageError(
+                f"--plugin {plugin.file}: the run was started without a plugin"
+            )
+    elif plugin is None:
+        raise UsageError(
+            f"--plugin: the run was started with {_shown(stored)} and needs it again"
+        )
+    elif plugin.sha256 != stored.sha256:
+        raise UsageError(
+            f"--plugin {_shown(plugin)}: is another than the run was started with,"
+            f" {_shown(stored)}"
+        )
+
+
+def _execute(path: Path, twin: str) -> None:
+    # Under a name of its own: dataclasses and pickle look modules up by name.
+    name = f"gans_plugin_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError("must be a Python file, NAME.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    if not callable(getattr(module, "register", None)):
+        raise AttributeError("must define register(twin)")
+    module.register(importlib.import_module(twin))
+
+
+def _describe(path: Path, error: Exception) -> str:
+    """File, line and what went wrong, as the last line of a traceback says it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename) == path]
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        lines.append(error.lineno)
+    where = f", line {lines[-1]}" if lines else ""
+    (*_, what) = traceback.format_exception_only(error)
+    if isinstance(error, UsageError):
+        what = str(error)
+    return f"--plugin {path}{where}: {what.strip()}"
+
+
+def _shown(plugin: Plugin) -> str:
+    return f"{plugin.file} of digest {plugin.sha256[:8]}"

@@ -1,0 +1,101 @@
+"""How arrays start; each is a `statements.Start`."""
+
+import dataclasses
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.files.arrays import Arrays
+from shared.statements import Kind, Normals, Stated
+
+_POWER_ITERATIONS = 15
+
+
+@dataclasses.dataclass(frozen=True)
+class Constant:
+    """One number everywhere."""
+
+    value: float
+
+    def __call__(self, array: Stated, normal: Normals, arrays: Arrays) -> NDArray:
+        """See `statements.Start`."""
+        return np.full(array.shape, self.value)
+
+
+@dataclasses.dataclass(frozen=True)
+class Normal:
+    """N(mean, std), std the standard deviation."""
+
+    std: float
+    mean: float = 0.0
+
+    def __call__(self, array: Stated, normal: Normals, arrays: Arrays) -> NDArray:
+        """See `statements.Start`."""
+        drawn = normal(array.name, array.shape)
+        return np.float32(self.mean) + np.float32(self.std) * drawn
+
+
+@dataclasses.dataclass(frozen=True)
+class FanIn:
+    """N(0, sqrt(variance / fan-in)), so that a layer neither swells nor fades signals.
+
+    References:
+        He et al. 2015, arXiv:1502.01852, Eq. 10 (variance 2).
+    """
+
+    variance: float
+
+    def __call__(self, array: Stated, normal: Normals, arrays: Arrays) -> NDArray:
+        """See `statements.Start`."""
+        std = np.sqrt(self.variance / array.fan_in)
+        return np.float32(std) * normal(array.name, array.shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class Lengths:
+    """Of weight normalisation's directions, which are then the weights themselves."""
+
+    def __call__(self, array: Stated, normal: Normals, arrays: Arrays) -> NDArray:
+        """See `statements.Start`."""
+        (direction,) = array.of
+        axes = tuple(i for i, axis in enumerate(array.kind.axes) if axis != "out")
+        return np.sqrt(np.square(arrays[direction]).sum(axis=axes, keepdims=True))
+
+
+@dataclasses.dataclass(frozen=True)
+class SingularVector:
+    """A weight's largest, as estimated by power iteration from a random vector.
+
+    In PyTorch's order and number of iterations.
+    """
+
+    side: Literal["u", "v"]
+    weight: Kind
+    """The kind of the weight."""
+
+    def __call__(self, array: Stated, normal: Normals, arrays: Arrays) -> NDArray:
+        """See `statements.Start`."""
+        name, first = array.of
+        weight = arrays[name].astype(np.float64)
+        weight = np.moveaxis(weight, self.weight.axes.index("out"), 0)
+        matrix = weight.reshape(len(weight), -1)
+        u = _unit(normal(first, matrix.shape[:1]).astype(np.float64))
+        v = _unit(matrix.T @ u)
+        for _ in range(_POWER_ITERATIONS):
+            u = _unit(matrix @ v)
+            v = _unit(matrix.T @ u)
+        return u if self.side == "u" else v
+
+
+ZEROS = Constant(0.0)
+ONES = Constant(1.0)
+# Radford et al. 2015, arXiv:1511.06434, section 4; the gains follow the authors' code.
+DCGAN = Normal(0.02)
+DCGAN_GAIN = Normal(0.02, mean=1.0)
+# Before a ReLU, which halves the variance.
+HE = FanIn(2.0)
+
+
+def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    return vector / max(float(np.sqrt(np.square(vector).sum())), 1e-12)

@@ -1,0 +1,148 @@
+"""--plugin: a user's file, whose errors are his, and whose digest the run keeps."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared import plugins
+from shared.errors import UsageError
+from shared.plugins import Plugin
+from shared.run import checkpoint
+from support import TINY, Train, Twin, last_checkpoint, stopped
+
+OWN = """
+def discriminator_loss(real_logits, fake_logits):
+    return (abs(real_logits - 1) + abs(fake_logits + 1)).mean()
+
+
+def generator_loss(fake_logits):
+    return abs(fake_logits - 1).mean()
+
+
+def register(twin):
+    twin.register_objective("{name}", discriminator_loss, generator_loss)
+"""
+
+
+def write(folder: Path, name: str, twin: Twin) -> Path:
+    """A plugin whose objective no other test has registered."""
+    path = folder / "own.py"
+    path.write_text(OWN.format(name=f"{name}-{twin.name}"))
+    return path
+
+
+def test_a_run_keeps_and_needs_its_plugin(
+    twin: Twin,
+    train: Train,
+    sample: Train,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path, run = write(tmp_path, "kept", twin), tmp_path / "run"
+    own = ("--objective", f"kept-{twin.name}", "--plugin", path)
+    flags = (*TINY, "--steps", 2, *own)
+    train(*flags, "--run-dir", run)
+    digest = plugins.load(path, f"gans_{twin.name}")
+    assert digest is not None
+    stored = json.loads((run / "config.json").read_text())["plugin"]
+    assert stored == digest._asdict() == {"file": "own.py", "sha256": digest.sha256}
+    assert checkpoint.load(last_checkpoint(run)).plugin == digest
+    page = (run / "report.html").read_text()
+    assert "own.py" in page
+    assert digest.sha256 in page
+    assert f"--plugin {path}" in page
+
+    def refused(expected: str, *words: object) -> None:
+        capsys.readouterr()
+        stopped(2, lambda: train("--resume", run, "--device", "cpu", *words))
+        (line,) = capsys.readouterr().err.splitlines()
+        assert expected in line
+
+    train("--resume", run, "--steps", 3, "--device", "cpu", f"--plugin={path}")
+    sample(run, "--num", 2, "--plugin", path)
+    assert checkpoint.load(last_checkpoint(run)).step == 3
+    refused("--plugin: the run was started with own.py of digest", "--steps", 4)
+    path.write_text(path.read_text().replace("kept", "other"))
+    refused("is another than the run was started with, own.py", "--plugin", path)
+
+
+def test_a_run_without_a_plugin_gets_none(
+    twin: Twin,
+    train: Train,
+    finished: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert "plugin" not in json.loads((finished / "config.json").read_text())
+    assert checkpoint.load(last_checkpoint(finished)).plugin is None
+    path = write(tmp_path, "late", twin)
+    stopped(2, lambda: train("--resume", finished, "--plugin", path))
+    told = "--plugin own.py: the run was started without a plugin"
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("def register(twin):\n    x = 1 / 0\n", "line 2: ZeroDivisionError: division"),
+        ("import nonsense_of_ours\n", "line 1: ModuleNotFoundError: No module named"),
+        ("x = (\n", "line 1: SyntaxError: '(' was never closed"),
+        ("x = 1\n", ".py: AttributeError: must define register(twin)"),
+        (
+            "def register(twin):\n"
+            "    loss = lambda fake_logits: fake_logits.mean()\n"
+            "    twin.register_objective('mine', loss, loss)\n",
+            "line 3: objective 'mine': discriminator_loss takes",
+        ),
+    ],
+)
+def test_errors_are_told_with_their_line(
+    content: str,
+    told: str,
+    twin: Twin,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "wrong.py"
+    path.write_text(content)
+    stopped(2, lambda: twin.main("train")(["--plugin", str(path), "--steps", "1"]))
+    output, message = capsys.readouterr()
+    assert output == ""
+    assert message.startswith(f"gans_{twin.name}.train: error: --plugin {path}")
+    assert told in message
+    assert message.count("\n") == 1
+
+
+def test_a_missing_plugin_is_refused(
+    twin: Twin, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stopped(2, lambda: twin.main("sample")(["run", "--plugin", "nowhere.py"]))
+    assert (
+        "--plugin nowhere.py: cannot be read: No such file" in capsys.readouterr().err
+    )
+    with pytest.raises(UsageError, match=r"^plugin nowhere.py: cannot be read"):
+        twin.library.load_plugin("nowhere.py")
+    text = tmp_path / "text.txt"
+    text.write_text("x = 1")
+    with pytest.raises(UsageError, match="must be a Python file"):
+        twin.library.load_plugin(text)
+
+
+@pytest.mark.parametrize(
+    ("given", "stored", "told"),
+    [
+        (None, Plugin("a.py", "12" * 32), "started with a.py of digest 12121212"),
+        (Plugin("b.py", "34" * 32), None, "b.py: the run was started without"),
+        (Plugin("a.py", "34" * 32), Plugin("a.py", "12" * 32), "is another than"),
+    ],
+)
+def test_only_the_same_plugin_will_do(given: Any, stored: Any, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        plugins.check_same(given, stored)
+
+
+def test_the_name_of_the_file_does_not_matter() -> None:
+    plugins.check_same(Plugin("a.py", "12" * 32), Plugin("b.py", "12" * 32))
+    plugins.check_same(None, None)

@@ -1,0 +1,84 @@
+"""Arrays in memory, and folders, as data sets."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shared.data import datasets
+from shared.data.memory import from_arrays
+from shared.drawing import images
+from shared.errors import UsageError
+from support import Twin
+
+GREY = np.arange(6 * 64, dtype=np.uint8).reshape(6, 8, 8)
+
+
+def test_both_twins_offer_the_same(twin: Twin) -> None:
+    assert twin.library.data.from_arrays is from_arrays
+    assert twin.library.data.from_folder is datasets.from_folder
+    assert twin.library.data.load is datasets.load
+
+
+def test_arrays_are_what_a_data_set_of_that_name_is(data_dir: Path) -> None:
+    digits = datasets.load("digits", 16, data_dir)
+    assert digits.name == "digits"
+    same = from_arrays(digits.images, digits.labels, digits.class_names)
+    assert same.info == digits.info
+    assert same.class_names == digits.class_names
+    assert same.name == "arrays"
+
+
+def test_arrays_are_taken_as_they_are() -> None:
+    data = from_arrays(GREY)
+    assert data.info[:3] == (1, 0, 6)
+    assert data.labels is None
+    assert np.shares_memory(data.images, GREY)
+    np.testing.assert_array_equal(data.images[..., 0], GREY)
+    coloured = from_arrays(np.stack([GREY] * 3, axis=-1), [0, 1] * 3)
+    assert coloured.info[:3] == (3, 2, 6)
+    assert coloured.class_names == ("0", "1")
+    named = from_arrays(GREY, [1, 0, 0, 1, 0, 2], ["cat", "dog", "owl"])
+    assert named.class_names == ("cat", "dog", "owl")
+    assert named.labels is not None
+    assert named.labels.dtype == np.int32
+    assert from_arrays(GREY[::-1]).info.sha256 != data.info.sha256
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((GREY / 255.0,), "type float64 and shape [6, 8, 8]: must be uint8; from"),
+        ((GREY[0],), "shape [8, 8]: must be [count, size, size] or"),
+        ((np.zeros((6, 8, 8, 2), np.uint8),), "with 1 or 3 channels"),
+        ((np.zeros((6, 3, 8, 8), np.uint8),), "with 1 or 3 channels"),
+        ((GREY[:, :4],), "must be square, their size a power of two from 8 up"),
+        ((np.zeros((6, 12, 12), np.uint8),), "must be square, their size a power"),
+        ((np.zeros((6, 4, 4), np.uint8),), "must be square, their size a power"),
+        ((GREY[:1],), "shape [1, 8, 8]: must be two or more"),
+        ((GREY, [0, 1]), "labels of type int64 and shape [2]: must be whole numbers"),
+        ((GREY, np.zeros(6)), "labels of type float64 and shape [6]: must be whole"),
+        ((GREY, [0, 1, 3, 0, 1, 3]), "labels 0, 1, 3: must be class ids from 0 up"),
+        ((GREY, [-1, 0, 1, 0, 1, 0]), "labels -1, 0, 1: must be class ids from 0"),
+        ((GREY, [0, 1] * 3, ["one"]), "must be one for each of 2 classes"),
+        ((GREY, None, ["one"]), "class_names ('one',): there are no labels"),
+    ],
+)
+def test_other_arrays_are_refused(arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(UsageError) as error:
+        from_arrays(*arguments)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_folder_is_read_as_by_the_command(tmp_path: Path) -> None:
+    for number in range(4):
+        picture = np.full((8, 8, 1), 50 * number, np.uint8)
+        (tmp_path / "faces").mkdir(exist_ok=True)
+        images.save_png(tmp_path / "faces" / f"{number}.png", picture)
+    data = datasets.from_folder(tmp_path / "faces", 8, tmp_path)
+    assert data.name == f"folder:{tmp_path}/faces"
+    assert data.info == datasets.load(data.name, 8, tmp_path).info
+    with pytest.raises(UsageError, match="must be a folder of images"):
+        datasets.from_folder(tmp_path / "nowhere")

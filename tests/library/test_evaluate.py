@@ -1,0 +1,83 @@
+"""Scores from Python: those of the command, and of any images."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from jaxtyping import TypeCheckError
+
+from shared.data import datasets, points
+from shared.data.image_data import ImageData
+from shared.errors import UsageError
+from support import Twin
+
+
+@pytest.fixture(scope="module")
+def digits(data_dir: Path) -> ImageData:
+    return datasets.load("digits", 16, data_dir)
+
+
+def test_a_run_is_scored_as_by_the_command(
+    twin: Twin,
+    finished: Path,
+    digits: ImageData,
+    data_dir: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    classifier = {"device": "cpu", "data_dir": data_dir}  # trained once
+    found = twin.library.evaluate(
+        finished, digits, num=20, draws=2, seed=1, step=3, **classifier
+    )
+    assert capfd.readouterr() == ("", "")
+    assert not list(finished.glob("evaluation-*"))
+    words = [finished, "--num", 20, "--draws", 2, "--seed", 1, "--step", 3]
+    words += ["--device", "cpu", "--data-dir", data_dir, "--out", tmp_path]
+    twin.main("evaluate")(list(map(str, words)))
+    stored = json.loads((tmp_path / "evaluation-000003.json").read_text())
+    assert found.scores == stored["scores"]
+    assert found.protocol == stored["protocol"]
+    assert found.values["fid"] == stored["scores"]["fid"]["value"]
+    assert found.nearest is not None
+
+
+def test_images_from_anywhere_are_scored(twin: Twin, digits: ImageData) -> None:
+    options: dict[str, Any] = {"features": "none", "device": "cpu"}
+    copies = twin.library.evaluate(np.array(digits.images[:64]), digits, **options)
+    assert copies.values["nearest_distance"] == 0
+    assert copies.protocol["samples"] == 64
+    assert "seed" not in copies.protocol
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (64, 16, 16, 1), np.uint8)
+    found = twin.library.evaluate(noise, digits, **options)
+    assert found.values["nearest_distance"] > 50
+
+
+def test_what_does_not_fit_is_refused(
+    twin: Twin, finished: Path, digits: ImageData, tmp_path: Path
+) -> None:
+    pictures = np.array(digits.images[:20])
+    other = digits._replace(info=digits.info._replace(sha256="0" * 64))
+    without = digits._replace(
+        labels=None, info=digits.info._replace(num_classes=0), class_names=()
+    )
+    run: Any = shutil.copytree(finished, tmp_path / "run")
+    ring = points.load("ring")._replace(name="ring")
+    for samples, reference, options, message in (
+        (run, other, {}, "^reference: must be the images that the run was trained on"),
+        (run, digits, {"num": 15}, "^num 15: must be 16 or more"),
+        (run, digits, {"draws": 0}, "^draws 0: must be 1 or more"),
+        (run, digits, {"seed": -1}, "^seed -1: must be 0 or more"),
+        (run, digits, {"step": 5}, "^step 5: .* has no such checkpoint"),
+        (pictures, without, {}, "^dataset digits: .* use features none or inception"),
+        (pictures, digits, {"step": 3}, "^step 3: images have none"),
+        (pictures[:15], digits, {}, "must be uint8 .'16 or more', 16, 16, 1."),
+        (pictures[:, :8], digits, {}, "shape .20, 8, 16, 1.: must be uint8"),
+        (pictures / 255, digits, {}, "images of type float64|numpy.uint8"),
+        (pictures, ring, {}, "^reference: of points in the plane only a run"),
+    ):
+        with pytest.raises((UsageError, TypeCheckError), match=message):
+            twin.library.evaluate(samples, reference, **{"device": "cpu", **options})

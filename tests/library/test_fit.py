@@ -1,0 +1,209 @@
+"""Training from Python: the command's numbers, and nothing that was not asked for."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shared.config.train_config import TrainConfig
+from shared.data import datasets
+from shared.data.image_data import ImageData
+from shared.errors import TrainingError, UsageError
+from shared.run import checkpoint
+from shared.run.run_dir import RunDir
+from support import Train, Twin, contents, last_checkpoint, metrics, untimed_contents
+
+
+@pytest.fixture(scope="module")
+def digits(data_dir: Path) -> ImageData:
+    return datasets.load("digits", 16, data_dir)
+
+
+@pytest.fixture(scope="module")
+def config(finished: Path) -> TrainConfig:
+    return RunDir.open(finished).read_config()[0]
+
+
+def untimed(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    timed = ("images_per_second", "wait_share")
+    return [{k: v for k, v in x.items() if k not in timed} for x in records]
+
+
+def test_without_a_folder_nothing_is_written_or_said(
+    twin: Twin,
+    finished: Path,
+    config: TrainConfig,
+    digits: ImageData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    seen: list[dict[str, Any]] = []
+    run = twin.library.fit(config, digits, device="cpu", on_record=seen.append)
+    assert contents(tmp_path) == {}
+    assert capfd.readouterr() == ("", "")
+    assert (run.path, run.step, run.total, run.stopped_by) == (None, 6, 6, None)
+    assert run.records == seen
+    assert untimed(seen) == metrics(finished)
+    expected = checkpoint.load(last_checkpoint(finished))
+    assert run.state[:3] == expected[:3]
+    assert run.arrays.keys() == expected.arrays.keys()
+    for name, array in run.arrays.items():
+        np.testing.assert_array_equal(array, expected.arrays[name], name)
+
+
+def test_with_a_folder_it_leaves_what_the_command_leaves(
+    twin: Twin,
+    finished: Path,
+    config: TrainConfig,
+    digits: ImageData,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    run = twin.library.fit(config, digits, tmp_path / "run", device="cpu")
+    assert capfd.readouterr() == ("", "")
+    assert run.path == tmp_path / "run"
+    assert metrics(run.path) == metrics(finished)
+    assert untimed_contents(run.path) == untimed_contents(finished)
+    assert untimed(run.records) == metrics(finished)
+    assert f"python -m gans_{twin.name}.train" in (run.path / "report.html").read_text()
+
+
+def test_it_resumes_where_it_stopped(
+    twin: Twin, config: TrainConfig, digits: ImageData, tmp_path: Path, train: Train
+) -> None:
+    def fit(steps: int, *place: Path, **options: Any) -> Any:
+        longer = dataclasses.replace(config, steps=steps)
+        return twin.library.fit(longer, digits, *place, device="cpu", **options)
+
+    unbroken = fit(6)
+    short = fit(4)
+    for resumed in (
+        fit(6, resume=short),
+        fit(6, resume=fit(4, tmp_path / "one")),
+        fit(6, resume=str(fit(4, tmp_path / "two").path)),
+    ):
+        assert resumed.step == 6
+        for name, array in unbroken.arrays.items():
+            np.testing.assert_array_equal(array, resumed.arrays[name], name)
+    # By command, and from Python: it is one run.
+    train("--resume", tmp_path / "two", "--steps", 7, "--device", "cpu")
+    assert fit(8, resume=tmp_path / "two").step == 8
+    with pytest.raises(UsageError, match=r"^steps 3: the run has already done 4 steps"):
+        fit(3, resume=short)
+    with pytest.raises(UsageError, match=r"^run_dir .*: a resumed run stays in its"):
+        fit(6, tmp_path / "three", resume=short)
+    with pytest.raises(UsageError, match=r"^run_dir .*: already holds a run"):
+        fit(6, tmp_path / "one")
+
+
+def test_what_does_not_fit_is_refused_in_words_of_python(
+    twin: Twin, config: TrainConfig, digits: ImageData, finished: Path
+) -> None:
+    few = digits._replace(info=digits.info._replace(count=4))
+    without = digits._replace(info=digits.info._replace(num_classes=0))
+    other = digits._replace(info=digits.info._replace(sha256="0" * 64))
+    cases: tuple[Any, ...] = (
+        ({"image_size": 32}, digits, {}, "^image_size 32: the data's images have size"),
+        ({}, few, {}, "^batch_size 8: must be at most the 4 images of dataset digits"),
+        ({"conditional": True}, without, {}, "^conditional: needs labels of two"),
+        ({"evaluate_every": 2}, without, {}, "^evaluate_every 2: needs labels"),
+        ({}, digits, {"device": "nonsense"}, "^device nonsense: no such device"),
+        ({"width": 8}, digits, {"resume": finished}, "^width 8: the run was started"),
+        ({}, other, {"resume": finished}, "^dataset digits: holds other images than"),
+        ({}, digits, {"resume": "nowhere"}, "^nowhere: no such folder"),
+    )
+    for changes, data, options, message in cases:
+        changed = dataclasses.replace(config, **changes)
+        with pytest.raises(UsageError, match=message):
+            twin.library.fit(changed, data, **{"device": "cpu", **options})
+
+
+def test_arrays_in_memory_name_themselves(
+    twin: Twin, config: TrainConfig, digits: ImageData, tmp_path: Path
+) -> None:
+    data = twin.library.data.from_arrays(digits.images)
+    config = dataclasses.replace(config, steps=2)
+    run = twin.library.fit(config, data, tmp_path, device="cpu")
+    assert run.state.config.dataset == "arrays"
+    assert json.loads((tmp_path / "config.json").read_text())["dataset"] == "arrays"
+    assert f"gans_{twin.name}.fit(" in (tmp_path / "report.html").read_text()
+    with pytest.raises(SystemExit):
+        twin.main("train")(["--resume", str(tmp_path), "--steps", "3"])
+
+
+def test_divergence_is_an_error_of_its_own(
+    twin: Twin, config: TrainConfig, digits: ImageData
+) -> None:
+    wild = dataclasses.replace(config, optimizer="rmsprop", g_lr=1e38, save_every=1)
+    with pytest.raises(TrainingError, match="training has diverged"):
+        twin.library.fit(wild, digits, device="cpu")
+
+
+def test_scores_on_the_way_are_at_hand(
+    twin: Twin,
+    config: TrainConfig,
+    digits: ImageData,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scores = {"fid": 3.0, "protocol": {}}
+    monkeypatch.setattr(
+        "shared.training.driver._make_evaluation", lambda *_: lambda: scores
+    )
+    config = dataclasses.replace(config, evaluate_every=4)
+    run = twin.library.fit(config, digits, device="cpu")
+    assert run.scores == [{"step": 4, **scores}]
+
+
+def test_what_a_watcher_raises_ends_the_training(
+    twin: Twin, config: TrainConfig, digits: ImageData, tmp_path: Path
+) -> None:
+    def stop(error: BaseException) -> Any:
+        def watch(record: dict[str, Any]) -> None:
+            if record["step"] == 4:
+                raise error
+
+        return watch
+
+    with pytest.raises(ZeroDivisionError):
+        twin.library.fit(config, digits, on_record=stop(ZeroDivisionError()))
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        twin.library.fit(
+            config, digits, tmp_path, device="cpu", on_record=stop(KeyboardInterrupt())
+        )
+    assert stopped.value.path == tmp_path  # pyrefly: ignore
+    assert RunDir.open(tmp_path).checkpoint_steps() == [3]
+    assert twin.library.fit(config, digits, resume=tmp_path, device="cpu").step == 6
+
+
+def test_progress_is_shown_on_demand(
+    twin: Twin,
+    config: TrainConfig,
+    digits: ImageData,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    twin.library.fit(config, digits, device="cpu", progress=True)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[1] for line in lines] == ["2/6", "4/6", "6/6"]
+
+
+def test_no_handler_of_signals_is_left_or_set(
+    twin: Twin,
+    config: TrainConfig,
+    digits: ImageData,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import signal
+
+    before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+    found = []
+
+    def watch(record: dict[str, Any]) -> None:
+        found.append([signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)])
+
+    twin.library.fit(config, digits, device="cpu", on_record=watch)
+    assert found == [before] * 6

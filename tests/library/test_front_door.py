@@ -1,0 +1,41 @@
+"""What a package offers is there, and nothing heavy comes with it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from shared.data import points
+from support import Twin
+
+
+def test_all_that_is_offered_is_there(twin: Twin) -> None:
+    for name in twin.library.__all__:
+        assert getattr(twin.library, name) is not None
+        assert name in dir(twin.library)
+
+
+def test_what_is_not_offered_is_not_there(twin: Twin) -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'train_gan'"):
+        twin.library.train_gan  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("use", "allowed"),
+    [("", ()), ("gans.TrainConfig()", ()), ("gans.data.from_arrays", ("numpy",))],
+)
+def test_what_needs_no_framework_imports_none(
+    use: str, allowed: tuple[str, ...], twin: Twin
+) -> None:
+    heavy = {"numpy", "PIL", "torch", "jax", "flax", "matplotlib"} - {*allowed, "PIL"}
+    code = (
+        f"import sys, gans_{twin.name} as gans; {use}\n"
+        f"assert not {heavy} & set(sys.modules), sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_evaluate_is_a_function_even_where_the_command_was_imported(twin: Twin) -> None:
+    twin.main("evaluate")
+    with pytest.raises(ValueError, match="num 3: must be 16 or more"):
+        twin.library.evaluate("run", points.load("ring"), num=3)

@@ -1,0 +1,187 @@
+"""Trained generators: what they draw, and that they are modules of the framework."""
+
+import dataclasses
+import importlib
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from jaxtyping import TypeCheckError
+from PIL import Image
+
+from shared.config.presets import PRESETS
+from shared.config.train_config import TrainConfig
+from shared.data.image_data import DataInfo
+from shared.drawing import images
+from shared.drawing.samples import draw_images
+from shared.errors import UsageError
+from shared.randomness import noise
+from shared.run import checkpoint
+from shared.run.checkpoint import Checkpoint
+from shared.run.restore import load_backend
+from support import Train, Twin, last_checkpoint
+
+SMALL: dict[str, Any] = {"image_size": 8, "width": 2, "z_dim": 3, "batch_size": 4}
+INFO = DataInfo(channels=1, num_classes=10, count=100, sha256="")
+
+
+def state_of(twin: Twin, config: TrainConfig) -> Checkpoint:
+    """The first state of a run, but that G's average is another than G."""
+    backend = twin.library.make_backend(config, INFO, "cpu")
+    rng = np.random.default_rng(0)
+    backend.load(
+        {
+            name: np.asarray(0.1 * rng.standard_normal(shape) + 0.2, np.float32)
+            for name, shape in backend.shapes().items()
+        }
+    )
+    arrays = backend.arrays()
+    for name in arrays:
+        if name.startswith("generator_ema.") and name.endswith("weight"):
+            arrays[name] = arrays[name] * np.float32(1.5)
+    return Checkpoint(7, config, INFO, arrays)
+
+
+def generator_of(twin: Twin, state: Checkpoint) -> Any:
+    module = importlib.import_module(f"gans_{twin.name}.trained")
+    return module.TrainedGenerator(state, "cpu")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"ema_decay": 0.9},
+        {"precision": "bfloat16"},
+        {"precision": "float64", "g_weight_norm": "spectral"},
+        {"precision": "tf32", "conditional": True, "g_norm": "conditional-batch"},
+    ],
+    ids=str,
+)
+def test_images_are_those_of_the_command(changes: dict[str, Any], twin: Twin) -> None:
+    config = TrainConfig(**(SMALL | changes))
+    cpu = dataclasses.replace(config, precision="float32")
+    if config.precision == "tf32":  # which no CPU has
+        state = state_of(twin, cpu)._replace(config=config)
+    else:
+        state = state_of(twin, config)
+    generator = generator_of(twin, state)
+    labels = np.arange(70, dtype=np.int32) % 10 if config.conditional else None
+    backend = load_backend(state, "state", twin.library.make_backend, "cpu")
+    z = noise.normal(3, "drawn samples", 0, 70, config.z_dim)
+    drawn = generator.sample(70, labels=labels, seed=3)
+    assert drawn.dtype == np.uint8
+    assert np.ptp(drawn) > 2
+    np.testing.assert_array_equal(drawn, draw_images(backend, z, labels))
+    # Without labels, the classes in turn.
+    np.testing.assert_array_equal(generator.sample(70, seed=3), drawn)
+
+
+def test_the_five_lines_of_a_stranger(
+    twin: Twin, finished: Path, sample: Train, tmp_path: Path
+) -> None:
+    drawn = twin.library.load_generator(finished, device="cpu").sample(8, seed=5)
+    sample(finished, "--num", 8, "--seed", 5, "--out", tmp_path / "grid.png")
+    with Image.open(tmp_path / "grid.png") as picture:
+        grid = np.asarray(picture)[..., np.newaxis]
+    np.testing.assert_array_equal(images.grid(drawn, columns=8), grid)
+
+
+@pytest.mark.needs("torch")
+@pytest.mark.needs("jax")
+def test_a_run_of_either_twin_is_loaded(twin: Twin, finished: Path) -> None:
+    other = Twin({"torch": "jax", "jax": "torch"}[twin.name])
+    ours, theirs = (
+        one.library.load_generator(finished, device="cpu").sample(20).astype(int)
+        for one in (twin, other)
+    )
+    assert np.abs(ours - theirs).max() <= 1
+
+
+def test_a_checkpoint_is_chosen(twin: Twin, finished: Path, tmp_path: Path) -> None:
+    load = twin.library.load_generator
+    third = finished / "checkpoints" / "000003.safetensors"
+    moved = shutil.copy(third, tmp_path / "moved.safetensors")
+    assert load(finished, device="cpu").step == 6
+    for run, step in ((finished, 3), (str(third), None), (moved, None)):
+        assert load(run, step, "cpu").step == 3
+    for run, step, device, message in (
+        (finished, 4, "cpu", r"^step 4: .* has no such checkpoint; has 3, 6"),
+        (finished, "best", "cpu", "^step best: .* without evaluate_every"),
+        (finished, None, "nonsense", "^device nonsense: no such device"),
+        (tmp_path / "none", None, "cpu", "none: no such folder"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            load(run, step, device)
+
+
+def test_arrays_of_other_networks_are_refused(twin: Twin, finished: Path) -> None:
+    state = checkpoint.load(last_checkpoint(finished))
+    wider = dataclasses.replace(state.config, width=8)
+    with pytest.raises(UsageError, match=r"generator\..* its configuration needs"):
+        generator_of(twin, state._replace(config=wider))
+
+
+def test_what_cannot_be_drawn_is_refused(twin: Twin) -> None:
+    plain = generator_of(twin, state_of(twin, TrainConfig(**SMALL)))
+    classes = generator_of(twin, state_of(twin, TrainConfig(**SMALL, conditional=True)))
+    for generator, arguments, message in (
+        (plain, {"n": 0}, "^n 0: must be 1 or more"),
+        (plain, {"n": 2, "seed": -1}, "^seed -1: must be 0 or more"),
+        (plain, {"n": 2, "labels": 1}, "^labels 1: the run is not conditional"),
+        (classes, {"n": 2, "labels": 10}, "^labels 10: must be from 0 to 9"),
+        (classes, {"n": 2, "labels": [1, 2, 3]}, "must be a class id, or 2 of them"),
+        (
+            classes,
+            {"n": 2, "labels": 0.5},
+            "labels 0.5: must be a class id|'labels': 0.5",
+        ),
+    ):
+        with pytest.raises((UsageError, TypeCheckError), match=message):
+            generator.sample(**arguments)
+    one = classes.sample(3, labels=4)
+    np.testing.assert_array_equal(one, classes.sample(3, labels=[4, 4, 4]))
+
+
+def test_points_are_points(twin: Twin) -> None:
+    config = dataclasses.replace(PRESETS["ring"], width=8)
+    state = state_of(twin, config)._replace(data=DataInfo(2, 8, 100, ""))
+    backend = twin.library.make_backend(config, state.data, "cpu")
+    arrays = {name: np.ones(shape) for name, shape in backend.shapes().items()}
+    drawn = generator_of(twin, state._replace(arrays=arrays)).sample(5)
+    assert (drawn.shape, drawn.dtype) == ((5, 2), np.float32)
+
+
+@pytest.mark.needs("torch")
+def test_in_pytorch_it_is_a_module_in_evaluation_mode(finished: Path) -> None:
+    import torch
+
+    generator = Twin("torch").library.load_generator(finished, device="cpu")
+    assert isinstance(generator, torch.nn.Module)
+    assert not any(module.training for module in generator.modules())
+    z = torch.randn(2, 8, requires_grad=True)
+    drawn = generator(z)
+    assert drawn.shape == (2, 1, 16, 16)
+    drawn.sum().backward()
+    assert z.grad is not None
+    assert z.grad.abs().sum() > 0
+    assert torch.nn.Sequential(generator, torch.nn.Flatten())(z).shape == (2, 256)
+
+
+@pytest.mark.needs("jax")
+def test_in_jax_it_is_a_module_in_evaluation_mode(finished: Path) -> None:
+    import jax
+    import jax.numpy as jnp
+    from flax import nnx
+
+    generator = Twin("jax").library.load_generator(finished, device="cpu")
+    assert isinstance(generator, nnx.Module)
+    z = jax.random.normal(jax.random.key(0), (2, 8))
+    assert generator(z).shape == (2, 16, 16, 1)
+    # Batch statistics would make an image depend on its neighbours.
+    alone = generator(z[:1])
+    assert jnp.abs(alone - generator(z)[:1]).max() < 1e-4
+    slope = jax.jit(jax.grad(lambda z: generator(z).sum()))(z)
+    assert jnp.abs(slope).sum() > 0

@@ -1,0 +1,117 @@
+"""The table of recorded numbers: what runs record is in it, and nothing else."""
+
+import contextlib
+import functools
+import importlib
+import json
+import string
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shared import quantities
+from shared.evaluation import classifier
+from shared.quantities import QUANTITIES, Quantity
+from support import Train, Twin
+
+# What together records everything; perceptrons, which JAX compiles in a moment.
+_SHORT = ("--steps", 2, "--sample-every", 2, "--width", 8, "--batch-size", 8)
+_TINY = (*_SHORT, "--device", "cpu", "--architecture", "mlp", "--image-size", 8)
+_POINTS = (*_SHORT, "--device", "cpu")
+_LABELLED = ("--conditional", "--aux-classifier", 1, "--feature-matching", 1)
+RUNS = {
+    "images": ("dcgan", *_TINY, "--d-norm", "none", "--evaluate-every", 2),
+    "critic": ("wgan-gp", *_TINY, "--d-norm", "none", "--n-critic", 1, *_LABELLED),
+    "points": ("ring", *_POINTS, "--g-norm", "batch", "--evaluate-every", 2),
+    "diverged": ("ring", *_POINTS, "--optimizer", "rmsprop", "--g-lr", 1e38),
+}
+EVALUATED = ("images", "points")
+
+
+def recorded(folder: Path) -> dict[str, set[str]]:
+    """The names of all numbers in runs, by the place where they are."""
+    names = defaultdict(set)
+    for place in ("metrics", "samples", "scores"):
+        for path in folder.glob(f"*/{place}.jsonl"):
+            for line in path.read_text().splitlines():
+                names[place] |= quantities.numbers(json.loads(line)).keys()
+    for path in folder.glob("*/evaluation-*.json"):
+        names["evaluation"] |= json.loads(path.read_text())["scores"].keys()
+    return names
+
+
+def test_the_table_is_what_runs_record(
+    twin: Twin,
+    train: Train,
+    data_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hasty = functools.partial(classifier.train, steps=5)
+    monkeypatch.setattr(classifier, "train", hasty)
+    for name, flags in RUNS.items():
+        with contextlib.suppress(SystemExit):
+            train(*flags, "--run-dir", tmp_path / name)
+    for name in EVALUATED:
+        arguments = [tmp_path / name, "--num", 32, "--data-dir", data_dir]
+        twin.main("evaluate")([*map(str, arguments), "--device", "cpu"])
+    expected = defaultdict(set)
+    for quantity in QUANTITIES.values():
+        for place in quantity.places:
+            expected[place].add(quantity.name)
+    assert recorded(tmp_path) == expected
+
+
+def test_every_group_is_a_chart_and_every_chart_has_curves() -> None:
+    titles = [group.title for group in quantities.GROUPS]
+    assert len(set(titles)) == len(titles)
+    used = {quantity.group for quantity in QUANTITIES.values()}
+    assert used == {*titles, ""}
+    assert quantities.members("Losses") == {"d_loss": "D", "g_loss": "G"}
+    assert quantities.members("FID") == {"fid": "FID"}
+
+
+def test_every_number_has_words_of_its_own() -> None:
+    rows = QUANTITIES.values()
+    for words in ([x.title for x in rows], [x.meaning for x in rows]):
+        assert all(words)
+        assert len(set(words)) == len(words)
+    for group in quantities.GROUPS:
+        labels = list(quantities.members(group.title).values())
+        assert len(set(labels)) == len(labels)
+
+
+def test_what_decides_and_what_is_logged_is_in_the_table() -> None:
+    fields = string.Formatter().parse(quantities.LOG_LINE)
+    logged = {name for _, name, _, _ in fields if name is not None}
+    assert "d_loss" in logged
+    for name in logged:
+        assert "metrics" in QUANTITIES[name].places
+    for name in quantities.DECIDING:
+        assert QUANTITIES[name].better != "neither"
+        assert "scores" in QUANTITIES[name].places
+
+
+def test_a_heading_says_of_how_many_and_where_it_is_better() -> None:
+    assert QUANTITIES["fid"].heading() == "FID ↓"
+    assert QUANTITIES["modes"].heading(8) == "modes covered of 8 ↑"
+    assert QUANTITIES["nearest_distance"].heading() == "distance to data"
+    toy = Quantity("toy", "toys", "how many", ("metrics",))
+    assert toy.heading() == "toys"
+
+
+def test_numbers_are_what_a_record_holds_besides() -> None:
+    record = {"step": 3, "protocol": {"draws": 1}, "fid": None, "own": 2.5}
+    assert quantities.numbers(record) == {"own": 2.5}
+
+
+def test_where_nothing_tells_samples_apart_the_game_has_its_value(twin: Twin) -> None:
+    losses = importlib.import_module(f"gans_{twin.name}.losses")
+    framework = {"torch": "torch", "jax": "jax.numpy"}[twin.name]
+    undecided = importlib.import_module(framework).zeros(4)
+    value = losses.game_value(undecided, undecided)
+    expected = QUANTITIES["value"].equilibrium
+    assert expected is not None
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
