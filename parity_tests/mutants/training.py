@@ -307,7 +307,7 @@ MUTANTS = (
         "running statistics stay as they are",
         jax_arrays.arrays_to_network,
         {
-            "_restore(network.buffers, prefix, names, arrays)": (
+            "_restore(network.buffers, stated, arrays)": (
                 "jax.tree.map(jnp.copy, network.buffers)"
             )
         },
