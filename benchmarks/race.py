@@ -7,7 +7,6 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -119,7 +118,8 @@ def run_case(
             stack.enter_context(Worker(case, entry, device, **changes))
             for entry in entries
         ]
-        opened = _open(workers, device)
+        # One by one: while it opens, each has the machine and its GPU for itself.
+        opened = [worker.ask("open") for worker in workers]
         # Before the limits are measured, which take memory of their own.
         memory = [worker.ask("memory") for worker in workers]
         rounds = [
@@ -191,14 +191,6 @@ def spread(values: Sequence[float]) -> dict[str, float]:
         "min": min(values),
         "max": max(values),
     }
-
-
-def _open(workers: Sequence[Worker], device: str) -> list[dict[str, Any]]:
-    # On a CPU one by one, so that each has it for itself while it compiles.
-    if device == "cpu":
-        return [worker.ask("open") for worker in workers]
-    with ThreadPoolExecutor(len(workers)) as pool:
-        return list(pool.map(lambda worker: worker.ask("open"), workers))
 
 
 def _measure(worker: Worker, effort: Effort) -> dict[str, Any]:

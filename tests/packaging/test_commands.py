@@ -89,10 +89,16 @@ def test_every_command_says_its_version(
     assert said.count("\n") == 1
 
 
-def test_other_commands_say_it_too() -> None:
-    for module in ("parity_tests", "benchmarks.train", "benchmarks.reference"):
-        result = _run(["-m", module, "--version"], ROOT)
-        assert result.stdout.startswith(f"gans-twins {shared.__version__}")
+@pytest.mark.parametrize(
+    "module",
+    [
+        "parity_tests",
+        *(f"benchmarks.{x}" for x in ("train", "reference", "accelerator")),
+    ],
+)
+def test_other_commands_say_it_too(module: str) -> None:
+    result = _run(["-m", module, "--version"], ROOT)
+    assert result.stdout.startswith(f"gans-twins {shared.__version__}")
 
 
 def test_a_script_calls_the_command_of_that_name(

@@ -192,8 +192,13 @@ def test_a_twin_trains_beside_the_users_own_shared(
     environment.run(script, "sample", run, "--out", "drawn.png", at=somewhere)
     assert (somewhere / "drawn.png").is_file()
     assert "run" in environment.run(script, "compare", run, at=somewhere)
-    where = f"import {package}; print({package}.__file__, {package}.__version__)"
-    file, version = environment.run("python", "-c", where, at=somewhere).split()
+    library = (
+        f"import {package} as twin; images = twin.load_generator('run').sample(4);"
+        "print(twin.__file__, twin.__version__, *images.shape)"
+    )
+    said = environment.run("python", "-c", library, at=somewhere)
+    file, version, *shape = said.split()
+    assert shape == ["4", "16", "16", "1"]
     assert Path(file).is_relative_to(environment.folder)
     assert version in wheel.name
 
