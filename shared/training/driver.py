@@ -6,7 +6,7 @@ is handed: it says nothing, and ends with a run or an error.
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,8 @@ def train(
 
     Raises:
         UsageError: the options do not fit the data, the device or the stored run.
-        TrainingError: the losses are no longer finite.
+        TrainingError: the losses are no longer finite, or what the run leaves can no
+            longer be written.
         Interrupted: Ctrl-C, where ``options.stop`` does not take it.
     """
     check_data(config, data.info)
@@ -165,13 +166,28 @@ def _make_evaluation(
 
 
 def _run(training: Training, recorder: Recorder, stop: Stop) -> int | None:
-    try:
-        stopped_by = training.run_to_end(stop)
-    except TrainingError:
+    with _no_more_mistakes():
+        try:
+            stopped_by = training.run_to_end(stop)
+        except TrainingError:
+            recorder.finish()
+            raise
+        except KeyboardInterrupt as error:
+            raise Interrupted(recorder.path) from error
+        recorder.conclude()
         recorder.finish()
-        raise
-    except KeyboardInterrupt as error:
-        raise Interrupted(recorder.path) from error
-    recorder.conclude()
-    recorder.finish()
-    return stopped_by
+        return stopped_by
+
+
+@contextlib.contextmanager
+def _no_more_mistakes() -> Iterator[None]:
+    """What cannot be read or written from here on is no mistake in the command."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # of a stream
+    except UsageError as error:
+        raise TrainingError(str(error)) from error
+    except OSError as error:
+        where = "" if error.filename is None else f"{error.filename}: "
+        raise TrainingError(f"{where}{error.strerror or error}") from error
