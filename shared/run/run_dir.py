@@ -2,8 +2,9 @@
 
 ::
 
-    config.json                     configuration and data, which twins trained, and the
-                                    user's plugin, if there is one
+    config.json                     configuration and data, which twins trained, with
+                                    how many threads of the CPU, the user's plugin, if
+                                    there is one, and rollbacks, if there were any
     metrics.jsonl                   one JSON object for each logged step
     samples.jsonl                   the same for each grid of samples: its diversity
     scores.jsonl                    the same for each evaluation (--evaluate-every),
@@ -16,6 +17,7 @@
                                     evaluation-000500-inception.json, ...-none.json
     drawn/                          what ``sample`` draws
     tensorboard/                    event files, with --tensorboard
+    messages.txt                    what was said when stderr could not be written
     losses.png samples.png samples.gif interpolation.png report.html
                                     written at the end; report.html at checkpoints too
 """
@@ -36,6 +38,7 @@ from shared.files.atomic import TEMPORARY_SUFFIX, write_atomically
 from shared.files.records import append_record, read_records, write_records
 from shared.plugins import Plugin
 from shared.quantities import DECIDING, QUANTITIES
+from shared.run.rollbacks import Rollback
 
 
 class RunDir:
@@ -60,6 +63,7 @@ class RunDir:
         data: DataInfo,
         twin: str | None = None,
         plugin: Plugin | None = None,
+        threads: int | None = None,
     ) -> Self:
         """Start a run in ``path``, which is made if need be; see `write_config`.
 
@@ -78,7 +82,7 @@ class RunDir:
                 raise run._used() from error
             reason = error.strerror
             raise UsageError(f"--run-dir {path}: cannot be used: {reason}") from error
-        run.write_config(config, data, twin, plugin)
+        run.write_config(config, data, twin, plugin, threads)
         return run
 
     @classmethod
@@ -129,6 +133,7 @@ class RunDir:
         data: DataInfo,
         twin: str | None = None,
         plugin: Plugin | None = None,
+        threads: int | None = None,
     ) -> None:
         """Write config.json.
 
@@ -137,6 +142,7 @@ class RunDir:
             data: what it knows of its data.
             twin: package that trains from here on, such as ``gans_jax``.
             plugin: the user's file that it needs.
+            threads: of the CPU that compute from here on.
 
         Raises:
             UsageError: it cannot be written, or the one that is there is unreadable.
@@ -148,6 +154,34 @@ class RunDir:
         values["twins"] = twins
         if plugin is not None:
             values["plugin"] = plugin._asdict()
+        if threads is not None:
+            values["threads"] = threads
+        self._write_values(values)
+
+    def note_rollbacks(self, rollbacks: Sequence[Rollback]) -> None:
+        """Write into config.json how the run has gone back, if it has.
+
+        Raises:
+            UsageError: it cannot be written, or the one that is there is unreadable.
+        """
+        values = self._read_values()
+        values.pop("rollbacks", None)
+        if rollbacks:
+            values["rollbacks"] = [rollback._asdict() for rollback in rollbacks]
+        self._write_values(values)
+
+    def read_rollbacks(self) -> list[Rollback]:
+        """How the run has gone back; empty of most.
+
+        Raises:
+            UsageError: as `read_config`.
+        """
+        try:
+            return [Rollback(**x) for x in self._read_values().get("rollbacks", [])]
+        except TypeError as error:
+            raise self._unreadable(error) from error
+
+    def _write_values(self, values: dict[str, Any]) -> None:
         text = json.dumps(values, indent=2) + "\n"
         write_atomically(self._config, text.encode())
 
@@ -160,7 +194,7 @@ class RunDir:
         values = self._read_values()
         try:
             data = values.pop("data", None)
-            for name in ("twins", "plugin"):
+            for name in ("twins", "plugin", "threads", "rollbacks"):
                 values.pop(name, None)
             return config_from_json(values), DataInfo(**data)
         except UsageError as error:
@@ -175,6 +209,17 @@ class RunDir:
             UsageError: as `read_config`.
         """
         return list(self._read_values().get("twins", []))
+
+    def read_threads(self) -> int | None:
+        """Threads of the CPU that the run was last trained with; None: nobody noted it.
+
+        Raises:
+            UsageError: as `read_config`.
+        """
+        threads = self._read_values().get("threads")
+        if threads is None or (type(threads) is int and threads > 0):
+            return threads
+        raise self._unreadable(ValueError(f"threads {threads!r}"))
 
     def read_plugin(self) -> Plugin | None:
         """The user's file that the run needs; None: it needs none.

@@ -35,6 +35,9 @@ class Place(Protocol):
     What it holds, such as a lock, is entered into ``held``.
     """
 
+    threads: int | None = None
+    """Threads of the CPU that a stored run was trained with; known after `find`."""
+
     def find(
         self, config: TrainConfig, data: DataInfo, held: contextlib.ExitStack
     ) -> Found | None:
@@ -88,6 +91,8 @@ class Keeping:
     """Writes the run's page."""
     say: Callable[[str], None]
     """Is told the warnings."""
+    on_open: Callable[[RunDir], None] = lambda run: None
+    """Is told the folder, when it is there and before training."""
     tensorboard: bool = False
     """Whether to write event files too."""
     plugin: Plugin | None = None
@@ -98,6 +103,7 @@ class Keeping:
     ) -> Recorder:
         """What writes the run's folder."""
         config = session.config
+        self.on_open(run)
         journal = Journal(run, config, tensorboard=self.tensorboard, say=self.say)
         return FolderRecorder(
             run,
@@ -128,18 +134,18 @@ class NewFolder(Place):
 
     def open(self, session: Session, held: contextlib.ExitStack) -> Recorder:
         """Make the folder; as `Place.open`."""
-        run = self._create(session.config, session.data.info)
+        run = self._create(session.config, session.data.info, session.backend.threads)
         held.enter_context(run.lock())
         return self._keeping.recorder(run, session, held)
 
-    def _create(self, config: TrainConfig, data: DataInfo) -> RunDir:
+    def _create(self, config: TrainConfig, data: DataInfo, threads: int) -> RunDir:
         twin, plugin = self._keeping.twin, self._keeping.plugin
         if self._path is not None:
-            return RunDir.create(self._path, config, data, twin, plugin)
+            return RunDir.create(self._path, config, data, twin, plugin, threads)
         while True:
             path = default_path(config.preset, config.dataset)
             try:
-                return RunDir.create(path, config, data, twin, plugin)
+                return RunDir.create(path, config, data, twin, plugin, threads)
             except UsageError:
                 # Another process may have taken it meanwhile: then there is a next one.
                 if path == default_path(config.preset, config.dataset):
@@ -166,6 +172,7 @@ class OldFolder(Place):
         # Before the state is read: until then another process may be adding to it.
         held.enter_context(run.lock())
         plugins.check_same(self._keeping.plugin, run.read_plugin())
+        self.threads = run.read_threads()
         _, stored_data = run.read_config()
         _check_same_data(config, data, stored_data)
         if not run.checkpoint_steps():
@@ -177,7 +184,14 @@ class OldFolder(Place):
         """Take the folder back to the session's step; as `Place.open`."""
         self._run.truncate_after(session.step)
         keeping, info = self._keeping, session.data.info
-        self._run.write_config(session.config, info, keeping.twin, keeping.plugin)
+        self._run.write_config(
+            session.config,
+            info,
+            keeping.twin,
+            keeping.plugin,
+            session.backend.threads,
+        )
+        self._run.note_rollbacks(session.rollbacks)
         return keeping.recorder(self._run, session, held)
 
 
