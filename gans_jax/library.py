@@ -57,6 +57,8 @@ def fit(
     run_dir: str | Path | None = None,
     *,
     resume: str | Path | TrainedRun | None = None,
+    step: int | Literal["best"] | None = None,
+    keep: int | Literal["all"] | None = None,
     device: str = "auto",
     data_on: DataPlace = "auto",
     data_dir: str | Path | None = None,
@@ -78,6 +80,11 @@ def fit(
         run_dir: folder to write, as the command does; None: nothing is written.
         resume: a run to go on with, as long as ``config`` now says, in its own folder
             if it has one.
+        step: which of its checkpoints, as for `load_generator`; what is newer is
+            removed from the folder.
+        keep: checkpoints that stay in the folder: the last so many, the best, and up
+            to eight spread over the run; ``all``; None: 3, or what the run to resume
+            was started with.
         device: ``auto`` (the best there is) or the name of a device.
         data_on: where the images are kept: ``auto``, ``device`` or ``host``.
         data_dir: folder that keeps the classifier of ``evaluate_every``; None: it is
@@ -99,7 +106,8 @@ def fit(
     Raises:
         UsageError: the configuration does not fit the data, the device or the run to
             resume, or the folder cannot be used.
-        TrainingError: the losses are no longer finite.
+        TrainingError: the losses are no longer finite, or the folder can no longer be
+            written.
     """
     with library.in_python():
         return library.fit(
@@ -110,6 +118,8 @@ def fit(
             run_dir,
             library.FitOptions(
                 resume=resume,
+                step=step,
+                keep=keep,
                 device=device,
                 data_on=data_on,
                 data_dir=data_dir,

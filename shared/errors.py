@@ -10,6 +10,10 @@ class UsageError(ValueError):
     """
 
 
+class DamagedError(UsageError):
+    """A file that this project wrote holds something else by now."""
+
+
 class TrainingError(RuntimeError):
     """Training cannot go on, through no mistake in the command.
 

@@ -32,6 +32,9 @@ from shared.config.run_options import TrainOptions
 from shared.config.train_config import TrainConfig, refuse
 from shared.errors import UsageError
 
+# A run of that name is ./auto.
+_AUTO = Path("auto")
+
 
 def arguments(argv: Sequence[str] | None) -> list[str]:
     """The words of a command line; one with ``--version`` is answered here.
@@ -75,10 +78,16 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
         )
     start = PRESETS[preset or DEFAULT_PRESET]
     flags = _parse_flags(start, args, prog)
+    notes = ()
+    if flags.resume == _AUTO:
+        flags, notes = _resume_or_start(flags, _config(flags, start), prog)
+    if flags.step is not None and flags.resume is None:
+        raise refuse("step", flags.step, "needs the run to --resume")
     if flags.resume is None:
         config = _config(flags, start)
         _check_unused(flags.run_dir)
     else:
+        _check_smallest(flags, {"step": 0})
         start = _stored_config(flags, preset, prog)
         config = _config(_parse_flags(start, args, prog), start)
         check_resumed(config, start)
@@ -100,6 +109,8 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
         data_dir=flags.data_dir,
         run_dir=flags.run_dir,
         resume=flags.resume,
+        step=flags.step,
+        keep=flags.keep,
         device=flags.device,
         data_on=flags.data_on,
         threads=flags.threads,
@@ -108,6 +119,7 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
         tensorboard=flags.tensorboard,
         check_reference=flags.check_reference,
         plugin=flags.plugin,
+        notes=notes,
     )
 
 
@@ -217,6 +229,25 @@ def _check_unused(run_dir: Path | None) -> None:
 
     if run_dir is not None:
         RunDir(run_dir).check_unused()
+
+
+def _resume_or_start(
+    flags: TrainFlags, config: TrainConfig, prog: str
+) -> tuple[TrainFlags, tuple[str, ...]]:
+    """What ``--resume auto`` means now, and how to say it."""
+    from shared.run.run_dir import RunDir
+    from shared.run.unfinished import newest_unfinished
+
+    if flags.run_dir is None:
+        plugin = plugins.load(flags.plugin, prog.partition(".")[0])
+        found = newest_unfinished(config, plugin)
+    else:
+        found = flags.run_dir if RunDir(flags.run_dir).is_run() else None
+    if found is None:
+        note = "--resume auto: there is no such run yet; starting one"
+        return dataclasses.replace(flags, resume=None, step=None), (note,)
+    note = f"--resume auto: {found}"
+    return dataclasses.replace(flags, resume=found, run_dir=None), (note,)
 
 
 def _stored_config(flags: TrainFlags, preset: str | None, prog: str) -> TrainConfig:

@@ -48,6 +48,25 @@ _Step = Annotated[
 ]
 
 
+def _parse_keep(texts: list[str]) -> int | Literal["all"]:
+    keep = texts[0]
+    if keep != "all" and not (keep.isascii() and keep.isdigit() and int(keep) > 0):
+        raise ValueError(f"{shlex.join(texts)}: must be 1 or more, or all")
+    return "all" if keep == "all" else int(keep)
+
+
+_Keep = Annotated[
+    int | Literal["all"] | None,
+    PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="INT|all",
+        instance_from_str=_parse_keep,
+        is_instance=lambda _: True,
+        str_from_instance=lambda keep: [str(keep)],
+    ),
+]
+
+
 _PLUGIN = tyro.conf.arg(metavar="FILE")
 
 
@@ -173,8 +192,17 @@ class TrainFlags(TrainConfig):
     """Folder of data sets, where they are fetched to and cached."""
     run_dir: Path | None = None
     """Folder to write; without it, the next free runs/PRESET-DATASET-NNN."""
-    resume: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
-    """Continue this run, of either twin, where it stopped."""
+    resume: Annotated[Path | None, tyro.conf.arg(metavar="RUN|auto")] = None
+    """Continue this run, of either twin, where it stopped. auto: the run in --run-dir,
+    or the newest in runs/ with the same settings that is not finished; where there is
+    none, start one. The same command thus serves a scheduler again and again."""
+    step: _Step = None
+    """With --resume: go back to this checkpoint, or to the one with the best scores,
+    and remove what is newer; without it, the last that is whole."""
+    keep: _Keep = None
+    """Checkpoints that stay: the last so many, the best by --evaluate-every, and up to
+    eight spread evenly over the run; all: every one. Without it, 3, or what a run to
+    --resume was started with."""
     device: str = "auto"
     """auto (the best there is), cpu, cuda, cuda:N, tpu, ..."""
     plugin: Annotated[Path | None, _PLUGIN] = None

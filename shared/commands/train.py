@@ -45,11 +45,14 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
         on_open=lambda run: _on_open(run, options, prog),
         tensorboard=options.tensorboard,
         plugin=plugins.load(options.plugin, twin),
+        keep=options.keep,
     )
+    for line in options.notes:
+        progress.say(line)
     if options.resume is None:
         place = NewFolder(options.run_dir, keeping)
     else:
-        place = OldFolder(options.resume, keeping)
+        place = OldFolder(options.resume, keeping, options.step)
     how = driver.Options(
         device=options.device,
         data_on=options.data_on,

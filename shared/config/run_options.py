@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Literal
 
 from shared.config.choices import DataPlace, OnNan
 from shared.config.train_config import TrainConfig
@@ -35,3 +36,9 @@ class TrainOptions:
     """What to do when losses or weights are no longer finite."""
     plugin: Path | None = None
     """The user's file that registers what the configuration names."""
+    step: int | Literal["best"] | None = None
+    """The checkpoint to continue from; None: the last that is whole."""
+    keep: int | Literal["all"] | None = None
+    """Which checkpoints stay; None: as the run says, or the default."""
+    notes: tuple[str, ...] = ()
+    """What the user is told at the start, a line each."""

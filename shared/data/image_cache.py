@@ -6,6 +6,7 @@ channels]), ``labels.npy`` (int32, where there are classes) and ``info.json``.
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +16,8 @@ from shared import terminal
 from shared.data.image_data import DataInfo, ImageData, digest
 from shared.data.image_sources import Pictures, Source
 from shared.errors import UsageError
-from shared.files.atomic import new_folder, sync
+from shared.files import locks
+from shared.files.atomic import make_folder, new_folder, sync
 
 # Raised when resizing or the files' layout change, so that old caches are rebuilt.
 FORMAT_VERSION = 1
@@ -39,20 +41,21 @@ def load(source: Source, image_size: int, data_dir: Path) -> ImageData:
     ).hexdigest()
     if data := _read(folder, key):
         return data
-    # Needed only to build.
-    from filelock import FileLock
-
     try:
-        cache.mkdir(parents=True, exist_ok=True)
+        make_folder(cache)
         # One process builds, the others wait and read; a lock dies with its process.
-        with FileLock(cache / f"{source.name}.lock"):
+        name = cache / f"{source.name}.lock"
+        with locks.acquire(name, name.with_suffix(".lock.held"), _say):
             return _read(folder, key) or _build(folder, key, source, image_size)
-    except (OSError, NotImplementedError) as error:
-        reason = getattr(error, "strerror", None) or error
+    except OSError as error:
         raise UsageError(
             f"--data-dir {data_dir}: must be a folder that can hold the cache of"
-            f" resized images ({reason})"
+            f" resized images ({error.strerror or error})"
         ) from error
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
 
 
 class _Stamp(NamedTuple):

@@ -33,7 +33,7 @@ from typing import Any, NamedTuple
 
 from shared.config.train_config import TrainConfig, config_from_json, config_to_json
 from shared.data.image_data import DataInfo
-from shared.errors import UsageError
+from shared.errors import DamagedError, UsageError
 from shared.files.arrays import ArrayFile, Arrays
 from shared.plugins import Plugin
 from shared.run.rollbacks import Rollback
@@ -63,7 +63,7 @@ class Checkpoint(NamedTuple):
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
-    """Write ``checkpoint`` to ``path``, whole or not at all.
+    """Write ``checkpoint`` to ``path``, whole or not at all; it has been read back.
 
     Raises:
         UsageError: the file cannot be written.
@@ -78,14 +78,15 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         metadata["plugin"] = checkpoint.plugin._asdict()
     if checkpoint.rollbacks:
         metadata["rollbacks"] = [list(rollback) for rollback in checkpoint.rollbacks]
-    FILE.write(path, metadata, checkpoint.arrays)
+    FILE.write(path, metadata, checkpoint.arrays, verify=True)
 
 
 def load(path: Path) -> Checkpoint:
     """The checkpoint in ``path``, after checking every bit of it.
 
     Raises:
-        UsageError: the file is missing, damaged, foreign, or of a newer version.
+        UsageError: the file is missing, foreign, or of a newer version.
+        DamagedError: it is damaged.
     """
     metadata, arrays = FILE.read(path)
     try:
@@ -96,7 +97,7 @@ def load(path: Path) -> Checkpoint:
                 f" {FORMAT_VERSION}; use a newer program"
             )
         if not FILE.is_intact(metadata, arrays):
-            raise UsageError("damaged: contents and checksum disagree")
+            raise DamagedError("damaged: contents and checksum disagree")
         return Checkpoint(
             step=metadata["step"],
             config=config_from_json(metadata["config"]),
@@ -106,6 +107,6 @@ def load(path: Path) -> Checkpoint:
             rollbacks=tuple(Rollback(*x) for x in metadata.get("rollbacks", ())),
         )
     except UsageError as error:
-        raise UsageError(f"{path}: {error}") from error
+        raise type(error)(f"{path}: {error}") from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{path}: damaged: unreadable metadata") from error
+        raise DamagedError(f"{path}: damaged: unreadable metadata") from error

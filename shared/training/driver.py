@@ -7,7 +7,7 @@ is handed: it says nothing, and ends with a run or an error.
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from shared.config.schedules import is_saved
 from shared.config.train_config import TrainConfig, refuse
 from shared.data.image_data import DataInfo, ImageData
 from shared.diagnosis.reference_check import ReferenceCheck
-from shared.errors import Diverged, Interrupted, UsageError
+from shared.errors import Diverged, Interrupted, TrainingError, UsageError
 from shared.evaluation import evaluators
 from shared.files.arrays import Arrays
 from shared.run import rollbacks
@@ -113,7 +113,8 @@ def train(
 
     Raises:
         UsageError: the options do not fit the data, the device or the stored run.
-        TrainingError: the losses are no longer finite.
+        TrainingError: the losses are no longer finite, or what the run leaves can no
+            longer be written.
         Interrupted: Ctrl-C, where ``options.stop`` does not take it.
     """
     check_limits(config, options.device)
@@ -187,21 +188,34 @@ def _run(
     options: Options,
     saved: int | None,
 ) -> int | None:
-    while True:
-        training = Training(session, recorder, onlookers, saved)
-        try:
-            stopped_by = training.run_to_end(options.stop)
-            break
-        except Diverged as error:
-            if options.on_nan == "stop" or len(session.rollbacks) == rollbacks.MOST:
-                recorder.finish()
-                raise
-            saved = _go_back(session, recorder, error, options.progress.say)
-        except KeyboardInterrupt as error:
-            raise Interrupted(recorder.path) from error
-    recorder.conclude()
-    recorder.finish()
-    return stopped_by
+    with _no_more_mistakes():
+        while True:
+            training = Training(session, recorder, onlookers, saved)
+            try:
+                stopped_by = training.run_to_end(options.stop)
+                break
+            except Diverged as error:
+                if options.on_nan == "stop" or len(session.rollbacks) == rollbacks.MOST:
+                    recorder.finish()
+                    raise
+                saved = _go_back(session, recorder, error, options.progress.say)
+            except KeyboardInterrupt as error:
+                raise Interrupted(recorder.path) from error
+        recorder.conclude()
+        recorder.finish()
+        return stopped_by
+
+
+@contextlib.contextmanager
+def _no_more_mistakes() -> Iterator[None]:
+    """What cannot be read or written from here on is no mistake in the command."""
+    try:
+        yield
+    except UsageError as error:
+        raise TrainingError(str(error)) from error
+    except OSError as error:
+        where = "" if error.filename is None else f"{error.filename}: "
+        raise TrainingError(f"{where}{error.strerror or error}") from error
 
 
 def _go_back(

@@ -80,7 +80,8 @@ class Training:
             self._background,
             contextlib.closing(prefetch(session.prepare, self._calls())) as calls,
         ):
-            if session.step == 0 and self._drawn is None:
+            # What a process left undone that was killed right after a checkpoint.
+            if session.step % every == 0 and self._drawn is None:
                 self._draw()
             self._pipeline.restart_clock()
             for prepared in calls:

@@ -1,5 +1,6 @@
 """What becomes of a run's numbers, pictures and states: a folder, or kept at hand."""
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -7,13 +8,18 @@ from typing import Any, Protocol
 from shared.plugins import Plugin
 from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
+from shared.run.retention import Keep
 from shared.run.rollbacks import Rollback
+from shared.run.room import check_room
 from shared.run.run_dir import RunDir
 from shared.training.journal import Journal
 from shared.training.pictures import Pictures
 
 Records = list[dict[str, Any]]
 StepsChosen = Callable[[int], bool]
+
+# Of the time between two pages of a run, the part that writing one may take.
+_PAGE_SHARE = 0.02
 
 
 class Recorder(Protocol):
@@ -179,6 +185,8 @@ class FolderRecorder(Recorder):
         journal: takes the numbers.
         write_report: writes the run's page anew.
         plugin: the user's file that the run needs.
+        keep: which checkpoints stay.
+        save_every: steps between them.
     """
 
     def __init__(
@@ -187,7 +195,10 @@ class FolderRecorder(Recorder):
         pictures: Pictures,
         journal: Journal,
         write_report: Callable[[], None],
-        plugin: Plugin | None = None,
+        *,
+        plugin: Plugin | None,
+        keep: Keep,
+        save_every: int,
     ) -> None:
         self.path = run.path
         self._run = run
@@ -195,6 +206,9 @@ class FolderRecorder(Recorder):
         self._journal = journal
         self._write_report = write_report
         self._plugin = plugin
+        self._keep = keep
+        self._save_every = save_every
+        self._next_page = 0.0
 
     def begin(self) -> None:
         """Draw what samples are to be compared with."""
@@ -218,11 +232,23 @@ class FolderRecorder(Recorder):
         self._journal.log_scores(record)
 
     def save(self, state: Checkpoint) -> None:
-        """Write a checkpoint, and the page."""
+        """Write a checkpoint, and the page; remove a checkpoint that need not stay."""
         state = state._replace(plugin=self._plugin)
-        checkpoint.save(self._run.checkpoint_path(state.step), state)
+        path = self._run.checkpoint_path(state.step)
+        size = sum(array.nbytes for array in state.arrays.values())
+        check_room(self._run.path, size, f"the checkpoint of step {state.step}")
+        # First: a run goes on from its checkpoint, and does not look back.
+        self._run.sync_records()
+        checkpoint.save(path, state)
+        # Last: until the new one is on the disk, an old one may be needed.
+        self._run.keep_checkpoints(self._keep, self._save_every)
         # A run that is killed leaves a page too, and one that goes on can be looked at.
-        self._write_report()
+        # It takes the longer the longer the run is, so it is not written every time.
+        if time.monotonic() >= self._next_page:
+            start = time.monotonic()
+            self._write_report()
+            end = time.monotonic()
+            self._next_page = end + (end - start) / _PAGE_SHARE
 
     def log_divergence(self, step: int) -> None:
         """Take in that training ends here; the error that ends it says so."""

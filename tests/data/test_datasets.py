@@ -348,7 +348,7 @@ def test_a_failed_build_leaves_nothing_that_looks_whole(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_process_left_is_swept_away(tmp_path: Path) -> None:
-    partial = tmp_path / "cache" / "made-4.partial"
+    partial = tmp_path / "cache" / f"made-4.{'0f' * 16}.partial"
     partial.mkdir(parents=True)
     (partial / "images.npy").write_bytes(b"half")
     check_made(load_made(tmp_path))

@@ -82,23 +82,20 @@ def test_it_resumes_where_it_stopped(
 
     unbroken = fit(6)
     short = fit(4)
-    for resumed in (
-        fit(6, resume=short),
-        fit(6, resume=fit(4, tmp_path / "one")),
-        fit(6, resume=str(fit(4, tmp_path / "two").path)),
-    ):
+    in_folder = fit(4, tmp_path / "run")
+    for resumed in (fit(6, resume=short), fit(6, resume=in_folder)):
         assert resumed.step == 6
         for name, array in unbroken.arrays.items():
             np.testing.assert_array_equal(array, resumed.arrays[name], name)
     # By command, and from Python: it is one run.
-    train("--resume", tmp_path / "two", "--steps", 7, "--device", "cpu")
-    assert fit(8, resume=tmp_path / "two").step == 8
+    train("--resume", tmp_path / "run", "--steps", 7, "--device", "cpu")
+    assert fit(8, resume=str(tmp_path / "run")).step == 8
     with pytest.raises(UsageError, match=r"^steps 3: the run has already done 4 steps"):
         fit(3, resume=short)
     with pytest.raises(UsageError, match=r"^run_dir .*: a resumed run stays in its"):
-        fit(6, tmp_path / "three", resume=short)
+        fit(6, tmp_path / "other", resume=short)
     with pytest.raises(UsageError, match=r"^run_dir .*: already holds a run"):
-        fit(6, tmp_path / "one")
+        fit(6, tmp_path / "run")
 
 
 def test_what_does_not_fit_is_refused_in_words_of_python(
