@@ -13,11 +13,13 @@ from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 
+from shared import terminal
 from shared.config.values import conform
 from shared.data.image_data import DataInfo, ImageData, digest
 from shared.data.image_sources import Pictures, Source
 from shared.errors import UsageError
-from shared.files.atomic import new_folder, sync
+from shared.files import locks
+from shared.files.atomic import make_folder, new_folder, sync
 from shared.files.reading import check_regular, read_object
 
 # Raised when resizing or the files' layout change, so that old caches are rebuilt.
@@ -50,20 +52,21 @@ def load(
             return data
     except _DamagedError:
         pass  # said by who repairs it
-    # Needed only to build.
-    from filelock import FileLock
-
     try:
-        cache.mkdir(parents=True, exist_ok=True)
+        make_folder(cache)
         # One process builds, the others wait and read; a lock dies with its process.
-        with FileLock(cache / f"{source.name}.lock"):
+        name = cache / f"{source.name}.lock"
+        with locks.acquire(name, name.with_suffix(".lock.held"), _say):
             return _read_or_build(folder, key, source, image_size, trust)
-    except (OSError, NotImplementedError) as error:
-        reason = getattr(error, "strerror", None) or error
+    except OSError as error:
         raise UsageError(
             f"--data-dir {data_dir}: must be a folder that can hold the cache of"
-            f" resized images ({reason})"
+            f" resized images ({error.strerror or error})"
         ) from error
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
 
 
 class _Stamp(NamedTuple):
@@ -101,9 +104,9 @@ def _read_or_build(
         if data := _read(folder, key, image_size, trust):
             return data
     except _DamagedError as error:
-        sys.stderr.write(
+        _say(
             f"{folder}: the cached images are damaged ({error}); made anew from the"
-            " originals\n"
+            " originals"
         )
     return _build(folder, key, source, image_size)
 
@@ -193,7 +196,6 @@ def _write(
     folder: Path, name: str, pictures: Pictures, image_size: int
 ) -> tuple[str, ...]:
     """Write images and labels; returns the names of the classes that occur."""
-    from tqdm import tqdm
 
     def header(count: int) -> dict[str, Any]:
         shape = (count, image_size, image_size, pictures.channels)
@@ -204,14 +206,13 @@ def _write(
         # The count is known only at the end. NumPy pads headers so that the first axis
         # can grow in place.
         np.lib.format.write_array_header_1_0(file, header(0))
-        for image, label in tqdm(
+        for image, label in terminal.bar(
             pictures.pairs,
             desc=f"resizing {name}",
             total=pictures.total,
             unit="image",
             delay=1,
             leave=False,
-            disable=None,  # where the output is no terminal
         ):
             file.write(image.data)
             ids.append(label)

@@ -12,7 +12,7 @@ import numpy as np
 
 from shared.config.values import MISSING, Mismatch, conform
 from shared.errors import UsageError
-from shared.files.atomic import write_atomically
+from shared.files.atomic import append, write_atomically
 from shared.files.reading import check_regular, parse_json
 from shared.quantities import QUANTITIES
 
@@ -34,11 +34,7 @@ def append_record(path: Path, record: Mapping[str, Any]) -> None:
         UsageError: the line cannot be written.
     """
     line = json.dumps({name: finite(x) for name, x in record.items()})
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
+    append(path, (line + "\n").encode())
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
@@ -47,28 +43,41 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     Raises:
         UsageError: the file is damaged elsewhere, or no file; line and field are named.
     """
+    return _read(path, math.inf, tail=1)
+
+
+def read_records_until(path: Path, step: int) -> list[dict[str, Any]]:
+    """The records up to a step, whatever a loss of power has left after them.
+
+    Raises:
+        UsageError: the file is damaged before them, or no file.
+    """
+    return _read(path, step, tail=math.inf)
+
+
+def _read(path: Path, until: float, tail: float) -> list[dict[str, Any]]:
+    """Records up to a step, after which so many last lines may be unreadable."""
     if not os.path.lexists(path):
         return []
     check_regular(path)
     records: list[dict[str, Any]] = []
-    cut_off = None
+    damaged = None
+    number = 0
     try:
         with path.open("rb") as file:
             for number, line in enumerate(_lines(file), start=1):
-                if cut_off is not None:
-                    raise cut_off
                 try:
                     record = _record(line)
                 except ValueError as error:
-                    cut_off = _no_record(path, number, error)
+                    damaged = damaged or (number, error)
                     continue
-                try:
-                    _check(record)
-                except Mismatch as error:
-                    raise _no_record(path, number, error) from error
-                records.append(record)
+                if record["step"] <= until:
+                    records.append(_checked(path, number, record))
+                    tail = tail if damaged is None else -1
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    if damaged is not None and damaged[0] <= number - tail:
+        raise _no_record(path, *damaged) from damaged[1]
     return records
 
 
@@ -103,12 +112,20 @@ def _record(line: bytes) -> dict[str, Any]:
     return record
 
 
-def _check(record: Mapping[str, Any]) -> None:
-    """Refuse a field of another type than those who read it rely on.
+def _checked(path: Path, line: int, record: dict[str, Any]) -> dict[str, Any]:
+    """A record whose fields have the types that those who read it rely on.
 
     Raises:
-        Mismatch: there is one.
+        UsageError: one has another.
     """
+    try:
+        _check(record)
+    except Mismatch as error:
+        raise _no_record(path, line, error) from error
+    return record
+
+
+def _check(record: Mapping[str, Any]) -> None:
     for name, value in record.items():
         # Nearly all values, and without a call: there are millions.
         if value is None or (type(value) is float and value - value == 0):

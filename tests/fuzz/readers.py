@@ -368,7 +368,8 @@ def _cache_seeds() -> list[Cache]:
 def _mutate_cache(rng: random.Random, cache: Cache) -> Cache:
     part = rng.choice(("info", "images", "labels"))
     mutate = _mutate_document if part == "info" else mutate_bytes
-    return cache._replace(**{part: mutate(rng, getattr(cache, part))})
+    changed: dict[str, Any] = {part: mutate(rng, getattr(cache, part))}
+    return cache._replace(**changed)
 
 
 def _read_cache(cache: Cache, folder: Path) -> None:

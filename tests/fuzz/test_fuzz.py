@@ -1,4 +1,4 @@
-"""A few hundred of the inputs that ``python tests/fuzz/fuzz.py`` makes."""
+"""A few hundred of the inputs that ``python tests/fuzz/search.py`` makes."""
 
 import random
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from readers import READERS, try_input
+
+from fuzz.readers import READERS, try_input
 
 
 @pytest.mark.parametrize("name", READERS)

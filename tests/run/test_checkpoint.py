@@ -252,15 +252,16 @@ def rewrite(path: Path, **changes: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"version": 2}, "checkpoint version 2: this program reads versions up to 1"),
+        ({"version": 3}, "checkpoint version 3: this program reads versions up to 2"),
         ({"version": "x"}, "version 'x': must be a whole number"),
         ({"version": True}, "version True: must be a whole number"),
-        ({"version": 0}, "checkpoint version 0: this program reads versions up to 1"),
+        ({"version": 0}, "checkpoint version 0: this program reads versions up to 2"),
         ({"step": 1.0}, "step 1.0: must be a whole number"),
         ({"step": True}, "step True: must be a whole number"),
         ({"step": -1}, "step -1: must be 0 or more"),
         ({"step": 2**63}, "step 9223372036854775808: must be less than 2**63"),
         ({"step": "1"}, "step '1': must be a whole number"),
+        ({"rollbacks": [[1]]}, "rollbacks[0] [1]: must be a list of 2"),
         ({"plugin": {"file": 3}}, "plugin.sha256: is missing"),
         ({"data": DATA._asdict() | {"count": 0.5}}, "data.count 0.5: must be a whole"),
         ({"data": DATA._asdict() | {"more": 0}}, "data.more 0: is unknown"),

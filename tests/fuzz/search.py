@@ -1,4 +1,4 @@
-"""Many inputs for each reader: ``python tests/fuzz/fuzz.py [COUNT] [SEED] [READER]``.
+"""Many inputs for each reader: ``python tests/fuzz/search.py [COUNT] [SEED] [READER]``.
 
 Coverage-guided: an input that has the readers' code run lines that none before it had
 joins those that later ones are made from. Whatever ends otherwise than well or in a
@@ -20,9 +20,9 @@ from types import FrameType
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from readers import READERS, Reader, try_input  # noqa: E402
+from fuzz.readers import READERS, Reader, try_input  # noqa: E402
 
 _SECONDS = 5
 _BYTES = 2**30

@@ -1,0 +1,1 @@
+"""Inputs that are nearly right, for each reader of files from outside."""
