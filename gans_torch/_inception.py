@@ -87,6 +87,6 @@ def _weights(address: str) -> bytes:
     if (found := hashlib.sha256(content).hexdigest()) != _SHA256:
         raise UsageError(
             f"--features inception: {path} is not the published file: its SHA-256"
-            f" starts with {found[:8]}, not {_SHA256[:8]}; delete it, and it is fetched"
+            f" starts with {found[:8]}, not {_SHA256[:8]}; delete it to have it fetched"
         )
     return content

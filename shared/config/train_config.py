@@ -23,6 +23,9 @@ from shared.errors import UsageError
 CONFIG_VERSION = 1
 
 
+# More steps than can be counted are no number.
+_MOST_EPOCHS = 1_000_000_000
+
 _POINTS_HINT = " start from the preset ring, as in: ring --dataset grid"
 
 # What a resumed run may change: how long it goes on, and what it writes on the way.
@@ -252,6 +255,8 @@ def _check_ranges(config: TrainConfig) -> None:
     at_least(0, "instance_noise", "clip_grad_norm", "evaluate_every")
     positive("epochs", "g_lr", "d_lr")
     share("label_smoothing", "label_flip", "ema_decay")
+    if config.epochs is not None and config.epochs > _MOST_EPOCHS:
+        raise refuse("epochs", config.epochs, f"must be at most {_MOST_EPOCHS}")
     if config.seed >= 2**63:
         raise refuse("seed", config.seed, "must be less than 2**63")
     if not all(0 <= beta < 1 for beta in config.adam_betas):

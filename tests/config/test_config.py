@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.config import schedules
 from shared.config.presets import PRESETS
 from shared.config.train_config import (
     CHANGEABLE_ON_RESUME,
@@ -94,6 +95,14 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("values", "expected"), REFUSED, ids=str)
 def test_broken_rules_are_named(values: dict[str, Any], expected: str) -> None:
     assert expected in refusal(**values)
+
+
+def test_epochs_are_no_more_than_steps_can_be_counted() -> None:
+    config = TrainConfig(steps=None, epochs=1e9, batch_size=2)
+    assert schedules.total_steps(config, 10**9) == 5 * 10**17
+    assert "--epochs 1e+308: must be at most 1000000000" in refusal(
+        steps=None, epochs=1e308
+    )
 
 
 @pytest.mark.parametrize(

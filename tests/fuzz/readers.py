@@ -204,7 +204,7 @@ def _mutate_arrays(rng: random.Random, arrays: Arrays) -> Arrays:
         with np.errstate(all="ignore"):
             arrays[name] = array.astype(rng.choice(kinds))
     elif action == 1:
-        values = (math.nan, math.inf, -1.0, 0.0, 1e38, 2**40)
+        values = (math.nan, math.inf, -1.0, 0.0, 1e38, 1e12)
         with np.errstate(all="ignore"):
             arrays[name] = np.full_like(array, rng.choice(values), subok=False)
     elif action == 2:
