@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gans_jax import make_backend
 from gans_jax.trained import TrainedGenerator
 from shared import library, plugins
-from shared.config.choices import DataPlace, Features
+from shared.config.choices import DataPlace, Features, OnNan
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import ImageData
 from shared.evaluation.evaluation import Evaluation
@@ -62,6 +62,9 @@ def fit(
     device: str = "auto",
     data_on: DataPlace = "auto",
     data_dir: str | Path | None = None,
+    threads: int | None = None,
+    deterministic: bool = False,
+    on_nan: OnNan = "stop",
     tensorboard: bool = False,
     plugin: str | Path | None = None,
     on_record: Callable[[dict[str, Any]], object] | None = None,
@@ -86,6 +89,11 @@ def fit(
         data_on: where the images are kept: ``auto``, ``device`` or ``host``.
         data_dir: folder that keeps the classifier of ``evaluate_every``; None: it is
             trained anew.
+        threads: of the CPU that compute, for the whole process; None: as the run to
+            resume was trained, or what the framework takes.
+        deterministic: whether a GPU adds up in the same order each time.
+        on_nan: when losses or weights are no longer finite: ``stop``, or ``rollback``:
+            go on from the last checkpoint with other draws and half the learning rates.
         tensorboard: whether to write event files too.
         plugin: a file, as for `load_plugin`, that the run needs, whose digest it keeps.
         on_record: is given each logged step, in this thread: a dictionary of ``step``
@@ -115,6 +123,9 @@ def fit(
                 device=device,
                 data_on=data_on,
                 data_dir=data_dir,
+                threads=threads,
+                deterministic=deterministic,
+                on_nan=on_nan,
                 tensorboard=tensorboard,
                 plugin=plugin,
                 on_record=on_record,

@@ -28,7 +28,7 @@ FORBIDDEN = {
 }
 # What `shared` is made of, folders and modules, from the ground up.
 FLOORS = (
-    *("errors", "quantities", "plugins", "config", "files", "statements"),
+    *("errors", "terminal", "quantities", "plugins", "config", "files", "statements"),
     *("randomness", "data", "backend", "diagnosis", "drawing", "run", "evaluation"),
     *("report", "training", "library", "commands"),
 )

@@ -21,6 +21,23 @@ class TrainingError(RuntimeError):
     """
 
 
+class Diverged(TrainingError):
+    """Losses or weights are no longer finite.
+
+    Args:
+        step: at which it was seen.
+        what: in words.
+    """
+
+    def __init__(self, step: int, what: str) -> None:
+        super().__init__(
+            f"training has diverged: {what}; try lower learning rates,"
+            " --clip-grad-norm, a penalty, or --on-nan rollback"
+        )
+        self.step = step
+        self.what = what
+
+
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C while a run trained; it goes on from what was saved.
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from shared import plugins
 from shared.backend import Backend, MakeBackend
-from shared.config.choices import ARRAYS, POINTS, DataPlace, Features
+from shared.config.choices import ARRAYS, POINTS, DataPlace, Features, OnNan
+from shared.config.limits import check_threads
 from shared.config.resume import check_resumed
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import ImageData
@@ -46,6 +47,9 @@ class FitOptions:
     device: str
     data_on: DataPlace
     data_dir: str | Path | None
+    threads: int | None
+    deterministic: bool
+    on_nan: OnNan
     tensorboard: bool
     plugin: str | Path | None
     on_record: Callable[[dict[str, Any]], object] | None
@@ -117,11 +121,15 @@ def fit(
         raise UsageError(
             f"--image-size {config.image_size}: the data's images have size {size}"
         )
+    check_threads(options.threads)
     progress = TerminalProgress() if options.progress else Progress()
     how = driver.Options(
         device=options.device,
         data_on=options.data_on,
         data_dir=None if options.data_dir is None else Path(options.data_dir),
+        threads=options.threads,
+        deterministic=options.deterministic,
+        on_nan=options.on_nan,
         progress=progress,
         on_record=options.on_record,
     )

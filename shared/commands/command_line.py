@@ -7,8 +7,6 @@ import contextlib
 import dataclasses
 import importlib.util
 import itertools
-import os
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,80 +25,15 @@ from shared.commands.options import (
 from shared.commands.parsing import parse, suggestion
 from shared.commands.version import describe_version
 from shared.config.choices import validate_name
+from shared.config.limits import check_limits, check_threads
 from shared.config.presets import PRESETS
 from shared.config.resume import check_resumed
 from shared.config.run_options import TrainOptions
 from shared.config.train_config import TrainConfig, refuse
-from shared.errors import TrainingError, UsageError
+from shared.errors import UsageError
 
 # A run of that name is ./auto.
 _AUTO = Path("auto")
-
-# What PyTorch, XLA and NumPy say, on the CPU and on accelerators.
-_OUT_OF_MEMORY = (
-    "MemoryError|CUDA out of memory|can't allocate memory|RESOURCE_EXHAUSTED"
-)
-
-
-# The extras that bring the frameworks.
-_EXTRAS = {
-    "torch": "torch",
-    "torchvision": "torch",
-    "jax": "jax",
-    "jaxlib": "jax",
-    "flax": "jax",
-    "optax": "jax",
-}
-
-
-@contextlib.contextmanager
-def run_command(prog: str) -> Iterator[None]:
-    """Turn a `UsageError` into one line on stderr and exit status 2.
-
-    Ctrl-C, where nobody else takes it, ends the program without a traceback; so do too
-    little memory, and a reader of its output that goes away, as in ``--help | head``.
-
-    Args:
-        prog: how the user calls the program.
-    """
-    try:
-        try:
-            yield
-        finally:
-            sys.stdout.flush()
-    except UsageError as error:
-        # A value may hold line breaks; the message must not.
-        sys.stderr.write(f"{prog}: error: {' '.join(str(error).split())}\n")
-        sys.exit(2)
-    except TrainingError as error:
-        sys.stderr.write(f"{prog}: {error}\n")
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        # What is still to be written goes nowhere, when Python ends, without a word.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        for stream in (sys.stdout, sys.stderr):
-            os.dup2(nowhere, stream.fileno())
-        sys.exit(141)  # what a shell says of SIGPIPE
-    except ModuleNotFoundError as error:
-        extra = _EXTRAS.get((error.name or "").partition(".")[0])
-        if extra is None:
-            raise
-        sys.stderr.write(
-            f"{prog}: error: {error.name} is not installed;"
-            f' pip install "gans-twins[{extra}]" brings it\n'
-        )
-        sys.exit(2)
-    except Exception as error:
-        # The frameworks' own errors, which have no class in common.
-        if not re.search(_OUT_OF_MEMORY, f"{type(error).__name__}: {error}"):
-            raise
-        sys.stderr.write(
-            f"{prog}: error: out of memory: try a smaller --batch-size, --width or"
-            " --image-size, or --data-on host\n"
-        )
-        sys.exit(2)
 
 
 def arguments(argv: Sequence[str] | None) -> list[str]:
@@ -159,6 +92,8 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
         config = _config(_parse_flags(start, args, prog), start)
         check_resumed(config, start)
     validate_name(config.dataset)
+    check_threads(flags.threads)
+    check_limits(config, flags.device)
     if flags.check_reference and flags.resume is not None:
         raise UsageError(
             "--check-reference: looks at the first steps, which a run to --resume has"
@@ -178,6 +113,9 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
         keep=flags.keep,
         device=flags.device,
         data_on=flags.data_on,
+        threads=flags.threads,
+        deterministic=flags.deterministic,
+        on_nan=flags.on_nan,
         tensorboard=flags.tensorboard,
         check_reference=flags.check_reference,
         plugin=flags.plugin,

@@ -10,7 +10,7 @@ from tyro.constructors import (
     PrimitiveConstructorSpec,
 )
 
-from shared.config.choices import DataPlace, Features
+from shared.config.choices import DataPlace, Features, OnNan
 from shared.config.tables import Table
 from shared.config.train_config import TrainConfig
 from shared.config.traits import ARCHITECTURES, OBJECTIVES, PENALTIES
@@ -210,6 +210,14 @@ class TrainFlags(TrainConfig):
     data_on: DataPlace = "auto"
     """Where the images are kept: on the device, or on the host, which sends each batch;
     auto: on an accelerator with room for them."""
+    threads: int | None = None
+    """Threads of the CPU that compute, on whose number the last digits depend; without
+    it, what the run to --resume was trained with, or what the framework takes."""
+    deterministic: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Have a GPU add up in the same order each time, which costs speed; a CPU does."""
+    on_nan: OnNan = "stop"
+    """When losses or weights are no longer finite: stop; or rollback: go on from the
+    last checkpoint with other draws and half the learning rates, up to 5 times."""
     tensorboard: tyro.conf.FlagCreatePairsOff[bool] = False
     """Write event files for TensorBoard into the run's folder too."""
     check_reference: tyro.conf.FlagCreatePairsOff[bool] = False

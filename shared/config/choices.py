@@ -13,6 +13,10 @@ DataPlace = Literal["auto", "device", "host"]
 Features = Literal["classifier", "inception", "none"]
 
 
+# What to do when losses or weights are no longer finite.
+OnNan = Literal["stop", "rollback"]
+
+
 DiscriminatorNorm = Literal["batch", "instance", "layer", "group", "none"]
 
 

@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
-from shared.config.choices import DataPlace
+from shared.config.choices import DataPlace, OnNan
 from shared.config.train_config import TrainConfig
 
 
@@ -28,6 +28,12 @@ class TrainOptions:
     """Whether to write TensorBoard's event files too."""
     check_reference: bool
     """Whether to compare the first steps with those of other installations."""
+    threads: int | None = None
+    """Of the CPU that compute; None: as the run, or the framework's choice."""
+    deterministic: bool = False
+    """Whether a GPU adds up in the same order each time."""
+    on_nan: OnNan = "stop"
+    """What to do when losses or weights are no longer finite."""
     plugin: Path | None = None
     """The user's file that registers what the configuration names."""
     step: int | Literal["best"] | None = None

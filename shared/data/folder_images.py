@@ -14,7 +14,6 @@ import contextlib
 import functools
 import hashlib
 import os
-import sys
 import warnings
 from collections import deque
 from collections.abc import Iterator
@@ -25,8 +24,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
-from tqdm import tqdm
 
+from shared import terminal
 from shared.data.image_sources import Pictures, Source, resize
 from shared.errors import UsageError
 
@@ -112,7 +111,7 @@ def _open(folder: Path, files: list[_File], image_size: int) -> Pictures:
         id_of = {name: i for i, name in enumerate(class_names)}
         ids = [id_of[name] for name in of_path]
     elif len(loose) < len(paths):
-        _report(
+        terminal.say(
             f"{folder}: {len(loose)} of {len(paths)} images lie beside the subfolders,"
             " so the data set has no labels"
         )
@@ -120,11 +119,6 @@ def _open(folder: Path, files: list[_File], image_size: int) -> Pictures:
         channels = 3 if any(map(_is_colour, paths)) else 1
     pairs = _decode_all(folder, paths, ids, image_size, channels)
     return Pictures(channels, class_names, len(paths), pairs)
-
-
-def _report(line: str) -> None:
-    """Write a line to stderr, above a progress bar if there is one."""
-    tqdm.write(line, file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -161,11 +155,11 @@ def _decode_all(
         if error := future.exception():
             skipped += 1
             if skipped <= _REPORTED:
-                _report(f"skipped {path.relative_to(folder)}: {_reason(error)}")
+                terminal.say(f"skipped {path.relative_to(folder)}: {_reason(error)}")
         else:
             yield future.result(), label
     if skipped:
-        _report(
+        terminal.say(
             f"{folder}: {skipped} of {len(paths)} image files could not be read and"
             " were skipped"
         )

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from shared import terminal
 from shared.data.image_data import DataInfo, ImageData, digest
 from shared.data.image_sources import Pictures, Source
 from shared.errors import UsageError
@@ -120,7 +121,6 @@ def _write(
     folder: Path, name: str, pictures: Pictures, image_size: int
 ) -> tuple[str, ...]:
     """Write images and labels; returns the names of the classes that occur."""
-    from tqdm import tqdm
 
     def header(count: int) -> dict[str, Any]:
         shape = (count, image_size, image_size, pictures.channels)
@@ -131,14 +131,13 @@ def _write(
         # The count is known only at the end. NumPy pads headers so that the first axis
         # can grow in place.
         np.lib.format.write_array_header_1_0(file, header(0))
-        for image, label in tqdm(
+        for image, label in terminal.bar(
             pictures.pairs,
             desc=f"resizing {name}",
             total=pictures.total,
             unit="image",
             delay=1,
             leave=False,
-            disable=None,  # where the output is no terminal
         ):
             file.write(image.data)
             ids.append(label)

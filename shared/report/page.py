@@ -60,6 +60,7 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
         settings={k: _text(v) for k, v in dataclasses.asdict(config).items()},
         diagnoses=sorted(watch.diagnoses.values(), key=lambda found: found.first),
         lasting_steps=LASTING_STEPS,
+        rollbacks=run.read_rollbacks(),
         charts=list(_charts([*metrics, *samples, *scores])),
         scored=_joined(scores[-1].get("protocol", {})) if scores else "",
         evaluations=list(_evaluations(run)),

@@ -16,8 +16,9 @@ layouts follow PyTorch's ``state_dict``:
 
 The header's metadata hold one entry, ``gan_checkpoint``: JSON with ``version`` of this
 format, ``step`` (updates of G made so far), ``config`` and ``data`` of the run, the
-``plugin`` of one that has one, and ``sha256`` over all of these and over name, type,
-shape and bytes of every array. Equal states give equal files, byte for byte.
+``plugin`` of one that has one, its ``rollbacks`` if there were any, and ``sha256`` over
+all of these and over name, type, shape and bytes of every array. Equal states give
+equal files, byte for byte.
 
 The generator's part needs none of this project's code::
 
@@ -28,16 +29,18 @@ The generator's part needs none of this project's code::
 """
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from shared.config.train_config import TrainConfig, config_from_json, config_to_json
 from shared.data.image_data import DataInfo
 from shared.errors import DamagedError, UsageError
 from shared.files.arrays import ArrayFile, Arrays
 from shared.plugins import Plugin
+from shared.run.rollbacks import Rollback
 
-# Raised when an older program would misread the file.
-FORMAT_VERSION = 1
+# Raised when an older program would misread the file. The second knows rollbacks, and
+# is said only of files that have any.
+FORMAT_VERSION = 2
 
 FILE = ArrayFile("gan_checkpoint", "checkpoint")
 
@@ -55,6 +58,8 @@ class Checkpoint(NamedTuple):
     """Networks, optimisers and average; names as in the module's docstring."""
     plugin: Plugin | None = None
     """The user's file that the run needs."""
+    rollbacks: tuple[Rollback, ...] = ()
+    """How the run has gone back: as many have changed what it draws."""
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
@@ -63,14 +68,16 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     Raises:
         UsageError: the file cannot be written.
     """
-    metadata = {
-        "version": FORMAT_VERSION,
+    metadata: dict[str, Any] = {
+        "version": FORMAT_VERSION if checkpoint.rollbacks else 1,
         "step": int(checkpoint.step),
         "config": config_to_json(checkpoint.config),
         "data": checkpoint.data._asdict(),
     }
     if checkpoint.plugin is not None:
         metadata["plugin"] = checkpoint.plugin._asdict()
+    if checkpoint.rollbacks:
+        metadata["rollbacks"] = [list(rollback) for rollback in checkpoint.rollbacks]
     FILE.write(path, metadata, checkpoint.arrays, verify=True)
 
 
@@ -97,6 +104,7 @@ def load(path: Path) -> Checkpoint:
             data=DataInfo(**metadata["data"]),
             arrays=arrays,
             plugin=Plugin(**metadata["plugin"]) if "plugin" in metadata else None,
+            rollbacks=tuple(Rollback(*x) for x in metadata.get("rollbacks", ())),
         )
     except UsageError as error:
         raise type(error)(f"{path}: {error}") from error

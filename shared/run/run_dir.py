@@ -2,8 +2,9 @@
 
 ::
 
-    config.json                     configuration and data, which twins trained, the
-                                    user's plugin, if there is one, and --keep
+    config.json                     configuration and data, which twins trained, with
+                                    how many threads of the CPU, the user's plugin, if
+                                    there is one, --keep, and rollbacks, if any
     metrics.jsonl                   one JSON object for each logged step
     samples.jsonl                   the same for each grid of samples: its diversity
     scores.jsonl                    the same for each evaluation (--evaluate-every),
@@ -16,6 +17,7 @@
                                     evaluation-000500-inception.json, ...-none.json
     drawn/                          what ``sample`` draws
     tensorboard/                    event files, with --tensorboard
+    messages.txt                    what was said when stderr could not be written
     losses.png samples.png samples.gif interpolation.png report.html
                                     written at the end; report.html at checkpoints too
 """
@@ -48,6 +50,7 @@ from shared.files.records import (
 from shared.plugins import Plugin
 from shared.quantities import DECIDING, QUANTITIES
 from shared.run.retention import Keep, kept
+from shared.run.rollbacks import Rollback
 
 
 class RunDir:
@@ -73,6 +76,7 @@ class RunDir:
         twin: str | None = None,
         plugin: Plugin | None = None,
         keep: Keep | None = None,
+        threads: int | None = None,
     ) -> Self:
         """Start a run in ``path``, which is made if need be; see `write_config`.
 
@@ -91,7 +95,7 @@ class RunDir:
                 make_folder(run._checkpoints)
                 make_folder(run._samples)
                 # Last: a folder with a configuration is a run.
-                run.write_config(config, data, twin, plugin, keep)
+                run.write_config(config, data, twin, plugin, keep, threads)
         except OSError as error:
             raise run._unusable(error) from error
         return run
@@ -167,6 +171,7 @@ class RunDir:
         twin: str | None = None,
         plugin: Plugin | None = None,
         keep: Keep | None = None,
+        threads: int | None = None,
     ) -> None:
         """Write config.json.
 
@@ -176,6 +181,7 @@ class RunDir:
             twin: package that trains from here on, such as ``gans_jax``.
             plugin: the user's file that it needs.
             keep: which checkpoints stay; None: as it was before.
+            threads: of the CPU that compute from here on.
 
         Raises:
             UsageError: it cannot be written, or the one that is there is unreadable.
@@ -190,6 +196,34 @@ class RunDir:
         if keep is None and self._config.exists():
             keep = self.read_keep()
         values["keep"] = keep or "all"
+        if threads is not None:
+            values["threads"] = threads
+        self._write_values(values)
+
+    def note_rollbacks(self, rollbacks: Sequence[Rollback]) -> None:
+        """Write into config.json how the run has gone back, if it has.
+
+        Raises:
+            UsageError: it cannot be written, or the one that is there is unreadable.
+        """
+        values = self._read_values()
+        values.pop("rollbacks", None)
+        if rollbacks:
+            values["rollbacks"] = [rollback._asdict() for rollback in rollbacks]
+        self._write_values(values)
+
+    def read_rollbacks(self) -> list[Rollback]:
+        """How the run has gone back; empty of most.
+
+        Raises:
+            UsageError: as `read_config`.
+        """
+        try:
+            return [Rollback(**x) for x in self._read_values().get("rollbacks", [])]
+        except TypeError as error:
+            raise self._unreadable(error) from error
+
+    def _write_values(self, values: dict[str, Any]) -> None:
         text = json.dumps(values, indent=2) + "\n"
         write_atomically(self._config, text.encode())
 
@@ -202,7 +236,7 @@ class RunDir:
         values = self._read_values()
         try:
             data = values.pop("data", None)
-            for name in ("twins", "plugin", "keep"):
+            for name in ("twins", "plugin", "keep", "threads", "rollbacks"):
                 values.pop(name, None)
             return config_from_json(values), DataInfo(**data)
         except UsageError as error:
@@ -217,6 +251,17 @@ class RunDir:
             UsageError: as `read_config`.
         """
         return list(self._read_values().get("twins", []))
+
+    def read_threads(self) -> int | None:
+        """Threads of the CPU that the run was last trained with; None: nobody noted it.
+
+        Raises:
+            UsageError: as `read_config`.
+        """
+        threads = self._read_values().get("threads")
+        if threads is None or (type(threads) is int and threads > 0):
+            return threads
+        raise self._unreadable(ValueError(f"threads {threads!r}"))
 
     def read_plugin(self) -> Plugin | None:
         """The user's file that the run needs; None: it needs none.

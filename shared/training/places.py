@@ -38,6 +38,9 @@ class Place(Protocol):
     What it holds, such as a lock, is entered into ``held``.
     """
 
+    threads: int | None = None
+    """Threads of the CPU that a stored run was trained with; known after `find`."""
+
     def find(
         self, config: TrainConfig, data: DataInfo, held: contextlib.ExitStack
     ) -> Found | None:
@@ -91,6 +94,8 @@ class Keeping:
     """Writes the run's page."""
     say: Callable[[str], None]
     """Is told the warnings."""
+    on_open: Callable[[RunDir], None] = lambda run: None
+    """Is told the folder, when it is there and before training."""
     tensorboard: bool = False
     """Whether to write event files too."""
     plugin: Plugin | None = None
@@ -103,6 +108,7 @@ class Keeping:
     ) -> Recorder:
         """What writes the run's folder."""
         config = session.config
+        self.on_open(run)
         journal = Journal(run, config, tensorboard=self.tensorboard, say=self.say)
         return FolderRecorder(
             run,
@@ -138,18 +144,20 @@ class NewFolder(Place):
         keep = KEEP if self._keeping.keep is None else self._keeping.keep
         path = self._path or default_path(session.config.preset, session.config.dataset)
         _check_room(path, session, keep, there=0)
-        run = self._create(session.config, session.data.info, keep)
+        run = self._create(session, keep)
         held.enter_context(run.lock(self._keeping.say))
         return self._keeping.recorder(run, session, held)
 
-    def _create(self, config: TrainConfig, data: DataInfo, keep: Keep) -> RunDir:
+    def _create(self, session: Session, keep: Keep) -> RunDir:
+        config, data = session.config, session.data.info
         twin, plugin = self._keeping.twin, self._keeping.plugin
+        rest = (config, data, twin, plugin, keep, session.backend.threads)
         if self._path is not None:
-            return RunDir.create(self._path, config, data, twin, plugin, keep)
+            return RunDir.create(self._path, *rest)
         while True:
             path = default_path(config.preset, config.dataset)
             try:
-                return RunDir.create(path, config, data, twin, plugin, keep)
+                return RunDir.create(path, *rest)
             except UsageError:
                 # Another process may have taken it meanwhile: then there is a next one.
                 if path == default_path(config.preset, config.dataset):
@@ -182,6 +190,7 @@ class OldFolder(Place):
         # Before the state is read: until then another process may be adding to it.
         held.enter_context(run.lock(self._keeping.say))
         plugins.check_same(self._keeping.plugin, run.read_plugin())
+        self.threads = run.read_threads()
         self._stored_config, stored_data = run.read_config()
         _check_same_data(config, data, stored_data)
         found = self._last_whole() if self._step is None else self._named(self._step)
@@ -203,7 +212,9 @@ class OldFolder(Place):
         if gaps := describe_gaps(run, self._stored_config, step):
             keeping.say(f"warning: {gaps}")
         info = session.data.info
-        run.write_config(session.config, info, keeping.twin, keeping.plugin, keep)
+        twin, plugin, threads = keeping.twin, keeping.plugin, session.backend.threads
+        run.write_config(session.config, info, twin, plugin, keep, threads)
+        run.note_rollbacks(session.rollbacks)
         run.keep_checkpoints(keep, session.config.save_every)
         return keeping.recorder(run, session, held)
 

@@ -9,12 +9,14 @@ from shared.plugins import Plugin
 from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
 from shared.run.retention import Keep
+from shared.run.rollbacks import Rollback
 from shared.run.room import check_room
 from shared.run.run_dir import RunDir
 from shared.training.journal import Journal
 from shared.training.pictures import Pictures
 
 Records = list[dict[str, Any]]
+StepsChosen = Callable[[int], bool]
 
 # Of the time between two pages of a run, the part that writing one may take.
 _PAGE_SHARE = 0.02
@@ -63,6 +65,15 @@ class Recorder(Protocol):
         """Take in that training ends here; the error that ends it says so."""
         ...
 
+    def go_back(self, step: int, rollbacks: tuple[Rollback, ...]) -> None:
+        """Forget what is newer than a step, from where training goes on.
+
+        Args:
+            step: the last state's, or 0.
+            rollbacks: all that there were, with this one.
+        """
+        ...
+
     def end(self) -> None:
         """After the last step."""
         ...
@@ -75,9 +86,19 @@ class Recorder(Protocol):
         """Round off what is kept, however the run has ended."""
         ...
 
-    def state(self) -> Checkpoint:
-        """The last state that was saved."""
+    def last_state(self, among: StepsChosen = lambda step: True) -> Checkpoint | None:
+        """The last state that was saved; None: there is none yet.
+
+        Args:
+            among: which steps come first; others, only if there is none of them.
+        """
         ...
+
+    def state(self) -> Checkpoint:
+        """The last state, of a run that has ended."""
+        state = self.last_state()
+        assert state is not None, "a run saves its last state"
+        return state
 
     def records(self) -> Records:
         """The metrics of all logged steps."""
@@ -128,6 +149,11 @@ class MemoryRecorder(Recorder):
     def log_divergence(self, step: int) -> None:
         """Nothing: the error says so."""
 
+    def go_back(self, step: int, rollbacks: tuple[Rollback, ...]) -> None:
+        """Forget what is newer than a step; as `Recorder.go_back`."""
+        self._records = [x for x in self._records if x["step"] <= step]
+        self._scores = [x for x in self._scores if x["step"] <= step]
+
     def end(self) -> None:
         """Nothing is left to draw."""
 
@@ -137,9 +163,8 @@ class MemoryRecorder(Recorder):
     def finish(self) -> None:
         """Nothing is to be rounded off."""
 
-    def state(self) -> Checkpoint:
-        """The last state that was saved."""
-        assert self._state is not None, "a run saves its last state"
+    def last_state(self, among: StepsChosen = lambda step: True) -> Checkpoint | None:
+        """The last state that was saved, or that training started from."""
         return self._state
 
     def records(self) -> Records:
@@ -229,6 +254,12 @@ class FolderRecorder(Recorder):
         """Take in that training ends here; the error that ends it says so."""
         self._journal.log_divergence(step)
 
+    def go_back(self, step: int, rollbacks: tuple[Rollback, ...]) -> None:
+        """Take the folder back to a step; as `Recorder.go_back`."""
+        self._run.truncate_after(step)
+        self._run.note_rollbacks(rollbacks)
+        self._journal.reopen()
+
     def end(self) -> None:
         """Draw what the final networks show."""
         self._pictures.end()
@@ -244,9 +275,13 @@ class FolderRecorder(Recorder):
         self._run.finish(config.title)
         self._write_report()
 
-    def state(self) -> Checkpoint:
-        """The last checkpoint."""
-        return checkpoint.load(self._run.latest_checkpoint())
+    def last_state(self, among: StepsChosen = lambda step: True) -> Checkpoint | None:
+        """The last checkpoint, if there is one; as `Recorder.last_state`."""
+        steps = self._run.checkpoint_steps()
+        if not steps:
+            return None
+        step = max(filter(among, steps), default=steps[-1])
+        return checkpoint.load(self._run.checkpoint_path(step))
 
     def records(self) -> Records:
         """The lines of metrics.jsonl."""
