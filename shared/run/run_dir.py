@@ -443,11 +443,10 @@ class RunDir:
             for path in (self._metrics, self._sample_metrics, self._scores)
             if path.exists()
         }
-        grids = [x for x in self.sample_steps() if x > step]
         measured = records.get(self._sample_metrics, [])
-        if not any(record["step"] == step for record in measured):
-            grids.append(step)
-        elif not self.sample_path(step).exists():
+        last = step if any(record["step"] == step for record in measured) else step - 1
+        grids = [x for x in self.sample_steps() if x > last]
+        if not self.sample_path(step).exists() and measured:
             records[self._sample_metrics] = [x for x in measured if x["step"] < step]
         newer = [x for x in self.checkpoint_steps() if x > step]
         try:
