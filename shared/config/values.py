@@ -43,9 +43,9 @@ class Mismatch(ValueError):
         self.rule = rule
 
 
-def printable(name: str) -> str:
-    """A name from outside in a message: short, and nothing that moves a cursor."""
-    text = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."
+def printable(text: str, most: int = _SHOWN) -> str:
+    """A text from outside in a message: short, and nothing that moves a cursor."""
+    text = text if len(text) <= most else f"{text[:most]}..."
     return text if text.isprintable() else ascii(text)
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypedDict
 import numpy as np
 
 from shared import terminal
-from shared.config.values import conform
+from shared.config.values import conform, printable
 from shared.data.image_data import DataInfo, ImageData, digest
 from shared.data.image_sources import Pictures, Source
 from shared.errors import UsageError
@@ -137,7 +137,8 @@ def _read(folder: Path, key: str, image_size: int, trust: bool) -> ImageData | N
     except _DamagedError:
         raise
     except Exception as error:  # damage has as many faces as the parsers have errors
-        raise _DamagedError(" ".join(str(error).split())) from error
+        reason = printable(" ".join(str(error).split()), most=100)
+        raise _DamagedError(reason) from error
     raise _DamagedError("contents and digest disagree")
 
 

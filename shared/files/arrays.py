@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors import numpy as safetensors_numpy
 
+from shared.config.values import printable
 from shared.errors import DamagedError, UsageError
 from shared.files.atomic import write_atomically
 from shared.files.reading import check_regular, parse_json
@@ -98,7 +99,8 @@ class ArrayFile(NamedTuple):
             raise UsageError(f"{path}: cannot be read: {error}") from error
         # TypeError, AttributeError: of a type that NumPy has not.
         except (SafetensorError, TypeError, AttributeError) as error:
-            reason = "empty" if size == 0 else str(error).splitlines()[0]
+            # The library's words may hold all of the header.
+            reason = "empty" if size == 0 else printable(str(error), most=100)
             raise DamagedError(
                 f"{path}: no safetensors file, or truncated or damaged: {reason}"
             ) from error
