@@ -179,7 +179,7 @@ def flag(field: str) -> str:
 
 def refuse(field: str, value: object, rule: str) -> UsageError:
     """The error for one refused value; ``field`` is named as its flag."""
-    return UsageError(f"{flag(field)} {value}: {rule}")
+    return UsageError(f"{flag(field)} {printable(str(value), most=200)}: {rule}")
 
 
 @functools.cache

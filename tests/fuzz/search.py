@@ -123,9 +123,8 @@ class Fuzzer:
         _KEPT.mkdir(exist_ok=True)
         path = _KEPT / f"{self.name}-{self.failures}.pickle"
         path.write_bytes(pickle.dumps(case))
-        sys.stdout.write(
-            f"{path}\n{traceback.format_exc(limit=-4)}\n{str(case)[:500]}\n"
-        )
+        lines = [str(path), *traceback.format_exc(limit=-4).splitlines()]
+        sys.stdout.write("".join(f"{line[:200]}\n" for line in lines))
 
 
 def _too_slow(number: int, frame: FrameType | None) -> None:
