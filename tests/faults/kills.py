@@ -41,6 +41,8 @@ MOMENTS = ("starting", "drawing", "saving", "logging", "training", "ending")
 
 _OPERATIONS = ("open", "os.rename", "os.remove", "os.mkdir", "os.truncate")
 _LATEST_SECONDS = 0.03
+# As many as an unbroken run has.
+_MOST_OPERATIONS = 137
 
 
 class _Killer:
@@ -60,22 +62,25 @@ class _Killer:
         self._left = count
         self._delay = delay
         self._reached = reached
-        self._trained = False
+        self._logs = self._ends = False
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event not in _OPERATIONS or not arguments:
+        if event not in _OPERATIONS or not isinstance(arguments[0], str | os.PathLike):
             return
-        path = arguments[0]
-        if not isinstance(path, str | os.PathLike) or not os.fspath(path).startswith(
-            self._run
-        ):
+        path = os.fspath(arguments[0])
+        if not path.startswith(self._run):
             return
-        self._left -= 1
         name = os.path.relpath(path, self._run)
-        self._trained |= "metrics.jsonl" in name and "a" in str(arguments[1:2])
+        appends = event == "open" and arguments[2] & os.O_APPEND
+        self._logs |= bool(name == "metrics.jsonl" and appends)
+        self._left -= 1
         if self._left == 0:
             self._reached(self._moment(name))
             self._die()
+        renames = event == "os.rename"
+        self._ends |= renames and os.fspath(arguments[1]).endswith(
+            f"{STEPS:06d}.safetensors"
+        )
 
     def _die(self) -> None:
         if not self._delay:
@@ -85,17 +90,17 @@ class _Killer:
         timer.start()
 
     def _moment(self, name: str) -> str:
-        if not self._trained:
+        if self._ends:
+            return "ending"
+        if not self._logs:
             return "starting"
         if self._delay:
             return "training"
         if name.startswith("samples/"):
             return "drawing"
-        if name.startswith("checkpoints/") or "report" in name:
-            return "saving"
-        if name.startswith(("metrics", "samples.jsonl", "scores")):
+        if name.endswith(".jsonl"):
             return "logging"
-        return "ending"
+        return "saving"
 
 
 def _train(main: Callable[[list[str]], None], flags: list[str], killer: Any) -> int:
@@ -156,12 +161,10 @@ def run_chain(
         flags = [*FLAGS, "--steps", str(STEPS), "--run-dir", str(run), *where]
         if (run / "config.json").exists():
             flags = ["--resume", str(run), "--device", "cpu", *where]
-        # Half of them early, as a run that goes on has few operations left.
-        most = rng.choice((15, 150))
         delay = rng.choice((0.0, rng.uniform(0, _LATEST_SECONDS)))
         killer = _Killer(
             run,
-            rng.randint(1, most),
+            rng.randint(1, _MOST_OPERATIONS),
             delay,
             lambda moment: os.write(fifo_write, moment.encode() + b"\n"),
         )

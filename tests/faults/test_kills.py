@@ -11,7 +11,7 @@ KILLS = Path(__file__).with_name("kills.py")
 
 def test_a_run_that_is_killed_again_and_again_is_as_if_it_never_was(twin: Twin) -> None:
     result = subprocess.run(
-        [sys.executable, KILLS, twin.name, "--chains", "1", "--kills", "3"],
+        [sys.executable, KILLS, twin.name, "--chains", "1", "--kills", "2"],
         capture_output=True,
         text=True,
         check=False,
