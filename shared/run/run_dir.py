@@ -358,14 +358,14 @@ class RunDir:
             raise UsageError(f"{self.path}: holds no checkpoint yet")
         return self.checkpoint_path(steps[-1])
 
-    def keep_checkpoints(self, keep: Keep, every: int) -> None:
+    def keep_checkpoints(self, keep: Keep, config: TrainConfig) -> None:
         """Remove the checkpoints that are not to stay; as `retention.kept`.
 
         Raises:
             UsageError: one cannot be removed, or scores.jsonl is damaged.
         """
         steps = self.checkpoint_steps()
-        stay = kept(steps, keep, every, self.best_step())
+        stay = kept(steps, keep, config, self.best_step())
         try:
             remove(self.checkpoint_path(step) for step in steps if step not in stay)
         except OSError as error:

@@ -117,7 +117,6 @@ class Keeping:
             lambda: self.write_report(run),
             plugin=self.plugin,
             keep=run.read_keep(),
-            save_every=config.save_every,
             say=self.say,
         )
 
@@ -216,7 +215,7 @@ class OldFolder(Place):
         twin, plugin, threads = keeping.twin, keeping.plugin, session.backend.threads
         run.write_config(session.config, info, twin, plugin, keep, threads)
         run.note_rollbacks(session.rollbacks)
-        run.keep_checkpoints(keep, session.config.save_every)
+        run.keep_checkpoints(keep, session.config)
         return keeping.recorder(run, session, held)
 
     def _named(self, step: int | Literal["best"]) -> Found:

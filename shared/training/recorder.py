@@ -186,7 +186,6 @@ class FolderRecorder(Recorder):
         write_report: writes the run's page anew.
         plugin: the user's file that the run needs.
         keep: which checkpoints stay.
-        save_every: steps between them.
         say: is told what is damaged.
     """
 
@@ -199,7 +198,6 @@ class FolderRecorder(Recorder):
         *,
         plugin: Plugin | None,
         keep: Keep,
-        save_every: int,
         say: Callable[[str], object],
     ) -> None:
         self._say = say
@@ -210,7 +208,6 @@ class FolderRecorder(Recorder):
         self._write_report = write_report
         self._plugin = plugin
         self._keep = keep
-        self._save_every = save_every
         self._next_page = 0.0
 
     def begin(self) -> None:
@@ -244,7 +241,7 @@ class FolderRecorder(Recorder):
         self._run.sync_records()
         checkpoint.save(path, state)
         # Last: until the new one is on the disk, an old one may be needed.
-        self._run.keep_checkpoints(self._keep, self._save_every)
+        self._run.keep_checkpoints(self._keep, state.config)
         # A run that is killed leaves a page too, and one that goes on can be looked at.
         # It takes the longer the longer the run is, so it is not written every time.
         if time.monotonic() >= self._next_page:

@@ -286,9 +286,10 @@ def test_what_is_to_be_kept_is_remembered(run: RunDir) -> None:
 def test_other_checkpoints_are_removed(run: RunDir) -> None:
     fill(run, *range(1, 21))
     run.append_scores({"step": 11, "fid": 1.0})
-    run.keep_checkpoints("all", 1)
+    config = dataclasses.replace(CONFIG, save_every=1)
+    run.keep_checkpoints("all", config)
     assert len(run.checkpoint_steps()) == 20
-    run.keep_checkpoints(2, 1)
+    run.keep_checkpoints(2, config)
     assert run.checkpoint_steps() == [4, 8, 11, 12, 16, 19, 20]
 
 
