@@ -71,7 +71,7 @@ class Backend(protocol.Backend):
         self.threads = _start_threads(threads)
         self.device = find_device(device)
         check_memory(config, self._memory(), f"the device {self.device}")
-        self._compiler_options = _compiler_options(deterministic, self.device)
+        self._compiler_options = _compiler_options(deterministic, self.device.platform)
         self.steps_per_call = 1 if self.device.platform == "cpu" else 10
         self._matmul_precision = _find_matmul_precision(config, self.device)
         # The data: either on the host, or as arrays on the device.
@@ -324,9 +324,9 @@ def _start_threads(threads: int | None) -> int:
     return _started[0]
 
 
-def _compiler_options(deterministic: bool, device: jax.Device) -> dict[str, Any]:
+def _compiler_options(deterministic: bool, platform: str) -> dict[str, Any]:
     """Have a GPU add up in one order; a CPU does, with as many threads."""
-    if not deterministic or device.platform == "cpu":
+    if not deterministic or platform == "cpu":
         return {}
     return {"xla_gpu_deterministic_ops": True}
 

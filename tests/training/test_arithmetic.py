@@ -4,15 +4,15 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from shared.backend import Arithmetic
 from shared.config.presets import PRESETS
-from shared.data.image_data import DataInfo
+from shared.data import points
 from shared.training import driver
+from shared.training.session import Session
 from support import TINY, Train, Twin, copy, last_checkpoint, stopped
 
 
@@ -117,16 +117,24 @@ def test_torch_sets_the_switches_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> No
 def test_jax_sets_the_switch_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     from gans_jax import backend
 
-    gpu: Any = SimpleNamespace(platform="gpu")
     switch = {"xla_gpu_deterministic_ops": True}
-    assert backend._compiler_options(True, gpu) == switch
-    assert backend._compiler_options(False, gpu) == {}
-    assert backend._compiler_options(True, backend.find_device("cpu")) == {}
-    # XLA knows it, and the steps are compiled with it.
+    assert backend._compiler_options(True, "gpu") == switch
+    assert backend._compiler_options(False, "gpu") == {}
+    assert backend._compiler_options(True, "cpu") == {}
+    # The steps are compiled with it, and XLA, which refuses others, knows it.
     config = dataclasses.replace(PRESETS["ring"], width=2, batch_size=4)
-    made = backend.Backend(config, DataInfo(2, 8, 6, ""), "cpu", Arithmetic(None, True))
-    made._compiler_options = switch
-    assert made._train_steps is not None
+    data = points.load("ring")
+    made = backend.Backend(config, data.info, "cpu", Arithmetic(deterministic=True))
+    session = Session(config, data, made)
+    for options in (switch, {"xla_no_such_switch": True}):
+        session.start()
+        made._compiler_options = options
+        made.__dict__.pop("_train_steps", None)
+        if options is switch:
+            session.run(1)
+            continue
+        with pytest.raises(Exception, match="xla_no_such_switch"):
+            session.run(1)
     monkeypatch.setattr(backend, "_started", [])
     monkeypatch.setenv("NPROC", "3")
     assert backend._start_threads(None) == 3
