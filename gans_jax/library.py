@@ -57,6 +57,7 @@ def fit(
     run_dir: str | Path | None = None,
     *,
     resume: str | Path | TrainedRun | None = None,
+    allow_new_data: bool = False,
     device: str = "auto",
     data_on: DataPlace = "auto",
     data_dir: str | Path | None = None,
@@ -75,6 +76,8 @@ def fit(
         run_dir: folder to write, as the command does; None: nothing is written.
         resume: a run to go on with, as long as ``config`` now says, in its own folder
             if it has one.
+        allow_new_data: with ``resume``, go on with other images than the run was
+            started with.
         device: ``auto`` (the best there is) or the name of a device.
         data_on: where the images are kept: ``auto``, ``device`` or ``host``.
         data_dir: folder that keeps the classifier of ``evaluate_every``; None: it is
@@ -102,6 +105,7 @@ def fit(
             run_dir,
             library.FitOptions(
                 resume=resume,
+                allow_new_data=allow_new_data,
                 device=device,
                 data_on=data_on,
                 data_dir=data_dir,

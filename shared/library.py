@@ -16,6 +16,7 @@ from shared.config.choices import ARRAYS, POINTS, DataPlace, Features
 from shared.config.resume import check_resumed
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import ImageData
+from shared.data.reading import Reading, reading_of
 from shared.errors import UsageError
 from shared.evaluation import evaluation
 from shared.evaluation.evaluation import Evaluation
@@ -40,6 +41,7 @@ class FitOptions:
     """How `fit` trains, besides what and where."""
 
     resume: Run | None
+    allow_new_data: bool
     device: str
     data_on: DataPlace
     data_dir: str | Path | None
@@ -106,6 +108,7 @@ def fit(
     stored = None if options.resume is None else _stored_config(options.resume)
     # That the data are the same as before is told by their digest, not by their name.
     name = data.name if stored is None else stored.dataset
+    config = _reading_as(config, data)
     config = dataclasses.replace(config, dataset=name or config.dataset)
     if stored is not None:
         check_resumed(config, stored)
@@ -129,8 +132,17 @@ def fit(
         tensorboard=options.tensorboard,
         plugin=plugin,
     )
-    place = _place(run_dir, options.resume, keeping)
+    place = _place(run_dir, options, keeping)
     return driver.train(config, data, make_backend, place, how)
+
+
+def _reading_as(config: TrainConfig, data: ImageData) -> TrainConfig:
+    """The configuration with the way that the data were read in."""
+    asked = reading_of(config)
+    if asked not in (Reading(), data.reading):
+        raise UsageError(f"config: asks for {asked}, the data are of {data.reading}")
+    values = data.reading._asdict()
+    return dataclasses.replace(config, dataset=data.name or config.dataset, **values)
 
 
 def evaluate(
@@ -147,7 +159,7 @@ def evaluate(
     if isinstance(samples, np.ndarray):
         return _evaluate_images(make_backend, samples, reference, options)
     state = find_state(samples, options.step)
-    if state.data != reference.info:
+    if not state.data.has_images_of(reference.info):
         raise UsageError(
             "reference: must be the images that the run was trained on; to compare with"
             " others, give the images of load_generator(run).sample(...)"
@@ -205,16 +217,17 @@ def _stored_config(run: Run) -> TrainConfig:
     return RunDir.open(Path(run)).read_config()[0]
 
 
-def _place(run_dir: str | Path | None, resume: Run | None, keeping: Keeping) -> Place:
+def _place(run_dir: str | Path | None, options: FitOptions, keeping: Keeping) -> Place:
+    resume = options.resume
     if resume is None:
         return Memory() if run_dir is None else NewFolder(Path(run_dir), keeping)
     if run_dir is not None:
         raise UsageError(f"--run-dir {run_dir}: a resumed run stays in its own folder")
     if isinstance(resume, TrainedRun):
         if resume.path is None:
-            return Memory(resume.state)
+            return Memory(resume.state, options.allow_new_data)
         resume = resume.path
-    return OldFolder(Path(resume), keeping)
+    return OldFolder(Path(resume), keeping, options.allow_new_data)
 
 
 def _write_report(run: RunDir, twin: str, config: TrainConfig) -> None:

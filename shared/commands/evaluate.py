@@ -37,8 +37,8 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
     choices.validate_name(dataset)
     config = dataclasses.replace(stored.config, dataset=dataset)
     check_data(config, stored.data, options.features)
-    data = datasets.load(config.dataset, config.image_size, options.data_dir)
-    if data.info != stored.data:
+    data = datasets.load_for(config, options.data_dir, options.cache_dir)
+    if not data.info.has_images_of(stored.data):
         raise UsageError(
             f"{path}: was trained on other images than those of --dataset"
             f" {config.dataset} in --data-dir {options.data_dir}"
@@ -57,6 +57,7 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
         options.data_dir,
         options.features,
         say=lambda line: sys.stderr.write(f"{line}\n"),
+        cache_dir=options.cache_dir,
     )
     num = options.num or evaluator.usual_num
     found = evaluation.evaluate(evaluator, num, options.draws, options.seed)

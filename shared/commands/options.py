@@ -10,7 +10,7 @@ from tyro.constructors import (
     PrimitiveConstructorSpec,
 )
 
-from shared.config.choices import DataPlace, Features
+from shared.config.choices import Channels, Crop, DataPlace, Features
 from shared.config.tables import Table
 from shared.config.train_config import TrainConfig
 from shared.config.traits import ARCHITECTURES, OBJECTIVES, PENALTIES
@@ -18,13 +18,12 @@ from shared.config.traits import ARCHITECTURES, OBJECTIVES, PENALTIES
 _DEFAULT_PRESET = "dcgan"
 
 
-def _parse_labels(texts: list[str]) -> tuple[int, ...]:
-    try:
-        labels = tuple(int(label) for label in texts[0].split(","))
-    except ValueError:
-        labels = (-1,)
-    if min(labels) < 0:
-        raise ValueError(f"{shlex.join(texts)}: must be class ids from 0 up, as in 3,7")
+def _parse_labels(texts: list[str]) -> tuple[int | str, ...]:
+    labels = tuple(int(x) if x.isdecimal() else x for x in texts[0].split(","))
+    if any(isinstance(x, str) and (not x or x[0] == "-") for x in labels):
+        raise ValueError(
+            f"{shlex.join(texts)}: must be class ids from 0 up or names, as in 3,7"
+        )
     return labels
 
 
@@ -63,17 +62,17 @@ class SampleOptions:
     seed: int = 0
     """Seed of the latents, from 0 up."""
     labels: Annotated[
-        tuple[int, ...],
+        tuple[int | str, ...],
         PrimitiveConstructorSpec(
             nargs=1,
-            metavar="ID,ID,...",
+            metavar="CLASS,...",
             instance_from_str=_parse_labels,
             is_instance=lambda value: isinstance(value, tuple),
             str_from_instance=lambda labels: [",".join(map(str, labels)) or "all"],
         ),
     ] = ()
-    """Classes to draw, a row for each in turn; conditional runs only; without it,
-    all."""
+    """Classes to draw, by id or name, a row for each in turn; conditional runs only;
+    without it, all."""
     interpolate: bool = False
     """Make each row a path between two latents."""
     separate: bool = False
@@ -116,12 +115,38 @@ class EvaluateOptions:
     """Where a folder of images is now, as folder:PATH, if it was moved since."""
     data_dir: Path = Path("data")
     """Folder of data sets, which also keeps the classifier."""
+    cache_dir: Path | None = None
+    """Folder of what is kept of data sets; without it, cache/ in --data-dir or, where
+    that may only be read, the user's own."""
     out: Path | None = None
     """Folder to write into; without it, the run."""
     device: str = "auto"
     """auto (the best there is), cpu, cuda, cuda:N, tpu, ..."""
     plugin: Annotated[Path | None, _PLUGIN] = None
     """Python file that registers objectives, penalties or architectures of your own."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """What ``data`` was asked to do."""
+
+    dataset: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATASET")]
+    """folder:PATH (a folder or .zip of images), or the name of a data set."""
+    image_size: int = 32
+    """Height and width in pixels; of points it means nothing."""
+    channels: Channels = "auto"
+    """As for train."""
+    crop: Crop = "centre"
+    """As for train."""
+    pixel_bits: int | None = None
+    """As for train."""
+    data_dir: Path = Path("data")
+    """Folder of data sets, where they are fetched to and cached."""
+    cache_dir: Path | None = None
+    """Folder of resized images; without it, cache/ in --data-dir or, where that may
+    only be read, the user's own."""
+    out: Path = Path("data.png")
+    """Picture to write: some images, as a run sees them."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -171,10 +196,15 @@ class TrainFlags(TrainConfig):
     epochs: Annotated[float | None, _LENGTH] = None
     data_dir: Path = Path("data")
     """Folder of data sets, where they are fetched to and cached."""
+    cache_dir: Path | None = None
+    """Folder of resized images; without it, cache/ in --data-dir or, where that may
+    only be read, the user's own."""
     run_dir: Path | None = None
     """Folder to write; without it, the next free runs/PRESET-DATASET-NNN."""
     resume: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
     """Continue this run, of either twin, where it stopped."""
+    allow_new_data: tyro.conf.FlagCreatePairsOff[bool] = False
+    """With --resume: go on with a folder whose images have changed since."""
     device: str = "auto"
     """auto (the best there is), cpu, cuda, cuda:N, tpu, ..."""
     plugin: Annotated[Path | None, _PLUGIN] = None

@@ -10,6 +10,8 @@ from shared.commands.options import TrainFlags
 from shared.config.run_options import TrainOptions
 from shared.config.train_config import flag
 from shared.data import datasets
+from shared.data.image_data import ImageData
+from shared.data.survey import listed
 from shared.errors import Interrupted
 from shared.report import page
 from shared.run.run_dir import RunDir
@@ -17,6 +19,9 @@ from shared.training import driver
 from shared.training.places import Keeping, NewFolder, OldFolder
 from shared.training.progress import TerminalProgress
 from shared.training.signals import Signals
+
+# As many as a line of the log names.
+_MOST_CLASSES = 20
 
 
 def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
@@ -33,8 +38,12 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
         SystemExit: stopped by a signal, with 128 + its number, after saving.
     """
     config = options.config
-    data = datasets.load(config.dataset, config.image_size, options.data_dir)
     progress = TerminalProgress()
+    notes: list[str] = []
+    data = datasets.load_for(config, options.data_dir, options.cache_dir, notes.append)
+    driver.check_data(config, data.info)  # before anything is said of them
+    for line in [*describe_data(data), *notes]:
+        progress.say(line)
     twin = prog.partition(".")[0]
     keeping = Keeping(
         twin=twin,
@@ -47,11 +56,12 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
     if options.resume is None:
         place = NewFolder(options.run_dir, keeping)
     else:
-        place = OldFolder(options.resume, keeping)
+        place = OldFolder(options.resume, keeping, options.allow_new_data)
     how = driver.Options(
         device=options.device,
         data_on=options.data_on,
         data_dir=options.data_dir,
+        cache_dir=options.cache_dir,
         check_reference=options.check_reference,
         progress=progress,
         stop=Signals(),
@@ -65,10 +75,23 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
     _tell_end(run, options, prog)
 
 
+def describe_data(data: ImageData) -> list[str]:
+    """What a folder's images are, and the names of classes, for the log."""
+    info = data.info
+    if data.survey is None and not info.class_names:
+        return []
+    kind = "grey" if info.channels == 1 else "in colour"
+    line = f"{info.count} images, {kind}"
+    if info.num_classes:
+        classes = info.named_classes() or map(str, range(info.num_classes))
+        line += f", {info.num_classes} classes: {listed(list(classes), _MOST_CLASSES)}"
+    return [line]
+
+
 def resume_command(options: TrainOptions, run: Path, prog: str) -> str:
     """The command that continues ``run``, which was trained with these options."""
     words = ["python", "-m", prog, "--resume", str(run)]
-    for name in ("data_dir", "device", "data_on", "plugin"):
+    for name in ("data_dir", "cache_dir", "device", "data_on", "plugin"):
         value = getattr(options, name)
         if value != getattr(TrainFlags, name):
             words += [flag(name), str(value)]

@@ -27,5 +27,9 @@ class TrainOptions:
     """Whether to write TensorBoard's event files too."""
     check_reference: bool
     """Whether to compare the first steps with those of other installations."""
+    cache_dir: Path | None = None
+    """Where resized images are kept; None: with the data sets."""
+    allow_new_data: bool = False
+    """Whether to go on with other images than the run was started with."""
     plugin: Path | None = None
     """The user's file that registers what the configuration names."""

@@ -6,13 +6,16 @@ channels]), ``labels.npy`` (int32, where there are classes) and ``info.json``.
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from shared.data.image_data import DataInfo, ImageData, digest
+from shared.data import caches
+from shared.data.image_data import DataInfo, ImageData, digest, names_beyond_ids
 from shared.data.image_sources import Pictures, Source
+from shared.data.survey import Survey, listed
 from shared.errors import UsageError
 from shared.files.atomic import new_folder, sync
 
@@ -20,38 +23,58 @@ from shared.files.atomic import new_folder, sync
 FORMAT_VERSION = 1
 
 
-def load(source: Source, image_size: int, data_dir: Path) -> ImageData:
+def load(
+    source: Source,
+    image_size: int,
+    data_dir: Path,
+    cache_dir: Path | None = None,
+    say: Callable[[str], object] = lambda line: None,
+) -> ImageData:
     """The images of ``source``, from the cache, which is built where there is none.
 
     Args:
         source: where the images come from.
         image_size: height and width in pixels.
-        data_dir: its ``cache`` folder is the cache.
+        data_dir: as for `caches.places`.
+        cache_dir: likewise.
+        say: is told where the images are kept, if nobody has said it.
 
     Raises:
         UsageError: the cache cannot be written, or the source cannot be read.
     """
-    cache = data_dir / "cache"
-    folder = cache / f"{source.name}-{image_size}"
     key = hashlib.sha256(
         repr((FORMAT_VERSION, source.name, source.fingerprint, image_size)).encode()
     ).hexdigest()
-    if data := _read(folder, key):
-        return data
+    name = f"{source.name}-{image_size}"
+    places = caches.places(data_dir, cache_dir)
+    for place in places:
+        if data := _read(place / name, key):
+            return data
+    cache = caches.first_writable(places)
+    if cache != places[0]:
+        say(f"{data_dir} may only be read: resized images are kept in {cache}")
+    try:
+        return _load_or_build(cache, key, source, image_size)
+    except (OSError, NotImplementedError) as error:
+        reason = getattr(error, "strerror", None) or error
+        where = f"--data-dir {data_dir}"
+        if cache_dir is not None:
+            where = f"--cache-dir {cache_dir}"
+        raise UsageError(
+            f"{where}: must be a folder that can hold the cache of resized images"
+            f" ({reason})"
+        ) from error
+
+
+def _load_or_build(cache: Path, key: str, source: Source, image_size: int) -> ImageData:
     # Needed only to build.
     from filelock import FileLock
 
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        # One process builds, the others wait and read; a lock dies with its process.
-        with FileLock(cache / f"{source.name}.lock"):
-            return _read(folder, key) or _build(folder, key, source, image_size)
-    except (OSError, NotImplementedError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(
-            f"--data-dir {data_dir}: must be a folder that can hold the cache of"
-            f" resized images ({reason})"
-        ) from error
+    folder = cache / f"{source.name}-{image_size}"
+    cache.mkdir(parents=True, exist_ok=True)
+    # One process builds, the others wait and read; a lock dies with its process.
+    with FileLock(cache / f"{source.name}.lock"):
+        return _read(folder, key) or _build(folder, key, source, image_size)
 
 
 class _Stamp(NamedTuple):
@@ -76,7 +99,7 @@ def _read(folder: Path, key: str) -> ImageData | None:
         # Hashing gigabytes takes seconds, so only files that were touched are hashed.
         untouched = [tuple(stamp) for stamp in info["stamps"]] == _stamps(folder)
         if untouched or digest(data.images, data.labels) == info["sha256"]:
-            return data
+            return _with_survey(data, info.get("survey"))
     except Exception:  # damage has as many faces as the parsers have errors
         pass
     return None
@@ -90,6 +113,7 @@ def _map(folder: Path, class_names: tuple[str, ...], sha256: str) -> ImageData:
         num_classes=len(class_names),
         count=len(images),
         sha256=sha256,
+        class_names=names_beyond_ids(class_names),
     )
     return ImageData(images, labels, class_names, info)
 
@@ -100,17 +124,32 @@ def _build(folder: Path, key: str, source: Source, image_size: int) -> ImageData
         pictures = source.open(image_size)
         class_names = _write(partial, source.name, pictures, image_size)
         data = _map(partial, class_names, "")
-        info = {
+        info: dict[str, Any] = {
             "key": key,
             "class_names": class_names,
             "sha256": digest(data.images, data.labels),
             "stamps": _stamps(partial),
         }
+        if pictures.survey is not None:
+            survey = pictures.survey()
+            survey.notes.extend(_told_lost(pictures.class_names, class_names))
+            info["survey"] = survey._asdict()
         del data  # an open map would keep Windows from moving the folder
         with (partial / "info.json").open("wb") as file:
             file.write(json.dumps(info).encode())
             sync(file)
-    return _map(folder, class_names, info["sha256"])
+    data = _map(folder, class_names, info["sha256"])
+    return _with_survey(data, info.get("survey"))
+
+
+def _with_survey(data: ImageData, found: dict[str, Any] | None) -> ImageData:
+    return data if found is None else data._replace(survey=Survey(**found))
+
+
+def _told_lost(names: tuple[str, ...], kept: tuple[str, ...]) -> list[str]:
+    """Classes all of whose files are unreadable."""
+    lost = [name for name in names if name not in kept]
+    return [f"no class, as no image of it can be read: {listed(lost)}"] * bool(lost)
 
 
 def _write(

@@ -67,7 +67,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         "version": FORMAT_VERSION,
         "step": int(checkpoint.step),
         "config": config_to_json(checkpoint.config),
-        "data": checkpoint.data._asdict(),
+        "data": checkpoint.data.to_json(),
     }
     if checkpoint.plugin is not None:
         metadata["plugin"] = checkpoint.plugin._asdict()
@@ -93,7 +93,7 @@ def load(path: Path) -> Checkpoint:
         return Checkpoint(
             step=metadata["step"],
             config=config_from_json(metadata["config"]),
-            data=DataInfo(**metadata["data"]),
+            data=DataInfo.from_json(metadata["data"]),
             arrays=arrays,
             plugin=Plugin(**metadata["plugin"]) if "plugin" in metadata else None,
         )

@@ -2,8 +2,8 @@
 
 ::
 
-    config.json                     configuration and data, which twins trained, and the
-                                    user's plugin, if there is one
+    config.json                     configuration and data, which twins trained, and, if
+                                    there are any, the user's plugin and earlier data
     metrics.jsonl                   one JSON object for each logged step
     samples.jsonl                   the same for each grid of samples: its diversity
     scores.jsonl                    the same for each evaluation (--evaluate-every),
@@ -129,6 +129,7 @@ class RunDir:
         data: DataInfo,
         twin: str | None = None,
         plugin: Plugin | None = None,
+        step: int = 0,
     ) -> None:
         """Write config.json.
 
@@ -137,17 +138,20 @@ class RunDir:
             data: what it knows of its data.
             twin: package that trains from here on, such as ``gans_jax``.
             plugin: the user's file that it needs.
+            step: where the run is; the data until here, if they were others, are kept.
 
         Raises:
             UsageError: it cannot be written, or the one that is there is unreadable.
         """
-        values = {**config_to_json(config), "data": data._asdict()}
+        values = {**config_to_json(config), "data": data.to_json()}
         twins = self.read_twins() if self._config.exists() else []
         if twin is not None and twins[-1:] != [twin]:
             twins.append(twin)
         values["twins"] = twins
         if plugin is not None:
             values["plugin"] = plugin._asdict()
+        if earlier := self._earlier_data(data, step):
+            values["earlier_data"] = earlier
         text = json.dumps(values, indent=2) + "\n"
         write_atomically(self._config, text.encode())
 
@@ -160,9 +164,9 @@ class RunDir:
         values = self._read_values()
         try:
             data = values.pop("data", None)
-            for name in ("twins", "plugin"):
+            for name in ("twins", "plugin", "earlier_data"):
                 values.pop(name, None)
-            return config_from_json(values), DataInfo(**data)
+            return config_from_json(values), DataInfo.from_json(data)
         except UsageError as error:
             raise UsageError(f"{self._config}: {error}") from error
         except (AttributeError, TypeError, ValueError) as error:
@@ -187,6 +191,30 @@ class RunDir:
             return None if found is None else Plugin(**found)
         except TypeError as error:
             raise self._unreadable(error) from error
+
+    def read_earlier_data(self) -> list[DataInfo]:
+        """What the run was trained on before it went on with other images.
+
+        Raises:
+            UsageError: as `read_config`.
+        """
+        try:
+            return [
+                DataInfo.from_json({k: x for k, x in data.items() if k != "until_step"})
+                for data in self._read_values().get("earlier_data", [])
+            ]
+        except (AttributeError, TypeError) as error:
+            raise self._unreadable(error) from error
+
+    def _earlier_data(self, data: DataInfo, step: int) -> list[dict[str, Any]]:
+        """What config.json says of other data before these, and until which step."""
+        if not self._config.exists():
+            return []
+        _, stored = self.read_config()
+        earlier = list(self._read_values().get("earlier_data", []))
+        if not data.has_images_of(stored):
+            earlier.append({"until_step": step, **stored.to_json()})
+        return earlier
 
     def _read_values(self) -> dict[str, Any]:
         try:

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -59,10 +59,14 @@ class Memory(Place):
 
     Args:
         stored: a state to go on from; None: the seed's.
+        allow_new_data: whether to go on with other images than it was trained on.
     """
 
-    def __init__(self, stored: Checkpoint | None = None) -> None:
+    def __init__(
+        self, stored: Checkpoint | None = None, allow_new_data: bool = False
+    ) -> None:
         self._stored = stored
+        self._allow_new_data = allow_new_data
 
     def find(
         self, config: TrainConfig, data: DataInfo, held: contextlib.ExitStack
@@ -70,8 +74,9 @@ class Memory(Place):
         """The state that was handed in; as `Place.find`."""
         if self._stored is None:
             return None
-        _check_same_data(config, data, self._stored.data)
-        return _checked(config, data, Found(self._stored, "--resume"))
+        _check_data(config, data, self._stored.data, self._allow_new_data)
+        found = Found(self._stored._replace(data=data), "--resume")
+        return _checked(config, data, [data], found)
 
     def open(self, session: Session, held: contextlib.ExitStack) -> Recorder:
         """What keeps numbers and state."""
@@ -152,11 +157,15 @@ class OldFolder(Place):
     Args:
         path: the folder.
         keeping: how it is written.
+        allow_new_data: whether to go on with other images than it was started with.
     """
 
-    def __init__(self, path: Path, keeping: Keeping) -> None:
+    def __init__(
+        self, path: Path, keeping: Keeping, allow_new_data: bool = False
+    ) -> None:
         self._run = RunDir(path)
         self._keeping = keeping
+        self._allow_new_data = allow_new_data
 
     def find(
         self, config: TrainConfig, data: DataInfo, held: contextlib.ExitStack
@@ -167,36 +176,79 @@ class OldFolder(Place):
         held.enter_context(run.lock())
         plugins.check_same(self._keeping.plugin, run.read_plugin())
         _, stored_data = run.read_config()
-        _check_same_data(config, data, stored_data)
+        _check_data(config, data, stored_data, self._allow_new_data)
         if not run.checkpoint_steps():
             return None
         path = run.latest_checkpoint()
-        return _checked(config, data, Found(checkpoint.load(path), str(path)))
+        known = [stored_data, *run.read_earlier_data()]
+        found = Found(checkpoint.load(path), str(path))
+        return _checked(config, data, known, found)
 
     def open(self, session: Session, held: contextlib.ExitStack) -> Recorder:
         """Take the folder back to the session's step; as `Place.open`."""
         self._run.truncate_after(session.step)
         keeping, info = self._keeping, session.data.info
-        self._run.write_config(session.config, info, keeping.twin, keeping.plugin)
+        self._run.write_config(
+            session.config, info, keeping.twin, keeping.plugin, session.step
+        )
         return keeping.recorder(self._run, session, held)
 
 
-def _check_same_data(config: TrainConfig, data: DataInfo, stored: DataInfo) -> None:
-    """Refuse to go on with other images than those that a run was started with."""
-    if stored != data:
+def _check_data(
+    config: TrainConfig, data: DataInfo, stored: DataInfo, allow_new: bool
+) -> None:
+    """Refuse to go on with other images than those that a run was started with.
+
+    Where others are allowed, refuse those that would change what the networks mean.
+    """
+    if data.has_images_of(stored):
+        return
+    title = f"--dataset {config.dataset}"
+    if not allow_new:
         raise UsageError(
-            f"--dataset {config.dataset}: holds other images than those that the run"
-            f" was started with ({_digest(stored)} then, {_digest(data)} now)"
+            f"{title}: holds other images than those that the run was started with"
+            f" ({_digest(stored)} then, {_digest(data)} now); --allow-new-data goes on"
+            " with them"
+        )
+    if data.channels != stored.channels:
+        raise UsageError(
+            f"{title}: has {data.channels} channels, the run {stored.channels}:"
+            " --channels must have been given at its start"
+        )
+    classes = data.num_classes, data.class_names
+    if config.conditional and classes != (stored.num_classes, stored.class_names):
+        raise UsageError(
+            f"{title}: has other classes than the conditional run was started with"
+            f" ({_classes(stored)} then, {_classes(data)} now)"
+        )
+    if config.epochs is not None and config.lr_schedule != "constant":
+        raise UsageError(
+            f"--allow-new-data: --lr-schedule {config.lr_schedule} is spread over"
+            " --epochs, whose length in steps depends on the number of images"
         )
 
 
-def _checked(config: TrainConfig, data: DataInfo, found: Found) -> Found:
-    """What was found, if it is a state of this very run."""
+def _classes(data: DataInfo) -> str:
+    return ", ".join(data.named_classes()) or f"{data.num_classes} without names"
+
+
+def _checked(
+    config: TrainConfig, data: DataInfo, known: Sequence[DataInfo], found: Found
+) -> Found:
+    """What was found, if it is a state of this very run.
+
+    Args:
+        config: the run's configuration.
+        data: what it goes on with.
+        known: what it was trained on.
+        found: a state.
+    """
     stored, name = found
     # A folder of images may have been moved: its content was compared before.
     may_differ = CHANGEABLE_ON_RESUME | {"dataset"}
     changes = {field: getattr(stored.config, field) for field in may_differ}
-    if (dataclasses.replace(config, **changes), data) != (stored.config, stored.data):
+    is_ours = dataclasses.replace(config, **changes) == stored.config
+    if not is_ours or not any(map(stored.data.has_images_of, known)):
         raise UsageError(f"{name}: belongs to a run of another configuration or data")
     if schedules.total_steps(config, data.count) < stored.step:
         given = "epochs" if config.steps is None else "steps"
