@@ -287,10 +287,15 @@ def _global_norm(gradient: Any) -> Float[Array, ""]:
     Squares are taken in units of the largest element, in which none is too large. The
     unit is a power of two, so that norms whose squares do no harm keep every bit.
     """
-    largest = optax.tree.norm(gradient, ord=math.inf)
-    unit = largest / (2 * jnp.frexp(largest)[0])
-    unit = jnp.where(jnp.isfinite(unit), unit, 1.0)  # of zeros, and of what has no norm
-    return optax.tree.norm(jax.tree.map(lambda g: g / unit, gradient)) * unit
+
+    def scaled() -> Float[Array, ""]:
+        largest = optax.tree.norm(gradient, ord=math.inf)
+        unit = largest / (2 * jnp.frexp(largest)[0])
+        unit = jnp.where(jnp.isfinite(unit), unit, 1.0)
+        return optax.tree.norm(jax.tree.map(lambda g: g / unit, gradient)) * unit
+
+    norm = optax.tree.norm(gradient)
+    return jax.lax.cond(jnp.isfinite(norm), lambda: norm, scaled)
 
 
 def _clip(gradient: Any, limit: float, norm: Float[Array, ""]) -> Any:

@@ -299,9 +299,9 @@ def test_an_impossible_number_of_bits_is_a_reason_to_skip(folder: Path) -> None:
 
 def test_ways_of_reading_have_caches_of_their_own(folder: Path) -> None:
     wide(folder / "a")
-    digests = {
-        load(folder, **reading).info.sha256
-        for reading in ({}, {"channels": "grey"}, {"crop": "pad"}, {"pixel_bits": 4})
-    }
+    ways: list[dict[str, Any]] = [
+        *({}, {"channels": "grey"}, {"crop": "pad"}, {"pixel_bits": 4})
+    ]
+    digests = {load(folder, **reading).info.sha256 for reading in ways}
     assert len(digests) == 4
     assert load(folder).reading.tag == ""

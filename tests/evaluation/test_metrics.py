@@ -126,6 +126,21 @@ def test_neighbourhoods_against_their_definitions_in_loops(k: int) -> None:
         assert metric(real, fake, k=k) == pytest.approx(value), metric.__name__
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("k", [1, 5])
+def test_a_set_against_itself_fills_closed_balls(kind: type, k: int) -> None:
+    # More than are looked at together, and far from the origin: rounding is worst.
+    real = (normal(0, 1500, 20) + 30).astype(kind)
+    other = real[::-1].copy()
+    assert metrics.density(real, other, k=k) == pytest.approx((k + 1) / k, abs=1e-12)
+    assert metrics.coverage(real, other, k=k) == 1
+    assert metrics.precision(real, other, k=k) == 1
+    # Balls of no radius hold what lies in their centres, and nothing else.
+    copies = real[:4].repeat(10, axis=0)
+    assert metrics.density(copies, real[:4], k=k) == pytest.approx(10 / k)
+    assert metrics.density(copies, real[4:8], k=k) == 0
+
+
 def test_class_divergence_from_the_definition() -> None:
     real = np.array([0, 0, 1, 1, 2, 2, 3, 3])
     assert metrics.class_divergence(real, real) == 0
