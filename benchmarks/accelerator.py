@@ -27,6 +27,7 @@ from benchmarks import race, report
 from benchmarks.race import Effort, Entry
 from benchmarks.train import describe_machine
 from shared.commands import command_line
+from shared.commands.process import run_command
 from shared.config.choices import Precision
 
 _ROOT = Path(__file__).parents[1]
@@ -71,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     words = command_line.arguments(argv)
     options = tyro.cli(Options, args=words, prog="benchmarks.accelerator")
-    with command_line.run_command("benchmarks.accelerator"):
+    with run_command("benchmarks.accelerator"):
         options.out.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
         for results in measure(options):

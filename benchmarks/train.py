@@ -20,6 +20,7 @@ import tyro
 from benchmarks import race, report, start_up
 from benchmarks.race import Effort, Entry
 from shared.commands import command_line
+from shared.commands.process import run_command
 from shared.config.choices import Precision
 from shared.config.train_config import refuse
 
@@ -75,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         prog="benchmarks.train",
         description=__doc__,
     )
-    with command_line.run_command("benchmarks.train"):
+    with run_command("benchmarks.train"):
         for results in measure(options):
             report.write(results, options.out)
         sys.stdout.write(report.table(results))

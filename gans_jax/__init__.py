@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gans_jax.networks import Networks, build
     from gans_jax.penalties import register_penalty
     from gans_jax.trained import TrainedGenerator
-    from shared.backend import Backend
+    from shared.backend import Arithmetic, Backend
     from shared.config.presets import PRESETS
     from shared.config.train_config import TrainConfig
     from shared.data.image_data import DataInfo
@@ -60,7 +60,12 @@ _HOMES = {
 }
 
 
-def make_backend(config: "TrainConfig", data: "DataInfo", device: str) -> "Backend":
+def make_backend(
+    config: "TrainConfig",
+    data: "DataInfo",
+    device: str,
+    arithmetic: "Arithmetic | None" = None,
+) -> "Backend":
     """`gans_jax.backend.Backend`, imported when everything else has been checked.
 
     Refusing bad input thus takes a moment only.
@@ -68,7 +73,7 @@ def make_backend(config: "TrainConfig", data: "DataInfo", device: str) -> "Backe
     keep_freed_memory()
     from gans_jax import backend
 
-    return backend.Backend(config, data, device)
+    return backend.Backend(config, data, device, arithmetic)
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -16,8 +17,9 @@ from gans_jax import models, optim, steps
 from gans_jax._network import Network
 from gans_jax.classifier import Classifier
 from shared import backend as protocol
-from shared.backend import FeatureNetwork
+from shared.backend import Arithmetic, FeatureNetwork
 from shared.config.choices import DataPlace
+from shared.config.limits import check_memory
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo, ImageData
 from shared.data.placement import gather, stays_on_host
@@ -25,8 +27,12 @@ from shared.errors import UsageError
 from shared.files.arrays import Arrays
 from shared.randomness.draws import Draws
 from shared.statements import Stated
+from shared.training.threads import processors
 
 _Leaves = list[Array]
+
+# How many threads XLA has been started with, in this process.
+_started: list[int] = []
 
 
 class _Inputs(NamedTuple):
@@ -47,14 +53,25 @@ class Backend(protocol.Backend):
         data: channels and classes of its images.
         device: ``auto`` (an accelerator where there is one), ``cpu``, ``cuda``,
             ``cuda:N``, ``tpu`` or ``tpu:N``.
+        arithmetic: threads, and whether a GPU is deterministic; None: the usual.
 
     Raises:
         UsageError: there is no such device, or it lacks the precision.
     """
 
-    def __init__(self, config: TrainConfig, data: DataInfo, device: str) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        data: DataInfo,
+        device: str,
+        arithmetic: Arithmetic | None = None,
+    ) -> None:
+        threads, deterministic = arithmetic or Arithmetic()
         self.config = config
+        self.threads = _start_threads(threads)
         self.device = find_device(device)
+        check_memory(config, self._memory(), f"the device {self.device}")
+        self._compiler_options = _compiler_options(deterministic, self.device)
         self.steps_per_call = 1 if self.device.platform == "cpu" else 10
         self._matmul_precision = _find_matmul_precision(config, self.device)
         # The data: either on the host, or as arrays on the device.
@@ -185,7 +202,9 @@ class Backend(protocol.Backend):
 
             return jax.lax.scan(one_step, leaves, draws)
 
-        return jax.jit(train_steps, donate_argnums=0)
+        return jax.jit(
+            train_steps, donate_argnums=0, compiler_options=self._compiler_options
+        )
 
     def _train_step(
         self, state: steps.TrainState, images: Array, labels: Array | None, draws: Draws
@@ -232,6 +251,10 @@ class Backend(protocol.Backend):
         """Bytes that are free on the device; 0: its memory is the host's."""
         memory = self.device.memory_stats() or {}
         return memory.get("bytes_limit", 0) - memory.get("bytes_in_use", 0)
+
+    def _memory(self) -> int | None:
+        """Bytes that the device has in all; None: its memory is the host's."""
+        return (self.device.memory_stats() or {}).get("bytes_limit")
 
     @property
     def _dtype(self) -> jnp.dtype:
@@ -287,6 +310,25 @@ def _devices(platform: str) -> list[jax.Device]:
         return jax.devices(platform)
     except RuntimeError:  # JAX's way of saying that there is no such platform
         return []
+
+
+def _start_threads(threads: int | None) -> int:
+    """Have XLA compute on so many threads of the CPU, and return how many it has.
+
+    It reads the number once in a process, when its devices are first asked for.
+    """
+    if threads is not None and not _started:
+        os.environ["NPROC"] = str(threads)
+    if not _started:
+        _started.append(int(os.environ.get("NPROC") or processors()))
+    return _started[0]
+
+
+def _compiler_options(deterministic: bool, device: jax.Device) -> dict[str, Any]:
+    """Have a GPU add up in one order; a CPU does, with as many threads."""
+    if not deterministic or device.platform == "cpu":
+        return {}
+    return {"xla_gpu_deterministic_ops": True}
 
 
 def _find_matmul_precision(config: TrainConfig, device: jax.Device) -> str:

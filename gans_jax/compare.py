@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from shared.commands import command_line
+from shared.commands.process import run_command
 
 PROG = "gans_jax.compare"
 
@@ -13,9 +13,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: the arguments; None: the process's.
     """
-    with command_line.run_command(PROG):
+    with run_command(PROG, argv):
+        # Imported late, so that Ctrl-C and bad input take a moment only.
+        from shared.commands import command_line
+
         options = command_line.parse_compare(argv, PROG)
-        # Imported late, so that refusing bad input takes a moment only.
+
         from shared.report import comparison
 
         comparison.compare(options.runs, options.out)

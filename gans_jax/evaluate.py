@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from gans_jax import make_backend
-from shared.commands import command_line
+from shared.commands.process import run_command
 
 PROG = "gans_jax.evaluate"
 
@@ -30,9 +30,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: the arguments; None: the process's.
     """
-    with command_line.run_command(PROG):
+    with run_command(PROG, argv):
+        # Imported late, so that Ctrl-C and bad input take a moment only.
+        from shared.commands import command_line
+
         options = command_line.parse_evaluate(argv, PROG)
-        # Imported late, so that refusing bad input takes a moment only.
+
         from shared.commands import evaluate
 
         evaluate.evaluate(options, make_backend)

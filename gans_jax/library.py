@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gans_jax import make_backend
 from gans_jax.trained import TrainedGenerator
 from shared import library, plugins
-from shared.config.choices import DataPlace, Features
+from shared.config.choices import DataPlace, Features, OnNan
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import ImageData
 from shared.evaluation.evaluation import Evaluation
@@ -58,9 +58,14 @@ def fit(
     *,
     resume: str | Path | TrainedRun | None = None,
     allow_new_data: bool = False,
+    step: int | Literal["best"] | None = None,
+    keep: int | Literal["all"] | None = None,
     device: str = "auto",
     data_on: DataPlace = "auto",
     data_dir: str | Path | None = None,
+    threads: int | None = None,
+    deterministic: bool = False,
+    on_nan: OnNan = "stop",
     tensorboard: bool = False,
     plugin: str | Path | None = None,
     on_record: Callable[[dict[str, Any]], object] | None = None,
@@ -78,10 +83,20 @@ def fit(
             if it has one.
         allow_new_data: with ``resume``, go on with other images than the run was
             started with.
+        step: which of its checkpoints, as for `load_generator`; what is newer is
+            removed from the folder.
+        keep: checkpoints that stay in the folder: the last so many, the best, and up
+            to eight spread over the run; ``all``; None: 3, or what the run to resume
+            was started with.
         device: ``auto`` (the best there is) or the name of a device.
         data_on: where the images are kept: ``auto``, ``device`` or ``host``.
         data_dir: folder that keeps the classifier of ``evaluate_every``; None: it is
             trained anew.
+        threads: of the CPU that compute, for the whole process; None: as the run to
+            resume was trained, or what the framework takes.
+        deterministic: whether a GPU adds up in the same order each time.
+        on_nan: when losses or weights are no longer finite: ``stop``, or ``rollback``:
+            go on from the last checkpoint with other draws and half the learning rates.
         tensorboard: whether to write event files too.
         plugin: a file, as for `load_plugin`, that the run needs, whose digest it keeps.
         on_record: is given each logged step, in this thread: a dictionary of ``step``
@@ -94,7 +109,8 @@ def fit(
     Raises:
         UsageError: the configuration does not fit the data, the device or the run to
             resume, or the folder cannot be used.
-        TrainingError: the losses are no longer finite.
+        TrainingError: the losses are no longer finite, or the folder can no longer be
+            written.
     """
     with library.in_python():
         return library.fit(
@@ -106,9 +122,14 @@ def fit(
             library.FitOptions(
                 resume=resume,
                 allow_new_data=allow_new_data,
+                step=step,
+                keep=keep,
                 device=device,
                 data_on=data_on,
                 data_dir=data_dir,
+                threads=threads,
+                deterministic=deterministic,
+                on_nan=on_nan,
                 tensorboard=tensorboard,
                 plugin=plugin,
                 on_record=on_record,

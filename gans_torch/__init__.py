@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gans_torch.networks import Networks, build
     from gans_torch.penalties import register_penalty
     from gans_torch.trained import TrainedGenerator
-    from shared.backend import Backend
+    from shared.backend import Arithmetic, Backend
     from shared.config.presets import PRESETS
     from shared.config.train_config import TrainConfig
     from shared.data.image_data import DataInfo
@@ -61,7 +61,12 @@ _HOMES = {
 }
 
 
-def make_backend(config: "TrainConfig", data: "DataInfo", device: str) -> "Backend":
+def make_backend(
+    config: "TrainConfig",
+    data: "DataInfo",
+    device: str,
+    arithmetic: "Arithmetic | None" = None,
+) -> "Backend":
     """`gans_torch.backend.Backend`, imported when everything else has been checked.
 
     Refusing bad input thus takes a moment only.
@@ -70,7 +75,7 @@ def make_backend(config: "TrainConfig", data: "DataInfo", device: str) -> "Backe
     spin_briefly()
     from gans_torch import backend
 
-    return backend.Backend(config, data, device)
+    return backend.Backend(config, data, device, arithmetic)
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from shared.commands import program
+from shared.commands.process import run_command
 
 PROG = "gans-torch"
 
@@ -13,7 +13,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: the arguments; None: the process's.
     """
-    program.run_program(PROG, "gans_torch", argv)
+    with run_command(PROG, argv):
+        # Imported late, so that Ctrl-C and bad input take a moment only.
+        from shared.commands import program
+
+        program.run_program(PROG, "gans_torch", argv)
 
 
 if __name__ == "__main__":

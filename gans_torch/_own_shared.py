@@ -4,12 +4,20 @@ A checkout finds its folder `shared/` by that bare name, and so may miss it wher
 user has another, in the current folder or installed. A wheel calls ours differently.
 """
 
+import os.path
+import signal
 import sys
-from importlib.util import find_spec
-from pathlib import Path
+
+_COMMANDS = ("-m", "gans-torch", "gans-jax")
+_IS_COMMAND = os.path.basename(sys.argv[0]) in _COMMANDS  # noqa: PTH119
+if _IS_COMMAND and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Until the command has a handler of its own, Ctrl-C shows no traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+from importlib.util import find_spec  # noqa: E402
+from pathlib import Path  # noqa: E402
 
 _OURS = Path(__file__).resolve().parent.with_name("shared")
-_COMMANDS = ("-m", "gans-torch", "gans-jax")
 
 
 def _found() -> Path | None:
@@ -23,7 +31,7 @@ def _found() -> Path | None:
 _theirs = _found()
 if _theirs not in (None, _OURS):
     _words = f"{_theirs} hides {_OURS}: rename it, or install without -e"
-    if Path(sys.argv[0]).name not in _COMMANDS:
+    if not _IS_COMMAND:
         raise ImportError(_words)
     sys.stderr.write(f"{__package__}: error: {_words}\n")
     sys.exit(2)

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import os
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
@@ -16,8 +17,9 @@ from gans_torch import models, optim, steps
 from gans_torch._graphs import CudaRecorder, StepGraphs, StepInputs
 from gans_torch.classifier import Classifier
 from shared import backend as protocol
-from shared.backend import FeatureNetwork
+from shared.backend import Arithmetic, FeatureNetwork
 from shared.config.choices import DataPlace
+from shared.config.limits import check_memory
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo, ImageData
 from shared.data.placement import gather, stays_on_host
@@ -46,6 +48,7 @@ class Backend(protocol.Backend):
         config: the run's configuration.
         data: channels and classes of its images.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+        arithmetic: threads, and whether a GPU is deterministic; None: the usual.
 
     Raises:
         UsageError: there is no such device, or it lacks the precision.
@@ -53,10 +56,22 @@ class Backend(protocol.Backend):
 
     steps_per_call = 1
 
-    def __init__(self, config: TrainConfig, data: DataInfo, device: str) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        data: DataInfo,
+        device: str,
+        arithmetic: Arithmetic | None = None,
+    ) -> None:
+        threads, deterministic = arithmetic or Arithmetic()
         self.config = config
         self.device = find_device(device)
+        check_memory(config, self._memory(), f"the device {self.device}")
         _set_matmul_precision(config, self.device)
+        _set_determinism(deterministic, self.device)
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.threads = torch.get_num_threads()
         self._dtype = torch.float64 if config.precision == "float64" else torch.float32
         # The data: either on the host, or as tensors on the device.
         self._data: ImageData | None = None
@@ -280,6 +295,12 @@ class Backend(protocol.Backend):
             return 0
         return torch.cuda.mem_get_info(self.device)[0]
 
+    def _memory(self) -> int | None:
+        """Bytes that the device has in all; None: its memory is the host's."""
+        if self.device.type != "cuda":
+            return None
+        return torch.cuda.mem_get_info(self.device)[1]
+
     def _place(self, network: _NetworkT) -> _NetworkT:
         # channels_last is what both cuDNN and oneDNN compute in.
         network.to(self.device, self._dtype).to(memory_format=torch.channels_last)
@@ -330,3 +351,13 @@ def _set_matmul_precision(config: TrainConfig, device: torch.device) -> None:
     if device.type == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = tf32
         torch.backends.cudnn.allow_tf32 = tf32
+
+
+def _set_determinism(deterministic: bool, device: torch.device) -> None:
+    """Have a GPU add up in one order; a CPU does, with as many threads."""
+    if device.type != "cuda":
+        return
+    if deterministic:  # cuBLAS reads it when it is first used
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.deterministic = deterministic

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import tyro
 from tqdm import tqdm
 
-from shared.commands.command_line import arguments, run_command
+from shared.commands.command_line import arguments
+from shared.commands.process import run_command
 from shared.errors import UsageError
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """What the driver asks of a twin: the small `Backend` protocol."""
 
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,18 @@ from shared.data.image_data import DataInfo, ImageData
 from shared.files.arrays import Arrays
 from shared.randomness.draws import Draws
 from shared.statements import Shape, Stated
+
+
+class Arithmetic(NamedTuple):
+    """How numbers are added up: what no configuration says, and last digits depend on.
+
+    It is the whole process's, as the frameworks have it.
+    """
+
+    threads: int | None = None
+    """Of the CPU that compute; None: as many as the framework takes."""
+    deterministic: bool = False
+    """Whether a GPU adds up in the same order each time, which costs speed."""
 
 
 @runtime_checkable
@@ -72,12 +84,14 @@ class Classifier(FeatureNetwork, Protocol):
 class Backend(Protocol):
     """One twin's networks, optimisers and arithmetic behind NumPy arrays.
 
-    The constructor takes the configuration, what must be known of the data, and the
-    name of a device; it raises `UsageError` where there is no such device.
+    The constructor takes the configuration, what must be known of the data, the name of
+    a device, and the arithmetic; it raises `UsageError` where there is no such device.
     """
 
     steps_per_call: int
     """How many steps one call of `train` should be given."""
+    threads: int
+    """Of the CPU that compute."""
 
     def statements(self) -> dict[str, Stated]:
         """What is stated of both networks' arrays, by their names on file."""
@@ -172,4 +186,15 @@ class Backend(Protocol):
         ...
 
 
-MakeBackend = Callable[[TrainConfig, DataInfo, str], Backend]
+class MakeBackend(Protocol):
+    """Makes a twin's backend."""
+
+    def __call__(
+        self,
+        config: TrainConfig,
+        data: DataInfo,
+        device: str,
+        arithmetic: Arithmetic | None = ...,
+    ) -> Backend:
+        """As `Backend` says."""
+        ...

@@ -10,11 +10,32 @@ class UsageError(ValueError):
     """
 
 
+class DamagedError(UsageError):
+    """A file that this project wrote holds something else by now."""
+
+
 class TrainingError(RuntimeError):
     """Training cannot go on, through no mistake in the command.
 
     The command lines print the message without a traceback and exit with status 1.
     """
+
+
+class Diverged(TrainingError):
+    """Losses or weights are no longer finite.
+
+    Args:
+        step: at which it was seen.
+        what: in words.
+    """
+
+    def __init__(self, step: int, what: str) -> None:
+        super().__init__(
+            f"training has diverged: {what}; try lower learning rates,"
+            " --clip-grad-norm, a penalty, or --on-nan rollback"
+        )
+        self.step = step
+        self.what = what
 
 
 class Interrupted(KeyboardInterrupt):

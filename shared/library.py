@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from shared import plugins
 from shared.backend import Backend, MakeBackend
-from shared.config.choices import ARRAYS, POINTS, DataPlace, Features
+from shared.config.choices import ARRAYS, POINTS, DataPlace, Features, OnNan
+from shared.config.limits import check_threads
 from shared.config.resume import check_resumed
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import ImageData
@@ -26,6 +27,7 @@ from shared.report import page
 from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
 from shared.run.restore import load_backend
+from shared.run.retention import Keep
 from shared.run.run_dir import RunDir, resolve_checkpoint
 from shared.training import driver
 from shared.training.driver import TrainedRun
@@ -42,9 +44,14 @@ class FitOptions:
 
     resume: Run | None
     allow_new_data: bool
+    step: int | Literal["best"] | None
+    keep: Keep | None
     device: str
     data_on: DataPlace
     data_dir: str | Path | None
+    threads: int | None
+    deterministic: bool
+    on_nan: OnNan
     tensorboard: bool
     plugin: str | Path | None
     on_record: Callable[[dict[str, Any]], object] | None
@@ -117,11 +124,15 @@ def fit(
         raise UsageError(
             f"--image-size {config.image_size}: the data's images have size {size}"
         )
+    check_threads(options.threads)
     progress = TerminalProgress() if options.progress else Progress()
     how = driver.Options(
         device=options.device,
         data_on=options.data_on,
         data_dir=None if options.data_dir is None else Path(options.data_dir),
+        threads=options.threads,
+        deterministic=options.deterministic,
+        on_nan=options.on_nan,
         progress=progress,
         on_record=options.on_record,
     )
@@ -131,6 +142,7 @@ def fit(
         say=progress.say,
         tensorboard=options.tensorboard,
         plugin=plugin,
+        keep=options.keep,
     )
     place = _place(run_dir, options, keeping)
     return driver.train(config, data, make_backend, place, how)
@@ -218,16 +230,20 @@ def _stored_config(run: Run) -> TrainConfig:
 
 
 def _place(run_dir: str | Path | None, options: FitOptions, keeping: Keeping) -> Place:
-    resume = options.resume
+    resume, step, keep = options.resume, options.step, options.keep
+    if keep not in (None, "all") and not (type(keep) is int and keep > 0):
+        raise UsageError(f"keep {keep}: must be 1 or more, or 'all'")
     if resume is None:
+        if step is not None:
+            raise UsageError(f"step {step}: needs the run to resume")
         return Memory() if run_dir is None else NewFolder(Path(run_dir), keeping)
     if run_dir is not None:
         raise UsageError(f"--run-dir {run_dir}: a resumed run stays in its own folder")
     if isinstance(resume, TrainedRun):
         if resume.path is None:
-            return Memory(resume.state, options.allow_new_data)
+            return Memory(find_state(resume, step), options.allow_new_data)
         resume = resume.path
-    return OldFolder(Path(resume), keeping, options.allow_new_data)
+    return OldFolder(Path(resume), keeping, step, options.allow_new_data)
 
 
 def _write_report(run: RunDir, twin: str, config: TrainConfig) -> None:

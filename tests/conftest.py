@@ -1,15 +1,25 @@
 """Which twins are under test, and how a test reaches one of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from shared.files.atomic import write_atomically
 from shared.training.threads import use_one_thread
 from support import SELECTED, TINY, TWINS, Twin
 
 # Before PyTorch is imported, here and in the commands that tests run.
 use_one_thread()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--every-moment",
+        action="store_true",
+        help="try faults at every moment of a run, not only at some",
+    )
 
 
 def pytest_configure() -> None:
@@ -37,6 +47,19 @@ def twin(
         jax.config.update("jax_compilation_cache_dir", cache)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     return Twin(request.param)
+
+
+@pytest.fixture(scope="module")
+def cheap_plots() -> Iterator[None]:
+    """No plots of losses: making one takes as long as a tiny training."""
+
+    def plot_losses(path: Path, metrics: list[dict[str, Any]], title: str) -> None:
+        steps = [record["step"] for record in metrics]
+        write_atomically(path, f"{title} {steps}".encode())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("shared.drawing.plots.plot_losses", plot_losses)
+        yield
 
 
 @pytest.fixture(scope="session")

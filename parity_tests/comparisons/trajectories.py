@@ -21,6 +21,7 @@ from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.config.traits import ARCHITECTURES
 from shared.errors import UsageError
+from shared.run.rollbacks import Rollback
 
 _COVERS = (
     "backend.Backend",
@@ -345,6 +346,16 @@ def _steps_per_call() -> list[Finding]:
         largest = max(difference(singly[k], at_once[k], floor=1.0) for k in singly)
         result.append(Finding(f"state, {twin}", largest, "trajectory, float64"))
     return result
+
+
+@check("variant/after a rollback", "variant", _COVERS)
+def _after_rollback() -> list[Finding]:
+    """A run that has diverged goes on alike: other draws, half the learning rates."""
+    config = VARIANTS["gan"].config
+    torch, jax = (
+        run(session, 4, (Rollback(to=0, at=2),)) for session in make_pair(config)
+    )
+    return compare_runs(torch, jax, "trajectory, float64")
 
 
 @check("penalty/undisturbed statistics", "fact", ("penalties.apply_penalty",))

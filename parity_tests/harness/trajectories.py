@@ -15,6 +15,7 @@ from parity_tests.certificate.registry import Finding
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo, ImageData
 from shared.files.arrays import Arrays
+from shared.run.rollbacks import Rollback
 from shared.training.session import Session
 
 # What a run holds after a step: metrics and arrays.
@@ -97,9 +98,11 @@ def run_singly(session: Session, steps: int) -> Arrays:
     return session.backend.arrays()
 
 
-def run(session: Session, steps: int) -> Iterator[State]:
+def run(
+    session: Session, steps: int, rollbacks: tuple[Rollback, ...] = ()
+) -> Iterator[State]:
     """Train from the start, a step at a time; yields metrics and arrays after each."""
-    session.start()
+    session.start(rollbacks)
     for _ in range(steps):
         yield session.run(1) | session.backend.arrays()
 

@@ -90,7 +90,7 @@ MUTANTS = (
         "least squares without its half",
         "nn.MSELoss as it is",
         torch_losses.least_squares_generator_loss,
-        {"0.5 * torch.square": "torch.square"},
+        {"0.5 * batch_mean": "batch_mean"},
         "loss/least-squares/generator",
     ),
     mutant(

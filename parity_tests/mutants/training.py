@@ -11,7 +11,7 @@ from gans_torch import backend as torch_backend
 from gans_torch import optim as torch_optim
 from gans_torch import steps as torch_steps
 from parity_tests.mutants.mutation import Edit, Mutant, mutant
-from shared.run import checkpoint
+from shared.files.arrays import ArrayFile
 
 MUTANTS = (
     # Optimisers.
@@ -307,7 +307,7 @@ MUTANTS = (
         "running statistics stay as they are",
         jax_arrays.arrays_to_network,
         {
-            "_restore(network.buffers, prefix, names, arrays)": (
+            "_restore(network.buffers, stated, arrays)": (
                 "jax.tree.map(jnp.copy, network.buffers)"
             )
         },
@@ -321,7 +321,7 @@ MUTANTS = (
                 jax_arrays._to_numpy,
                 {"np.ascontiguousarray(array) if array.ndim else array": "array"},
             ),
-            Edit(checkpoint.save, {'np.asarray(v, order="C")': "v"}),
+            Edit(ArrayFile.write, {'np.asarray(x, order="C")': "x"}),
         ),
         ("hop/ema",),
     ),

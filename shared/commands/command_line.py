@@ -7,8 +7,6 @@ import contextlib
 import dataclasses
 import importlib.util
 import itertools
-import os
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,77 +26,15 @@ from shared.commands.options import (
 from shared.commands.parsing import parse, suggestion
 from shared.commands.version import describe_version
 from shared.config.choices import POINTS, validate_name
+from shared.config.limits import check_limits, check_threads
 from shared.config.presets import PRESETS
 from shared.config.resume import check_resumed
 from shared.config.run_options import TrainOptions
 from shared.config.train_config import TrainConfig, refuse
-from shared.errors import TrainingError, UsageError
+from shared.errors import UsageError
 
-# What PyTorch, XLA and NumPy say, on the CPU and on accelerators.
-_OUT_OF_MEMORY = (
-    "MemoryError|CUDA out of memory|can't allocate memory|RESOURCE_EXHAUSTED"
-)
-
-
-# The extras that bring the frameworks.
-_EXTRAS = {
-    "torch": "torch",
-    "torchvision": "torch",
-    "jax": "jax",
-    "jaxlib": "jax",
-    "flax": "jax",
-    "optax": "jax",
-}
-
-
-@contextlib.contextmanager
-def run_command(prog: str) -> Iterator[None]:
-    """Turn a `UsageError` into one line on stderr and exit status 2.
-
-    Ctrl-C, where nobody else takes it, ends the program without a traceback; so do too
-    little memory, and a reader of its output that goes away, as in ``--help | head``.
-
-    Args:
-        prog: how the user calls the program.
-    """
-    try:
-        try:
-            yield
-        finally:
-            sys.stdout.flush()
-    except UsageError as error:
-        # A value may hold line breaks; the message must not.
-        sys.stderr.write(f"{prog}: error: {' '.join(str(error).split())}\n")
-        sys.exit(2)
-    except TrainingError as error:
-        sys.stderr.write(f"{prog}: {error}\n")
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        # What is still to be written goes nowhere, when Python ends, without a word.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        for stream in (sys.stdout, sys.stderr):
-            os.dup2(nowhere, stream.fileno())
-        sys.exit(141)  # what a shell says of SIGPIPE
-    except ModuleNotFoundError as error:
-        extra = _EXTRAS.get((error.name or "").partition(".")[0])
-        if extra is None:
-            raise
-        sys.stderr.write(
-            f"{prog}: error: {error.name} is not installed;"
-            f' pip install "gans-twins[{extra}]" brings it\n'
-        )
-        sys.exit(2)
-    except Exception as error:
-        # The frameworks' own errors, which have no class in common.
-        if not re.search(_OUT_OF_MEMORY, f"{type(error).__name__}: {error}"):
-            raise
-        sys.stderr.write(
-            f"{prog}: error: out of memory: try a smaller --batch-size, --width or"
-            " --image-size, or --data-on host\n"
-        )
-        sys.exit(2)
+# A run of that name is ./auto.
+_AUTO = Path("auto")
 
 
 def arguments(argv: Sequence[str] | None) -> list[str]:
@@ -143,16 +79,24 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
         )
     start = PRESETS[preset or DEFAULT_PRESET]
     flags = _parse_flags(start, args, prog)
+    notes = ()
+    if flags.allow_new_data and flags.resume is None:
+        raise UsageError("--allow-new-data: needs a run to --resume")
+    if flags.resume == _AUTO:
+        flags, notes = _resume_or_start(flags, _config(flags, start), prog)
+    if flags.step is not None and flags.resume is None:
+        raise refuse("step", flags.step, "needs the run to --resume")
     if flags.resume is None:
         config = _config(flags, start)
         _check_unused(flags.run_dir)
     else:
+        _check_smallest(flags, {"step": 0})
         start = _stored_config(flags, preset, prog)
         config = _config(_parse_flags(start, args, prog), start)
         check_resumed(config, start)
     validate_name(config.dataset)
-    if flags.allow_new_data and flags.resume is None:
-        raise UsageError("--allow-new-data: needs a run to --resume")
+    check_threads(flags.threads)
+    check_limits(config, flags.device)
     if flags.check_reference and flags.resume is not None:
         raise UsageError(
             "--check-reference: looks at the first steps, which a run to --resume has"
@@ -168,13 +112,19 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
         data_dir=flags.data_dir,
         run_dir=flags.run_dir,
         resume=flags.resume,
+        step=flags.step,
+        keep=flags.keep,
         device=flags.device,
         data_on=flags.data_on,
+        threads=flags.threads,
+        deterministic=flags.deterministic,
+        on_nan=flags.on_nan,
         tensorboard=flags.tensorboard,
         check_reference=flags.check_reference,
         plugin=flags.plugin,
         cache_dir=flags.cache_dir,
         allow_new_data=flags.allow_new_data,
+        notes=notes,
     )
 
 
@@ -310,6 +260,25 @@ def _check_unused(run_dir: Path | None) -> None:
 
     if run_dir is not None:
         RunDir(run_dir).check_unused()
+
+
+def _resume_or_start(
+    flags: TrainFlags, config: TrainConfig, prog: str
+) -> tuple[TrainFlags, tuple[str, ...]]:
+    """What ``--resume auto`` means now, and how to say it."""
+    from shared.run.run_dir import RunDir
+    from shared.run.unfinished import newest_unfinished
+
+    if flags.run_dir is None:
+        plugin = plugins.load(flags.plugin, prog.partition(".")[0])
+        found = newest_unfinished(config, plugin)
+    else:
+        found = flags.run_dir if RunDir(flags.run_dir).is_run() else None
+    if found is None:
+        note = "--resume auto: there is no such run yet; starting one"
+        return dataclasses.replace(flags, resume=None, step=None), (note,)
+    note = f"--resume auto: {found}"
+    return dataclasses.replace(flags, resume=found, run_dir=None), (note,)
 
 
 def _stored_config(flags: TrainFlags, preset: str | None, prog: str) -> TrainConfig:

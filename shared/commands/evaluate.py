@@ -5,9 +5,11 @@ import json
 import sys
 from typing import Any
 
+from shared import terminal
 from shared.backend import MakeBackend
 from shared.commands.options import EvaluateOptions
 from shared.config import choices
+from shared.config.limits import check_drawn
 from shared.data import datasets
 from shared.drawing import images
 from shared.errors import UsageError
@@ -37,6 +39,7 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
     choices.validate_name(dataset)
     config = dataclasses.replace(stored.config, dataset=dataset)
     check_data(config, stored.data, options.features)
+    check_drawn(options.num or 0, config)
     data = datasets.load_for(config, options.data_dir, options.cache_dir)
     if not data.info.has_images_of(stored.data):
         raise UsageError(
@@ -56,7 +59,7 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
         data,
         options.data_dir,
         options.features,
-        say=lambda line: sys.stderr.write(f"{line}\n"),
+        say=terminal.say,
         cache_dir=options.cache_dir,
     )
     num = options.num or evaluator.usual_num
@@ -72,10 +75,10 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
     write_atomically(out, (json.dumps(content, indent=2) + "\n").encode())
     if found.nearest is not None:
         images.save_png(folder / f"nearest-{stored.step:06d}.png", found.nearest)
-    sys.stdout.write(_table(config.preset, content))
-    sys.stderr.write(f"written: {out}\n")
     if options.out is None:
         page.refresh_report(RunDir(folder))
+    terminal.say(f"written: {out}")
+    sys.stdout.write(_table(config.preset, content))
 
 
 def _table(preset: str, content: dict[str, Any]) -> str:

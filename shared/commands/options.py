@@ -10,7 +10,7 @@ from tyro.constructors import (
     PrimitiveConstructorSpec,
 )
 
-from shared.config.choices import Channels, Crop, DataPlace, Features
+from shared.config.choices import Channels, Crop, DataPlace, Features, OnNan
 from shared.config.tables import Table
 from shared.config.train_config import TrainConfig
 from shared.config.traits import ARCHITECTURES, OBJECTIVES, PENALTIES
@@ -43,6 +43,25 @@ _Step = Annotated[
         instance_from_str=_parse_step,
         is_instance=lambda _: True,
         str_from_instance=lambda step: [str(step)],
+    ),
+]
+
+
+def _parse_keep(texts: list[str]) -> int | Literal["all"]:
+    keep = texts[0]
+    if keep != "all" and not (keep.isascii() and keep.isdigit() and int(keep) > 0):
+        raise ValueError(f"{shlex.join(texts)}: must be 1 or more, or all")
+    return "all" if keep == "all" else int(keep)
+
+
+_Keep = Annotated[
+    int | Literal["all"] | None,
+    PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="INT|all",
+        instance_from_str=_parse_keep,
+        is_instance=lambda _: True,
+        str_from_instance=lambda keep: [str(keep)],
     ),
 ]
 
@@ -201,10 +220,19 @@ class TrainFlags(TrainConfig):
     only be read, the user's own."""
     run_dir: Path | None = None
     """Folder to write; without it, the next free runs/PRESET-DATASET-NNN."""
-    resume: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
-    """Continue this run, of either twin, where it stopped."""
+    resume: Annotated[Path | None, tyro.conf.arg(metavar="RUN|auto")] = None
+    """Continue this run, of either twin, where it stopped. auto: the run in --run-dir,
+    or the newest in runs/ with the same settings that is not finished; where there is
+    none, start one. The same command thus serves a scheduler again and again."""
     allow_new_data: tyro.conf.FlagCreatePairsOff[bool] = False
     """With --resume: go on with a folder whose images have changed since."""
+    step: _Step = None
+    """With --resume: go back to this checkpoint, or to the one with the best scores,
+    and remove what is newer; without it, the last that is whole."""
+    keep: _Keep = None
+    """Checkpoints that stay: the last so many, the best by --evaluate-every, and up to
+    eight spread evenly over the run; all: every one. Without it, 3, or what a run to
+    --resume was started with."""
     device: str = "auto"
     """auto (the best there is), cpu, cuda, cuda:N, tpu, ..."""
     plugin: Annotated[Path | None, _PLUGIN] = None
@@ -212,6 +240,14 @@ class TrainFlags(TrainConfig):
     data_on: DataPlace = "auto"
     """Where the images are kept: on the device, or on the host, which sends each batch;
     auto: on an accelerator with room for them."""
+    threads: int | None = None
+    """Threads of the CPU that compute, on whose number the last digits depend; without
+    it, what the run to --resume was trained with, or what the framework takes."""
+    deterministic: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Have a GPU add up in the same order each time, which costs speed; a CPU does."""
+    on_nan: OnNan = "stop"
+    """When losses or weights are no longer finite: stop; or rollback: go on from the
+    last checkpoint with other draws and half the learning rates, up to 5 times."""
     tensorboard: tyro.conf.FlagCreatePairsOff[bool] = False
     """Write event files for TensorBoard into the run's folder too."""
     check_reference: tyro.conf.FlagCreatePairsOff[bool] = False

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Union
 
 import tyro
 
-from shared.commands.command_line import arguments, run_command
+from shared.commands.command_line import arguments
 from shared.commands.options import (
     CompareOptions,
     DataOptions,
@@ -37,22 +37,24 @@ def run_program(prog: str, package: str, argv: Sequence[str] | None) -> None:
         prog: how the user calls the program.
         package: the twin that has the commands.
         argv: the arguments; None: the process's.
+
+    Raises:
+        UsageError: there is no such command.
     """
-    with run_command(prog):
-        name, *rest = arguments(argv) or ["--help"]
-        if name in ("-h", "--help"):
-            sys.stdout.write(_help(prog))
-        elif name == "completion":
-            _print_completion(prog, rest)
-        elif name in _OPTIONS:
-            module = _MODULES.get(name, name)
-            importlib.import_module(f"{package}.{module}").main(rest)
-        else:
-            known = (*_OPTIONS, "completion")
-            raise UsageError(
-                f"command {name!r}: must be one of {', '.join(known)}"
-                + suggestion(name, known)
-            )
+    name, *rest = arguments(argv) or ["--help"]
+    if name in ("-h", "--help"):
+        sys.stdout.write(_help(prog))
+    elif name == "completion":
+        _print_completion(prog, rest)
+    elif name in _OPTIONS:
+        module = _MODULES.get(name, name)
+        importlib.import_module(f"{package}.{module}").main(rest)
+    else:
+        known = (*_OPTIONS, "completion")
+        raise UsageError(
+            f"command {name!r}: must be one of {', '.join(known)}"
+            + suggestion(name, known)
+        )
 
 
 def _help(prog: str) -> str:

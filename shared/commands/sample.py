@@ -1,15 +1,16 @@
 """New images from a run of either twin."""
 
 import itertools
-import sys
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared import terminal
 from shared.backend import MakeBackend
 from shared.commands.options import SampleOptions
 from shared.config.choices import POINTS
+from shared.config.limits import check_drawn
 from shared.config.tables import suggestion
 from shared.config.train_config import refuse
 from shared.data import points
@@ -49,6 +50,7 @@ def sample(options: SampleOptions, make_backend: MakeBackend) -> None:
     classes = _classes(options, stored)
     rows = len(classes) if classes else _ROWS
     num = options.num or rows * options.columns
+    check_drawn(num, config)
     z, labels = _latents(options, num, config.z_dim), _labels(options, num, classes)
     backend = load_backend(stored, str(path), make_backend, options.device)
     out = options.out or _default_out(options, path, stored.step)
@@ -68,7 +70,7 @@ def sample(options: SampleOptions, make_backend: MakeBackend) -> None:
             images.save_png(out, images.grid(drawn, columns=options.columns))
     except OSError as error:
         raise UsageError(f"--out {out}: cannot be written: {error.strerror}") from error
-    sys.stderr.write(f"drawn: {out}\n")
+    terminal.say(f"drawn: {out}")
 
 
 def _latents(options: SampleOptions, num: int, z_dim: int) -> NDArray[np.float32]:

@@ -4,7 +4,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from shared import plugins
+from shared import plugins, terminal
 from shared.backend import MakeBackend
 from shared.commands.options import TrainFlags
 from shared.config.run_options import TrainOptions
@@ -15,7 +15,7 @@ from shared.data.survey import listed
 from shared.errors import Interrupted
 from shared.report import page
 from shared.run.run_dir import RunDir
-from shared.training import driver
+from shared.training import driver, signals
 from shared.training.places import Keeping, NewFolder, OldFolder
 from shared.training.progress import TerminalProgress
 from shared.training.signals import Signals
@@ -38,28 +38,36 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
         SystemExit: stopped by a signal, with 128 + its number, after saving.
     """
     config = options.config
-    progress = TerminalProgress()
-    notes: list[str] = []
-    data = datasets.load_for(config, options.data_dir, options.cache_dir, notes.append)
+    with signals.tidily():  # or a cache would be left half written
+        notes: list[str] = []
+        data = datasets.load_for(
+            config, options.data_dir, options.cache_dir, notes.append
+        )
     driver.check_data(config, data.info)  # before anything is said of them
-    for line in [*describe_data(data), *notes]:
-        progress.say(line)
+    progress = TerminalProgress()
     twin = prog.partition(".")[0]
     keeping = Keeping(
         twin=twin,
         # The folder may be moved, so the report does not say where it is.
         write_report=lambda run: _write_report(run, options, prog),
         say=progress.say,
+        on_open=lambda run: _on_open(run, options, prog),
         tensorboard=options.tensorboard,
         plugin=plugins.load(options.plugin, twin),
+        keep=options.keep,
     )
+    for line in [*options.notes, *describe_data(data), *notes]:
+        progress.say(line)
     if options.resume is None:
         place = NewFolder(options.run_dir, keeping)
     else:
-        place = OldFolder(options.resume, keeping, options.allow_new_data)
+        place = OldFolder(options.resume, keeping, options.step, options.allow_new_data)
     how = driver.Options(
         device=options.device,
         data_on=options.data_on,
+        threads=options.threads,
+        deterministic=options.deterministic,
+        on_nan=options.on_nan,
         data_dir=options.data_dir,
         cache_dir=options.cache_dir,
         check_reference=options.check_reference,
@@ -69,8 +77,7 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
     try:
         run = driver.train(config, data, make_backend, place, how)
     except Interrupted as interrupted:
-        resume = resume_command(options, interrupted.path or Path("RUN"), prog)
-        sys.stderr.write(f"stopped; continue from what was saved:\n  {resume}\n")
+        terminal.say(_how_to_go_on(interrupted.path or Path("RUN"), options, prog))
         raise
     _tell_end(run, options, prog)
 
@@ -91,13 +98,25 @@ def describe_data(data: ImageData) -> list[str]:
 def resume_command(options: TrainOptions, run: Path, prog: str) -> str:
     """The command that continues ``run``, which was trained with these options."""
     words = ["python", "-m", prog, "--resume", str(run)]
-    for name in ("data_dir", "cache_dir", "device", "data_on", "plugin"):
+    # Not threads: the run knows them.
+    for name in ("data_dir", "cache_dir", "device", "data_on", "on_nan", "plugin"):
         value = getattr(options, name)
         if value != getattr(TrainFlags, name):
             words += [flag(name), str(value)]
-    if options.tensorboard:
-        words.append("--tensorboard")
+    for name in ("deterministic", "tensorboard"):
+        if getattr(options, name):
+            words.append(flag(name))
     return shlex.join(words)
+
+
+def _on_open(run: RunDir, options: TrainOptions, prog: str) -> None:
+    terminal.keep_unsaid(run.path)
+    signals.say_at_last(_how_to_go_on(run.path, options, prog))
+
+
+def _how_to_go_on(run: Path, options: TrainOptions, prog: str) -> str:
+    resume = resume_command(options, run, prog)
+    return f"stopped; continue from what was saved:\n  {resume}"
 
 
 def _write_report(run: RunDir, options: TrainOptions, prog: str) -> None:
@@ -108,10 +127,10 @@ def _tell_end(run: driver.TrainedRun, options: TrainOptions, prog: str) -> None:
     """Say where the pictures are, or how to go on; exits where a signal has come."""
     assert run.path is not None, "the run has a folder"
     if run.stopped_by is None:
-        sys.stderr.write(f"done: {run.path}/samples.png\n")
+        terminal.say(f"done: {run.path}/samples.png")
         return
     resume = resume_command(options, run.path, prog)
-    sys.stderr.write(
-        f"stopped after {run.step} of {run.total} steps; continue with:\n  {resume}\n"
+    terminal.say(
+        f"stopped after {run.step} of {run.total} steps; continue with:\n  {resume}"
     )
     sys.exit(128 + run.stopped_by)

@@ -21,6 +21,10 @@ Channels = Literal["auto", "grey", "colour"]
 Crop = Literal["centre", "pad", "stretch"]
 
 
+# What to do when losses or weights are no longer finite.
+OnNan = Literal["stop", "rollback"]
+
+
 DiscriminatorNorm = Literal["batch", "instance", "layer", "group", "none"]
 
 

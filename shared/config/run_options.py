@@ -2,8 +2,9 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Literal
 
-from shared.config.choices import DataPlace
+from shared.config.choices import DataPlace, OnNan
 from shared.config.train_config import TrainConfig
 
 
@@ -31,5 +32,17 @@ class TrainOptions:
     """Where resized images are kept; None: with the data sets."""
     allow_new_data: bool = False
     """Whether to go on with other images than the run was started with."""
+    threads: int | None = None
+    """Of the CPU that compute; None: as the run, or the framework's choice."""
+    deterministic: bool = False
+    """Whether a GPU adds up in the same order each time."""
+    on_nan: OnNan = "stop"
+    """What to do when losses or weights are no longer finite."""
     plugin: Path | None = None
     """The user's file that registers what the configuration names."""
+    step: int | Literal["best"] | None = None
+    """The checkpoint to continue from; None: the last that is whole."""
+    keep: int | Literal["all"] | None = None
+    """Which checkpoints stay; None: as the run says, or the default."""
+    notes: tuple[str, ...] = ()
+    """What the user is told at the start, a line each."""

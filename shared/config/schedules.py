@@ -45,3 +45,9 @@ def instance_noise_scale(config: TrainConfig, step: int) -> np.float32:
     """
     remaining = max(0.0, 1.0 - step / config.instance_noise_steps)
     return np.float32(config.instance_noise * remaining)
+
+
+def is_saved(config: TrainConfig, step: int) -> bool:
+    """Whether the state after so many steps is saved; where a run stops, it is too."""
+    every = (config.save_every, config.evaluate_every)
+    return any(n and step % n == 0 for n in every)

@@ -8,6 +8,7 @@ twins' steps ask for a trait, and so serve those that users register too.
 
 import dataclasses
 import inspect
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +30,12 @@ class ArchitectureTraits:
     has_feature_maps: bool = True
     """Whether the layers that are normalised have more than one pixel, without which
     instance norm has nothing to do."""
+    least_weights: Callable[[int, int, int], int] | None = None
+    """Weights that both networks have at least, of width, image size and length of the
+    latents; None: unknown."""
+    least_features: Callable[[int, int], int] | None = None
+    """Features of an image in all of D's maps, at least, of width and image size; None:
+    unknown."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,11 +89,37 @@ def _least_square(target: float, share: float) -> float:
     return target**2 * share * (1 - share) / 2
 
 
+def _dcgan_widths(width: int, image_size: int) -> list[int]:
+    """Channels of D's maps, which double with every halving, down to 4 pixels."""
+    return [width << k for k in range(max(image_size.bit_length() - 3, 1))]
+
+
+def _dcgan_weights(width: int, image_size: int, z_dim: int) -> int:
+    """Kernels of 4x4 between the maps of G and of D, and from the latents."""
+    widths = _dcgan_widths(width, image_size)
+    between = sum(a * b for a, b in itertools.pairwise(widths))
+    return 16 * (2 * between + z_dim * widths[-1])
+
+
+def _dcgan_features(width: int, image_size: int) -> int:
+    widths = _dcgan_widths(width, image_size)
+    return sum(w * (image_size >> k + 1) ** 2 for k, w in enumerate(widths))
+
+
 ARCHITECTURES = Table(
     "architecture",
     {
-        "dcgan": ArchitectureTraits(),
-        "mlp": ArchitectureTraits(makes_points=True, has_feature_maps=False),
+        "dcgan": ArchitectureTraits(
+            least_weights=_dcgan_weights, least_features=_dcgan_features
+        ),
+        "mlp": ArchitectureTraits(
+            makes_points=True,
+            has_feature_maps=False,
+            least_weights=lambda width, size, z_dim: (
+                width * (4 * width + 2 * size**2 + z_dim)
+            ),
+            least_features=lambda width, size: 3 * width,
+        ),
     },
 )
 

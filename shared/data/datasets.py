@@ -1,11 +1,9 @@
 """Data sets by name: where the images come from; each is resized once and cached."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tqdm import tqdm
-
+from shared import terminal
 from shared.config.choices import (
     FOLDER,
     POINTS,
@@ -55,14 +53,14 @@ def load(
             image, or the cache cannot be written.
     """
     reading = Reading(channels, crop, pixel_bits)
-    return _load(dataset, image_size, data_dir, reading, cache_dir, _to_stderr)
+    return _load(dataset, image_size, data_dir, reading, cache_dir, terminal.say)
 
 
 def load_for(
     config: TrainConfig,
     data_dir: Path,
     cache_dir: Path | None = None,
-    say: Callable[[str], object] = lambda line: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> ImageData:
     """The training images of a run; as `load`.
 
@@ -82,7 +80,7 @@ def _load(
     data_dir: str | Path,
     reading: Reading,
     cache_dir: str | Path | None,
-    say: Callable[[str], object],
+    say: Callable[[str], None],
 ) -> ImageData:
     validate_name(dataset)
     if dataset in POINTS:
@@ -145,8 +143,3 @@ def from_folder(
         pixel_bits=pixel_bits,
         cache_dir=cache_dir,
     )
-
-
-def _to_stderr(line: str) -> None:
-    """Write a line to stderr, above a progress bar if there is one."""
-    tqdm.write(line, file=sys.stderr)

@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from shared import terminal
 from shared.data import caches
 from shared.data.image_data import DataInfo, ImageData, digest, names_beyond_ids
 from shared.data.image_sources import Pictures, Source
 from shared.data.survey import Survey, listed
 from shared.errors import UsageError
-from shared.files.atomic import new_folder, sync
+from shared.files import locks
+from shared.files.atomic import make_folder, new_folder, sync
 
 # Raised when resizing or the files' layout change, so that old caches are rebuilt.
 FORMAT_VERSION = 1
@@ -28,7 +30,7 @@ def load(
     image_size: int,
     data_dir: Path,
     cache_dir: Path | None = None,
-    say: Callable[[str], object] = lambda line: None,
+    say: Callable[[str], None] = terminal.say,
 ) -> ImageData:
     """The images of ``source``, from the cache, which is built where there is none.
 
@@ -54,27 +56,20 @@ def load(
     if cache != places[0]:
         say(f"{data_dir} may only be read: resized images are kept in {cache}")
     try:
-        return _load_or_build(cache, key, source, image_size)
-    except (OSError, NotImplementedError) as error:
-        reason = getattr(error, "strerror", None) or error
+        make_folder(cache)
+        # One process builds, the others wait and read; a lock dies with its process.
+        lock = cache / f"{source.name}.lock"
+        with locks.acquire(lock, lock.with_suffix(".lock.held"), say):
+            folder = cache / name
+            return _read(folder, key) or _build(folder, key, source, image_size)
+    except OSError as error:
         where = f"--data-dir {data_dir}"
         if cache_dir is not None:
             where = f"--cache-dir {cache_dir}"
         raise UsageError(
             f"{where}: must be a folder that can hold the cache of resized images"
-            f" ({reason})"
+            f" ({error.strerror or error})"
         ) from error
-
-
-def _load_or_build(cache: Path, key: str, source: Source, image_size: int) -> ImageData:
-    # Needed only to build.
-    from filelock import FileLock
-
-    folder = cache / f"{source.name}-{image_size}"
-    cache.mkdir(parents=True, exist_ok=True)
-    # One process builds, the others wait and read; a lock dies with its process.
-    with FileLock(cache / f"{source.name}.lock"):
-        return _read(folder, key) or _build(folder, key, source, image_size)
 
 
 class _Stamp(NamedTuple):
@@ -156,7 +151,6 @@ def _write(
     folder: Path, name: str, pictures: Pictures, image_size: int
 ) -> tuple[str, ...]:
     """Write images and labels; returns the names of the classes that occur."""
-    from tqdm import tqdm
 
     def header(count: int) -> dict[str, Any]:
         shape = (count, image_size, image_size, pictures.channels)
@@ -167,14 +161,13 @@ def _write(
         # The count is known only at the end. NumPy pads headers so that the first axis
         # can grow in place.
         np.lib.format.write_array_header_1_0(file, header(0))
-        for image, label in tqdm(
+        for image, label in terminal.bar(
             pictures.pairs,
             desc=f"resizing {name}",
             total=pictures.total,
             unit="image",
             delay=1,
             leave=False,
-            disable=None,  # where the output is no terminal
         ):
             file.write(image.data)
             ids.append(label)

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import socket
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from shared import terminal
 from shared.config.choices import Crop
 from shared.data.reading import Reading
 from shared.data.survey import Survey
@@ -185,8 +185,8 @@ def _fetch(
         UsageError: torchvision is missing, or can neither fetch nor read the files.
     """
     wanted = _FETCHED[name]
-    if sys.stderr.isatty():
-        sys.stderr.write(f"{name}: reading; fetching what {data_dir} lacks ...\n")
+    if terminal.is_watched():
+        terminal.say(f"{name}: reading; fetching what {data_dir} lacks ...")
     timeout = socket.getdefaulttimeout()
     noise = io.StringIO()
     try:

@@ -1,6 +1,5 @@
 """Plots of a run's losses."""
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared import quantities
-from shared.files.atomic import write_atomically
+from shared.drawing.figures import save_figure
 
 # Here is the room to spell them out.
 _NETWORKS = {"D": "discriminator", "G": "generator"}
@@ -50,9 +49,7 @@ def plot_losses(
         axes.set_ylabel(name)
     all_axes[-1].set_xlabel("step")
     all_axes[0].set_title(title, loc="left")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    write_atomically(path, buffer.getvalue())
+    save_figure(path, figure)
 
 
 def _recorded(metrics: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> bool:

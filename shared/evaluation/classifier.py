@@ -7,15 +7,14 @@ cached data set, which both twins read and write.
 
 import contextlib
 import hashlib
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from shared import terminal
 from shared.backend import Classifier, FeatureNetwork
 from shared.data import caches
 from shared.data.image_data import ImageData
@@ -142,13 +141,12 @@ def predict(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Features and logits, as `FeatureNetwork.predict`, of any number of images."""
     # Inception takes hours without a GPU: show that it goes on.
-    starts = tqdm(
+    starts = terminal.bar(
         range(0, len(images), _PREDICTED_AT_ONCE),
-        "judging images",
+        desc="judging images",
         unit="batch",
         delay=5,
         leave=False,
-        disable=not sys.stderr.isatty(),
     )
     # Copies: the data set is a read-only map of a file.
     parts = [

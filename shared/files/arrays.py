@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors import numpy as safetensors_numpy
 
-from shared.errors import UsageError
+from shared.errors import DamagedError, UsageError
 from shared.files.atomic import write_atomically
 
 # Named arrays of a whole training state, in PyTorch's names and layouts.
@@ -52,13 +52,21 @@ class ArrayFile(NamedTuple):
     digest: Callable[[Mapping[str, Any], Arrays], str] = digest
     """What ``sha256`` among the metadata is."""
 
-    def write(self, path: Path, metadata: Mapping[str, Any], arrays: Arrays) -> None:
+    def write(
+        self,
+        path: Path,
+        metadata: Mapping[str, Any],
+        arrays: Arrays,
+        *,
+        verify: bool = False,
+    ) -> None:
         """Write a file, whole or not at all; equal contents give equal bytes.
 
         Args:
             path: the file; its folder must exist.
             metadata: JSON's types.
             arrays: of any memory layout.
+            verify: as `write_atomically`.
 
         Raises:
             UsageError: the file cannot be written.
@@ -68,13 +76,15 @@ class ArrayFile(NamedTuple):
         arrays = {name: np.asarray(x, order="C") for name, x in arrays.items()}
         signed = {**metadata, "sha256": self.digest(metadata, arrays)}
         text = canonical_json(signed)
-        write_atomically(path, safetensors_numpy.save(arrays, {self.key: text}))
+        content = safetensors_numpy.save(arrays, {self.key: text})
+        write_atomically(path, content, verify=verify)
 
     def read(self, path: Path) -> tuple[dict[str, Any], Arrays]:
         """Metadata with their digest, which is still to be checked, and arrays.
 
         Raises:
-            UsageError: the file is missing, foreign or damaged.
+            UsageError: the file is missing or foreign.
+            DamagedError: it is damaged.
         """
         if path.is_dir():
             raise UsageError(f"{path}: a folder, not a {self.kind} file")
@@ -89,7 +99,7 @@ class ArrayFile(NamedTuple):
             raise UsageError(f"{path}: cannot be read: {reason}") from error
         except SafetensorError as error:
             reason = "empty" if path.stat().st_size == 0 else str(error).splitlines()[0]
-            raise UsageError(
+            raise DamagedError(
                 f"{path}: no safetensors file, or truncated or damaged: {reason}"
             ) from error
         try:
@@ -97,7 +107,7 @@ class ArrayFile(NamedTuple):
         except ValueError:
             metadata = None
         if not isinstance(metadata, dict):
-            raise UsageError(f"{path}: damaged: unreadable metadata")
+            raise DamagedError(f"{path}: damaged: unreadable metadata")
         return metadata, arrays
 
     def is_intact(self, metadata: Mapping[str, Any], arrays: Arrays) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from shared.errors import UsageError
-from shared.files.atomic import write_atomically
+from shared.files.atomic import append, write_atomically
 
 
 def append_record(path: Path, record: Mapping[str, Any]) -> None:
@@ -23,11 +23,7 @@ def append_record(path: Path, record: Mapping[str, Any]) -> None:
         UsageError: the line cannot be written.
     """
     line = json.dumps({name: _plain(x) for name, x in record.items()})
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
+    append(path, (line + "\n").encode())
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
@@ -36,19 +32,35 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     Raises:
         UsageError: the file is damaged elsewhere.
     """
+    return _read(path, math.inf, tail=1)
+
+
+def read_records_until(path: Path, step: int) -> list[dict[str, Any]]:
+    """The records up to a step, whatever a loss of power has left after them.
+
+    Raises:
+        UsageError: the file is damaged before them.
+    """
+    return _read(path, step, tail=math.inf)
+
+
+def _read(path: Path, until: float, tail: float) -> list[dict[str, Any]]:
+    """Records up to a step, after which so many last lines may be unreadable."""
     if not path.exists():
         return []
-    records = []
+    records, damaged = [], math.inf
     lines = path.read_bytes().splitlines()
     for number, line in enumerate(lines, start=1):
         try:
-            records.append(_record(line))
-        except ValueError as error:
-            if number == len(lines):
-                break
-            raise UsageError(
-                f"{path}: line {number} is no record of metrics"
-            ) from error
+            record = _record(line)
+        except ValueError:
+            damaged = min(damaged, number)
+            continue
+        if record["step"] <= until:
+            records.append(record)
+            tail = tail if damaged == math.inf else -1
+    if damaged <= len(lines) - tail:
+        raise UsageError(f"{path}: line {damaged} is no record of metrics")
     return records
 
 

@@ -1,6 +1,8 @@
 """Everything random that a step consumes, drawn for the global batch."""
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,9 +43,17 @@ class Draws(NamedTuple):
 
 
 def draw(
-    config: TrainConfig, channels: int, count: int, total_steps: int, steps: range
+    config: TrainConfig,
+    channels: int,
+    count: int,
+    total_steps: int,
+    steps: range,
+    rollbacks: int = 0,
 ) -> Draws:
     """What the given steps consume.
+
+    After a rollback these are other latents and other noise, and both learning rates
+    are halved; the order of the images stays, so that each epoch still has them all.
 
     Args:
         config: the run's configuration.
@@ -51,8 +61,12 @@ def draw(
         count: images in the data set.
         total_steps: length of the whole run, for the learning-rate schedule.
         steps: which steps.
+        rollbacks: how often the run has diverged and gone back.
     """
-    per_step = [_draw_step(config, channels, count, total_steps, t) for t in steps]
+    per_step = [
+        _draw_step(config, channels, count, total_steps, step, rollbacks)
+        for step in steps
+    ]
     stacked: dict[str, Any] = {
         name: None if first is None else np.stack([getattr(x, name) for x in per_step])
         for name, first in per_step[0]._asdict().items()
@@ -61,7 +75,12 @@ def draw(
 
 
 def _draw_step(
-    config: TrainConfig, channels: int, count: int, total_steps: int, step: int
+    config: TrainConfig,
+    channels: int,
+    count: int,
+    total_steps: int,
+    step: int,
+    rollbacks: int,
 ) -> Draws:
     """The same of one step, without the axis ``steps``."""
     seed, batch, size = config.seed, config.batch_size, config.image_size
@@ -81,22 +100,24 @@ def _draw_step(
             for k in range(config.n_critic)
         ]
     ).astype(np.int32)
-    z = each(lambda u: noise.normal(seed, "latents", u, batch, config.z_dim))
+    normal = functools.partial(noise.normal, rollbacks=rollbacks)
+    uniform = functools.partial(noise.uniform, rollbacks=rollbacks)
+    z = each(lambda u: normal(seed, "latents", u, batch, config.z_dim))
     alpha = penalty_noise = flips = instance_noise = None
     penalty_inputs = PENALTIES[config.penalty].inputs
     if "alpha" in penalty_inputs:
-        alpha = each(lambda u: noise.uniform(seed, "penalty mix", u, batch)[:, 0])
+        alpha = each(lambda u: uniform(seed, "penalty mix", u, batch)[:, 0])
     if "penalty_noise" in penalty_inputs:
         penalty_noise = each(
-            lambda u: noise.uniform(seed, "penalty noise", u, batch, pixels)
+            lambda u: uniform(seed, "penalty noise", u, batch, pixels)
         ).reshape(-1, batch, *image)
     if config.label_flip:
         flips = each(
-            lambda u: noise.uniform(seed, "label flips", u, batch, 2).T
+            lambda u: uniform(seed, "label flips", u, batch, 2).T
         ) < np.float32(config.label_flip)
     if config.instance_noise:
-        instance_noise = _instance_noise(config, step, image)
-    factor = schedules.learning_rate_factor(config, total_steps, step)
+        instance_noise = _instance_noise(config, step, image, normal)
+    factor = schedules.learning_rate_factor(config, total_steps, step) / 2**rollbacks
     return Draws(
         indices=indices,
         z=z,
@@ -111,7 +132,10 @@ def _draw_step(
 
 
 def _instance_noise(
-    config: TrainConfig, step: int, image: tuple[int, int, int]
+    config: TrainConfig,
+    step: int,
+    image: tuple[int, int, int],
+    normal: Callable[..., NDArray[np.float32]],
 ) -> NDArray[np.float32]:
     batch = config.batch_size
     scale = schedules.instance_noise_scale(config, step)
@@ -122,7 +146,7 @@ def _instance_noise(
     length = 2 * math.prod(image)
     return scale * np.stack(
         [
-            noise.normal(config.seed, "instance noise", u, batch, length)
+            normal(config.seed, "instance noise", u, batch, length)
             .reshape(batch, 2, *image)
             .swapaxes(0, 1)
             for u in range(step * number, (step + 1) * number)

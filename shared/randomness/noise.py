@@ -3,8 +3,9 @@
 A counter-based generator (Philox) is read at a position that depends on nothing but
 these four, so any slice of a batch can be drawn alone: a device draws its own share, a
 resumed run draws what the unbroken run would have drawn, and both twins see the same
-numbers. Only the raw bits come from NumPy, whose bit streams are stable between
-versions; the distributions are computed here.
+numbers. A run that has diverged and gone back needs others: a fifth coordinate counts
+how often it has, and is 0 in all other runs. Only the raw bits come from NumPy, whose
+bit streams are stable between versions; the distributions are computed here.
 
 References:
     Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
@@ -35,19 +36,30 @@ Purpose = Literal[
 
 
 def _bits(
-    seed: int, purpose: str, step: int, first: int, count: int, words: int
+    seed: int,
+    purpose: str,
+    step: int,
+    first: int,
+    count: int,
+    words: int,
+    rollbacks: int = 0,
 ) -> NDArray[np.uint64]:
     """Raw 64-bit words of samples first .. first + count - 1; shape [count, words]."""
     # Philox yields four words for each value of its counter.
     blocks = -(-words // 4)
     key = np.array([seed, zlib.crc32(purpose.encode())], np.uint64)
-    counter = np.array([first * blocks, step, 0, 0], np.uint64)
+    counter = np.array([first * blocks, step, rollbacks, 0], np.uint64)
     raw = np.random.Philox(key=key, counter=counter).random_raw(count * blocks * 4)
     return raw.reshape(count, blocks * 4)[:, :words]
 
 
 def uniform(
-    seed: int, purpose: Purpose, step: int, samples: slice | int, size: int = 1
+    seed: int,
+    purpose: Purpose,
+    step: int,
+    samples: slice | int,
+    size: int = 1,
+    rollbacks: int = 0,
 ) -> NDArray[np.float32]:
     """Uniform numbers from [0, 1).
 
@@ -57,22 +69,28 @@ def uniform(
         step: position in time within the stream.
         samples: samples of the global batch: ``slice(first, stop)``, or how many.
         size: numbers for each sample.
+        rollbacks: how often the run has gone back, as other draws are needed then.
 
     Returns:
         Multiples of 2**-24; shape [samples, size].
     """
     first, count = _span(samples)
-    bits = _bits(seed, purpose, step, first, count, size)
+    bits = _bits(seed, purpose, step, first, count, size, rollbacks)
     return (bits >> np.uint64(40)).astype(np.float32) * np.float32(2**-24)
 
 
 def normal(
-    seed: int, purpose: Purpose, step: int, samples: slice | int, size: int
+    seed: int,
+    purpose: Purpose,
+    step: int,
+    samples: slice | int,
+    size: int,
+    rollbacks: int = 0,
 ) -> NDArray[np.float32]:
     """Standard normal numbers, by the Box-Muller transform; arguments as `uniform`."""
     first, count = _span(samples)
     pairs = -(-size // 2)
-    bits = _bits(seed, purpose, step, first, count, 2 * pairs)
+    bits = _bits(seed, purpose, step, first, count, 2 * pairs, rollbacks)
     # Half a unit is added so that the logarithm never sees zero.
     unit = ((bits >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
     radius = np.sqrt(-2.0 * np.log(unit[:, :pairs]))

@@ -1,16 +1,16 @@
 """Several runs side by side: a table of what differs, and their curves in one plot."""
 
 import dataclasses
-import io
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from shared import terminal
 from shared.config.train_config import TrainConfig
+from shared.drawing.figures import save_figure
 from shared.drawing.plots import moving_average
 from shared.errors import UsageError
-from shared.files.atomic import write_atomically
 from shared.quantities import QUANTITIES
 from shared.run.run_dir import RunDir
 
@@ -52,9 +52,9 @@ def compare(paths: Sequence[Path], out: Path) -> None:
     """
     names = _names([path.resolve() for path in paths])
     runs = [_read(*pair) for pair in zip(names, paths, strict=True)]
-    sys.stdout.write(table(runs))
     _plot(out, runs)
-    sys.stderr.write(f"written: {out}\n")
+    terminal.say(f"written: {out}")
+    sys.stdout.write(table(runs))
 
 
 def table(runs: Sequence[Run]) -> str:
@@ -177,13 +177,12 @@ def _plot(path: Path, runs: Sequence[Run]) -> None:
                     moving_average(values),
                     color=f"C{number}",  # the same in every panel
                     marker=marker,
-                    label=run.name,
+                    # Of a name that begins with _ there would be no word.
+                    label=f" {run.name}" if run.name[0] == "_" else run.name,
                 )
         axes.set_ylabel(QUANTITIES[name].title)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     all_axes[0].legend(frameon=False)
     all_axes[-1].set_xlabel("step")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    write_atomically(path, buffer.getvalue())
+    save_figure(path, figure)

@@ -60,6 +60,7 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
         settings={k: _text(v) for k, v in dataclasses.asdict(config).items()},
         diagnoses=sorted(watch.diagnoses.values(), key=lambda found: found.first),
         lasting_steps=LASTING_STEPS,
+        rollbacks=run.read_rollbacks(),
         charts=list(_charts([*metrics, *samples, *scores])),
         scored=_joined(scores[-1].get("protocol", {})) if scores else "",
         evaluations=list(_evaluations(run)),
@@ -143,12 +144,11 @@ def _charts(records: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
 def _points(records: Sequence[Mapping[str, Any]], name: str) -> list[list[float]]:
     # Of two values of a step, the later: scores come after what grids were measured.
     values = {
-        r["step"]: float(f"{r[name]:.5g}")
-        for r in records
-        if isinstance(r.get(name), int | float)
+        r["step"]: r[name] for r in records if isinstance(r.get(name), int | float)
     }
-    points = [[step, value] for step, value in values.items()]
-    return [points[i] for i in _evenly(len(points), _MOST_POINTS)]
+    points = list(values.items())
+    shown = (points[i] for i in _evenly(len(points), _MOST_POINTS))
+    return [[step, float(f"{value:.5g}")] for step, value in shown]
 
 
 def _frames(run: RunDir) -> list[dict[str, Any]]:

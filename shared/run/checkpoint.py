@@ -16,8 +16,9 @@ layouts follow PyTorch's ``state_dict``:
 
 The header's metadata hold one entry, ``gan_checkpoint``: JSON with ``version`` of this
 format, ``step`` (updates of G made so far), ``config`` and ``data`` of the run, the
-``plugin`` of one that has one, and ``sha256`` over all of these and over name, type,
-shape and bytes of every array. Equal states give equal files, byte for byte.
+``plugin`` of one that has one, its ``rollbacks`` if there were any, and ``sha256`` over
+all of these and over name, type, shape and bytes of every array. Equal states give
+equal files, byte for byte.
 
 The generator's part needs none of this project's code::
 
@@ -28,16 +29,18 @@ The generator's part needs none of this project's code::
 """
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from shared.config.train_config import TrainConfig, config_from_json, config_to_json
 from shared.data.image_data import DataInfo
-from shared.errors import UsageError
+from shared.errors import DamagedError, UsageError
 from shared.files.arrays import ArrayFile, Arrays
 from shared.plugins import Plugin
+from shared.run.rollbacks import Rollback
 
-# Raised when an older program would misread the file.
-FORMAT_VERSION = 1
+# Raised when an older program would misread the file. The second knows rollbacks, and
+# is said only of files that have any.
+FORMAT_VERSION = 2
 
 FILE = ArrayFile("gan_checkpoint", "checkpoint")
 
@@ -55,30 +58,35 @@ class Checkpoint(NamedTuple):
     """Networks, optimisers and average; names as in the module's docstring."""
     plugin: Plugin | None = None
     """The user's file that the run needs."""
+    rollbacks: tuple[Rollback, ...] = ()
+    """How the run has gone back: as many have changed what it draws."""
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
-    """Write ``checkpoint`` to ``path``, whole or not at all.
+    """Write ``checkpoint`` to ``path``, whole or not at all; it has been read back.
 
     Raises:
         UsageError: the file cannot be written.
     """
-    metadata = {
-        "version": FORMAT_VERSION,
+    metadata: dict[str, Any] = {
+        "version": FORMAT_VERSION if checkpoint.rollbacks else 1,
         "step": int(checkpoint.step),
         "config": config_to_json(checkpoint.config),
         "data": checkpoint.data.to_json(),
     }
     if checkpoint.plugin is not None:
         metadata["plugin"] = checkpoint.plugin._asdict()
-    FILE.write(path, metadata, checkpoint.arrays)
+    if checkpoint.rollbacks:
+        metadata["rollbacks"] = [list(rollback) for rollback in checkpoint.rollbacks]
+    FILE.write(path, metadata, checkpoint.arrays, verify=True)
 
 
 def load(path: Path) -> Checkpoint:
     """The checkpoint in ``path``, after checking every bit of it.
 
     Raises:
-        UsageError: the file is missing, damaged, foreign, or of a newer version.
+        UsageError: the file is missing, foreign, or of a newer version.
+        DamagedError: it is damaged.
     """
     metadata, arrays = FILE.read(path)
     try:
@@ -89,15 +97,16 @@ def load(path: Path) -> Checkpoint:
                 f" {FORMAT_VERSION}; use a newer program"
             )
         if not FILE.is_intact(metadata, arrays):
-            raise UsageError("damaged: contents and checksum disagree")
+            raise DamagedError("damaged: contents and checksum disagree")
         return Checkpoint(
             step=metadata["step"],
             config=config_from_json(metadata["config"]),
             data=DataInfo.from_json(metadata["data"]),
             arrays=arrays,
             plugin=Plugin(**metadata["plugin"]) if "plugin" in metadata else None,
+            rollbacks=tuple(Rollback(*x) for x in metadata.get("rollbacks", ())),
         )
     except UsageError as error:
-        raise UsageError(f"{path}: {error}") from error
+        raise type(error)(f"{path}: {error}") from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{path}: damaged: unreadable metadata") from error
+        raise DamagedError(f"{path}: damaged: unreadable metadata") from error

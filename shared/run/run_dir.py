@@ -2,8 +2,10 @@
 
 ::
 
-    config.json                     configuration and data, which twins trained, and, if
-                                    there are any, the user's plugin and earlier data
+    config.json                     configuration and data, which twins trained, with
+                                    how many threads of the CPU, the user's plugin, if
+                                    there is one, --keep, and rollbacks and earlier
+                                    data, if any
     metrics.jsonl                   one JSON object for each logged step
     samples.jsonl                   the same for each grid of samples: its diversity
     scores.jsonl                    the same for each evaluation (--evaluate-every),
@@ -16,26 +18,43 @@
                                     evaluation-000500-inception.json, ...-none.json
     drawn/                          what ``sample`` draws
     tensorboard/                    event files, with --tensorboard
+    messages.txt                    what was said when stderr could not be written
     losses.png samples.png samples.gif interpolation.png report.html
                                     written at the end; report.html at checkpoints too
 """
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import filelock
-
 from shared.config.train_config import TrainConfig, config_from_json, config_to_json
 from shared.data.image_data import DataInfo
 from shared.errors import UsageError
-from shared.files.atomic import TEMPORARY_SUFFIX, write_atomically
-from shared.files.records import append_record, read_records, write_records
+from shared.files.atomic import (
+    is_temporary,
+    make_folder,
+    remove,
+    sync_files,
+    temporaries,
+    write_atomically,
+)
+from shared.files.locks import LOCK, MARK, lock_folder
+from shared.files.records import (
+    append_record,
+    read_records,
+    read_records_until,
+    write_records,
+)
 from shared.plugins import Plugin
 from shared.quantities import DECIDING, QUANTITIES
+from shared.run.retention import Keep, kept
+from shared.run.rollbacks import Rollback
+
+# In config.json, beside configuration and data.
+_BESIDE_CONFIG = ("twins", "plugin", "keep", "threads", "rollbacks", "earlier_data")
 
 
 class RunDir:
@@ -60,25 +79,29 @@ class RunDir:
         data: DataInfo,
         twin: str | None = None,
         plugin: Plugin | None = None,
+        keep: Keep | None = None,
+        threads: int | None = None,
     ) -> Self:
         """Start a run in ``path``, which is made if need be; see `write_config`.
 
         Raises:
-            UsageError: there is a run already, or the folder cannot be used.
+            UsageError: the folder holds anything but what a start has left that was
+                killed, or cannot be used.
         """
         run = cls(path)
         run.check_unused()
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            make_folder(path)
             # Of two processes that start here at the same time, one gets past this.
-            run._checkpoints.mkdir()
-            run._samples.mkdir(exist_ok=True)
+            with run.lock():
+                run.check_unused()
+                run._remove_temporaries()
+                make_folder(run._checkpoints)
+                make_folder(run._samples)
+                # Last: a folder with a configuration is a run.
+                run.write_config(config, data, twin, plugin, keep, threads)
         except OSError as error:
-            if run._checkpoints.exists():
-                raise run._used() from error
-            reason = error.strerror
-            raise UsageError(f"--run-dir {path}: cannot be used: {reason}") from error
-        run.write_config(config, data, twin, plugin)
+            raise run._unusable(error) from error
         return run
 
     @classmethod
@@ -92,36 +115,58 @@ class RunDir:
         if not run._config.is_file():
             what = "is not a folder" if path.exists() else "no such folder"
             if path.is_dir():
-                what = "holds no run: no config.json"
+                what = "holds no run: no config.json; start one with --run-dir"
             raise UsageError(f"{path}: {what}")
         return run
 
+    def is_run(self) -> bool:
+        """Whether the folder holds a run."""
+        return self._config.exists()
+
     def check_unused(self) -> None:
-        """Refuse a folder that holds a run.
+        """Refuse a folder that holds a run, or anything that is not ours.
 
         Raises:
-            UsageError: it does.
+            UsageError: it does, or it is no folder.
         """
-        if self._config.exists():
-            raise self._used()
-
-    def lock(self) -> AbstractContextManager[Any]:
-        """Keep other processes from writing here, within a ``with`` statement.
-
-        The operating system releases the lock when the process ends, however it ends.
-
-        Raises:
-            UsageError: another process holds the lock, or the folder is read-only.
-        """
-        try:
-            return filelock.FileLock(self.path / ".lock").acquire(timeout=0)
-        except filelock.Timeout as error:
+        if self.is_run():
             raise UsageError(
-                f"{self.path}: is being written by another process"
-            ) from error
+                f"--run-dir {self.path}: already holds a run; resume it with --resume"
+                f" {self.path}, or choose another folder"
+            )
+        try:
+            found = next(self._foreign(), None)
+        except FileNotFoundError:
+            return
         except OSError as error:
-            reason = error.strerror
-            raise UsageError(f"{self.path}: cannot be written: {reason}") from error
+            raise self._unusable(error) from error
+        if found is not None:
+            raise UsageError(
+                f"--run-dir {self.path}: holds {found.relative_to(self.path)}, and no"
+                " config.json of a run; choose a new or an empty folder"
+            )
+
+    def _foreign(self) -> Iterator[Path]:
+        """What a start that was killed has not left here."""
+        for path in sorted(self.path.iterdir()):
+            if path in (self._checkpoints, self._samples) and path.is_dir():
+                yield from (x for x in sorted(path.iterdir()) if not is_temporary(x))
+            elif path.name not in (LOCK, MARK) and not is_temporary(path):
+                yield path
+
+    def _remove_temporaries(self) -> None:
+        """Remove what a killed process was still writing, where runs write."""
+        for folder in (self.path, self._checkpoints, self._samples):
+            remove(temporaries(folder))
+
+    def _unusable(self, error: OSError) -> UsageError:
+        return UsageError(f"--run-dir {self.path}: cannot be used: {error.strerror}")
+
+    def lock(
+        self, say: Callable[[str], None] = lambda line: None
+    ) -> AbstractContextManager[Any]:
+        """Keep other processes from writing here; as `lock_folder`."""
+        return lock_folder(self.path, say)
 
     def write_config(
         self,
@@ -129,6 +174,8 @@ class RunDir:
         data: DataInfo,
         twin: str | None = None,
         plugin: Plugin | None = None,
+        keep: Keep | None = None,
+        threads: int | None = None,
         step: int = 0,
     ) -> None:
         """Write config.json.
@@ -138,6 +185,8 @@ class RunDir:
             data: what it knows of its data.
             twin: package that trains from here on, such as ``gans_jax``.
             plugin: the user's file that it needs.
+            keep: which checkpoints stay; None: as it was before.
+            threads: of the CPU that compute from here on.
             step: where the run is; the data until here, if they were others, are kept.
 
         Raises:
@@ -152,6 +201,37 @@ class RunDir:
             values["plugin"] = plugin._asdict()
         if earlier := self._earlier_data(data, step):
             values["earlier_data"] = earlier
+        if keep is None and self._config.exists():
+            keep = self.read_keep()
+        values["keep"] = keep or "all"
+        if threads is not None:
+            values["threads"] = threads
+        self._write_values(values)
+
+    def note_rollbacks(self, rollbacks: Sequence[Rollback]) -> None:
+        """Write into config.json how the run has gone back, if it has.
+
+        Raises:
+            UsageError: it cannot be written, or the one that is there is unreadable.
+        """
+        values = self._read_values()
+        values.pop("rollbacks", None)
+        if rollbacks:
+            values["rollbacks"] = [rollback._asdict() for rollback in rollbacks]
+        self._write_values(values)
+
+    def read_rollbacks(self) -> list[Rollback]:
+        """How the run has gone back; empty of most.
+
+        Raises:
+            UsageError: as `read_config`.
+        """
+        try:
+            return [Rollback(**x) for x in self._read_values().get("rollbacks", [])]
+        except TypeError as error:
+            raise self._unreadable(error) from error
+
+    def _write_values(self, values: dict[str, Any]) -> None:
         text = json.dumps(values, indent=2) + "\n"
         write_atomically(self._config, text.encode())
 
@@ -164,7 +244,7 @@ class RunDir:
         values = self._read_values()
         try:
             data = values.pop("data", None)
-            for name in ("twins", "plugin", "earlier_data"):
+            for name in _BESIDE_CONFIG:
                 values.pop(name, None)
             return config_from_json(values), DataInfo.from_json(data)
         except UsageError as error:
@@ -180,6 +260,17 @@ class RunDir:
         """
         return list(self._read_values().get("twins", []))
 
+    def read_threads(self) -> int | None:
+        """Threads of the CPU that the run was last trained with; None: nobody noted it.
+
+        Raises:
+            UsageError: as `read_config`.
+        """
+        threads = self._read_values().get("threads")
+        if threads is None or (type(threads) is int and threads > 0):
+            return threads
+        raise self._unreadable(ValueError(f"threads {threads!r}"))
+
     def read_plugin(self) -> Plugin | None:
         """The user's file that the run needs; None: it needs none.
 
@@ -191,6 +282,17 @@ class RunDir:
             return None if found is None else Plugin(**found)
         except TypeError as error:
             raise self._unreadable(error) from error
+
+    def read_keep(self) -> Keep:
+        """Which checkpoints stay; all, where nobody noted it.
+
+        Raises:
+            UsageError: as `read_config`.
+        """
+        keep = self._read_values().get("keep", "all")
+        if keep == "all" or (type(keep) is int and keep > 0):
+            return keep
+        raise self._unreadable(ValueError(f"keep {keep!r}"))
 
     def read_earlier_data(self) -> list[DataInfo]:
         """What the run was trained on before it went on with other images.
@@ -256,6 +358,27 @@ class RunDir:
             raise UsageError(f"{self.path}: holds no checkpoint yet")
         return self.checkpoint_path(steps[-1])
 
+    def keep_checkpoints(self, keep: Keep, every: int) -> None:
+        """Remove the checkpoints that are not to stay; as `retention.kept`.
+
+        Raises:
+            UsageError: one cannot be removed, or scores.jsonl is damaged.
+        """
+        steps = self.checkpoint_steps()
+        stay = kept(steps, keep, every, self.best_step())
+        try:
+            remove(self.checkpoint_path(step) for step in steps if step not in stay)
+        except OSError as error:
+            raise self._irremovable(error) from error
+
+    def sync_records(self) -> None:
+        """Have the records on the disk, before a checkpoint says that they are.
+
+        Raises:
+            UsageError: the disk does not take them.
+        """
+        sync_files(self._metrics, self._sample_metrics, self._scores)
+
     def append_metrics(self, record: Mapping[str, Any]) -> None:
         """Add one line to metrics.jsonl; numbers that are not finite become null.
 
@@ -309,31 +432,37 @@ class RunDir:
     def truncate_after(self, step: int) -> None:
         """Take the run back to ``step``: remove all that is newer, or unfinished.
 
+        A grid of that very step and its record go too where one is without the other,
+        so that both are made again.
+
         Raises:
             UsageError: a .jsonl file is damaged, or something cannot be removed.
         """
-        kept = {
-            path: [record for record in read_records(path) if record["step"] <= step]
+        records = {
+            path: read_records_until(path, step)
             for path in (self._metrics, self._sample_metrics, self._scores)
             if path.exists()
         }
+        measured = records.get(self._sample_metrics, [])
+        last = step if any(record["step"] == step for record in measured) else step - 1
+        grids = [x for x in self.sample_steps() if x > last]
+        if not self.sample_path(step).exists() and measured:
+            records[self._sample_metrics] = [x for x in measured if x["step"] < step]
+        newer = [x for x in self.checkpoint_steps() if x > step]
         try:
-            for unfinished in self.path.rglob(f".*{TEMPORARY_SUFFIX}"):
-                unfinished.unlink()
+            self._remove_temporaries()
             # Checkpoints first: if this is interrupted, the next attempt starts at an
             # older one and finds the rest still to be removed, and none missing.
-            for newer in reversed(self.checkpoint_steps()):
-                if newer > step:
-                    self.checkpoint_path(newer).unlink()
-            for newer in self.sample_steps():
-                if newer > step:
-                    self.sample_path(newer).unlink()
+            remove(map(self.checkpoint_path, reversed(newer)))
+            remove(map(self.sample_path, grids))
         except OSError as error:
-            reason = error.strerror
-            raise UsageError(f"{self.path}: cannot be taken back: {reason}") from error
-        for path, records in kept.items():
-            write_records(path, records)
+            raise self._irremovable(error) from error
+        for path, kept_records in records.items():
+            write_records(path, kept_records)
         self._write_best()
+
+    def _irremovable(self, error: OSError) -> UsageError:
+        return UsageError(f"{self.path}: cannot be taken back: {error.strerror}")
 
     def finish(self, title: str) -> None:
         """Write the final pictures from what the run has left so far.
@@ -357,18 +486,7 @@ class RunDir:
         if best := _best(self.read_scores()):
             write_atomically(self._best, (json.dumps(best) + "\n").encode())
         else:
-            self._best.unlink(missing_ok=True)
-
-    def _used(self) -> UsageError:
-        if not self._config.exists():
-            return UsageError(
-                f"--run-dir {self.path}: holds checkpoints, but no config.json to"
-                " resume from; choose another folder"
-            )
-        return UsageError(
-            f"--run-dir {self.path}: already holds a run; resume it with --resume"
-            f" {self.path}, or choose another folder"
-        )
+            remove([self._best])
 
 
 def default_path(preset: str, dataset: str, root: Path = Path("runs")) -> Path:

@@ -6,31 +6,37 @@ is handed: it says nothing, and ends with a run or an error.
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from shared.backend import MakeBackend
-from shared.config.choices import DataPlace
+from shared.backend import Arithmetic, MakeBackend
+from shared.config.choices import DataPlace, OnNan
+from shared.config.limits import check_limits
+from shared.config.schedules import is_saved
 from shared.config.train_config import TrainConfig, refuse
 from shared.data.image_data import DataInfo, ImageData
 from shared.diagnosis.reference_check import ReferenceCheck
-from shared.errors import Interrupted, TrainingError, UsageError
+from shared.errors import Diverged, Interrupted, TrainingError, UsageError
 from shared.evaluation import evaluators
 from shared.files.arrays import Arrays
+from shared.run import rollbacks
 from shared.run.checkpoint import Checkpoint
 from shared.run.restore import check_arrays
+from shared.run.rollbacks import Rollback
 from shared.training.loop import Onlookers, Training
 from shared.training.places import Place
 from shared.training.progress import Progress
 from shared.training.recorder import Recorder, Records
 from shared.training.session import Session
 from shared.training.signals import Stop
+from shared.training.threads import processors
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """How to train: nothing of it changes a run's numbers."""
+    """How to train: nothing of it changes what a run's numbers mean."""
 
     device: str = "auto"
     """Name of a device, or auto."""
@@ -48,6 +54,12 @@ class Options:
     """Is given the logged steps, in the thread that trains."""
     stop: Stop = dataclasses.field(default_factory=Stop)
     """Asks to stop early."""
+    threads: int | None = None
+    """Of the CPU that compute; None: as a stored run, or the framework's choice."""
+    deterministic: bool = False
+    """Whether a GPU adds up in the same order each time."""
+    on_nan: OnNan = "stop"
+    """What to do when the losses or weights are no longer finite."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,21 +115,27 @@ def train(
 
     Raises:
         UsageError: the options do not fit the data, the device or the stored run.
-        TrainingError: the losses are no longer finite.
+        TrainingError: the losses are no longer finite, or what the run leaves can no
+            longer be written.
         Interrupted: Ctrl-C, where ``options.stop`` does not take it.
     """
+    check_limits(config, options.device)
     check_data(config, data.info)
     reference = ReferenceCheck(config) if options.check_reference else None
     with contextlib.ExitStack() as held:
         found = place.find(config, data.info, held)
-        backend = make_backend(config, data.info, options.device)
+        threads = options.threads or place.threads
+        arithmetic = Arithmetic(threads, options.deterministic)
+        backend = make_backend(config, data.info, options.device, arithmetic)
+        _tell_threads(place.threads, backend.threads, options.progress.say)
         if found is not None:
             check_arrays(backend.shapes(), found.state.arrays, found.name)
         session = Session(config, data, backend, options.data_on)
         if found is None:
             session.start()
         else:
-            session.restore(found.state.arrays, found.state.step)
+            state = found.state
+            session.restore(state.arrays, state.step, state.rollbacks)
         recorder = place.open(session, held)
         onlookers = Onlookers(
             evaluate=_make_evaluation(session, options),
@@ -126,8 +144,7 @@ def train(
             on_record=options.on_record,
         )
         saved = None if found is None else found.state.step
-        training = Training(session, recorder, onlookers, saved)
-        stopped_by = _run(training, recorder, options.stop)
+        stopped_by = _run(session, recorder, onlookers, options, saved)
     return TrainedRun(recorder.path, session.step, session.total, stopped_by, recorder)
 
 
@@ -167,14 +184,83 @@ def _make_evaluation(
     ).record
 
 
-def _run(training: Training, recorder: Recorder, stop: Stop) -> int | None:
-    try:
-        stopped_by = training.run_to_end(stop)
-    except TrainingError:
+def _run(
+    session: Session,
+    recorder: Recorder,
+    onlookers: Onlookers,
+    options: Options,
+    saved: int | None,
+) -> int | None:
+    with _no_more_mistakes():
+        while True:
+            training = Training(session, recorder, onlookers, saved)
+            try:
+                stopped_by = training.run_to_end(options.stop)
+                break
+            except Diverged as error:
+                if options.on_nan == "stop" or len(session.rollbacks) == rollbacks.MOST:
+                    recorder.finish()
+                    raise
+                saved = _go_back(session, recorder, error, options.progress.say)
+            except KeyboardInterrupt as error:
+                raise Interrupted(recorder.path) from error
+        recorder.conclude()
         recorder.finish()
-        raise
-    except KeyboardInterrupt as error:
-        raise Interrupted(recorder.path) from error
-    recorder.conclude()
-    recorder.finish()
-    return stopped_by
+        return stopped_by
+
+
+@contextlib.contextmanager
+def _no_more_mistakes() -> Iterator[None]:
+    """What cannot be read or written from here on is no mistake in the command."""
+    try:
+        yield
+    except UsageError as error:
+        raise TrainingError(str(error)) from error
+    except OSError as error:
+        where = "" if error.filename is None else f"{error.filename}: "
+        raise TrainingError(f"{where}{error.strerror or error}") from error
+
+
+def _go_back(
+    session: Session, recorder: Recorder, error: Diverged, say: Callable[[str], None]
+) -> int | None:
+    """Go to the last state, to train on from there with other draws and lower rates.
+
+    What follows depends on that state and on the number of rollbacks alone: a run that
+    is killed or stopped meanwhile comes to the same when it goes on.
+
+    Returns:
+        The step that is saved, if one is.
+    """
+    # Not one that a signal has saved: it does not depend on that where the run goes.
+    state = recorder.last_state(functools.partial(is_saved, session.config))
+    step = 0 if state is None else state.step
+    done = (*session.rollbacks, Rollback(step, error.step))
+    if state is None:
+        session.start(done)
+    else:
+        session.restore(state.arrays, step, done)
+    recorder.go_back(step, done)
+    say(
+        f"training has diverged: {error.what}; back to step {step}, with other draws"
+        f" and learning rates of 1/{2 ** len(done)} ({len(done)} of at most"
+        f" {rollbacks.MOST} times)"
+    )
+    return None if state is None else step
+
+
+def _tell_threads(before: int | None, now: int, say: Callable[[str], None]) -> None:
+    """Say where threads are others than before, or more than there are processors."""
+    if before is None:
+        return
+    if now != before:
+        say(
+            f"--threads {now}: the run was trained with {before}; from here on it"
+            " rounds differently"
+        )
+    elif now > processors():
+        say(
+            f"computing with {now} threads, as the run was started with, on"
+            f" {processors()} processors; --threads {processors()} is faster, and"
+            " rounds differently"
+        )

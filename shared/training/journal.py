@@ -30,14 +30,23 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
         say: Callable[[str], None],
     ) -> None:
         self._run = run
+        self._config = config
+        self._tensorboard = tensorboard
         self._say = say
+        self._events = None
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Take into account what the run's folder holds now, and nothing else."""
+        run = self._run
         _, data = run.read_config()
-        self._watch = Watch(config, data)
+        self._watch = Watch(self._config, data)
         self._watch.replay(
             run.read_metrics(), run.read_sample_metrics(), run.read_scores()
         )
-        self._events = None
-        if tensorboard:
+        if self._events is not None:
+            self._events.close()
+        if self._tensorboard:
             # Imported here, because it is optional.
             from shared.training.event_files import EventFiles
 

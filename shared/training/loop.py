@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from shared.config.schedules import is_saved
 from shared.diagnosis.reference_check import ReferenceCheck
-from shared.errors import TrainingError
+from shared.errors import Diverged
 from shared.run.checkpoint import Checkpoint
 from shared.training.background import Background, prefetch
 from shared.training.pipeline import Metrics, Pipeline
@@ -65,7 +66,11 @@ class Training:
         self._background = Background()
 
     def run_to_end(self, stop: Stop) -> int | None:
-        """Train; returns the number of the signal that stopped it early, or None."""
+        """Train; returns the number of the signal that stopped it early, or None.
+
+        Raises:
+            Diverged: losses or weights are no longer finite.
+        """
         session, every = self._session, self._config.sample_every
         self._recorder.begin()
         with (
@@ -75,7 +80,8 @@ class Training:
             self._background,
             contextlib.closing(prefetch(session.prepare, self._calls())) as calls,
         ):
-            if session.step == 0 and self._drawn is None:
+            # What a process left undone that was killed right after a checkpoint.
+            if session.step % every == 0 and self._drawn is None:
                 self._draw()
             self._pipeline.restart_clock()
             for prepared in calls:
@@ -106,7 +112,7 @@ class Training:
         draws = step % config.sample_every == 0
         evaluates = bool(config.evaluate_every) and step % config.evaluate_every == 0
         # After the scores: a process that is killed in between repeats both.
-        saves = step % config.save_every == 0 or evaluates
+        saves = is_saved(config, step)
         if not (draws or evaluates or saves):
             return
         self._take(self._pipeline.read())
@@ -159,14 +165,17 @@ class Training:
         for name, array in arrays.items():
             if not np.isfinite(array).all():
                 raise self._diverged(step, f"{name} is not finite after step {step}")
-        state = Checkpoint(step, self._config, session.data.info, arrays)
+        state = Checkpoint(
+            step,
+            self._config,
+            session.data.info,
+            arrays,
+            rollbacks=session.rollbacks,
+        )
         self._background.wait()  # so that no two states wait in memory
         self._background.do(self._recorder.save, state)
         self._saved = step
 
-    def _diverged(self, step: int, what: str) -> TrainingError:
+    def _diverged(self, step: int, what: str) -> Diverged:
         self._background.do(self._recorder.log_divergence, step)
-        return TrainingError(
-            f"training has diverged: {what}; try lower learning rates,"
-            " --clip-grad-norm or a penalty"
-        )
+        return Diverged(step, what)

@@ -4,17 +4,20 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from shared import plugins
 from shared.config import schedules
 from shared.config.train_config import CHANGEABLE_ON_RESUME, TrainConfig, refuse
 from shared.data.image_data import DataInfo
-from shared.errors import UsageError
+from shared.errors import DamagedError, UsageError
 from shared.plugins import Plugin
 from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
-from shared.run.run_dir import RunDir, default_path
+from shared.run.gaps import describe_gaps
+from shared.run.retention import KEEP, Keep, most_kept
+from shared.run.room import check_room
+from shared.run.run_dir import RunDir, default_path, resolve_checkpoint
 from shared.training.journal import Journal
 from shared.training.pictures import make_pictures
 from shared.training.recorder import FolderRecorder, MemoryRecorder, Recorder
@@ -34,6 +37,9 @@ class Place(Protocol):
 
     What it holds, such as a lock, is entered into ``held``.
     """
+
+    threads: int | None = None
+    """Threads of the CPU that a stored run was trained with; known after `find`."""
 
     def find(
         self, config: TrainConfig, data: DataInfo, held: contextlib.ExitStack
@@ -93,23 +99,30 @@ class Keeping:
     """Writes the run's page."""
     say: Callable[[str], None]
     """Is told the warnings."""
+    on_open: Callable[[RunDir], None] = lambda run: None
+    """Is told the folder, when it is there and before training."""
     tensorboard: bool = False
     """Whether to write event files too."""
     plugin: Plugin | None = None
     """The user's file that the run needs."""
+    keep: Keep | None = None
+    """Which checkpoints stay; None: as it was, of a new run `retention.KEEP`."""
 
     def recorder(
         self, run: RunDir, session: Session, held: contextlib.ExitStack
     ) -> Recorder:
         """What writes the run's folder."""
         config = session.config
+        self.on_open(run)
         journal = Journal(run, config, tensorboard=self.tensorboard, say=self.say)
         return FolderRecorder(
             run,
             make_pictures(config, session.data, run, session.backend),
             held.enter_context(journal),
             lambda: self.write_report(run),
-            self.plugin,
+            plugin=self.plugin,
+            keep=run.read_keep(),
+            save_every=config.save_every,
         )
 
 
@@ -133,18 +146,23 @@ class NewFolder(Place):
 
     def open(self, session: Session, held: contextlib.ExitStack) -> Recorder:
         """Make the folder; as `Place.open`."""
-        run = self._create(session.config, session.data.info)
-        held.enter_context(run.lock())
+        keep = KEEP if self._keeping.keep is None else self._keeping.keep
+        path = self._path or default_path(session.config.preset, session.config.dataset)
+        _check_room(path, session, keep, there=0)
+        run = self._create(session, keep)
+        held.enter_context(run.lock(self._keeping.say))
         return self._keeping.recorder(run, session, held)
 
-    def _create(self, config: TrainConfig, data: DataInfo) -> RunDir:
+    def _create(self, session: Session, keep: Keep) -> RunDir:
+        config, data = session.config, session.data.info
         twin, plugin = self._keeping.twin, self._keeping.plugin
+        rest = (config, data, twin, plugin, keep, session.backend.threads)
         if self._path is not None:
-            return RunDir.create(self._path, config, data, twin, plugin)
+            return RunDir.create(self._path, *rest)
         while True:
             path = default_path(config.preset, config.dataset)
             try:
-                return RunDir.create(path, config, data, twin, plugin)
+                return RunDir.create(path, *rest)
             except UsageError:
                 # Another process may have taken it meanwhile: then there is a next one.
                 if path == default_path(config.preset, config.dataset):
@@ -157,41 +175,96 @@ class OldFolder(Place):
     Args:
         path: the folder.
         keeping: how it is written.
+        step: the checkpoint to go on from, or the one with the best scores; what is
+            newer is removed. None: the last that is whole.
         allow_new_data: whether to go on with other images than it was started with.
     """
 
     def __init__(
-        self, path: Path, keeping: Keeping, allow_new_data: bool = False
+        self,
+        path: Path,
+        keeping: Keeping,
+        step: int | Literal["best"] | None = None,
+        allow_new_data: bool = False,
     ) -> None:
         self._run = RunDir(path)
         self._keeping = keeping
+        self._step = step
         self._allow_new_data = allow_new_data
+        self._damaged: DamagedError | None = None
 
     def find(
         self, config: TrainConfig, data: DataInfo, held: contextlib.ExitStack
     ) -> Found | None:
-        """The last checkpoint; None of a run that was stopped before its first."""
+        """The checkpoint; None of a run that was stopped before its first."""
         run = RunDir.open(self._run.path)
         # Before the state is read: until then another process may be adding to it.
-        held.enter_context(run.lock())
+        held.enter_context(run.lock(self._keeping.say))
         plugins.check_same(self._keeping.plugin, run.read_plugin())
-        _, stored_data = run.read_config()
+        self.threads = run.read_threads()
+        self._stored_config, stored_data = run.read_config()
         _check_data(config, data, stored_data, self._allow_new_data)
-        if not run.checkpoint_steps():
-            return None
-        path = run.latest_checkpoint()
+        found = self._last_whole() if self._step is None else self._named(self._step)
         known = [stored_data, *run.read_earlier_data()]
-        found = Found(checkpoint.load(path), str(path))
-        return _checked(config, data, known, found)
+        return None if found is None else _checked(config, data, known, found)
 
     def open(self, session: Session, held: contextlib.ExitStack) -> Recorder:
         """Take the folder back to the session's step; as `Place.open`."""
-        self._run.truncate_after(session.step)
-        keeping, info = self._keeping, session.data.info
-        self._run.write_config(
-            session.config, info, keeping.twin, keeping.plugin, session.step
-        )
-        return keeping.recorder(self._run, session, held)
+        run, keeping, step = self._run, self._keeping, session.step
+        keep = run.read_keep() if keeping.keep is None else keeping.keep
+        _check_room(run.path, session, keep, there=len(run.checkpoint_steps()))
+        if newer := [x for x in run.checkpoint_steps() if x > step]:
+            names = ", ".join(map(str, newer))
+            why = f": {self._damaged}" if self._damaged else ""
+            keeping.say(
+                f"{run.path}: going back to step {step}; removed is all that is newer,"
+                f" with checkpoint {names}{why}"
+            )
+        run.truncate_after(step)
+        if gaps := describe_gaps(run, self._stored_config, step):
+            keeping.say(f"warning: {gaps}")
+        info = session.data.info
+        twin, plugin, threads = keeping.twin, keeping.plugin, session.backend.threads
+        run.write_config(session.config, info, twin, plugin, keep, threads, step)
+        run.note_rollbacks(session.rollbacks)
+        run.keep_checkpoints(keep, session.config.save_every)
+        return keeping.recorder(run, session, held)
+
+    def _named(self, step: int | Literal["best"]) -> Found:
+        path = resolve_checkpoint(self._run.path, step)
+        return Found(checkpoint.load(path), str(path))
+
+    def _last_whole(self) -> Found | None:
+        """The last checkpoint that is not damaged; None: there is none at all."""
+        for step in reversed(self._run.checkpoint_steps()):
+            path = self._run.checkpoint_path(step)
+            try:
+                return Found(checkpoint.load(path), str(path))
+            except DamagedError as error:
+                self._damaged = self._damaged or error
+        # Nobody would want to start over where a run has been, without a word.
+        if self._damaged:
+            raise self._damaged
+        return None
+
+
+def _check_room(path: Path, session: Session, keep: Keep, there: int) -> None:
+    """Refuse a run whose checkpoints the disk has no room for.
+
+    Args:
+        path: the run's folder.
+        session: what trains, in a state as large as all that will be saved.
+        keep: which checkpoints stay.
+        there: how many are there already.
+    """
+    config, total = session.config, session.total
+    if session.step == total:
+        return
+    every = [n for n in (config.save_every, config.evaluate_every) if n]
+    saved = 1 + sum((total - 1) // n - session.step // n for n in every)
+    count = max(1, most_kept(there + saved, keep) - there)
+    size = sum(array.nbytes for array in session.backend.arrays().values())
+    check_room(path, count * size, f"{count} checkpoints (--keep {keep})")
 
 
 def _check_data(

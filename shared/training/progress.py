@@ -1,13 +1,11 @@
 """Who is told how a run gets on: nobody, or a terminal."""
 
 import contextlib
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from tqdm import tqdm
-
+from shared import terminal
 from shared.quantities import LOG_LINE
 
 
@@ -40,12 +38,8 @@ class TerminalProgress(Progress):
         self._total = total
         self._every = every
         self._last = step
-        self._bar = tqdm(
-            total=total,
-            initial=step,
-            unit="step",
-            disable=not sys.stderr.isatty(),
-            dynamic_ncols=True,
+        self._bar = terminal.bar(
+            total=total, initial=step, unit="step", dynamic_ncols=True
         )
         with contextlib.closing(self._bar):
             yield
@@ -58,9 +52,9 @@ class TerminalProgress(Progress):
             self._bar.set_postfix_str(text, refresh=False)
             self._bar.update(step - self._bar.n)
         elif step // self._every > self._last // self._every or step == self._total:
-            sys.stderr.write(f"step {step}/{self._total}  {text}\n")
+            terminal.say(f"step {step}/{self._total}  {text}")
             self._last = step
 
     def say(self, line: str) -> None:
         """Write a line, above the bar if there is one."""
-        tqdm.write(line, file=sys.stderr)
+        terminal.say(line)

@@ -1,5 +1,6 @@
 """What becomes of a run's numbers, pictures and states: a folder, or kept at hand."""
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -7,11 +8,18 @@ from typing import Any, Protocol
 from shared.plugins import Plugin
 from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
+from shared.run.retention import Keep
+from shared.run.rollbacks import Rollback
+from shared.run.room import check_room
 from shared.run.run_dir import RunDir
 from shared.training.journal import Journal
 from shared.training.pictures import Pictures
 
 Records = list[dict[str, Any]]
+StepsChosen = Callable[[int], bool]
+
+# Of the time between two pages of a run, the part that writing one may take.
+_PAGE_SHARE = 0.02
 
 
 class Recorder(Protocol):
@@ -57,6 +65,15 @@ class Recorder(Protocol):
         """Take in that training ends here; the error that ends it says so."""
         ...
 
+    def go_back(self, step: int, rollbacks: tuple[Rollback, ...]) -> None:
+        """Forget what is newer than a step, from where training goes on.
+
+        Args:
+            step: the last state's, or 0.
+            rollbacks: all that there were, with this one.
+        """
+        ...
+
     def end(self) -> None:
         """After the last step."""
         ...
@@ -69,9 +86,19 @@ class Recorder(Protocol):
         """Round off what is kept, however the run has ended."""
         ...
 
-    def state(self) -> Checkpoint:
-        """The last state that was saved."""
+    def last_state(self, among: StepsChosen = lambda step: True) -> Checkpoint | None:
+        """The last state that was saved; None: there is none yet.
+
+        Args:
+            among: which steps come first; others, only if there is none of them.
+        """
         ...
+
+    def state(self) -> Checkpoint:
+        """The last state, of a run that has ended."""
+        state = self.last_state()
+        assert state is not None, "a run saves its last state"
+        return state
 
     def records(self) -> Records:
         """The metrics of all logged steps."""
@@ -122,6 +149,11 @@ class MemoryRecorder(Recorder):
     def log_divergence(self, step: int) -> None:
         """Nothing: the error says so."""
 
+    def go_back(self, step: int, rollbacks: tuple[Rollback, ...]) -> None:
+        """Forget what is newer than a step; as `Recorder.go_back`."""
+        self._records = [x for x in self._records if x["step"] <= step]
+        self._scores = [x for x in self._scores if x["step"] <= step]
+
     def end(self) -> None:
         """Nothing is left to draw."""
 
@@ -131,9 +163,8 @@ class MemoryRecorder(Recorder):
     def finish(self) -> None:
         """Nothing is to be rounded off."""
 
-    def state(self) -> Checkpoint:
-        """The last state that was saved."""
-        assert self._state is not None, "a run saves its last state"
+    def last_state(self, among: StepsChosen = lambda step: True) -> Checkpoint | None:
+        """The last state that was saved, or that training started from."""
         return self._state
 
     def records(self) -> Records:
@@ -154,6 +185,8 @@ class FolderRecorder(Recorder):
         journal: takes the numbers.
         write_report: writes the run's page anew.
         plugin: the user's file that the run needs.
+        keep: which checkpoints stay.
+        save_every: steps between them.
     """
 
     def __init__(
@@ -162,7 +195,10 @@ class FolderRecorder(Recorder):
         pictures: Pictures,
         journal: Journal,
         write_report: Callable[[], None],
-        plugin: Plugin | None = None,
+        *,
+        plugin: Plugin | None,
+        keep: Keep,
+        save_every: int,
     ) -> None:
         self.path = run.path
         self._run = run
@@ -170,6 +206,9 @@ class FolderRecorder(Recorder):
         self._journal = journal
         self._write_report = write_report
         self._plugin = plugin
+        self._keep = keep
+        self._save_every = save_every
+        self._next_page = 0.0
 
     def begin(self) -> None:
         """Draw what samples are to be compared with."""
@@ -193,15 +232,33 @@ class FolderRecorder(Recorder):
         self._journal.log_scores(record)
 
     def save(self, state: Checkpoint) -> None:
-        """Write a checkpoint, and the page."""
+        """Write a checkpoint, and the page; remove a checkpoint that need not stay."""
         state = state._replace(plugin=self._plugin)
-        checkpoint.save(self._run.checkpoint_path(state.step), state)
+        path = self._run.checkpoint_path(state.step)
+        size = sum(array.nbytes for array in state.arrays.values())
+        check_room(self._run.path, size, f"the checkpoint of step {state.step}")
+        # First: a run goes on from its checkpoint, and does not look back.
+        self._run.sync_records()
+        checkpoint.save(path, state)
+        # Last: until the new one is on the disk, an old one may be needed.
+        self._run.keep_checkpoints(self._keep, self._save_every)
         # A run that is killed leaves a page too, and one that goes on can be looked at.
-        self._write_report()
+        # It takes the longer the longer the run is, so it is not written every time.
+        if time.monotonic() >= self._next_page:
+            start = time.monotonic()
+            self._write_report()
+            end = time.monotonic()
+            self._next_page = end + (end - start) / _PAGE_SHARE
 
     def log_divergence(self, step: int) -> None:
         """Take in that training ends here; the error that ends it says so."""
         self._journal.log_divergence(step)
+
+    def go_back(self, step: int, rollbacks: tuple[Rollback, ...]) -> None:
+        """Take the folder back to a step; as `Recorder.go_back`."""
+        self._run.truncate_after(step)
+        self._run.note_rollbacks(rollbacks)
+        self._journal.reopen()
 
     def end(self) -> None:
         """Draw what the final networks show."""
@@ -213,13 +270,18 @@ class FolderRecorder(Recorder):
 
     def finish(self) -> None:
         """Write the final pictures, and the page."""
+        self._run.sync_records()
         config, _ = self._run.read_config()
         self._run.finish(config.title)
         self._write_report()
 
-    def state(self) -> Checkpoint:
-        """The last checkpoint."""
-        return checkpoint.load(self._run.latest_checkpoint())
+    def last_state(self, among: StepsChosen = lambda step: True) -> Checkpoint | None:
+        """The last checkpoint, if there is one; as `Recorder.last_state`."""
+        steps = self._run.checkpoint_steps()
+        if not steps:
+            return None
+        step = max(filter(among, steps), default=steps[-1])
+        return checkpoint.load(self._run.checkpoint_path(step))
 
     def records(self) -> Records:
         """The lines of metrics.jsonl."""

@@ -11,6 +11,7 @@ from shared.data.image_data import ImageData
 from shared.files.arrays import Arrays
 from shared.randomness.draws import draw
 from shared.randomness.initial_weights import initial_arrays
+from shared.run.rollbacks import Rollback
 
 
 class Prepared(NamedTuple):
@@ -47,25 +48,37 @@ class Session:
         self.backend = backend
         self.total = schedules.total_steps(config, data.info.count)
         self.step = 0
+        self.rollbacks: tuple[Rollback, ...] = ()
+        """How the run has gone back after it had diverged."""
         backend.load_data(data, data_on)
 
     def initial_arrays(self) -> Arrays:
         """The state that follows from the seed."""
         return initial_arrays(self.backend.statements(), self.config.seed)
 
-    def start(self) -> None:
+    def start(self, rollbacks: tuple[Rollback, ...] = ()) -> None:
         """Go to the first step, in the state that follows from the seed."""
-        self.restore(self.initial_arrays(), step=0)
+        self.restore(self.initial_arrays(), 0, rollbacks)
 
-    def restore(self, arrays: Arrays, step: int) -> None:
+    def restore(
+        self, arrays: Arrays, step: int, rollbacks: tuple[Rollback, ...] = ()
+    ) -> None:
         """Go to a step in its state, as `Backend.arrays` gave it."""
         self.backend.load(arrays)
         self.step = step
+        self.rollbacks = rollbacks
 
     def prepare(self, steps: range) -> Prepared:
         """Make what the steps need; depends on no state, so any thread may do it."""
         info = self.data.info
-        draws = draw(self.config, info.channels, info.count, self.total, steps)
+        draws = draw(
+            self.config,
+            info.channels,
+            info.count,
+            self.total,
+            steps,
+            len(self.rollbacks),
+        )
         return Prepared(steps, self.backend.prepare(draws))
 
     def train(self, prepared: Prepared) -> Callable[[], Arrays]:

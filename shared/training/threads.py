@@ -22,3 +22,11 @@ def use_one_thread() -> None:
     busy machine, 50 times. What the user has set stays.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not every system tells
+        return os.cpu_count() or 1

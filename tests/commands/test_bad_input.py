@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 from shared.config import train_config
 from shared.drawing import images
 from shared.run import checkpoint
+from shared.run.run_dir import RunDir
 from support import TINY, Twin, contents, last_checkpoint, stopped
 
 # Places that a command names: {run} holds a run, {file} is a file, {empty} an empty
@@ -256,6 +257,8 @@ def test_damaged_checkpoints_are_refused(
     path = last_checkpoint(run)
     harm, expected = DAMAGE[damage]
     harm(path)
+    # From an older one, a run would go on.
+    RunDir(run).checkpoint_path(3).unlink()
     capsys.readouterr()
     before = everything(run)
     for call in (

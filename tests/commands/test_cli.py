@@ -9,6 +9,7 @@ import pytest
 
 from shared.commands import command_line
 from shared.commands import train as train_command
+from shared.commands.process import run_command
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
@@ -302,14 +303,14 @@ def test_sample_refuses_mistakes_in_one_line(arguments: str, expected: str) -> N
 def test_a_command_ends_with_one_line_and_status_2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with pytest.raises(SystemExit) as stopped, command_line.run_command("prog"):
+    with pytest.raises(SystemExit) as stopped, run_command("prog"):
         raise UsageError("--x a\nb: wrong")
     assert stopped.value.code == 2
     assert capsys.readouterr() == ("", "prog: error: --x a b: wrong\n")
 
 
 def test_ctrl_c_ends_a_command_without_a_traceback() -> None:
-    with pytest.raises(SystemExit) as stopped, command_line.run_command("prog"):
+    with pytest.raises(SystemExit) as stopped, run_command("prog"):
         raise KeyboardInterrupt
     assert stopped.value.code == 130
 
@@ -319,8 +320,8 @@ def test_a_reader_that_goes_away_ends_a_command_quietly(lines: int) -> None:
     # A few lines fail when they are flushed, many when they are printed.
     script = f"""
 import sys
-from shared.commands import command_line
-with command_line.run_command("prog"):
+from shared.commands.process import run_command
+with run_command("prog"):
     sys.stdin.read()
     for _ in range({lines}):
         print("x")
@@ -354,7 +355,7 @@ with command_line.run_command("prog"):
 def test_too_little_memory_is_one_line(
     error: Exception, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as stopped, command_line.run_command("prog"):
+    with pytest.raises(SystemExit) as stopped, run_command("prog"):
         raise error
     assert stopped.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
@@ -362,14 +363,15 @@ def test_too_little_memory_is_one_line(
 
 
 def test_other_errors_keep_their_traceback() -> None:
-    with pytest.raises(ZeroDivisionError), command_line.run_command("prog"):
+    with pytest.raises(ZeroDivisionError), run_command("prog"):
         raise ZeroDivisionError
 
 
 SCRIPT = """
 import sys
 from shared.commands import command_line
-with command_line.run_command("prog"):
+from shared.commands.process import run_command
+with run_command("prog"):
     command_line.parse_train(None, "prog")
 """
 

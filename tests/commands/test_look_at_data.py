@@ -242,7 +242,8 @@ def test_copies_in_a_named_data_set_are_counted(
     from gans_torch.data.__main__ import main
 
     usual = datasets.load("digits", 8, tmp_path)
-    twice = usual._replace(images=np.concatenate([usual.images[:1], usual.images[:-1]]))
+    images = np.asarray(usual.images, np.uint8)
+    twice = usual._replace(images=np.concatenate([images[:1], images[:-1]]))
     monkeypatch.setattr(datasets, "load_for", lambda *_: twice)
     main(["digits", "--image-size", "8", "--out", str(tmp_path / "x.png")])
     assert "1 of 1797 images are the same as another" in capsys.readouterr().out

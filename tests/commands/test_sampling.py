@@ -141,7 +141,9 @@ class Probe:
         self.z: list[NDArray[np.float32]] = []
         self.labels: list[NDArray[np.int32] | None] = []
 
-    def make(self, config: TrainConfig, data: DataInfo, device: str) -> Any:
+    def make(
+        self, config: TrainConfig, data: DataInfo, device: str, arithmetic: Any = None
+    ) -> Any:
         self.device = device
         return self
 

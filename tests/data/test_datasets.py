@@ -1,5 +1,7 @@
 """Named data sets, and the cache: built once, mapped, checked, never half-written."""
 
+import errno
+import fcntl
 import itertools
 import json
 import multiprocessing
@@ -348,11 +350,24 @@ def test_a_failed_build_leaves_nothing_that_looks_whole(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_process_left_is_swept_away(tmp_path: Path) -> None:
-    partial = tmp_path / "cache" / "made-4.partial"
+    partial = tmp_path / "cache" / f"made-4.{'0f' * 16}.partial"
     partial.mkdir(parents=True)
     (partial / "images.npy").write_bytes(b"half")
     check_made(load_made(tmp_path))
     assert not partial.exists()
+
+
+def test_a_cache_is_built_where_the_file_system_has_no_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def flock(file: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    check_made(load_made(tmp_path))
+    told = capsys.readouterr().err
+    assert "the file system has no locks; made.lock.held keeps other" in told
+    assert not (tmp_path / "cache" / "made.lock.held").exists()
 
 
 def build_and_count(data_dir: Path, builds: Path, barrier: Barrier) -> None:

@@ -82,23 +82,20 @@ def test_it_resumes_where_it_stopped(
 
     unbroken = fit(6)
     short = fit(4)
-    for resumed in (
-        fit(6, resume=short),
-        fit(6, resume=fit(4, tmp_path / "one")),
-        fit(6, resume=str(fit(4, tmp_path / "two").path)),
-    ):
+    in_folder = fit(4, tmp_path / "run")
+    for resumed in (fit(6, resume=short), fit(6, resume=in_folder)):
         assert resumed.step == 6
         for name, array in unbroken.arrays.items():
             np.testing.assert_array_equal(array, resumed.arrays[name], name)
     # By command, and from Python: it is one run.
-    train("--resume", tmp_path / "two", "--steps", 7, "--device", "cpu")
-    assert fit(8, resume=tmp_path / "two").step == 8
+    train("--resume", tmp_path / "run", "--steps", 7, "--device", "cpu")
+    assert fit(8, resume=str(tmp_path / "run")).step == 8
     with pytest.raises(UsageError, match=r"^steps 3: the run has already done 4 steps"):
         fit(3, resume=short)
     with pytest.raises(UsageError, match=r"^run_dir .*: a resumed run stays in its"):
-        fit(6, tmp_path / "three", resume=short)
+        fit(6, tmp_path / "other", resume=short)
     with pytest.raises(UsageError, match=r"^run_dir .*: already holds a run"):
-        fit(6, tmp_path / "one")
+        fit(6, tmp_path / "run")
 
 
 def test_what_does_not_fit_is_refused_in_words_of_python(
@@ -178,6 +175,28 @@ def test_what_a_watcher_raises_ends_the_training(
     assert stopped.value.path == tmp_path  # pyrefly: ignore
     assert RunDir.open(tmp_path).checkpoint_steps() == [3]
     assert twin.library.fit(config, digits, resume=tmp_path, device="cpu").step == 6
+
+
+def test_it_keeps_and_goes_back_as_the_command_does(
+    twin: Twin, config: TrainConfig, digits: ImageData, tmp_path: Path
+) -> None:
+    def fit(steps: int, *place: Path, **options: Any) -> Any:
+        longer = dataclasses.replace(config, steps=steps, save_every=1)
+        return twin.library.fit(longer, digits, *place, device="cpu", **options)
+
+    run = fit(9, tmp_path, keep=1)
+    folder = RunDir.open(tmp_path)
+    assert folder.checkpoint_steps() == [2, 4, 6, 8, 9]
+    again = fit(9, resume=run, step=6)
+    assert folder.checkpoint_steps() == [2, 4, 6, 8, 9]
+    assert untimed(again.records) == untimed(run.records)
+    for keep in (0, -1, True):
+        with pytest.raises(UsageError, match=f"keep {keep}: must be 1 or more"):
+            fit(9, tmp_path / "new", keep=keep)
+    with pytest.raises(UsageError, match="step 6: needs the run to resume"):
+        fit(9, tmp_path / "new", step=6)
+    with pytest.raises(UsageError, match="step 6: only the last is kept"):
+        fit(9, resume=fit(6), step=6)
 
 
 def test_progress_is_shown_on_demand(

@@ -74,7 +74,7 @@ def test_a_missing_framework_is_one_line_with_its_extra(
 
 
 def test_any_other_missing_module_is_a_fault_of_ours() -> None:
-    from shared.commands.command_line import run_command
+    from shared.commands.process import run_command
 
     with pytest.raises(ModuleNotFoundError), run_command("gans_torch.train"):
         raise ModuleNotFoundError("no", name="shared.nothing")

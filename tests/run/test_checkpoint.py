@@ -260,7 +260,7 @@ def rewrite(path: Path, **changes: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"version": 2}, "checkpoint version 2: this program reads versions up to 1"),
+        ({"version": 3}, "checkpoint version 3: this program reads versions up to 2"),
         ({"version": "x"}, "unreadable metadata"),
         ({"config": {"version": 99}}, "configuration version 99"),
         ({"config": {"version": 1, "colour": 3}}, "unknown colour"),

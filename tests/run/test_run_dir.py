@@ -22,6 +22,8 @@ from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
 from shared.run.run_dir import RunDir, default_path, resolve_checkpoint
 
+# A name that files have that are still being written.
+TEMPORARY = f".gans-{'0f' * 16}.tmp"
 CONFIG = TrainConfig(steps=1000, adam_betas=(0.5, 0.9))
 DATA = DataInfo(channels=1, num_classes=10, count=1797, sha256="ab" * 32)
 
@@ -36,6 +38,7 @@ def fill(run: RunDir, *steps: int) -> None:
         run.append_metrics({"step": step, "d_loss": step / 3, "g_loss": 0.1})
         picture = np.full((8, 8, 1), step % 256, np.uint8)
         images.save_png(run.sample_path(step), picture)
+        run.append_sample_metrics({"step": step, "diversity": 0.5})
         state = Checkpoint(step, CONFIG, DATA, {"generator.a": np.array(float(step))})
         checkpoint.save(run.checkpoint_path(step), state)
 
@@ -68,17 +71,46 @@ def test_a_run_knows_its_twins_in_turn(run: RunDir) -> None:
     assert run.read_twins() == []
 
 
-def test_create_accepts_a_folder_with_other_files(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("mine")
+@pytest.mark.parametrize(
+    "name", ["metrics.jsonl", "real.png", "a/photo.jpg", "samples/photo.png", "samples"]
+)
+def test_create_refuses_a_folder_that_holds_anything_else(
+    name: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    before = contents(tmp_path)
+    shown = "a" if name.startswith("a/") else name
+    with pytest.raises(UsageError, match=f"holds {shown}, and no config.json"):
+        RunDir.create(tmp_path, CONFIG, DATA)
+    assert contents(tmp_path) == before
+
+
+def test_a_start_that_was_killed_can_be_started_again(tmp_path: Path) -> None:
+    for name in ("checkpoints", "samples"):
+        (tmp_path / name).mkdir()
+    for folder in (tmp_path, tmp_path / "checkpoints"):
+        (folder / TEMPORARY).write_bytes(b"half")
+    (tmp_path / ".lock").touch()
     RunDir.create(tmp_path, CONFIG, DATA)
-    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert contents(tmp_path).keys() == {"config.json", ".lock"}
+    with pytest.raises(UsageError, match="already holds a run"):
+        RunDir.create(tmp_path, CONFIG, DATA)
+
+
+def test_of_two_starts_one_is_refused(tmp_path: Path) -> None:
+    with (
+        RunDir(tmp_path).lock(),
+        pytest.raises(UsageError, match="is being written by another process"),
+    ):
+        RunDir.create(tmp_path, CONFIG, DATA)
 
 
 @pytest.mark.parametrize(
     ("trace", "message"),
     [
         ("config.json", "already holds a run; resume it with"),
-        ("checkpoints", "holds checkpoints, but no config.json to resume from"),
+        ("checkpoints", "holds checkpoints/000005.safetensors, and no config.json"),
     ],
 )
 def test_create_refuses_a_run_and_changes_nothing(
@@ -86,7 +118,7 @@ def test_create_refuses_a_run_and_changes_nothing(
 ) -> None:
     fill(run, 5)
     for name in {"config.json", "checkpoints"} - {trace}:
-        (run.path / name).rename(run.path / f"{name}.away")
+        (run.path / name).rename(run.path.parent / f"{name}.away")
     before = contents(run.path)
     with pytest.raises(UsageError, match=message):
         RunDir.create(run.path, dataclasses.replace(CONFIG, seed=1), DATA)
@@ -155,7 +187,7 @@ def test_latest_checkpoint_ignores_other_files(run: RunDir) -> None:
     with pytest.raises(UsageError, match="holds no checkpoint"):
         run.latest_checkpoint()
     fill(run, 5)
-    for name in (".000009.safetensors.77.tmp", "best.safetensors", "9.safetensors"):
+    for name in (TEMPORARY, "best.safetensors", "9.safetensors"):
         (run.path / "checkpoints" / name).write_bytes(b"")
     assert run.latest_checkpoint() == run.checkpoint_path(5)
 
@@ -191,10 +223,73 @@ def test_truncate_gives_the_run_as_it_was(run: RunDir) -> None:
     fill(run, 1, 20, 300)
     before = contents(run.path)
     fill(run, 301, 4000, 1_234_567)
-    (run.path / "checkpoints" / ".000009.safetensors.77.tmp").write_bytes(b"half")
-    (run.path / "samples" / ".000009.png.77.tmp").write_bytes(b"half")
+    for folder in ("", "checkpoints", "samples"):
+        (run.path / folder / TEMPORARY).write_bytes(b"half")
     run.truncate_after(300)
     assert contents(run.path) == before
+
+
+def test_truncate_leaves_what_is_not_ours(run: RunDir) -> None:
+    fill(run, 1)
+    mine = run.path / "mine"
+    mine.mkdir()
+    for path in (mine / TEMPORARY, run.path / ".notes.tmp", mine / ".a.png.7.tmp"):
+        path.write_text("mine")
+    before = contents(run.path)
+    run.truncate_after(1)
+    assert contents(run.path) == before
+
+
+@pytest.mark.parametrize("lost", ["grid", "record"])
+def test_a_grid_without_its_record_is_to_be_made_again(run: RunDir, lost: str) -> None:
+    fill(run, 1, 20)
+    if lost == "grid":
+        run.sample_path(20).unlink()
+    else:
+        lines = (run.path / "samples.jsonl").read_text().splitlines(keepends=True)
+        (run.path / "samples.jsonl").write_text(lines[0])
+    run.truncate_after(20)
+    assert run.sample_steps() == [1]
+    assert [record["step"] for record in run.read_sample_metrics()] == [1]
+
+
+@pytest.mark.parametrize("rest", [b"\0" * 99, b'\0\n{"step": 30, "d_loss": 1}\n\0\n'])
+def test_truncate_drops_what_a_loss_of_power_left_after_a_step(
+    run: RunDir, rest: bytes
+) -> None:
+    fill(run, 1, 20)
+    before = contents(run.path)
+    with (run.path / "metrics.jsonl").open("ab") as file:
+        file.write(rest)
+    run.truncate_after(20)
+    assert contents(run.path) == before
+    (run.path / "metrics.jsonl").write_text('{"step": 1}\n\0\n{"step": 20}\n')
+    with pytest.raises(UsageError, match="line 2 is no record"):
+        run.truncate_after(20)
+
+
+def test_what_is_to_be_kept_is_remembered(run: RunDir) -> None:
+    assert run.read_keep() == "all"
+    run.write_config(CONFIG, DATA, keep=2)
+    run.write_config(CONFIG, DATA)
+    assert run.read_keep() == 2
+    values = json.loads((run.path / "config.json").read_text())
+    # As runs were stored before: nothing of theirs is removed unasked.
+    del values["keep"]
+    (run.path / "config.json").write_text(json.dumps(values))
+    assert run.read_keep() == "all"
+    (run.path / "config.json").write_text(json.dumps(values | {"keep": 0}))
+    with pytest.raises(UsageError, match="unreadable: keep 0"):
+        run.read_keep()
+
+
+def test_other_checkpoints_are_removed(run: RunDir) -> None:
+    fill(run, *range(1, 21))
+    run.append_scores({"step": 11, "fid": 1.0})
+    run.keep_checkpoints("all", 1)
+    assert len(run.checkpoint_steps()) == 20
+    run.keep_checkpoints(2, 1)
+    assert run.checkpoint_steps() == [4, 8, 11, 12, 16, 19, 20]
 
 
 def test_interrupted_truncate_can_be_repeated(

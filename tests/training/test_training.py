@@ -453,9 +453,9 @@ def test_an_error_in_any_thread_ends_the_run(
 
     monkeypatch.setattr(place, fail)
     threads = threading.enumerate()
-    stopped(2, lambda: train(*TINY, "--run-dir", tmp_path))
+    stopped(1, lambda: train(*TINY, "--run-dir", tmp_path))
     *_, message = capsys.readouterr().err.splitlines()
-    assert message.endswith("error: no space left")
+    assert message.endswith(".train: no space left")
     assert threading.enumerate() == threads
     run = RunDir.open(tmp_path)
     assert len(run.sample_steps()) == leaves["samples"]

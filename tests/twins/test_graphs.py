@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shared.backend import Arithmetic
 from shared.config.choices import Precision
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
@@ -40,11 +41,12 @@ def _train(
     recorder: _NoRecorder | None = None,
     device: str = "cpu",
     eagerly: bool = False,
+    deterministic: bool = False,
 ) -> tuple[Any, ...]:
     from gans_torch._graphs import StepGraphs
     from gans_torch.backend import Backend
 
-    backend = Backend(config, _INFO, device)
+    backend = Backend(config, _INFO, device, Arithmetic(deterministic=deterministic))
     if eagerly:
         backend._graphs = None
     if recorder is not None:
@@ -132,3 +134,16 @@ def test_a_run_that_is_gone_does_not_disturb_the_next_one_on_a_gpu() -> None:
         _train(config, device="cuda")  # a warning would be an error
     finally:
         gc.set_threshold(*thresholds)
+
+
+@pytest.mark.parametrize("preset", ["dcgan", "wgan-gp", "hinge", "dragan"])
+def test_deterministic_runs_are_the_same_to_the_last_bit_on_a_gpu(preset: str) -> None:
+    """Without the flag, two runs on an H100 differ in bytes."""
+    _needs_gpu()
+    config = dataclasses.replace(PRESETS[preset], **_TINY)
+    first, second = (
+        _train(config, device="cuda", deterministic=True) for _ in range(2)
+    )
+    for ours, theirs in zip(first, second, strict=True):
+        for name, value in ours.items():
+            np.testing.assert_array_equal(value, theirs[name], err_msg=name)

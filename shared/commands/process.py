@@ -1,0 +1,112 @@
+"""A command as a process: its streams, its signals, its exit status.
+
+Entered before anything heavy is imported, so that Ctrl-C and mistakes take a moment.
+"""
+
+import contextlib
+import errno
+import re
+import sys
+from collections.abc import Iterator, Sequence
+
+from shared import terminal
+from shared.errors import TrainingError, UsageError
+from shared.training import signals
+
+# What PyTorch, XLA and NumPy say, on the CPU and on accelerators.
+_OUT_OF_MEMORY = (
+    "MemoryError|CUDA out of memory|can't allocate memory|RESOURCE_EXHAUSTED"
+)
+# What they say of how much there is, and how much was asked for.
+_AMOUNTS = (
+    r"Tried to allocate .+? is free",
+    r"Out of memory while trying to allocate [^.\n]+",
+    r"you tried to allocate \d+ bytes",
+    r"Unable to allocate .+? for an array",
+)
+
+# What a disk says, on which a stream may be.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+# The extras that bring the frameworks.
+_EXTRAS = {
+    "torch": "torch",
+    "torchvision": "torch",
+    "jax": "jax",
+    "jaxlib": "jax",
+    "flax": "jax",
+    "optax": "jax",
+}
+
+
+@contextlib.contextmanager
+def run_command(prog: str, argv: Sequence[str] | None = ()) -> Iterator[None]:
+    """Turn a `UsageError` into one line on stderr and exit status 2.
+
+    Ctrl-C, where nobody else takes it, ends the program without a traceback; so do too
+    little memory, and a reader of its output that goes away, as in ``--help | head``.
+
+    Args:
+        prog: how the user calls the program.
+        argv: its arguments; None: those of the process, whose streams and signals are
+            then taken care of too.
+    """
+    if argv is None:
+        terminal.take_streams()
+        signals.end_at_once()
+    try:
+        try:
+            yield
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except UsageError as error:
+        # A value may hold line breaks; the message must not.
+        _fail(2, f"{prog}: error: {' '.join(str(error).split())}")
+    except TrainingError as error:
+        _fail(1, f"{prog}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        terminal.drop_output()
+        sys.exit(141)  # what a shell says of SIGPIPE
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        _fail(
+            2,
+            f"{prog}: error: {error.name} is not installed;"
+            f' pip install "gans-twins[{extra}]" brings it',
+        )
+    except Exception as error:
+        # The frameworks' own errors, which have no class in common.
+        if re.search(_OUT_OF_MEMORY, f"{type(error).__name__}: {error}"):
+            _fail(
+                2,
+                f"{prog}: error: out of memory{_amounts(str(error))}: try a smaller"
+                " --batch-size, --width or --image-size, or --data-on host",
+            )
+        if not _is_of_stdout(error):
+            raise
+        reason = getattr(error, "strerror", error)
+        terminal.drop_output()
+        _fail(1, f"{prog}: error: stdout: cannot be written: {reason}")
+
+
+def _fail(status: int, line: str) -> None:
+    terminal.say(line)
+    sys.exit(status)
+
+
+def _amounts(error: str) -> str:
+    """How much was asked for, of which device, and how much there is; or nothing."""
+    found = (re.search(amounts, error, re.DOTALL) for amounts in _AMOUNTS)
+    return next((f" ({' '.join(x[0].split())})" for x in found if x), "")
+
+
+def _is_of_stdout(error: Exception) -> bool:
+    """Whether it was a stream that did not take what was written: one of no file."""
+    if not isinstance(error, OSError):
+        return False
+    return error.errno in _FULL and error.filename is None

@@ -1,0 +1,169 @@
+"""What a configuration takes at least: what cannot fit is refused at once, in a line.
+
+Every estimate is far below what is really taken, so that nothing is refused that works.
+"""
+
+import math
+import os
+
+from shared.config.train_config import TrainConfig, flag, refuse
+from shared.config.traits import ARCHITECTURES, PENALTIES
+
+# More than any device has: what takes more is refused before the device is looked at.
+_MOST_BYTES = 2**42
+# No framework makes an update of D in less.
+_UPDATE_SECONDS = 1e-5
+_STEP_SECONDS = 3600.0
+_MOST_THREADS = 1024
+# Numbers that optimisers keep for each weight, and the weight.
+_KEPT = {"adam": 3, "rmsprop": 2}
+
+
+def check_limits(config: TrainConfig, device: str) -> None:
+    """Refuse a run that no memory could hold, or one of whose steps would take hours.
+
+    Takes no time, and so comes before anything is read, imported or fetched.
+
+    Args:
+        config: the run's configuration.
+        device: its name; of ``auto`` only the device itself can tell its memory.
+
+    Raises:
+        UsageError: it is too large.
+    """
+    seconds = config.n_critic * _UPDATE_SECONDS
+    if seconds > _STEP_SECONDS:
+        raise refuse(
+            "n_critic",
+            config.n_critic,
+            f"a single step would take {seconds / 3600:.3g} hours at least, at"
+            f" {1 / _UPDATE_SECONDS:.0e} updates of D in a second",
+        )
+    draws = "the random numbers of one step take"
+    _check(config, _draws(config), _host_memory(), draws, "this machine")
+    if device == "cpu":
+        check_memory(config, None, "this machine")
+    else:
+        check_memory(config, _MOST_BYTES, "no device")
+
+
+def check_threads(threads: int | None) -> None:
+    """Refuse a number of threads that no library starts.
+
+    Raises:
+        UsageError: it is out of range.
+    """
+    if threads is not None and not 1 <= threads <= _MOST_THREADS:
+        raise refuse("threads", threads, f"must be from 1 to {_MOST_THREADS}")
+
+
+def check_memory(config: TrainConfig, memory: int | None, place: str) -> None:
+    """Refuse networks that no memory of a device could hold.
+
+    Args:
+        config: the run's configuration.
+        memory: bytes that the device has in all; None: it has the host's.
+        place: what an error calls it.
+
+    Raises:
+        UsageError: they take more than there is.
+    """
+    memory = memory or _host_memory()
+    networks = "networks and optimisers take"
+    _check(config, _networks(config), memory, networks, place)
+    maps = "D's feature maps of one batch take"
+    _check(config, _maps(config), memory, maps, place)
+
+
+def check_drawn(num: int, config: TrainConfig) -> None:
+    """Refuse to draw more samples at once than memory could hold.
+
+    Args:
+        num: how many.
+        config: of the run that draws them.
+
+    Raises:
+        UsageError: they take more than there is.
+    """
+    taken = 4 * num * (config.z_dim + config.image_size**2)
+    if taken > _host_memory():
+        raise refuse(
+            "num",
+            num,
+            f"so many samples take {_shown(taken)} at least, and this machine has"
+            f" {_shown(_host_memory())}",
+        )
+
+
+def _check(config: TrainConfig, taken: int, memory: int, what: str, place: str) -> None:
+    if taken <= memory:
+        return
+    # Named first is what is furthest from the usual.
+    usual = TrainConfig()
+    field, *names = sorted(
+        ("width", "image_size", "z_dim", "batch_size", "n_critic"),
+        key=lambda name: getattr(usual, name) / getattr(config, name),
+    )
+    others = [f"{flag(name)} {getattr(config, name)}" for name in names]
+    has = "has more than" if place == "no device" else "has"
+    raise refuse(
+        field,
+        getattr(config, field),
+        f"with {', '.join(others)} {what} {_shown(taken)} at least, and {place} {has}"
+        f" {_shown(memory)}",
+    )
+
+
+def _networks(config: TrainConfig) -> int:
+    """Bytes of weights, and of what the optimisers keep of them."""
+    weights = ARCHITECTURES[config.architecture].least_weights
+    if weights is None:
+        return 0
+    number = weights(config.width, config.image_size, config.z_dim)
+    number += config.width * config.minibatch_discrimination
+    return number * _KEPT[config.optimizer] * _bytes(config)
+
+
+def _maps(config: TrainConfig) -> int:
+    """Bytes of D's feature maps, which the backward pass needs."""
+    features = ARCHITECTURES[config.architecture].least_features
+    if features is None:
+        return 0
+    # Two bytes each, as in bfloat16.
+    return 2 * config.batch_size * features(config.width, config.image_size)
+
+
+def _draws(config: TrainConfig) -> int:
+    """Bytes of the random numbers of a step."""
+    pixels = config.image_size**2
+    each = config.z_dim
+    if "penalty_noise" in PENALTIES[config.penalty].inputs:
+        each += pixels
+    if config.instance_noise:
+        each += 2 * pixels
+    return 4 * config.n_critic * config.batch_size * each
+
+
+def _bytes(config: TrainConfig) -> int:
+    return 8 if config.precision == "float64" else 4
+
+
+def _host_memory() -> int:
+    """Bytes of memory and swap; where nobody can tell, more than any host has."""
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return _MOST_BYTES
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123
+            swap = next(line for line in file if line.startswith("SwapTotal:"))
+        return memory + 1024 * int(swap.split()[1])
+    except (OSError, StopIteration, ValueError):
+        return memory
+
+
+def _shown(number: int) -> str:
+    """Bytes, as people write them: 23.4 GiB."""
+    units = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+    power = min(int(math.log2(max(number, 1)) // 10), len(units) - 1)
+    return f"{number / 1024**power:.3g} {units[power]}"

@@ -1,0 +1,36 @@
+"""Plots as files, whatever the names in them."""
+
+import io
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shared.files.atomic import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def save_figure(path: Path, figure: "Figure") -> None:
+    """Write a figure, with every text in it as it is.
+
+    Args:
+        path: the file (PNG).
+        figure: names of runs and data sets in it may have any characters: what would be
+            a formula is none, and what the font lacks becomes a box.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    # Matplotlib takes long to import; whoever has a figure has imported it.
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text), "that is what was looked for"
+        text.set_parse_math(False)
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # One for each letter.
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        figure.savefig(buffer, format="png", dpi=120)
+    write_atomically(path, buffer.getvalue())

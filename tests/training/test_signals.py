@@ -1,0 +1,148 @@
+"""Signals: save and stop while training, end at once before and after it."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from shared.run.run_dir import RunDir
+from support import TINY, Twin
+
+ASKING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
+
+# Without anything heavy: what a command does at each stage.
+STAGES = """
+import gc, os, signal, sys, time
+from shared.training import signals
+
+number, stage = signal.Signals[sys.argv[1]], sys.argv[2]
+signals.end_at_once()
+signals.say_at_last("last words")
+
+
+def ask():
+    os.kill(os.getpid(), number)
+    for _ in range(1000):
+        time.sleep(0.001)
+
+
+if stage == "start":
+    ask()
+elif stage == "hook":
+    # From where no exception comes out.
+    gc.callbacks.append(lambda *_: ask())
+    gc.collect()
+elif stage == "data":
+    with signals.tidily():
+        try:
+            ask()
+        finally:
+            print("tidied")
+elif stage == "lost":
+    with signals.tidily():
+        try:
+            ask()
+        except SystemExit:
+            pass
+elif stage == "training":
+    with signals.Signals() as stop:
+        ask()
+        print(stop.received == number)
+elif stage == "again":
+    with signals.Signals():
+        ask()
+        ask()
+print("end")
+"""
+
+
+def _ask(name: str, stage: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", STAGES, name, stage],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_each_signal_saves_while_training(name: str) -> None:
+    result = _ask(name, "training")
+    assert (result.returncode, result.stdout) == (0, "True\nend\n")
+    assert result.stderr == "\nsaving, after this step; again: stop without saving\n"
+
+
+@pytest.mark.parametrize(
+    ("stage", "told", "said"),
+    [
+        ("start", "", "last words\n"),
+        ("hook", "", "last words\n"),
+        ("data", "tidied\n", ""),
+        ("lost", "", ""),
+        (
+            "again",
+            "",
+            "\nsaving, after this step; again: stop without saving\nlast words\n",
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
+def test_where_nothing_is_to_be_saved_the_process_ends(
+    name: str, stage: str, told: str, said: str
+) -> None:
+    result = _ask(name, stage)
+    assert result.returncode == 128 + signal.Signals[name]
+    assert (result.stdout, result.stderr) == (told, said)
+
+
+def test_nohup_is_heeded() -> None:
+    script = f"trap '' HUP; exec {sys.executable} -c '{STAGES}' SIGHUP training"
+    result = subprocess.run(
+        ["bash", "-c", script.replace("'{STAGES}'", '"$0"'), STAGES],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stdout) == (0, "False\nend\n")
+
+
+def test_a_terminal_that_closes_saves_the_run(
+    twin: Twin, data_dir: Path, tmp_path: Path
+) -> None:
+    """As behind ``tee``, which the same Ctrl-C has ended before a line comes."""
+    flags = (*TINY, "--steps", 1000000, "--save-every", 1000000)
+    places = ("--run-dir", tmp_path / "run", "--data-dir", data_dir)
+    command = twin.command("train", *flags, *places)
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        while not process.stderr.readline().startswith(b"step "):
+            assert process.poll() is None
+        process.stderr.close()
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(60) == 128 + signal.SIGHUP
+    (step,) = RunDir.open(tmp_path / "run").checkpoint_steps()
+    unsaid = (tmp_path / "run" / "messages.txt").read_text()
+    assert f"stopped after {step} of 1000000 steps; continue with:" in unsaid
+    assert "--resume" in unsaid.splitlines()[-1]
+
+
+def test_ctrl_c_at_any_moment_of_the_start_ends_it(
+    twin: Twin, data_dir: Path, tmp_path: Path
+) -> None:
+    rng = random.Random(twin.name)
+    for number in range(2):
+        run = tmp_path / str(number)
+        flags = (*TINY, "--steps", 1000000, "--run-dir", run, "--data-dir", data_dir)
+        command = twin.command("train", *flags)
+        with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+            time.sleep(rng.uniform(0.2, 3.0))
+            process.send_signal(signal.SIGINT)
+            _, log = process.communicate(timeout=60)
+        # Python itself, before it runs a line of ours, is ended by the signal.
+        assert process.returncode in (130, -signal.SIGINT), log
+        assert b"Traceback" not in log
