@@ -1,5 +1,6 @@
 """One training step: updates of D, then one of G."""
 
+import math
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -273,11 +274,28 @@ def _update(
     lr: Float[Array, ""],
 ) -> tuple[Any, optax.OptState, Float[Array, ""]]:
     """Update parameters; returns also the gradient's global norm, before clipping."""
-    norm = optax.tree.norm(gradient)
+    norm = _global_norm(gradient)
     if config.clip_grad_norm:
         gradient = _clip(gradient, config.clip_grad_norm, norm)
     updates, optimizer = optim.build_optimizer(config).update(gradient, optimizer)
     return jax.tree.map(lambda p, u: p - lr * u, params, updates), optimizer, norm
+
+
+def _global_norm(gradient: Any) -> Float[Array, ""]:
+    """The norm of all gradients as one vector, finite wherever float32 can hold it.
+
+    Squares are taken in units of the largest element, in which none is too large. The
+    unit is a power of two, so that norms whose squares do no harm keep every bit.
+    """
+
+    def scaled() -> Float[Array, ""]:
+        largest = optax.tree.norm(gradient, ord=math.inf)
+        unit = largest / (2 * jnp.frexp(largest)[0])
+        unit = jnp.where(jnp.isfinite(unit), unit, 1.0)
+        return optax.tree.norm(jax.tree.map(lambda g: g / unit, gradient)) * unit
+
+    norm = optax.tree.norm(gradient)
+    return jax.lax.cond(jnp.isfinite(norm), lambda: norm, scaled)
 
 
 def _clip(gradient: Any, limit: float, norm: Float[Array, ""]) -> Any:

@@ -57,6 +57,7 @@ def fit(
     run_dir: str | Path | None = None,
     *,
     resume: str | Path | TrainedRun | None = None,
+    allow_new_data: bool = False,
     step: int | Literal["best"] | None = None,
     keep: int | Literal["all"] | None = None,
     device: str = "auto",
@@ -80,6 +81,8 @@ def fit(
         run_dir: folder to write, as the command does; None: nothing is written.
         resume: a run to go on with, as long as ``config`` now says, in its own folder
             if it has one.
+        allow_new_data: with ``resume``, go on with other images than the run was
+            started with.
         step: which of its checkpoints, as for `load_generator`; what is newer is
             removed from the folder.
         keep: checkpoints that stay in the folder: the last so many, the best, and up
@@ -118,6 +121,7 @@ def fit(
             run_dir,
             library.FitOptions(
                 resume=resume,
+                allow_new_data=allow_new_data,
                 step=step,
                 keep=keep,
                 device=device,

@@ -1,6 +1,7 @@
 """One training step: updates of D, then one of G."""
 
 import dataclasses
+import math
 from typing import NamedTuple
 
 import torch
@@ -229,13 +230,26 @@ def _update(
         if parameter.grad is None:  # untouched by the loss; JAX has zeros there
             parameter.grad = torch.zeros_like(parameter)
     gradients = [p.grad for p in parameters if p.grad is not None]
-    norm = nn.utils.get_total_norm(gradients)
+    norm = _global_norm(gradients)
     if config.clip_grad_norm:
         nn.utils.clip_grads_with_norm_(parameters, config.clip_grad_norm, norm)
     for group in optimizer.param_groups:
         group["lr"] = lr
     optimizer.step()
     return norm
+
+
+@torch.no_grad()
+def _global_norm(gradients: list[Tensor]) -> Float[Tensor, ""]:
+    """The norm of all gradients as one vector, finite wherever float32 can hold it.
+
+    Squares are taken in units of the largest element, in which none is too large. The
+    unit is a power of two, so that norms whose squares do no harm keep every bit.
+    """
+    largest = nn.utils.get_total_norm(gradients, math.inf)
+    unit = largest / (2 * torch.frexp(largest).mantissa)
+    unit = torch.where(unit.isfinite(), unit, 1.0)  # of zeros, and of what has no norm
+    return nn.utils.get_total_norm([g / unit for g in gradients]) * unit
 
 
 @torch.no_grad()

@@ -87,6 +87,7 @@ def test_importing_everything_loads_nothing_forbidden(package: str) -> None:
         *((name, ["--help"]) for name in ("train", "sample", "evaluate", "compare")),
         ("__main__", ["--help"]),
         ("__main__", ["completion", "bash"]),
+        ("data.__main__", ["--help"]),
         ("train", ["--steps", "x"]),
         ("train", ["dcgam"]),
         ("sample", []),

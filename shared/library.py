@@ -17,6 +17,7 @@ from shared.config.limits import check_threads
 from shared.config.resume import check_resumed
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import ImageData
+from shared.data.reading import Reading, reading_of
 from shared.errors import UsageError
 from shared.evaluation import evaluation
 from shared.evaluation.evaluation import Evaluation
@@ -42,6 +43,7 @@ class FitOptions:
     """How `fit` trains, besides what and where."""
 
     resume: Run | None
+    allow_new_data: bool
     step: int | Literal["best"] | None
     keep: Keep | None
     device: str
@@ -113,6 +115,7 @@ def fit(
     stored = None if options.resume is None else _stored_config(options.resume)
     # That the data are the same as before is told by their digest, not by their name.
     name = data.name if stored is None else stored.dataset
+    config = _reading_as(config, data)
     config = dataclasses.replace(config, dataset=name or config.dataset)
     if stored is not None:
         check_resumed(config, stored)
@@ -145,6 +148,15 @@ def fit(
     return driver.train(config, data, make_backend, place, how)
 
 
+def _reading_as(config: TrainConfig, data: ImageData) -> TrainConfig:
+    """The configuration with the way that the data were read in."""
+    asked = reading_of(config)
+    if asked not in (Reading(), data.reading):
+        raise UsageError(f"config: asks for {asked}, the data are of {data.reading}")
+    values = data.reading._asdict()
+    return dataclasses.replace(config, dataset=data.name or config.dataset, **values)
+
+
 def evaluate(
     make_backend: MakeBackend,
     samples: Run | NDArray[np.uint8],
@@ -159,7 +171,7 @@ def evaluate(
     if isinstance(samples, np.ndarray):
         return _evaluate_images(make_backend, samples, reference, options)
     state = find_state(samples, options.step)
-    if state.data != reference.info:
+    if not state.data.has_images_of(reference.info):
         raise UsageError(
             "reference: must be the images that the run was trained on; to compare with"
             " others, give the images of load_generator(run).sample(...)"
@@ -229,9 +241,9 @@ def _place(run_dir: str | Path | None, options: FitOptions, keeping: Keeping) ->
         raise UsageError(f"--run-dir {run_dir}: a resumed run stays in its own folder")
     if isinstance(resume, TrainedRun):
         if resume.path is None:
-            return Memory(find_state(resume, step))
+            return Memory(find_state(resume, step), options.allow_new_data)
         resume = resume.path
-    return OldFolder(Path(resume), keeping, step)
+    return OldFolder(Path(resume), keeping, step, options.allow_new_data)
 
 
 def _write_report(run: RunDir, twin: str, config: TrainConfig) -> None:

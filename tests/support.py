@@ -32,7 +32,8 @@ class Twin:
 
     def main(self, command: str) -> Callable[[Sequence[str] | None], None]:
         """``main`` of ``train`` or ``sample``, to be called with its arguments."""
-        return importlib.import_module(f"gans_{self.name}.{command}").main
+        module = {"data": "data.__main__"}.get(command, command)
+        return importlib.import_module(f"gans_{self.name}.{module}").main
 
     def command(self, command: str, *arguments: object) -> list[str]:
         """The same as a command for `subprocess.run`."""

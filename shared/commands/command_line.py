@@ -18,13 +18,14 @@ from shared import plugins
 from shared.commands.options import (
     DEFAULT_PRESET,
     CompareOptions,
+    DataOptions,
     EvaluateOptions,
     SampleOptions,
     TrainFlags,
 )
 from shared.commands.parsing import parse, suggestion
 from shared.commands.version import describe_version
-from shared.config.choices import validate_name
+from shared.config.choices import POINTS, validate_name
 from shared.config.limits import check_limits, check_threads
 from shared.config.presets import PRESETS
 from shared.config.resume import check_resumed
@@ -79,6 +80,8 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
     start = PRESETS[preset or DEFAULT_PRESET]
     flags = _parse_flags(start, args, prog)
     notes = ()
+    if flags.allow_new_data and flags.resume is None:
+        raise UsageError("--allow-new-data: needs a run to --resume")
     if flags.resume == _AUTO:
         flags, notes = _resume_or_start(flags, _config(flags, start), prog)
     if flags.step is not None and flags.resume is None:
@@ -120,6 +123,8 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
         tensorboard=flags.tensorboard,
         check_reference=flags.check_reference,
         plugin=flags.plugin,
+        cache_dir=flags.cache_dir,
+        allow_new_data=flags.allow_new_data,
         notes=notes,
     )
 
@@ -153,6 +158,32 @@ def parse_evaluate(argv: Sequence[str] | None, prog: str) -> EvaluateOptions:
     )
     _check_smallest(options, {"num": 16, "draws": 1, "seed": 0, "step": 0})
     return options
+
+
+def parse_data(
+    argv: Sequence[str] | None, prog: str
+) -> tuple[DataOptions, TrainConfig]:
+    """Options of ``data DATASET [--flags]``, and how a run would read the data.
+
+    Arguments and errors as `parse_train`.
+    """
+    options = parse(
+        DataOptions,
+        _words(argv, prog),
+        prog=prog,
+        description="Show a data set as a run sees it, and what is changed of it.",
+    )
+    validate_name(options.dataset)
+    start = PRESETS[options.dataset if options.dataset in POINTS else DEFAULT_PRESET]
+    size = start.image_size if options.dataset in POINTS else options.image_size
+    return options, dataclasses.replace(
+        start,
+        dataset=options.dataset,
+        image_size=size,
+        channels=options.channels,
+        crop=options.crop,
+        pixel_bits=options.pixel_bits,
+    )
 
 
 def parse_compare(argv: Sequence[str] | None, prog: str) -> CompareOptions:

@@ -41,10 +41,13 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
     config = dataclasses.replace(stored.config, dataset=dataset)
     check_data(config, stored.data, options.features)
     check_drawn(options.num or 0, config)
-    data = datasets.load(
-        config.dataset, config.image_size, options.data_dir, options.trust_cache
+    data = datasets.load_for(
+        config,
+        options.data_dir,
+        options.cache_dir,
+        trust_cache=options.trust_cache,
     )
-    if data.info != stored.data:
+    if not data.info.has_images_of(stored.data):
         raise UsageError(
             f"{path}: was trained on other images than those of --dataset"
             f" {config.dataset} in --data-dir {options.data_dir}"
@@ -63,6 +66,7 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
         options.data_dir,
         options.features,
         say=terminal.say,
+        cache_dir=options.cache_dir,
     )
     num = options.num or evaluator.usual_num
     found = evaluation.evaluate(evaluator, num, options.draws, options.seed)

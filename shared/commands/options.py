@@ -10,7 +10,7 @@ from tyro.constructors import (
     PrimitiveConstructorSpec,
 )
 
-from shared.config.choices import DataPlace, Features, OnNan
+from shared.config.choices import Channels, Crop, DataPlace, Features, OnNan
 from shared.config.tables import Table
 from shared.config.train_config import TrainConfig
 from shared.config.traits import ARCHITECTURES, OBJECTIVES, PENALTIES
@@ -18,13 +18,12 @@ from shared.config.traits import ARCHITECTURES, OBJECTIVES, PENALTIES
 _DEFAULT_PRESET = "dcgan"
 
 
-def _parse_labels(texts: list[str]) -> tuple[int, ...]:
-    try:
-        labels = tuple(int(label) for label in texts[0].split(","))
-    except ValueError:
-        labels = (-1,)
-    if min(labels) < 0:
-        raise ValueError(f"{shlex.join(texts)}: must be class ids from 0 up, as in 3,7")
+def _parse_labels(texts: list[str]) -> tuple[int | str, ...]:
+    labels = tuple(int(x) if x.isdecimal() else x for x in texts[0].split(","))
+    if any(isinstance(x, str) and (not x or x[0] == "-") for x in labels):
+        raise ValueError(
+            f"{shlex.join(texts)}: must be class ids from 0 up or names, as in 3,7"
+        )
     return labels
 
 
@@ -82,17 +81,17 @@ class SampleOptions:
     seed: int = 0
     """Seed of the latents, from 0 up."""
     labels: Annotated[
-        tuple[int, ...],
+        tuple[int | str, ...],
         PrimitiveConstructorSpec(
             nargs=1,
-            metavar="ID,ID,...",
+            metavar="CLASS,...",
             instance_from_str=_parse_labels,
             is_instance=lambda value: isinstance(value, tuple),
             str_from_instance=lambda labels: [",".join(map(str, labels)) or "all"],
         ),
     ] = ()
-    """Classes to draw, a row for each in turn; conditional runs only; without it,
-    all."""
+    """Classes to draw, by id or name, a row for each in turn; conditional runs only;
+    without it, all."""
     interpolate: bool = False
     """Make each row a path between two latents."""
     separate: bool = False
@@ -137,12 +136,38 @@ class EvaluateOptions:
     """Folder of data sets, which also keeps the classifier."""
     trust_cache: tyro.conf.FlagCreatePairsOff[bool] = False
     """As for train."""
+    cache_dir: Path | None = None
+    """Folder of what is kept of data sets; without it, cache/ in --data-dir or, where
+    that may only be read, the user's own."""
     out: Path | None = None
     """Folder to write into; without it, the run."""
     device: str = "auto"
     """auto (the best there is), cpu, cuda, cuda:N, tpu, ..."""
     plugin: Annotated[Path | None, _PLUGIN] = None
     """Python file that registers objectives, penalties or architectures of your own."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """What ``data`` was asked to do."""
+
+    dataset: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATASET")]
+    """folder:PATH (a folder or .zip of images), or the name of a data set."""
+    image_size: int = 32
+    """Height and width in pixels; of points it means nothing."""
+    channels: Channels = "auto"
+    """As for train."""
+    crop: Crop = "centre"
+    """As for train."""
+    pixel_bits: int | None = None
+    """As for train."""
+    data_dir: Path = Path("data")
+    """Folder of data sets, where they are fetched to and cached."""
+    cache_dir: Path | None = None
+    """Folder of resized images; without it, cache/ in --data-dir or, where that may
+    only be read, the user's own."""
+    out: Path = Path("data.png")
+    """Picture to write: some images, as a run sees them."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -195,12 +220,17 @@ class TrainFlags(TrainConfig):
     trust_cache: tyro.conf.FlagCreatePairsOff[bool] = False
     """Leave out the check of the cached images' digest, a second for half a gigabyte,
     where size and time of the files are as they were."""
+    cache_dir: Path | None = None
+    """Folder of resized images; without it, cache/ in --data-dir or, where that may
+    only be read, the user's own."""
     run_dir: Path | None = None
     """Folder to write; without it, the next free runs/PRESET-DATASET-NNN."""
     resume: Annotated[Path | None, tyro.conf.arg(metavar="RUN|auto")] = None
     """Continue this run, of either twin, where it stopped. auto: the run in --run-dir,
     or the newest in runs/ with the same settings that is not finished; where there is
     none, start one. The same command thus serves a scheduler again and again."""
+    allow_new_data: tyro.conf.FlagCreatePairsOff[bool] = False
+    """With --resume: go on with a folder whose images have changed since."""
     step: _Step = None
     """With --resume: go back to this checkpoint, or to the one with the best scores,
     and remove what is newer; without it, the last that is whole."""

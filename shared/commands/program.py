@@ -10,6 +10,7 @@ import tyro
 from shared.commands.command_line import arguments
 from shared.commands.options import (
     CompareOptions,
+    DataOptions,
     EvaluateOptions,
     SampleOptions,
     TrainFlags,
@@ -21,8 +22,11 @@ _OPTIONS = {
     "train": (TrainFlags, "train a GAN, or continue a run"),
     "sample": (SampleOptions, "draw images from a run"),
     "evaluate": (EvaluateOptions, "score a run's samples"),
+    "data": (DataOptions, "show a data set as a run sees it"),
     "compare": (CompareOptions, "compare runs: a table, and their curves"),
 }
+# Beside what a package of that name offers to Python.
+_MODULES = {"data": "data.__main__"}
 _SHELLS = ("bash", "zsh")
 
 
@@ -43,7 +47,8 @@ def run_program(prog: str, package: str, argv: Sequence[str] | None) -> None:
     elif name == "completion":
         _print_completion(prog, rest)
     elif name in _OPTIONS:
-        importlib.import_module(f"{package}.{name}").main(rest)
+        module = _MODULES.get(name, name)
+        importlib.import_module(f"{package}.{module}").main(rest)
     else:
         known = (*_OPTIONS, "completion")
         raise UsageError(

@@ -11,8 +11,10 @@ from shared.backend import MakeBackend
 from shared.commands.options import SampleOptions
 from shared.config.choices import POINTS
 from shared.config.limits import check_drawn
+from shared.config.tables import suggestion
 from shared.config.train_config import refuse
 from shared.data import points
+from shared.data.image_data import DataInfo
 from shared.drawing import images
 from shared.drawing.samples import draw_images, draw_points
 from shared.errors import UsageError
@@ -94,13 +96,25 @@ def _classes(options: SampleOptions, stored: checkpoint.Checkpoint) -> tuple[int
                 " conditional, its generator takes no labels"
             )
         return ()
-    for label in options.labels:
-        if label >= stored.data.num_classes:
-            raise UsageError(
-                f"--labels {label}: must be below {stored.data.num_classes}, the"
-                " number of classes"
-            )
-    return options.labels or tuple(range(stored.data.num_classes))
+    chosen = tuple(_class_id(label, stored.data) for label in options.labels)
+    return chosen or tuple(range(stored.data.num_classes))
+
+
+def _class_id(label: int | str, data: DataInfo) -> int:
+    """The id of a class, which is given as such or by name."""
+    if isinstance(label, str):
+        if label in data.class_names:
+            return data.class_names.index(label)
+        names = ", ".join(data.class_names) or "none"
+        raise UsageError(
+            f"--labels {label}: must be class ids from 0 up, as in 3,7, or names; has"
+            f" {names}{suggestion(label, data.class_names)}"
+        )
+    if label >= data.num_classes:
+        raise UsageError(
+            f"--labels {label}: must be below {data.num_classes}, the number of classes"
+        )
+    return label
 
 
 def _labels(

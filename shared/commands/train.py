@@ -10,6 +10,8 @@ from shared.commands.options import TrainFlags
 from shared.config.run_options import TrainOptions
 from shared.config.train_config import flag
 from shared.data import datasets
+from shared.data.image_data import ImageData
+from shared.data.survey import listed
 from shared.errors import Interrupted
 from shared.report import page
 from shared.run.run_dir import RunDir
@@ -17,6 +19,9 @@ from shared.training import driver, signals
 from shared.training.places import Keeping, NewFolder, OldFolder
 from shared.training.progress import TerminalProgress
 from shared.training.signals import Signals
+
+# As many as a line of the log names.
+_MOST_CLASSES = 20
 
 
 def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
@@ -34,9 +39,15 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
     """
     config = options.config
     with signals.tidily():  # or a cache would be left half written
-        data = datasets.load(
-            config.dataset, config.image_size, options.data_dir, options.trust_cache
+        notes: list[str] = []
+        data = datasets.load_for(
+            config,
+            options.data_dir,
+            options.cache_dir,
+            notes.append,
+            trust_cache=options.trust_cache,
         )
+    driver.check_data(config, data.info)  # before anything is said of them
     progress = TerminalProgress()
     twin = prog.partition(".")[0]
     keeping = Keeping(
@@ -49,12 +60,12 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
         plugin=plugins.load(options.plugin, twin),
         keep=options.keep,
     )
-    for line in options.notes:
+    for line in [*options.notes, *describe_data(data), *notes]:
         progress.say(line)
     if options.resume is None:
         place = NewFolder(options.run_dir, keeping)
     else:
-        place = OldFolder(options.resume, keeping, options.step)
+        place = OldFolder(options.resume, keeping, options.step, options.allow_new_data)
     how = driver.Options(
         device=options.device,
         data_on=options.data_on,
@@ -62,6 +73,7 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
         deterministic=options.deterministic,
         on_nan=options.on_nan,
         data_dir=options.data_dir,
+        cache_dir=options.cache_dir,
         check_reference=options.check_reference,
         progress=progress,
         stop=Signals(),
@@ -74,11 +86,24 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
     _tell_end(run, options, prog)
 
 
+def describe_data(data: ImageData) -> list[str]:
+    """What a folder's images are, and the names of classes, for the log."""
+    info = data.info
+    if data.survey is None and not info.class_names:
+        return []
+    kind = "grey" if info.channels == 1 else "in colour"
+    line = f"{info.count} images, {kind}"
+    if info.num_classes:
+        classes = info.named_classes() or map(str, range(info.num_classes))
+        line += f", {info.num_classes} classes: {listed(list(classes), _MOST_CLASSES)}"
+    return [line]
+
+
 def resume_command(options: TrainOptions, run: Path, prog: str) -> str:
     """The command that continues ``run``, which was trained with these options."""
     words = ["python", "-m", prog, "--resume", str(run)]
     # Not threads: the run knows them.
-    for name in ("data_dir", "device", "data_on", "on_nan", "plugin"):
+    for name in ("data_dir", "cache_dir", "device", "data_on", "on_nan", "plugin"):
         value = getattr(options, name)
         if value != getattr(TrainFlags, name):
             words += [flag(name), str(value)]

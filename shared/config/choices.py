@@ -13,6 +13,14 @@ DataPlace = Literal["auto", "device", "host"]
 Features = Literal["classifier", "inception", "none"]
 
 
+# How many channels the images of a data set are given.
+Channels = Literal["auto", "grey", "colour"]
+
+
+# What becomes of an image that is not square.
+Crop = Literal["centre", "pad", "stretch"]
+
+
 # What to do when losses or weights are no longer finite.
 OnNan = Literal["stop", "rollback"]
 

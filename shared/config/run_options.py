@@ -28,6 +28,10 @@ class TrainOptions:
     """Whether to write TensorBoard's event files too."""
     check_reference: bool
     """Whether to compare the first steps with those of other installations."""
+    cache_dir: Path | None = None
+    """Where resized images are kept; None: with the data sets."""
+    allow_new_data: bool = False
+    """Whether to go on with other images than the run was started with."""
     threads: int | None = None
     """Of the CPU that compute; None: as the run, or the framework's choice."""
     deterministic: bool = False

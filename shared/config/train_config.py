@@ -6,13 +6,18 @@ import math
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from shared.config.choices import (
+    FOLDER,
     POINTS,
+    STACKED,
+    Channels,
+    Crop,
     DiscriminatorNorm,
     GeneratorNorm,
     Optimizer,
     Precision,
     Schedule,
     WeightNorm,
+    is_folder,
 )
 from shared.config.tables import Table, suggestion
 from shared.config.traits import ARCHITECTURES, OBJECTIVES, PENALTIES
@@ -27,6 +32,9 @@ CONFIG_VERSION = 1
 _MOST_EPOCHS = 1_000_000_000
 
 _POINTS_HINT = " start from the preset ring, as in: ring --dataset grid"
+
+# Stored only where they are used, so that what does without them keeps its bytes.
+_STORED_IF_USED = ("channels", "crop", "pixel_bits")
 
 # What a resumed run may change: how long it goes on, and what it writes on the way.
 CHANGEABLE_ON_RESUME = frozenset(
@@ -48,9 +56,17 @@ class TrainConfig:
     # Data.
     dataset: str = "digits"
     """digits, mnist, fashion-mnist, cifar10, stacked-mnist (three digits as RGB),
-    folder:PATH (subfolders: classes), or the points ring, grid, swiss-roll."""
+    folder:PATH (a folder or .zip; subfolders: classes), or the points ring, grid,
+    swiss-roll."""
     image_size: int = 32
     """Height and width in pixels: a power of two from 8 up; 1 for points."""
+    channels: Channels = "auto"
+    """Whether images are grey or in colour; auto: in colour if one of them is."""
+    crop: Crop = "centre"
+    """How a folder's images become square: by their centre, padded with black, or
+    stretched."""
+    pixel_bits: int | None = None
+    """Bits that a folder's images use of each value, as 12 of 16; without it, all."""
 
     # Length and order.
     steps: int | None = 1200
@@ -246,7 +262,12 @@ def _check_ranges(config: TrainConfig) -> None:
             )
     elif size < 8 or size & (size - 1):
         hint = "; 1 is for points in the plane" if size == 1 else ""
+        if size > 8:
+            below = 1 << (size.bit_length() - 1)
+            hint = f"; the nearest are {below} and {2 * below}"
         raise refuse("image_size", size, f"must be a power of two from 8 up{hint}")
+    if config.pixel_bits is not None and not 1 <= config.pixel_bits <= 16:
+        raise refuse("pixel_bits", config.pixel_bits, "must be from 1 to 16")
     at_least(2, "batch_size")  # batch norm has no variance of a single image
     at_least(1, "steps", "z_dim", "width", "n_critic", "d_every")
     at_least(1, "instance_noise_steps", "log_every", "sample_every", "save_every")
@@ -270,6 +291,7 @@ def _check_length(config: TrainConfig) -> None:
 
 
 def _check_combinations(config: TrainConfig) -> None:
+    _check_reading(config)
     architecture = ARCHITECTURES[config.architecture]
     if config.dataset in POINTS and not architecture.makes_points:
         able = [name for name, traits in ARCHITECTURES.items() if traits.makes_points]
@@ -320,9 +342,25 @@ def _check_combinations(config: TrainConfig) -> None:
         )
 
 
+def _check_reading(config: TrainConfig) -> None:
+    """Refuse ways to read images where there are none to be read in that way."""
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    for name in _STORED_IF_USED:
+        value = getattr(config, name)
+        if value == defaults[name] or is_folder(config.dataset):
+            continue
+        # Three digits as the channels of an image are no colours.
+        if name != "channels" or config.dataset in (*POINTS, STACKED):
+            raise refuse(name, value, f"is for images of {FOLDER}PATH")
+
+
 def config_to_json(config: TrainConfig) -> dict[str, Any]:
     """The configuration as JSON types, with its version."""
-    return {"version": CONFIG_VERSION, **dataclasses.asdict(config)}
+    values = {"version": CONFIG_VERSION, **dataclasses.asdict(config)}
+    for field in dataclasses.fields(config):
+        if field.name in _STORED_IF_USED and values[field.name] == field.default:
+            del values[field.name]
+    return values
 
 
 def config_from_json(values: dict[str, Any]) -> TrainConfig:

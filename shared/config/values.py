@@ -81,10 +81,10 @@ def conform(value: Any, kind: Any, field: str = "") -> Any:
 
     Args:
         value: as JSON gives it, or Python. A number is never changed into another.
-        kind: int, float, bool, str, None; unions of these; lists, tuples and
-            dictionaries of kinds, or of anything; a `NamedTuple`, of which all fields
-            must be known and those without a default be there; a `TypedDict`, which
-            may hold more than its keys.
+        kind: int, float, bool, str, None; unions of these; lists, tuples (of any
+            length, too) and dictionaries of kinds, or of anything; a `NamedTuple`, of
+            which all fields must be known and those without a default be there; a
+            `TypedDict`, which may hold more than its keys.
         field: what an error calls the value.
 
     Returns:
@@ -98,6 +98,8 @@ def conform(value: Any, kind: Any, field: str = "") -> Any:
         return value
     if origin is Annotated:
         return conform(value, args[0], field)
+    if origin is tuple and args[-1] is ...:
+        return tuple(conform(value, list[args[0]], field))
     if origin is tuple:
         return _tuple(value, args, field)
     if origin is list:

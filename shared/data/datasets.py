@@ -1,64 +1,162 @@
 """Data sets by name: where the images come from; each is resized once and cached."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
-from shared.config.choices import FOLDER, POINTS, STACKED, is_folder, validate_name
+from shared import terminal
+from shared.config.choices import (
+    FOLDER,
+    POINTS,
+    STACKED,
+    Channels,
+    Crop,
+    is_folder,
+    validate_name,
+)
+from shared.config.train_config import TrainConfig
 from shared.data import folder_images, image_cache, image_sources, points
 from shared.data.image_data import ImageData
+from shared.data.reading import Reading, reading_of
 
 
 def load(
     dataset: str,
     image_size: int = 32,
     data_dir: str | Path = "data",
+    *,
+    channels: Channels = "auto",
+    crop: Crop = "centre",
+    pixel_bits: int | None = None,
+    cache_dir: str | Path | None = None,
     trust_cache: bool = False,
 ) -> ImageData:
     """The training images of a data set, resized, with their labels.
 
     The first call reads the originals (mnist, fashion-mnist and cifar10 are fetched
     into ``data_dir`` where they are missing) and writes the resized images under
-    ``data_dir/cache``; later calls only check that file and map it into memory.
+    ``data_dir/cache``; later calls only check that file and map it into memory. What is
+    left out or changed of a folder's images is said on stderr, and stands in the
+    survey's notes.
 
     Args:
         dataset: one of `choices.NAMES`, one of `choices.POINTS` (see `points`), or
             ``folder:PATH`` (see `folder_images`).
         image_size: height and width of the images in pixels, from 1 up.
         data_dir: folder of the fetched files and of the cache; made where missing.
+        channels: ``grey``, ``colour``, or ``auto``: in colour if one image is.
+        crop: how a folder's images become square: by their ``centre``, by ``pad``, in
+            black, or by ``stretch``.
+        pixel_bits: bits that a folder's images use of each value; None: all.
+        cache_dir: folder of the cache; None: as above or, where ``data_dir`` may only
+            be read, the user's own.
         trust_cache: leave out the check of the cached images' digest.
 
     Raises:
         UsageError: there is no such data set, it cannot be fetched or holds no readable
-            image, or ``data_dir`` cannot be written.
+            image, or the cache cannot be written.
     """
+    reading = Reading(channels, crop, pixel_bits)
+    caching = _Caching(data_dir, cache_dir, trust_cache)
+    return _load(dataset, image_size, caching, reading, terminal.say)
+
+
+def load_for(
+    config: TrainConfig,
+    data_dir: Path,
+    cache_dir: Path | None = None,
+    say: Callable[[str], None] = lambda line: None,
+    *,
+    trust_cache: bool = False,
+) -> ImageData:
+    """The training images of a run; as `load`.
+
+    Args:
+        config: the run's configuration.
+        data_dir: as for `load`.
+        cache_dir: as for `load`.
+        say: is told what is left out or changed.
+        trust_cache: as for `load`.
+    """
+    caching = _Caching(data_dir, cache_dir, trust_cache)
+    return _load(config.dataset, config.image_size, caching, reading_of(config), say)
+
+
+class _Caching(NamedTuple):
+    """Where resized images are kept, and whether they are believed."""
+
+    data_dir: str | Path
+    cache_dir: str | Path | None
+    trust: bool
+
+
+def _load(
+    dataset: str,
+    image_size: int,
+    caching: _Caching,
+    reading: Reading,
+    say: Callable[[str], None],
+) -> ImageData:
     validate_name(dataset)
     if dataset in POINTS:
         return points.load(dataset)._replace(name=dataset)
 
-    data_dir = Path(data_dir)
+    data_dir = Path(caching.data_dir)
     if is_folder(dataset):
-        source = folder_images.source(dataset.removeprefix(FOLDER))
-    elif dataset == "digits":
-        source = image_sources.digits()
-    elif dataset == STACKED:
-        source = image_sources.stacked_mnist(data_dir)
+        source = folder_images.source(dataset.removeprefix(FOLDER), reading)
     else:
-        source = image_sources.fetched(dataset, data_dir)
-    data = image_cache.load(source, image_size, data_dir, trust_cache)
-    return data._replace(name=dataset)
+        if dataset == "digits":
+            source = image_sources.digits()
+        elif dataset == STACKED:
+            source = image_sources.stacked_mnist(data_dir)
+        else:
+            source = image_sources.fetched(dataset, data_dir)
+        source = image_sources.in_channels(source, reading)
+    cache = None if caching.cache_dir is None else Path(caching.cache_dir)
+    data = image_cache.load(
+        source, image_size, data_dir, cache, say, trust=caching.trust
+    )
+    data = data._replace(name=dataset, reading=reading)
+    if data.survey is None:
+        return data
+    survey = data.survey.after(source.notes, source.flags)
+    for note in survey.notes:
+        say(note)
+    return data._replace(survey=survey)
 
 
 def from_folder(
-    path: str | Path, image_size: int = 32, data_dir: str | Path = "data"
+    path: str | Path,
+    image_size: int = 32,
+    data_dir: str | Path = "data",
+    *,
+    channels: Channels = "auto",
+    crop: Crop = "centre",
+    pixel_bits: int | None = None,
+    cache_dir: str | Path | None = None,
 ) -> ImageData:
     """The images below a folder, as ``--dataset folder:PATH`` reads them.
 
     Args:
-        path: the folder; its subfolders are the classes (see `folder_images`).
+        path: the folder, or a .zip; its subfolders are the classes (see
+            `folder_images`).
         image_size: height and width of the images in pixels, from 1 up.
         data_dir: folder of the cache; made where missing.
+        channels: as for `load`.
+        crop: as for `load`.
+        pixel_bits: as for `load`.
+        cache_dir: as for `load`.
 
     Raises:
-        UsageError: there is no such folder, it holds no readable image, or ``data_dir``
+        UsageError: there is no such folder, it holds no readable image, or the cache
             cannot be written.
     """
-    return load(f"{FOLDER}{path}", image_size, data_dir)
+    return load(
+        f"{FOLDER}{path}",
+        image_size,
+        data_dir,
+        channels=channels,
+        crop=crop,
+        pixel_bits=pixel_bits,
+        cache_dir=cache_dir,
+    )

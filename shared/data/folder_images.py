@@ -1,13 +1,10 @@
 """``folder:PATH``: anybody's images as a data set.
 
-Every file below the folder counts, however deep, that has an extension which Pillow
-reads; hidden files and folders are left out, links are followed. The immediate
-subfolders are the classes, sorted by name. Images in the folder itself belong to no
-class: where there are any, the whole set has no labels. The set is in colour if one of
-its images is, else grey. An image is turned upright (EXIF), laid on white where it is
-transparent, cut to its central square and resized. Of an animation the first frame is
-taken; 16-bit grey is scaled by its full range. Files that cannot be read are reported
-and skipped.
+Which files count, says `folder_files`; which classes they have, `folder_labels`. The
+set is in colour if one of its images is, else grey. An image is turned upright (EXIF),
+laid on white where it is transparent, cut to its central square and resized; of several
+pictures in a file the first is taken; 16-bit grey is scaled by its full range. All of
+that may be chosen otherwise: `reading`. What is left out or changed is told: `survey`.
 """
 
 import contextlib
@@ -15,110 +12,120 @@ import functools
 import hashlib
 import os
 import warnings
+import zipfile
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from shared import terminal
-from shared.data.image_sources import Pictures, Source, resize
+from shared.data import folder_labels
+from shared.data.folder_files import File, Listing, list_files
+from shared.data.folder_labels import Labelled
+from shared.data.image_file import Decoded, decode
+from shared.data.image_sources import Pictures, Source
+from shared.data.reading import Reading
+from shared.data.survey import Surveyor, listed
 from shared.errors import UsageError
 
 # Images that are decoded ahead of the writer: enough to keep every thread busy.
 _AHEAD = 64
-_REPORTED = 10
+# Raised when folders are read otherwise, so that caches of folders are made anew.
+_VERSION = 2
 
 
-class _File(NamedTuple):
-    path: Path
-    size: int
-    mtime_ns: int
-
-
-def source(path: str) -> Source:
-    """The images below a folder.
+def source(path: str, reading: Reading | None = None) -> Source:
+    """The images below a folder, or in a .zip.
 
     Args:
-        path: the folder; ``~`` is expanded.
+        path: the folder or .zip; ``~`` is expanded.
+        reading: how they are read; None: as usual.
 
     Raises:
-        UsageError: there is no such folder, it cannot be listed, or it holds no images.
+        UsageError: there is no such folder, it cannot be listed, holds no images, or
+            its file of labels cannot be read.
     """
-    try:
-        folder = Path(path).expanduser().resolve(strict=True)
-        files = sorted(_find(folder), key=lambda file: file.path.parts)
-    # RuntimeError: a home directory of nobody, or links in a circle.
-    except (OSError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(
-            f"--dataset folder:{path}: must be a folder of images ({reason})"
-        ) from error
-    if not files:
-        raise UsageError(f"--dataset folder:{path}: holds no image files")
-    fingerprint = hashlib.sha256()
-    for file in files:
-        line = (os.fsencode(file.path), file.size, file.mtime_ns)
+    reading = reading or Reading()
+    wanted = frozenset({folder_labels.STYLEGAN, folder_labels.TABLE})
+    listing = list_files(path, wanted)
+    if not listing.files:
+        found = "; ".join(
+            f"{len(names)} {what}: {listed(names, 1)}"
+            for what, names in listing.passed_over.items()
+        )
+        found = f" ({found})" if found else ""
+        raise UsageError(f"--dataset folder:{path}: holds no image files{found}")
+    labelled = folder_labels.label(listing, path)
+    fingerprint = hashlib.sha256(repr((_VERSION, labelled.digest)).encode())
+    for file, number in zip(labelled.files, labelled.ids, strict=True):
+        place = (os.fsencode(file.path), file.member or "")
+        line = (*place, file.size, file.mtime_ns, number)
         fingerprint.update(repr(line).encode())
-    name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    name = hashlib.sha256(os.fsencode(listing.root)).hexdigest()[:16]
     return Source(
-        f"folder-{name}",
+        f"folder-{name}{reading.tag}",
         fingerprint.hexdigest(),
-        functools.partial(_open, folder, files),
+        functools.partial(_open, path, listing, labelled, reading),
+        [*listing.notes(), *labelled.notes],
+        labelled.flags,
     )
 
 
-@functools.cache
-def _extensions() -> frozenset[str]:
-    """Extensions that Pillow can read, in lower case."""
-    known = Image.registered_extensions()
-    return frozenset(suffix for suffix, name in known.items() if name in Image.OPEN)
-
-
-def _find(folder: Path, parents: frozenset[str] = frozenset()) -> Iterator[_File]:
-    """Image files below ``folder``; links back to one of ``parents`` end there."""
-    real = os.path.realpath(folder)
-    if real in parents:
-        return
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            path = Path(entry.path)
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                yield from _find(path, parents | {real})
-            elif path.suffix.lower() not in _extensions():
-                continue
-            elif entry.is_file():
-                stat = entry.stat()
-                yield _File(path, stat.st_size, stat.st_mtime_ns)
-            elif entry.is_symlink():  # to nowhere; reported when it cannot be opened
-                yield _File(path, -1, -1)
-
-
-def _open(folder: Path, files: list[_File], image_size: int) -> Pictures:
-    paths = [file.path for file in files]
-    loose = [path for path in paths if path.parent == folder]
-    class_names: tuple[str, ...] = ()
-    ids = [0] * len(paths)
-    if not loose:
-        of_path = [path.relative_to(folder).parts[0] for path in paths]
-        class_names = tuple(sorted(set(of_path)))
-        id_of = {name: i for i, name in enumerate(class_names)}
-        ids = [id_of[name] for name in of_path]
-    elif len(loose) < len(paths):
-        terminal.say(
-            f"{folder}: {len(loose)} of {len(paths)} images lie beside the subfolders,"
-            " so the data set has no labels"
+def _open(
+    path: str, listing: Listing, labelled: Labelled, reading: Reading, image_size: int
+) -> Pictures:
+    files = labelled.files
+    with listing.open() as archive, _quiet_pillow():
+        has_colour = reading.channels == "auto" and any(
+            _is_colour(file, archive) for file in files
         )
-    with _quiet_pillow():
-        channels = 3 if any(map(_is_colour, paths)) else 1
-    pairs = _decode_all(folder, paths, ids, image_size, channels)
-    return Pictures(channels, class_names, len(paths), pairs)
+    channels = reading.count_channels(has_colour)
+    surveyor = Surveyor(reading, channels)
+
+    def pairs() -> Iterator[tuple[NDArray[np.uint8], int]]:
+        with listing.open() as archive:
+
+            def read(file: File) -> Decoded:
+                return decode(file.open(archive), image_size, channels, reading)
+
+            yield from _told(
+                zip(labelled.ids, _ahead(read, files), strict=True), surveyor
+            )
+        if not surveyor.count:
+            raise UsageError(f"--dataset folder:{path}: none of its images can be read")
+
+    return Pictures(
+        channels, labelled.class_names, len(files), pairs(), surveyor.finish
+    )
+
+
+def _told(
+    read: Iterable[tuple[int, tuple[File, Future[Decoded]]]], surveyor: Surveyor
+) -> Iterator[tuple[NDArray[np.uint8], int]]:
+    """Images and class ids in order, of the files that can be read."""
+    for number, (file, future) in read:
+        if error := future.exception():
+            surveyor.skip(file.name, _reason(error))
+            continue
+        image, seen = future.result()
+        surveyor.add(file.name, number, image, seen)
+        yield image, number
+
+
+def _ahead(
+    read: Callable[[File], Decoded], files: list[File]
+) -> Iterator[tuple[File, Future[Decoded]]]:
+    """Read in order, a bounded number ahead of whoever takes the images."""
+    pending: deque[tuple[File, Future[Decoded]]] = deque()
+    # Threads are enough: Pillow decodes and resizes outside the interpreter's lock.
+    with _quiet_pillow(), ThreadPoolExecutor() as pool:
+        for file in files:
+            pending.append((file, pool.submit(read, file)))
+            if len(pending) == _AHEAD:
+                yield pending.popleft()
+        yield from pending
 
 
 @contextlib.contextmanager
@@ -129,56 +136,16 @@ def _quiet_pillow() -> Iterator[None]:
         yield
 
 
-def _is_colour(path: Path) -> bool:
+def _is_colour(file: File, archive: zipfile.ZipFile | None) -> bool:
     """Whether the file's header says so; a palette is colour if one entry is."""
     try:
-        with Image.open(path) as image:
+        with Image.open(file.open(archive)) as image:
             if image.mode in {"P", "PA"}:
                 palette = np.reshape(image.getpalette("RGB") or [], (-1, 3))
                 return bool((palette != palette[:, :1]).any())
             return Image.getmodebase(image.mode) == "RGB"
-    except Exception:  # reported when it is decoded
+    except Exception:  # told when it is decoded
         return False
-
-
-def _decode_all(
-    folder: Path, paths: list[Path], ids: list[int], image_size: int, channels: int
-) -> Iterator[tuple[NDArray[np.uint8], int]]:
-    """Images and class ids in order; files that cannot be read are reported.
-
-    Raises:
-        UsageError: no file could be read.
-    """
-    skipped = 0
-    futures = _decode_ahead(paths, image_size, channels)
-    for path, label, future in zip(paths, ids, futures, strict=True):
-        if error := future.exception():
-            skipped += 1
-            if skipped <= _REPORTED:
-                terminal.say(f"skipped {path.relative_to(folder)}: {_reason(error)}")
-        else:
-            yield future.result(), label
-    if skipped:
-        terminal.say(
-            f"{folder}: {skipped} of {len(paths)} image files could not be read and"
-            " were skipped"
-        )
-    if skipped == len(paths):
-        raise UsageError(f"--dataset folder:{folder}: none of its images can be read")
-
-
-def _decode_ahead(
-    paths: list[Path], image_size: int, channels: int
-) -> Iterator[Future[NDArray[np.uint8]]]:
-    """Decode in order, a bounded number ahead of whoever takes the images."""
-    pending: deque[Future[NDArray[np.uint8]]] = deque()
-    # Threads are enough: Pillow decodes and resizes outside the interpreter's lock.
-    with _quiet_pillow(), ThreadPoolExecutor() as pool:
-        for path in paths:
-            pending.append(pool.submit(decode, path, image_size, channels))
-            if len(pending) == _AHEAD:
-                yield pending.popleft()
-        yield from pending
 
 
 def _reason(error: BaseException) -> str:
@@ -187,41 +154,3 @@ def _reason(error: BaseException) -> str:
         return "not an image"
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(reason.split())
-
-
-def decode(path: Path, image_size: int, channels: int) -> NDArray[np.uint8]:
-    """One image file, upright, opaque, square and resized.
-
-    Args:
-        path: the file.
-        image_size: height and width of the result in pixels.
-        channels: 1 (grey) or 3 (colour).
-
-    Returns:
-        Shape [image_size, image_size, channels].
-
-    Raises:
-        Exception: the file is damaged or no image: whatever Pillow's plugins raise.
-    """
-    with Image.open(path) as image:
-        # Lets a JPEG decoder leave out what is far finer than the result: several times
-        # as fast on photographs; a factor of 3 leaves no visible difference.
-        image.draft(None, (3 * image_size, 3 * image_size))
-        ImageOps.exif_transpose(image, in_place=True)
-        opaque = _opaque(image).convert("RGB" if channels == 3 else "L")
-    return resize(opaque, image_size)
-
-
-def _opaque(image: Image.Image) -> Image.Image:
-    """The image in 8 bits for each channel, laid on white where it is transparent."""
-    if image.mode == "F":
-        raise ValueError("floating-point pixels have no fixed range")
-    if image.mode.startswith("I"):  # 16-bit grey, some of which Pillow keeps in 32 bits
-        values = np.asarray(image)
-        if values.min() < 0 or values.max() > 65535:
-            raise ValueError("pixels of more than 16 bits")
-        return Image.fromarray(np.rint(values / 257).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image

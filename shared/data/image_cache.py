@@ -7,16 +7,18 @@ channels]), ``labels.npy`` (int32, where there are classes) and ``info.json``.
 import hashlib
 import json
 import os
-import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 
 from shared import terminal
 from shared.config.values import conform, printable
-from shared.data.image_data import DataInfo, ImageData, digest
+from shared.data import caches
+from shared.data.image_data import DataInfo, ImageData, digest, names_beyond_ids
 from shared.data.image_sources import Pictures, Source
+from shared.data.survey import Survey, listed
 from shared.errors import UsageError
 from shared.files import locks
 from shared.files.atomic import make_folder, new_folder, sync
@@ -27,7 +29,13 @@ FORMAT_VERSION = 1
 
 
 def load(
-    source: Source, image_size: int, data_dir: Path, trust: bool = False
+    source: Source,
+    image_size: int,
+    data_dir: Path,
+    cache_dir: Path | None = None,
+    say: Callable[[str], None] = terminal.say,
+    *,
+    trust: bool = False,
 ) -> ImageData:
     """The images of ``source``, from the cache, which is built where there is none.
 
@@ -36,37 +44,52 @@ def load(
     Args:
         source: where the images come from.
         image_size: height and width in pixels.
-        data_dir: its ``cache`` folder is the cache.
+        data_dir: as for `caches.places`.
+        cache_dir: likewise.
+        say: is told where the images are kept, if nobody has said it, and that what
+            was kept is damaged.
         trust: leave out the digest where size and time of the files are as they were.
 
     Raises:
         UsageError: the cache cannot be written, or the source cannot be read.
     """
-    cache = data_dir / "cache"
-    folder = cache / f"{source.name}-{image_size}"
     key = hashlib.sha256(
         repr((FORMAT_VERSION, source.name, source.fingerprint, image_size)).encode()
     ).hexdigest()
-    try:
-        if data := _read(folder, key, image_size, trust):
-            return data
-    except _DamagedError:
-        pass  # said by who repairs it
+    name = f"{source.name}-{image_size}"
+    places = caches.places(data_dir, cache_dir)
+    for place in places:
+        try:
+            if data := _read(place / name, key, image_size, trust):
+                return data
+        except _DamagedError:
+            pass  # said by who repairs it
+    cache = caches.first_writable(places)
+    if cache != places[0]:
+        say(f"{data_dir} may only be read: resized images are kept in {cache}")
     try:
         make_folder(cache)
         # One process builds, the others wait and read; a lock dies with its process.
-        name = cache / f"{source.name}.lock"
-        with locks.acquire(name, name.with_suffix(".lock.held"), _say):
-            return _read_or_build(folder, key, source, image_size, trust)
+        lock = cache / f"{source.name}.lock"
+        with locks.acquire(lock, lock.with_suffix(".lock.held"), say):
+            folder = cache / name
+            try:
+                if data := _read(folder, key, image_size, trust):
+                    return data
+            except _DamagedError as error:
+                say(
+                    f"{folder}: the cached images are damaged ({error}); made anew from"
+                    " the originals"
+                )
+            return _build(folder, key, source, image_size)
     except OSError as error:
+        where = f"--data-dir {data_dir}"
+        if cache_dir is not None:
+            where = f"--cache-dir {cache_dir}"
         raise UsageError(
-            f"--data-dir {data_dir}: must be a folder that can hold the cache of"
-            f" resized images ({error.strerror or error})"
+            f"{where}: must be a folder that can hold the cache of resized images"
+            f" ({error.strerror or error})"
         ) from error
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
 
 
 class _Stamp(NamedTuple):
@@ -91,24 +114,12 @@ class _Info(TypedDict):
     """As `digest` gives it."""
     stamps: list[tuple[int, int]]
     """Of the other files, in the order of their names."""
+    survey: NotRequired[Survey]
+    """Of a folder's images."""
 
 
 class _DamagedError(Exception):
     """The cache is not what was built."""
-
-
-def _read_or_build(
-    folder: Path, key: str, source: Source, image_size: int, trust: bool
-) -> ImageData:
-    try:
-        if data := _read(folder, key, image_size, trust):
-            return data
-    except _DamagedError as error:
-        _say(
-            f"{folder}: the cached images are damaged ({error}); made anew from the"
-            " originals"
-        )
-    return _build(folder, key, source, image_size)
 
 
 def _read(folder: Path, key: str, image_size: int, trust: bool) -> ImageData | None:
@@ -130,10 +141,8 @@ def _read(folder: Path, key: str, image_size: int, trust: bool) -> ImageData | N
         # and 5 s for 200,000 photographs at 64x64; else a bit that has flipped on the
         # disk is trained on, and so is whatever keeps the files' size and time.
         untouched = info["stamps"] == _stamps(folder)
-        if trust and untouched:
-            return data
-        if digest(data.images, data.labels) == info["sha256"]:
-            return data
+        if (trust and untouched) or digest(data.images, data.labels) == info["sha256"]:
+            return data._replace(survey=info.get("survey"))
     except _DamagedError:
         raise
     except Exception as error:  # damage has as many faces as the parsers have errors
@@ -170,6 +179,7 @@ def _map(folder: Path, class_names: tuple[str, ...], sha256: str) -> ImageData:
         num_classes=len(class_names),
         count=len(images),
         sha256=sha256,
+        class_names=names_beyond_ids(class_names),
     )
     return ImageData(images, labels, class_names, info)
 
@@ -180,17 +190,32 @@ def _build(folder: Path, key: str, source: Source, image_size: int) -> ImageData
         pictures = source.open(image_size)
         class_names = _write(partial, source.name, pictures, image_size)
         data = _map(partial, class_names, "")
-        info = {
+        info: dict[str, Any] = {
             "key": key,
             "class_names": class_names,
             "sha256": digest(data.images, data.labels),
             "stamps": _stamps(partial),
         }
+        if pictures.survey is not None:
+            survey = pictures.survey()
+            survey.notes.extend(_told_lost(pictures.class_names, class_names))
+            info["survey"] = survey._asdict()
         del data  # an open map would keep Windows from moving the folder
         with (partial / "info.json").open("wb") as file:
             file.write(json.dumps(info).encode())
             sync(file)
-    return _map(folder, class_names, info["sha256"])
+    data = _map(folder, class_names, info["sha256"])
+    return _with_survey(data, info.get("survey"))
+
+
+def _with_survey(data: ImageData, found: dict[str, Any] | None) -> ImageData:
+    return data if found is None else data._replace(survey=Survey(**found))
+
+
+def _told_lost(names: tuple[str, ...], kept: tuple[str, ...]) -> list[str]:
+    """Classes all of whose files are unreadable."""
+    lost = [name for name in names if name not in kept]
+    return [f"no class, as no image of it can be read: {listed(lost)}"] * bool(lost)
 
 
 def _write(

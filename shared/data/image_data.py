@@ -1,10 +1,14 @@
 """A data set in memory, and what a run must know of it."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from shared.data.reading import Reading
+from shared.data.survey import Survey
 
 
 class DataInfo(NamedTuple):
@@ -18,6 +22,23 @@ class DataInfo(NamedTuple):
     """Number of images."""
     sha256: str
     """Digest of images and labels, so that a resumed run sees the same data."""
+    class_names: tuple[str, ...] = ()
+    """By id; empty where the names are but the ids, or where there are none."""
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON's types; without names where there are none."""
+        values = self._asdict()
+        if not self.class_names:
+            del values["class_names"]
+        return values
+
+    def has_images_of(self, other: "DataInfo") -> bool:
+        """Whether these are another's images and labels; names are but words."""
+        return self._replace(class_names=()) == other._replace(class_names=())
+
+    def named_classes(self) -> list[str]:
+        """``ID NAME`` of each class that has a name."""
+        return [f"{number} {name}" for number, name in enumerate(self.class_names)]
 
 
 class ImageData(NamedTuple):
@@ -32,6 +53,16 @@ class ImageData(NamedTuple):
     info: DataInfo
     name: str = ""
     """What ``--dataset`` calls it."""
+    reading: Reading = Reading()
+    """How the images were read."""
+    survey: Survey | None = None
+    """What was seen of a folder's images."""
+
+
+def names_beyond_ids(class_names: Sequence[str]) -> tuple[str, ...]:
+    """Names of classes; none where they are the ids."""
+    are_ids = list(class_names) == list(map(str, range(len(class_names))))
+    return () if are_ids else tuple(class_names)
 
 
 def digest(images: NDArray[Any], labels: NDArray[np.int32] | None) -> str:

@@ -4,8 +4,9 @@ import contextlib
 import io
 import socket
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from shared import terminal
+from shared.config.choices import Crop
 from shared.data.image_data import digest
+from shared.data.reading import Reading
+from shared.data.survey import Survey
 from shared.errors import UsageError
 from shared.randomness import noise
 
@@ -32,6 +36,8 @@ class Pictures(NamedTuple):
     """How many there are at most; unreadable ones may be left out."""
     pairs: Iterator[tuple[NDArray[np.uint8], int]]
     """Image of shape [size, size, channels] and class id (0 without labels)."""
+    survey: Callable[[], Survey] | None = None
+    """What was seen of them, once all are taken; None: there is nothing to say."""
 
 
 class Source(NamedTuple):
@@ -43,23 +49,58 @@ class Source(NamedTuple):
     """Changes when the images change."""
     open: Callable[[int], Pictures]
     """From the image size in pixels to the images."""
+    notes: Sequence[str] = ()
+    """What is left out or strange, as far as is known before, a line each."""
+    flags: Mapping[str, Any] = MappingProxyType({})
+    """Settings that would suit them better."""
 
 
-def resize(image: Image.Image, image_size: int) -> NDArray[np.uint8]:
-    """The central square of a grey or RGB image, antialiased.
+def resize(
+    image: Image.Image, image_size: int, crop: Crop = "centre"
+) -> NDArray[np.uint8]:
+    """A grey or RGB image as a square, antialiased.
 
     Args:
         image: mode L or RGB, of any size.
         image_size: height and width of the result in pixels.
+        crop: how it becomes square: by its centre, padded with black, or stretched.
 
     Returns:
         Shape [image_size, image_size, channels].
     """
     # Bicubic: the smoothest of Pillow's filters without visible ringing.
-    square = ImageOps.fit(
-        image, (image_size, image_size), method=Image.Resampling.BICUBIC
-    )
+    make: dict[Crop, Callable[..., Image.Image]] = {
+        "centre": ImageOps.fit,
+        "pad": ImageOps.pad,
+        "stretch": Image.Image.resize,
+    }
+    square = make[crop](image, (image_size, image_size), Image.Resampling.BICUBIC)
     return np.asarray(square).reshape(image_size, image_size, -1)
+
+
+def in_channels(source: Source, reading: Reading) -> Source:
+    """A source whose images are grey, or in colour, as they are to be read.
+
+    Args:
+        source: of images in either.
+        reading: of which the channels count.
+    """
+    if reading.channels == "auto":
+        return source
+
+    def open_converted(image_size: int) -> Pictures:
+        pictures = source.open(image_size)
+        channels = reading.count_channels(pictures.channels == 3)
+        pairs = ((_convert(x, channels), number) for x, number in pictures.pairs)
+        return pictures._replace(channels=channels, pairs=pairs)
+
+    return source._replace(name=source.name + reading.tag, open=open_converted)
+
+
+def _convert(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    picture = Image.fromarray(image.squeeze(axis=2) if image.shape[2] == 1 else image)
+    converted = np.asarray(picture.convert("RGB" if channels == 3 else "L"))
+    return converted.reshape(*image.shape[:2], channels)
 
 
 def digits() -> Source:

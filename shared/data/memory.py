@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shared.config.choices import ARRAYS
-from shared.data.image_data import DataInfo, ImageData, digest
+from shared.data.image_data import DataInfo, ImageData, digest, names_beyond_ids
 from shared.errors import UsageError
 
 
@@ -36,7 +36,13 @@ def from_arrays(
         names = _check_names(class_names, int(ids.max()) + 1)
     elif class_names:
         raise UsageError(f"class_names {tuple(class_names)}: there are no labels")
-    info = DataInfo(pixels.shape[3], len(names), len(pixels), digest(pixels, ids))
+    info = DataInfo(
+        pixels.shape[3],
+        len(names),
+        len(pixels),
+        digest(pixels, ids),
+        names_beyond_ids(names),
+    )
     return ImageData(pixels, ids, names, info, ARRAYS)
 
 

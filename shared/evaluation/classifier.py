@@ -5,6 +5,7 @@ It needs no download and trains in about a minute. Both twins define its network
 cached data set, which both twins read and write.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from shared import terminal
 from shared.backend import Classifier, FeatureNetwork
+from shared.data import caches
 from shared.data.image_data import ImageData
 from shared.errors import UsageError
 from shared.files.arrays import ArrayFile, Arrays
@@ -50,14 +52,16 @@ def prepare(
     data: ImageData,
     data_dir: Path | None,
     say: Callable[[str], object] = lambda line: None,
+    cache_dir: Path | None = None,
 ) -> float:
     """Load the weights for these data, or train them and keep them for next time.
 
     Args:
         classifier: for the channels, classes and size of the data.
         data: with labels.
-        data_dir: its ``cache`` folder keeps the weights; None: nothing does.
+        data_dir: keeps the weights, as `caches.places` says; None: nothing does.
         say: is told, before it takes long.
+        cache_dir: as for `caches.places`.
 
     Returns:
         The share of held-out images that the classifier gets right.
@@ -70,13 +74,17 @@ def prepare(
         return train(classifier, data)
     size = data.images.shape[1]
     name = f"classifier-v{VERSION}-{size}-{data.info.sha256[:16]}.safetensors"
-    path = data_dir / "cache" / name
-    if stored := _read(path, classifier.shapes()):
-        arrays, accuracy = stored
-        classifier.load(arrays)
-        return accuracy
+    places = caches.places(data_dir, cache_dir)
+    for place in places:
+        if stored := _read(place / name, classifier.shapes()):
+            arrays, accuracy = stored
+            classifier.load(arrays)
+            return accuracy
+    path = caches.first_writable(places) / name
     say(f"training the classifier for evaluation, once: {path}")
     accuracy = train(classifier, data)
+    with contextlib.suppress(OSError):  # which writing tells better
+        path.parent.mkdir(parents=True, exist_ok=True)
     _FILE.write(path, {"accuracy": accuracy}, classifier.arrays())
     return accuracy
 

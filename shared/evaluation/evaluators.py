@@ -65,6 +65,7 @@ def make_evaluator(
     features: Features = "classifier",
     say: Callable[[str], object] = lambda line: None,
     samples: Samples | None = None,
+    cache_dir: Path | None = None,
 ) -> Evaluator:
     """What scores the samples of a backend, or images that are given.
 
@@ -76,6 +77,7 @@ def make_evaluator(
         features: of images, what to compare.
         say: is told, before a classifier is trained.
         samples: what is compared with the data; None: what the backend makes.
+        cache_dir: as for `caches.places`.
 
     Raises:
         UsageError: as `check_data`, or the network for the features cannot be had.
@@ -89,5 +91,5 @@ def make_evaluator(
     if features == "inception":
         extractor = InceptionExtractor(backend)
     else:
-        extractor = ClassifierExtractor(backend, config, data, data_dir, say)
+        extractor = ClassifierExtractor(backend, config, data, data_dir, say, cache_dir)
     return ImageEvaluator(samples, config, data, extractor)

@@ -49,6 +49,7 @@ class ClassifierExtractor(FeatureExtractor):
         data: with labels.
         data_dir: where the classifier is cached; None: nowhere.
         say: is told, before it is trained.
+        cache_dir: as for `caches.places`.
     """
 
     knows_classes = True
@@ -60,14 +61,20 @@ class ClassifierExtractor(FeatureExtractor):
         data: ImageData,
         data_dir: Path | None,
         say: Callable[[str], object] = lambda line: None,
+        cache_dir: Path | None = None,
     ) -> None:
         name = config.dataset
         self._stacked = name == choices.STACKED
         if self._stacked:
             name = "mnist"
-            data = datasets.load(name, config.image_size, data_dir or Path("data"))
+            data = datasets.load(
+                name,
+                config.image_size,
+                data_dir or Path("data"),
+                cache_dir=cache_dir,
+            )
         self._classifier: Classifier = backend.classifier(data.info, config.image_size)
-        accuracy = classifier.prepare(self._classifier, data, data_dir, say)
+        accuracy = classifier.prepare(self._classifier, data, data_dir, say, cache_dir)
         self.description = (
             f"{classifier.FEATURES} of the layer before the last of a classifier of"
             f" {name} (version {classifier.VERSION}, right on {accuracy:.1%} of the"

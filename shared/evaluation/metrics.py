@@ -10,10 +10,14 @@ from scipy.special import rel_entr
 from scipy.stats import t
 from sklearn.metrics import pairwise_distances
 from sklearn.metrics.pairwise import polynomial_kernel
-from sklearn.neighbors import NearestNeighbors
 
 Vectors = NDArray[np.floating]
 Images = NDArray[np.uint8]
+
+# Of squared lengths: what float64 loses of squared distances, with room to spare.
+_ROUNDING = 1e-12
+# Samples whose distances to all others are in memory.
+_AT_ONCE = 1024
 
 
 def frechet_distance(real: Vectors, fake: Vectors) -> float:
@@ -91,13 +95,12 @@ def inception_score(probabilities: Vectors) -> float:
 def precision(real: Vectors, fake: Vectors, k: int = 3) -> float:
     """Share of generated samples within the manifold of the real ones; quality.
 
-    The manifold: balls around each sample, out to its k-th neighbour.
+    The manifold: closed balls around each sample, out to its k-th neighbour.
 
     References:
         Kynkaanniemi et al. 2019, arXiv:1904.06991, Eqs. 1 and 2.
     """
-    inside = pairwise_distances(real, fake) <= _radii(real, k)[:, None]
-    return float(inside.any(axis=0).mean())
+    return float(_in_balls(real, fake, k).any(axis=0).mean())
 
 
 def recall(real: Vectors, fake: Vectors, k: int = 3) -> float:
@@ -112,13 +115,13 @@ def recall(real: Vectors, fake: Vectors, k: int = 3) -> float:
 def density(real: Vectors, fake: Vectors, k: int = 5) -> float:
     """How many real samples' balls hold a generated sample, over k; quality.
 
-    Unlike `precision` not fooled by an outlier's large ball; may exceed 1.
+    Unlike `precision` not fooled by an outlier's large ball; may exceed 1. The balls
+    are closed: a set has (k + 1) / k against itself, as each also holds its centre.
 
     References:
         Naeem et al. 2020, arXiv:2002.09797, section 3.2.
     """
-    inside = pairwise_distances(real, fake) <= _radii(real, k)[:, None]
-    return float(inside.sum(axis=0).mean() / k)
+    return float(_in_balls(real, fake, k).sum(axis=0).mean() / k)
 
 
 def coverage(real: Vectors, fake: Vectors, k: int = 5) -> float:
@@ -127,8 +130,7 @@ def coverage(real: Vectors, fake: Vectors, k: int = 5) -> float:
     References:
         Naeem et al. 2020, arXiv:2002.09797, section 3.2.
     """
-    nearest = pairwise_distances(real, fake).min(axis=1)
-    return float((nearest <= _radii(real, k)).mean())
+    return float(_in_balls(real, fake, k).any(axis=1).mean())
 
 
 def class_divergence(real_labels: NDArray, fake_labels: NDArray) -> float:
@@ -193,8 +195,36 @@ def mean_interval(values: list[float]) -> tuple[float, float | None]:
     return float(np.mean(values)), float(t.ppf(0.975, len(values) - 1) * error)
 
 
-def _radii(x: Vectors, k: int) -> NDArray[np.floating]:
-    """Distance of each sample to its k-th neighbour, itself not counted."""
-    neighbours = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(x)
-    distances, _ = neighbours.kneighbors()
-    return distances[:, -1]
+def _in_balls(centres: Vectors, points: Vectors, k: int) -> NDArray[np.bool_]:
+    """Which points lie in the closed balls out to each centre's k-th neighbour.
+
+    Args:
+        centres: shape [centres, features].
+        points: shape [points, features].
+        k: which neighbour; a centre is none of its own.
+
+    Returns:
+        Shape [centres, points].
+    """
+    centres, points = centres.astype(np.float64), points.astype(np.float64)
+    inside = np.empty((len(centres), len(points)), bool)
+    for start in range(0, len(centres), _AT_ONCE):
+        some = centres[start : start + _AT_ONCE]
+        among = _squared_distances(some, centres)
+        rows = np.arange(len(some))
+        among[rows, start + rows] = np.inf
+        radii = np.partition(among, k - 1, axis=1)[:, k - 1, None]
+        # What lies on the sphere, as a copy of the k-th neighbour does, is inside
+        # however its distance is rounded.
+        slack = _ROUNDING * (_squares(some)[:, None] + _squares(points))
+        inside[start + rows] = _squared_distances(some, points) <= radii + slack
+    return inside
+
+
+def _squared_distances(x: Vectors, y: Vectors) -> NDArray[np.float64]:
+    """Of each x to each y: |x|^2 - 2 x.y + |y|^2, as products are fast."""
+    return _squares(x)[:, None] - 2 * (x @ y.T) + _squares(y)
+
+
+def _squares(x: Vectors) -> NDArray[np.float64]:
+    return np.einsum("nf,nf->n", x, x)

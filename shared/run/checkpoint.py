@@ -90,7 +90,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         "version": FORMAT_VERSION if checkpoint.rollbacks else 1,
         "step": int(checkpoint.step),
         "config": config_to_json(checkpoint.config),
-        "data": checkpoint.data._asdict(),
+        "data": checkpoint.data.to_json(),
     }
     if checkpoint.plugin is not None:
         metadata["plugin"] = checkpoint.plugin._asdict()

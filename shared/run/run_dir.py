@@ -4,7 +4,8 @@
 
     config.json                     configuration and data, which twins trained, with
                                     how many threads of the CPU, the user's plugin, if
-                                    there is one, --keep, and rollbacks, if any
+                                    there is one, --keep, and rollbacks and earlier
+                                    data, if any
     metrics.jsonl                   one JSON object for each logged step
     samples.jsonl                   the same for each grid of samples: its diversity
     scores.jsonl                    the same for each evaluation (--evaluate-every),
@@ -57,6 +58,13 @@ from shared.run.retention import Keep, kept
 from shared.run.rollbacks import Rollback
 
 
+class _EarlierData(TypedDict):
+    """Other images that a run was trained on, before it went on with more."""
+
+    until_step: int
+    data: DataInfo
+
+
 class _RunFields(TypedDict):
     """What config.json holds besides the configuration."""
 
@@ -66,6 +74,7 @@ class _RunFields(TypedDict):
     keep: NotRequired[int | str]
     threads: NotRequired[int | None]
     rollbacks: NotRequired[list[Rollback]]
+    earlier_data: NotRequired[list[_EarlierData]]
 
 
 _RUN_FIELDS = frozenset(_RunFields.__annotations__)
@@ -217,6 +226,7 @@ class RunDir:
         plugin: Plugin | None = None,
         keep: Keep | None = None,
         threads: int | None = None,
+        step: int = 0,
     ) -> None:
         """Write config.json.
 
@@ -227,17 +237,20 @@ class RunDir:
             plugin: the user's file that it needs.
             keep: which checkpoints stay; None: as it was before.
             threads: of the CPU that compute from here on.
+            step: where the run is; the data until here, if they were others, are kept.
 
         Raises:
             UsageError: it cannot be written, or the one that is there is unreadable.
         """
-        values = {**config_to_json(config), "data": data._asdict()}
+        values = {**config_to_json(config), "data": data.to_json()}
         twins = self.read_twins() if self._config.exists() else []
         if twin is not None and twins[-1:] != [twin]:
             twins.append(twin)
         values["twins"] = twins
         if plugin is not None:
             values["plugin"] = plugin._asdict()
+        if earlier := self._earlier_data(data, step):
+            values["earlier_data"] = earlier
         if keep is None and self._config.exists():
             keep = self.read_keep()
         values["keep"] = keep or "all"
@@ -320,6 +333,27 @@ class RunDir:
         if keep == "all" or (isinstance(keep, int) and keep > 0):
             return keep
         raise self._unreadable(Mismatch("keep", keep, "must be 1 or more, or all"))
+
+    def read_earlier_data(self) -> list[DataInfo]:
+        """What the run was trained on before it went on with other images.
+
+        Raises:
+            UsageError: as `read_config`.
+        """
+        return [earlier["data"] for earlier in self._earlier()]
+
+    def _earlier(self) -> list[_EarlierData]:
+        return self._run_fields().get("earlier_data", [])
+
+    def _earlier_data(self, data: DataInfo, step: int) -> list[dict[str, Any]]:
+        """What config.json is to say of other data before these."""
+        if not self._config.exists():
+            return []
+        _, stored = self.read_config()
+        earlier = self._earlier()
+        if not data.has_images_of(stored):
+            earlier.append({"until_step": step, "data": stored})
+        return [{**before, "data": before["data"].to_json()} for before in earlier]
 
     def _run_fields(self, values: dict[str, Any] | None = None) -> _RunFields:
         """What config.json holds besides the configuration."""

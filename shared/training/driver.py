@@ -44,6 +44,8 @@ class Options:
     """Where the images are kept."""
     data_dir: Path | None = None
     """Where the classifier of --evaluate-every is kept, if it is."""
+    cache_dir: Path | None = None
+    """Where it is kept instead."""
     check_reference: bool = False
     """Whether to compare the first steps with those of other installations."""
     progress: Progress = dataclasses.field(default_factory=Progress)
@@ -178,6 +180,7 @@ def _make_evaluation(
         session.data,
         options.data_dir,
         say=options.progress.say,
+        cache_dir=options.cache_dir,
     ).record
 
 

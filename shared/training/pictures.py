@@ -88,11 +88,11 @@ class GridPictures:
                 self._run.sample_path(step), images.grid(drawn, columns=COLUMNS)
             )
             rows = len(drawn) // COLUMNS
-            record = {"diversity": diversity.diversity(drawn, self._real, rows)}
+            found = {"diversity": diversity.diversity(drawn, self._real, rows)}
             if in_training is not None:
                 gap = diversity.batch_norm_gap(drawn, in_training, self._real)
-                record["batch_norm_gap"] = gap
-            return record
+                found["batch_norm_gap"] = gap
+            return {name: value for name, value in found.items() if value is not None}
 
         return write
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
@@ -65,10 +65,14 @@ class Memory(Place):
 
     Args:
         stored: a state to go on from; None: the seed's.
+        allow_new_data: whether to go on with other images than it was trained on.
     """
 
-    def __init__(self, stored: Checkpoint | None = None) -> None:
+    def __init__(
+        self, stored: Checkpoint | None = None, allow_new_data: bool = False
+    ) -> None:
         self._stored = stored
+        self._allow_new_data = allow_new_data
 
     def find(
         self, config: TrainConfig, data: DataInfo, held: contextlib.ExitStack
@@ -76,8 +80,9 @@ class Memory(Place):
         """The state that was handed in; as `Place.find`."""
         if self._stored is None:
             return None
-        _check_same_data(config, data, self._stored.data)
-        return _checked(config, data, Found(self._stored, "--resume"))
+        _check_data(config, data, self._stored.data, self._allow_new_data)
+        found = Found(self._stored._replace(data=data), "--resume")
+        return _checked(config, data, [data], found)
 
     def open(self, session: Session, held: contextlib.ExitStack) -> Recorder:
         """What keeps numbers and state."""
@@ -172,14 +177,20 @@ class OldFolder(Place):
         keeping: how it is written.
         step: the checkpoint to go on from, or the one with the best scores; what is
             newer is removed. None: the last that is whole.
+        allow_new_data: whether to go on with other images than it was started with.
     """
 
     def __init__(
-        self, path: Path, keeping: Keeping, step: int | Literal["best"] | None = None
+        self,
+        path: Path,
+        keeping: Keeping,
+        step: int | Literal["best"] | None = None,
+        allow_new_data: bool = False,
     ) -> None:
         self._run = RunDir(path)
         self._keeping = keeping
         self._step = step
+        self._allow_new_data = allow_new_data
         self._damaged: DamagedError | None = None
 
     def find(
@@ -192,9 +203,10 @@ class OldFolder(Place):
         plugins.check_same(self._keeping.plugin, run.read_plugin())
         self.threads = run.read_threads()
         self._stored_config, stored_data = run.read_config()
-        _check_same_data(config, data, stored_data)
+        _check_data(config, data, stored_data, self._allow_new_data)
         found = self._last_whole() if self._step is None else self._named(self._step)
-        return None if found is None else _checked(config, data, found)
+        known = [stored_data, *run.read_earlier_data()]
+        return None if found is None else _checked(config, data, known, found)
 
     def open(self, session: Session, held: contextlib.ExitStack) -> Recorder:
         """Take the folder back to the session's step; as `Place.open`."""
@@ -213,7 +225,7 @@ class OldFolder(Place):
             keeping.say(f"warning: {gaps}")
         info = session.data.info
         twin, plugin, threads = keeping.twin, keeping.plugin, session.backend.threads
-        run.write_config(session.config, info, twin, plugin, keep, threads)
+        run.write_config(session.config, info, twin, plugin, keep, threads, step)
         run.note_rollbacks(session.rollbacks)
         run.keep_checkpoints(keep, session.config)
         return keeping.recorder(run, session, held)
@@ -255,22 +267,61 @@ def _check_room(path: Path, session: Session, keep: Keep, there: int) -> None:
     check_room(path, count * size, f"{count} checkpoints (--keep {keep})")
 
 
-def _check_same_data(config: TrainConfig, data: DataInfo, stored: DataInfo) -> None:
-    """Refuse to go on with other images than those that a run was started with."""
-    if stored != data:
+def _check_data(
+    config: TrainConfig, data: DataInfo, stored: DataInfo, allow_new: bool
+) -> None:
+    """Refuse to go on with other images than those that a run was started with.
+
+    Where others are allowed, refuse those that would change what the networks mean.
+    """
+    if data.has_images_of(stored):
+        return
+    title = f"--dataset {config.dataset}"
+    if not allow_new:
         raise UsageError(
-            f"--dataset {config.dataset}: holds other images than those that the run"
-            f" was started with ({_digest(stored)} then, {_digest(data)} now)"
+            f"{title}: holds other images than those that the run was started with"
+            f" ({_digest(stored)} then, {_digest(data)} now); --allow-new-data goes on"
+            " with them"
+        )
+    if data.channels != stored.channels:
+        raise UsageError(
+            f"{title}: has {data.channels} channels, the run {stored.channels}:"
+            " --channels must have been given at its start"
+        )
+    classes = data.num_classes, data.class_names
+    if config.conditional and classes != (stored.num_classes, stored.class_names):
+        raise UsageError(
+            f"{title}: has other classes than the conditional run was started with"
+            f" ({_classes(stored)} then, {_classes(data)} now)"
+        )
+    if config.epochs is not None and config.lr_schedule != "constant":
+        raise UsageError(
+            f"--allow-new-data: --lr-schedule {config.lr_schedule} is spread over"
+            " --epochs, whose length in steps depends on the number of images"
         )
 
 
-def _checked(config: TrainConfig, data: DataInfo, found: Found) -> Found:
-    """What was found, if it is a state of this very run."""
+def _classes(data: DataInfo) -> str:
+    return ", ".join(data.named_classes()) or f"{data.num_classes} without names"
+
+
+def _checked(
+    config: TrainConfig, data: DataInfo, known: Sequence[DataInfo], found: Found
+) -> Found:
+    """What was found, if it is a state of this very run.
+
+    Args:
+        config: the run's configuration.
+        data: what it goes on with.
+        known: what it was trained on.
+        found: a state.
+    """
     stored, name = found
     # A folder of images may have been moved: its content was compared before.
     may_differ = CHANGEABLE_ON_RESUME | {"dataset"}
     changes = {field: getattr(stored.config, field) for field in may_differ}
-    if (dataclasses.replace(config, **changes), data) != (stored.config, stored.data):
+    is_ours = dataclasses.replace(config, **changes) == stored.config
+    if not is_ours or not any(map(stored.data.has_images_of, known)):
         raise UsageError(f"{name}: belongs to a run of another configuration or data")
     if schedules.total_steps(config, data.count) < stored.step:
         given = "epochs" if config.steps is None else "steps"

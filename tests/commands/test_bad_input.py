@@ -68,7 +68,17 @@ REFUSED_AT_ONCE = {
     "sample {run} --step 4": "--step 4: {run} has no such checkpoint; has 3, 6",
     "sample {run}/checkpoints/000009.safetensors": "000009.safetensors: cannot be read",
     "sample {run} --labels 1": "--labels 1: the run is not conditional",
-    "sample {run} --labels x": "--labels x: must be class ids from 0 up, as in 3,7",
+    "sample {run} --labels cat": "--labels cat: the run is not conditional",
+    "sample {run} --labels -1": "--labels -1: must be class ids from 0 up or names",
+    "train --crop pad": "--crop pad: is for images of folder:PATH",
+    "train --pixel-bits 12": "--pixel-bits 12: is for images of folder:PATH",
+    "train ring --channels grey": "--channels grey: is for images of folder:PATH",
+    "train --dataset folder:{faces} --pixel-bits 17": "must be from 1 to 16",
+    "train --allow-new-data": "--allow-new-data: needs a run to --resume",
+    "data": "DATASET",
+    "data {empty}": "did you mean folder:{empty}?",
+    "data digits --image-size 28": "from 8 up; the nearest are 16 and 32",
+    "data ring --crop pad": "--crop pad: is for images of folder:PATH",
 }
 
 # Only the framework knows its devices, and the network what it needs.
@@ -141,8 +151,9 @@ package, commands = sys.argv[1], json.loads(sys.argv[2])
 answers = []
 for command, *words in commands:
     sys.stdout, sys.stderr = io.StringIO(), io.StringIO()
+    module = {"data": "data.__main__"}.get(command, command)
     try:
-        importlib.import_module(f"{package}.{command}").main(words)
+        importlib.import_module(f"{package}.{module}").main(words)
     except SystemExit as stop:
         answers.append([stop.code, sys.stdout.getvalue(), sys.stderr.getvalue()])
 frameworks = {"torch", "torchvision", "jax", "flax", "optax"} & set(sys.modules)

@@ -140,6 +140,33 @@ def test_presets_can_be_stored_and_read(config: TrainConfig) -> None:
     assert config_from_json(json.loads(json.dumps(config_to_json(config)))) == config
 
 
+def test_a_way_of_reading_images_is_stored_only_where_it_is_chosen() -> None:
+    usual = config_to_json(TrainConfig())
+    chosen = TrainConfig(dataset="folder:x", channels="grey", pixel_bits=12)
+    stored = config_to_json(chosen)
+    assert stored.keys() - usual.keys() == {"channels", "pixel_bits"}
+    assert config_from_json(stored) == chosen
+    assert config_from_json(usual) == TrainConfig()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"crop": "pad"}, "--crop pad: is for images of folder:PATH"),
+        ({"pixel_bits": 0, "dataset": "folder:x"}, "must be from 1 to 16"),
+        ({"dataset": "stacked-mnist", "channels": "grey"}, "--channels grey: is for"),
+        ({"image_size": 28}, "from 8 up; the nearest are 16 and 32"),
+        ({"image_size": 4}, "must be a power of two from 8 up"),
+    ],
+)
+def test_ways_of_reading_that_make_no_sense(
+    settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        TrainConfig(**settings)
+    assert message in str(caught.value)
+
+
 @given(
     st.floats(1e-300, 1e300),
     st.tuples(st.floats(0, 1, exclude_max=True), st.floats(0, 1, exclude_max=True)),

@@ -430,7 +430,7 @@ def test_what_no_cache_can_be_is_made_anew(
     rewrite_cache(tmp_path, *change(images, labels))
     for trust in (True, False):
         with pytest.raises(AssertionError, match="the cache was not used"):
-            image_cache.load(source()._replace(open=never), 4, tmp_path, trust)
+            image_cache.load(source()._replace(open=never), 4, tmp_path, trust=trust)
         assert f"damaged ({fault}" in capsys.readouterr().err
     check_made(load_made(tmp_path))
 

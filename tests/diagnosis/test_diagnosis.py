@@ -279,7 +279,17 @@ def test_diversity_is_relative_to_real_images_of_the_same_row() -> None:
     assert diversity.diversity(real // 2, real, rows=3) == pytest.approx(0.5, abs=0.02)
     one_of_each_class = real[::4].repeat(4, axis=0)
     assert diversity.diversity(one_of_each_class, real, rows=3) == 0
-    assert diversity.diversity(one_of_each_class, real, rows=1) > 0.5
+    spread = diversity.diversity(one_of_each_class, real, rows=1)
+    assert spread is not None
+    assert spread > 0.5
+
+
+def test_there_is_no_diversity_beside_one_image_over_and_over() -> None:
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(0, 256, (12, 4, 4, 1), np.uint8)
+    same = drawn[:1].repeat(12, axis=0)
+    assert diversity.diversity(drawn, same, rows=3) is None
+    assert diversity.batch_norm_gap(drawn, drawn[::-1], same) is None
 
 
 def test_batch_norm_gap_is_on_the_same_scale() -> None:

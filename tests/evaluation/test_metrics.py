@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
 from shared.evaluation import metrics
 
@@ -124,6 +125,35 @@ def test_neighbourhoods_against_their_definitions_in_loops(k: int) -> None:
     }
     for metric, value in expected.items():
         assert metric(real, fake, k=k) == pytest.approx(value), metric.__name__
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("k", [1, 5])
+def test_a_set_against_itself_fills_closed_balls(kind: type, k: int) -> None:
+    # More than are looked at together, and far from the origin: rounding is worst.
+    real = (normal(0, 1500, 20) + 30).astype(kind)
+    other = real[::-1].copy()
+    assert metrics.density(real, other, k=k) == pytest.approx((k + 1) / k, abs=1e-12)
+    assert metrics.coverage(real, other, k=k) == 1
+    assert metrics.precision(real, other, k=k) == 1
+    # Balls of no radius hold what lies in their centres, and nothing else.
+    copies = real[:4].repeat(10, axis=0)
+    assert metrics.density(copies, real[:4], k=k) == pytest.approx(10 / k)
+    assert metrics.density(copies, real[4:8], k=k) == 0
+
+
+@pytest.mark.parametrize("size", [64, 513])
+@pytest.mark.parametrize("count", [1, 2, 3, 37])
+def test_copies_on_the_sphere_are_inside_whatever_is_rounded(
+    size: int, count: int
+) -> None:
+    real = np.random.default_rng(0).standard_normal((300, size)) + 30
+    among = cdist(real, real)  # without products, and so exact where it counts
+    np.fill_diagonal(among, np.inf)
+    radii = np.sort(among, axis=1)[:, 4, None]
+    some = real[5 : 5 + count].copy()
+    expected = (cdist(real, some) <= radii).sum(axis=0).mean() / 5
+    assert metrics.density(real, some) == pytest.approx(expected, rel=1e-12)
 
 
 def test_class_divergence_from_the_definition() -> None:

@@ -390,7 +390,7 @@ def _read_cache(cache: Cache, folder: Path) -> None:
     (place / "info.json").write_bytes(info)
     for trust in (True, False):
         with contextlib.redirect_stderr(io.StringIO()):
-            data = image_cache.load(_source(), 4, folder, trust)
+            data = image_cache.load(_source(), 4, folder, trust=trust)
         assert data.images.dtype == np.uint8
         assert data.images.shape[1:3] == (4, 4)
         assert data.labels is None or data.labels.max() < len(data.class_names)

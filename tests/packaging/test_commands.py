@@ -32,6 +32,7 @@ def _run(arguments: Sequence[str], at: Path) -> subprocess.CompletedProcess[str]
     "module",
     [
         *("gans_torch", "gans_torch.train", "gans_torch.compare", "gans_jax.sample"),
+        "gans_torch.data",
         *("gans_jax", "parity_tests", "benchmarks.train"),
     ],
 )
@@ -79,7 +80,9 @@ def test_any_other_missing_module_is_a_fault_of_ours() -> None:
         raise ModuleNotFoundError("no", name="shared.nothing")
 
 
-@pytest.mark.parametrize("command", ["", "train", "sample", "evaluate", "compare"])
+@pytest.mark.parametrize(
+    "command", ["", "train", "sample", "evaluate", "data", "compare"]
+)
 def test_every_command_says_its_version(
     command: str, twin: Twin, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -118,7 +121,7 @@ def test_a_script_says_which_commands_there_are(
     twin.main("__main__")(words)
     said = capsys.readouterr().out
     assert said.startswith(f"usage: gans-{twin.name} COMMAND")
-    for command in ("train", "sample", "evaluate", "compare", "completion"):
+    for command in ("train", "sample", "evaluate", "data", "compare", "completion"):
         assert f"\n  {command} " in said
 
 

@@ -1,0 +1,29 @@
+"""Data to train on: by name, from a folder of images, or arrays in memory."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from shared.data.datasets import from_folder, load
+    from shared.data.image_data import DataInfo, ImageData
+    from shared.data.memory import from_arrays
+
+__all__ = ["DataInfo", "ImageData", "from_arrays", "from_folder", "load"]
+
+# Imported when they are asked for: the command's help and refusals need no NumPy.
+_HOMES = {
+    "shared.data.datasets": ("from_folder", "load"),
+    "shared.data.image_data": ("DataInfo", "ImageData"),
+    "shared.data.memory": ("from_arrays",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(home), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

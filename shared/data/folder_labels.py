@@ -1,0 +1,193 @@
+"""The classes of a folder's images: its subfolders, or what a file beside them says.
+
+Ids count the classes that have an image, in the order of their names, without gaps: a
+network cannot learn a class that it never sees. Where that gives a class another id
+than its name or file says, it is said.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from shared.config.choices import FOLDER
+from shared.data.folder_files import File, Listing
+from shared.data.survey import listed, shown
+from shared.errors import UsageError
+
+STYLEGAN, TABLE = "dataset.json", "metadata.csv"
+"""Files of labels: as StyleGAN's tools write them, and as Hugging Face's read them."""
+
+_SPLITS = {
+    *("train", "training", "val", "valid", "validation", "dev", "eval"),
+    *("test", "testing", "holdout"),
+}
+
+
+class Labelled(NamedTuple):
+    """Images with their classes."""
+
+    files: list[File]
+    class_names: tuple[str, ...]
+    """By id; empty without classes."""
+    ids: list[int]
+    """One for each file; 0 without classes."""
+    notes: list[str]
+    """What is left out or strange, a line each."""
+    flags: Mapping[str, Any] = MappingProxyType({})
+    """Settings that would suit them better."""
+    digest: str = ""
+    """Of the file of labels."""
+
+
+def label(listing: Listing, path: str) -> Labelled:
+    """Find the classes.
+
+    Args:
+        listing: the folder.
+        path: how the user calls it.
+
+    Raises:
+        UsageError: a file of labels cannot be read, or there are two.
+    """
+    where = f"--dataset folder:{path}"
+    if len(listing.kept) > 1:
+        raise UsageError(f"{where}: holds both {STYLEGAN} and {TABLE}; keep one")
+    for name, content in listing.kept.items():
+        read = {STYLEGAN: _read_stylegan, TABLE: _read_table}[name]
+        try:
+            labels = read(content)
+        except (ValueError, RecursionError, csv.Error) as error:
+            raise UsageError(f"{where}: {name}: {error}") from error
+        if labels is not None:
+            found = _by_file(listing.files, labels, name)
+            if not found.files:
+                raise UsageError(f"{where}: {name}: names none of its images")
+            return found._replace(digest=hashlib.sha256(content).hexdigest())
+        return _by_folder(listing, path, [f"{name} holds no labels"])
+    return _by_folder(listing, path, [])
+
+
+def _by_folder(listing: Listing, path: str, notes: list[str]) -> Labelled:
+    files = listing.files
+    loose = [file for file in files if len(file.parts) == 1]
+    if loose:
+        if len(loose) < len(files):
+            notes.append(
+                f"{len(loose)} of {len(files)} images lie beside the subfolders, so the"
+                " data set has no labels"
+            )
+        return Labelled(files, (), [0] * len(files), notes)
+    names = sorted({file.parts[0] for file in files})
+    id_of = {name: number for number, name in enumerate(names)}
+    ids = [id_of[file.parts[0]] for file in files]
+    if empty := sorted(set(listing.folders) - set(names)):
+        notes.append(
+            f"{len(empty)} of {len(listing.folders)} subfolders hold no image, and are"
+            f" no class: {listed(empty)}"
+        )
+    flags = {}
+    if within := _better_within(files, names):
+        flags["dataset"] = f"{FOLDER}{path}/{within}"
+        what = "one class with subfolders"
+        if len(names) > 1 or within.lower() in _SPLITS:
+            what = "parts of a data set rather than classes"
+        notes.append(
+            f"the classes are {listed(names)}, which looks like {what} (--dataset"
+            f" {shlex.quote(flags['dataset'])} reads {shown(within)} alone)"
+        )
+    notes += _told_ids(names)
+    return Labelled(files, tuple(map(shown, names)), ids, notes, flags)
+
+
+def _better_within(files: list[File], names: list[str]) -> str | None:
+    """The subfolder that looks like the data set itself, if one does."""
+    if {name.lower() for name in names} <= _SPLITS:
+        return next((x for x in names if x.lower().startswith("train")), names[0])
+    if len(names) == 1 and any(len(file.parts) > 2 for file in files):
+        return names[0]
+    return None
+
+
+def _told_ids(names: Sequence[str]) -> list[str]:
+    """What there is to say where names are numbers, and ids others."""
+    if not all(name.isdecimal() for name in names):
+        return []
+    other = [f"{x} has id {i}" for i, x in enumerate(names) if int(x) != i]
+    if not other:
+        return []
+    return [
+        "the classes' names are numbers, but their ids count those that have images,"
+        f" in the order of the names as text: {listed(other)}"
+    ]
+
+
+def _by_file(files: list[File], labels: dict[str, str | int], source: str) -> Labelled:
+    names = sorted({labels[file.name] for file in files if file.name in labels})
+    id_of = {name: number for number, name in enumerate(names)}
+    kept = [file for file in files if file.name in labels]
+    notes = [f"the labels are those of {source}"]
+    if others := [file.name for file in files if file.name not in labels]:
+        notes.append(
+            f"{len(others)} of {len(files)} images have no label in {source}, and are"
+            f" left out: {listed(others)}"
+        )
+    if missing := sorted(labels.keys() - {file.name for file in files}):
+        notes.append(
+            f"{source} has labels of {len(missing)} files that are no images here:"
+            f" {listed(missing)}"
+        )
+    texts = tuple(shown(str(name)) for name in names)
+    notes += _told_ids(texts)
+    return Labelled(kept, texts, [id_of[labels[file.name]] for file in kept], notes)
+
+
+def _read_stylegan(content: bytes) -> dict[str, str | int] | None:
+    """``{"labels": [["00000/img00000000.png", 3], ...]}``; None: without labels."""
+    found: Any = json.loads(content)
+    if not isinstance(found, dict) or "labels" not in found:
+        raise ValueError('must hold {"labels": [[FILE, CLASS], ...]}')
+    rows = found["labels"]
+    if rows is None:
+        return None
+    if isinstance(rows, dict):
+        rows = list(rows.items())
+    if not isinstance(rows, list) or not all(map(_is_row, rows)):
+        raise ValueError(
+            '"labels" must be pairs of a file and a class, a whole number from 0 up'
+        )
+    return {_place(name): number for name, number in rows}
+
+
+def _is_row(row: Any) -> bool:
+    match row:
+        case [str(), int() as number] | (str(), int() as number):
+            return not isinstance(number, bool) and number >= 0
+    return False
+
+
+def _read_table(content: bytes) -> dict[str, str | int] | None:
+    """Columns ``file_name`` and ``label``; None: without the latter."""
+    rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig")), strict=True)
+    columns = rows.fieldnames or []
+    if "file_name" not in columns:
+        raise ValueError("must have the columns file_name and label")
+    if "label" not in columns:
+        return None
+    labels: dict[str, str | int] = {}
+    for row in rows:
+        if not row["file_name"] or not row["label"]:
+            raise ValueError(f"line {rows.line_num}: has no file_name, or no label")
+        labels[_place(row["file_name"])] = row["label"]
+    if all(str(x).isdecimal() for x in labels.values()):
+        return {name: int(x) for name, x in labels.items()}
+    return labels
+
+
+def _place(name: str) -> str:
+    """A file's name as `File.name` is."""
+    return name.replace("\\", "/").removeprefix("./")
