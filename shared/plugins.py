@@ -5,6 +5,7 @@ The file defines ``register(twin)``, which is called with the package that asks,
 that one file may serve both twins.
 """
 
+import errno
 import hashlib
 import importlib
 import importlib.util
@@ -43,6 +44,8 @@ def load(path: Path | None, twin: str) -> Plugin | None:
     if path is None:
         return None
     try:
+        if not path.is_file():  # a pipe would be waited for, a device has no end
+            raise FileNotFoundError(errno.ENOENT, "no such file")
         content = path.read_bytes()
     except OSError as error:
         reason = error.strerror

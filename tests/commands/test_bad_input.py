@@ -20,7 +20,8 @@ from shared.run.run_dir import RunDir
 from support import TINY, Twin, contents, last_checkpoint, stopped
 
 # Places that a command names: {run} holds a run, {file} is a file, {empty} an empty
-# folder, {faces} a folder of pictures without labels.
+# folder, {faces} a folder of pictures without labels, {loop} a link to itself, {long}
+# nothing that can be; {piped} is a run whose configuration is a pipe.
 REFUSED_AT_ONCE = {
     "train dgan": "preset 'dgan': must be one of gan, dcgan,",
     "train --dataset mnits": "--dataset mnits: must be digits,",
@@ -67,6 +68,20 @@ REFUSED_AT_ONCE = {
     "sample {run} --seed x": "--seed x: must be a whole number",
     "sample {run} --step 4": "--step 4: {run} has no such checkpoint; has 3, 6",
     "sample {run}/checkpoints/000009.safetensors": "000009.safetensors: cannot be read",
+    "sample {long}": "{long}: File name too long",
+    "sample {loop}": "{loop}: Too many levels of symbolic links",
+    "sample {pipe}": "{pipe}: is not a folder",
+    "sample {piped}": "config.json: a pipe, socket or device, not a file",
+    "sample {pipe}.safetensors": "a pipe, socket or device, not a checkpoint file",
+    "sample {long}.safetensors": "cannot be read: File name too long",
+    "train --resume {long}": "--resume {long}: File name too long",
+    "train --resume {loop}": "--resume {loop}: Too many levels of symbolic links",
+    "train --resume {piped}": "config.json: a pipe, socket or device, not a file",
+    "train --run-dir {long}": "--run-dir {long}: cannot be used: File name too long",
+    "train --plugin {pipe}": "--plugin {pipe}: cannot be read: no such file",
+    "train --plugin {long}": "--plugin {long}: cannot be read: File name too long",
+    "compare": "RUN: name one run or more; see",
+    "compare {loop}": "{loop}: Too many levels of symbolic links",
     "sample {run} --labels 1": "--labels 1: the run is not conditional",
     "sample {run} --labels cat": "--labels cat: the run is not conditional",
     "sample {run} --labels -1": "--labels -1: must be class ids from 0 up or names",
@@ -107,8 +122,15 @@ def places(
     for number in range(5):
         picture = np.full((8, 8, 1), 50 * number, np.uint8)
         images.save_png(tmp_path / "faces" / f"{number}.png", picture)
-    run = shutil.copytree(finished, tmp_path / "run")
-    return {name: tmp_path / name for name in ("empty", "faces", "file")} | {"run": run}
+    shutil.copytree(finished, tmp_path / "run")
+    for name in ("pipe", "pipe.safetensors"):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "loop").symlink_to("loop")
+    piped = shutil.copytree(finished, tmp_path / "piped")
+    (piped / "config.json").unlink()
+    os.mkfifo(piped / "config.json")
+    names = ("empty", "faces", "file", "run", "piped", "pipe", "loop")
+    return {name: tmp_path / name for name in names} | {"long": tmp_path / ("n" * 256)}
 
 
 def everything(folder: Path) -> tuple[dict[str, bytes], list[Path]]:

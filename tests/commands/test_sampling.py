@@ -20,6 +20,7 @@ from shared.files.arrays import Arrays
 from shared.randomness import noise
 from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
+from shared.statements import Stated
 from support import TINY, Train, Twin, contents, copy, last_checkpoint
 
 Sample = Callable[..., None]
@@ -147,7 +148,7 @@ class Probe:
         self.device = device
         return self
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
+    def statements(self) -> dict[str, Stated]:
         return {}
 
     def load(self, arrays: Arrays) -> None:

@@ -269,7 +269,7 @@ def test_where_inception_cannot_be_had_one_line_says_what_to_do(
         assert line.startswith(prefix)
         return line.removeprefix(prefix)
 
-    def unreachable(*_: Any) -> None:
+    def unreachable(*_: Any, **__: Any) -> None:
         raise OSError("no route\nto host")
 
     if twin.name == "jax":
