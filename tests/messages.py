@@ -14,9 +14,12 @@ import functools
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from shared.errors import UsageError
 
@@ -147,10 +150,12 @@ def enter(provoked: dict[str, set[str]]) -> None:
         return
     tests = {site: test for test, of in sorted(provoked.items()) for site in of}
     entries = {}
-    for site in sites():
-        test = known().get(site, UNPROVOKED)
-        lost = test in provoked and site not in provoked[test]
-        entries[site] = (
-            tests.get(site, UNPROVOKED) if lost or not has_test(test) else test
-        )
-    LIST.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
+    with FileLock(tempfile.gettempdir() + "/messages.lock"):  # of pytest's processes
+        known.cache_clear()
+        for site in sites():
+            test = known().get(site, UNPROVOKED)
+            lost = test in provoked and site not in provoked[test]
+            entries[site] = (
+                tests.get(site, UNPROVOKED) if lost or not has_test(test) else test
+            )
+        LIST.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n")

@@ -70,5 +70,5 @@ def test_a_disk_that_fails_is_one_line(
     monkeypatch.setattr(Path, "read_bytes", fail)
     monkeypatch.setattr("shared.files.arrays.safe_open", fail)
     for read in (read_file, read_records, ArrayFile("toy", "toy").read):
-        with pytest.raises(UsageError, match="a: cannot be read: .*Input"):
+        with pytest.raises(UsageError, match=r"a: cannot be read: .*Input"):
             read(path)
