@@ -291,7 +291,7 @@ def test_sample_has_defaults_for_all_but_the_run() -> None:
         ("a --columns 0", "--columns 0: must be 1 or more"),
         ("a --step -1", "--step -1: must be 0 or more"),
         ("a --step last", "--step last: must be a whole number, or best"),
-        ("a --labels 3,x", "--labels 3,x: must be class ids from 0 up"),
+        ("a --labels 3,,4", "--labels 3,,4: must be class ids from 0 up"),
         ("a --labels -1", "--labels -1: must be class ids from 0 up"),
         ("a --num 9 --interpolate", "--num 9: must be a multiple of --columns 8"),
     ],

@@ -12,6 +12,7 @@ import pytest
 
 import shared
 from shared.commands import program
+from shared.commands.process import run_command
 from support import Twin, stopped
 
 ROOT = Path(__file__).parents[2]
@@ -137,7 +138,11 @@ def test_a_script_says_which_commands_there_are(
 def test_a_script_refuses_in_one_line(
     words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stopped(2, lambda: program.run_program("gans-torch", "gans_torch", words))
+    def call() -> None:
+        with run_command("gans-torch"):
+            program.run_program("gans-torch", "gans_torch", words)
+
+    stopped(2, call)
     printed = capsys.readouterr().err
     assert printed.startswith("gans-torch: error: ")
     assert said in printed
