@@ -352,6 +352,7 @@ def test_killed_writer_releases_its_lock(run: RunDir) -> None:
         pass
 
 
+@pytest.mark.usefixtures("true_plots")
 def test_finish_writes_the_final_pictures(run: RunDir) -> None:
     fill(run, 10, 20, 30)
     run.finish("dcgan on digits")
