@@ -470,6 +470,12 @@ def test_a_run_of_other_images_is_refused(
     with pytest.raises(SystemExit, match="2"):
         twin.main("evaluate")([str(run), "--data-dir", str(data_dir)])
     assert "trained on other images" in capsys.readouterr().err
+    monkeypatch.undo()
+    (tmp_path / "file").touch()
+    arguments = [str(run), "--data-dir", str(data_dir), "--out", str(tmp_path / "file")]
+    with pytest.raises(SystemExit, match="2"):
+        twin.main("evaluate")(arguments)
+    assert "file: cannot be used: File exists" in capsys.readouterr().err
 
 
 class Copier:
