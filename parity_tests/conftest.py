@@ -1,6 +1,10 @@
-"""The comparisons as tests: what JAX compiles is kept while they run."""
+"""The comparisons as tests: on one thread, and what JAX compiles is kept."""
 
 import compiled
+from shared.training.threads import use_one_thread
+
+# Before PyTorch is imported.
+use_one_thread()
 
 
 def pytest_configure() -> None:
