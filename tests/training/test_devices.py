@@ -192,10 +192,10 @@ def started(
 
     def start(*arguments: object) -> subprocess.Popen[str]:
         command, environment = _command(twin, *arguments, "--data-dir", data_dir)
-        log = (tmp_path / "log").open("w")
-        process = subprocess.Popen(
-            command, env=os.environ | environment, stderr=log, text=True
-        )
+        with (tmp_path / "log").open("w") as log:
+            process = subprocess.Popen(
+                command, env=os.environ | environment, stderr=log, text=True
+            )
         running.append(process)
         return process
 
@@ -212,11 +212,11 @@ def _workers(process: subprocess.Popen[str]) -> list[int]:
         try:
             parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
             told = (folder / "environ").read_text().split("\0")
-        except OSError:
+        except OSError:  # it is gone by now, or somebody else's
             continue
-        if int(parent) == process.pid:
-            (rank,) = [x for x in told if x.startswith("RANK=")]
-            found[rank] = int(folder.name)
+        ranks = [x for x in told if x.startswith("RANK=")]
+        if int(parent) == process.pid and ranks:
+            found[ranks[0]] = int(folder.name)
     return [found[rank] for rank in sorted(found)]
 
 
@@ -268,7 +268,7 @@ def test_processes_stop_and_die_together(
     _wait_for_checkpoint(process, run)
     # To one that does not write.
     os.kill(_workers(process)[1], signal.SIGUSR1)
-    assert process.wait(60) != 0
+    assert process.wait(300) != 0
     said = (tmp_path / "log").read_text()
     assert said.count("stopped after ") == 1
     assert "torchrun --nproc-per-node=2 -m gans_torch.train --resume" in said
@@ -281,8 +281,9 @@ def test_processes_stop_and_die_together(
         time.sleep(0.1)
     os.kill(_workers(process)[1], signal.SIGKILL)
     start = time.monotonic()
-    assert process.wait(60) != 0
-    assert time.monotonic() - start < 10
+    assert process.wait(300) != 0
+    # Three seconds where nobody else computes.
+    assert time.monotonic() - start < 30
     newest = RunDir.open(run).checkpoint_steps()[-1]
     checkpoint.load(RunDir.open(run).checkpoint_path(newest))
     assert "rank      : 1" in (tmp_path / "log").read_text()
