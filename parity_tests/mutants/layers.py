@@ -57,7 +57,7 @@ MUTANTS = (
         "a batch computed in parts, whose end is off by one in the kernel's gradient",
         convolution._kernel_gradient,
         {"1, len(xs), add_part": "1, len(xs) - 1, add_part"},
-        "layer/Conv2d/*",
+        "layer/Conv2d/in parts",
     ),
     Mutant(
         "square kernels transposed",

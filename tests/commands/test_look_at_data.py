@@ -369,7 +369,7 @@ def test_new_data_must_suit_the_networks(
     train("cgan", *TINY, *dataset, "--run-dir", run, "--steps", 1)
     classes(folder, "ape")
     planned = ("--epochs", 1, "--lr-schedule", "linear", "--run-dir", tmp_path / "plan")
-    train("dcgan", *TINY[:10], "--device", "cpu", *dataset, *planned)
+    train("dcgan", *TINY[:8], "--device", "cpu", *dataset, *planned)
     classes(folder, "cow")
     stopped(2, lambda: train("--resume", tmp_path / "plan", "--allow-new-data"))
     assert "--lr-schedule linear is spread over --epochs" in capsys.readouterr().err
