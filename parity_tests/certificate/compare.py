@@ -60,7 +60,6 @@ TOLERANCES: dict[str, Tolerance] = {
     "devices, float64, free bias": Tolerance(
         1e-10, 2.2e-12, "Adam's steps on a gradient that is nothing but rounding"
     ),
-    "devices, 20 steps": Tolerance(1e-10, 1.0e-12, "rounding, through 20 steps"),
     # Hops.
     "exact": Tolerance(0.0, 0.0, "the same bytes"),
     "samples, float32": Tolerance(2e-5, 5.0e-7, "rounding"),
