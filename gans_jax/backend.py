@@ -9,27 +9,35 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, P
+from jax.sharding import Mesh, NamedSharding
 from numpy.typing import NDArray
 
 from gans_jax import arrays as state_arrays
-from gans_jax import models, optim, steps
+from gans_jax import distribution, models, optim, steps
 from gans_jax._network import Network
 from gans_jax.classifier import Classifier
+from gans_jax.distribution import AXIS
 from shared import backend as protocol
 from shared.backend import Arithmetic, FeatureNetwork
 from shared.config.choices import DataPlace
-from shared.config.limits import check_memory
+from shared.config.limits import check_devices, check_memory
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo, ImageData
 from shared.data.placement import gather, stays_on_host
 from shared.errors import UsageError
 from shared.files.arrays import Arrays
-from shared.randomness.draws import Draws
+from shared.randomness.draws import BATCH_AXES, Draws
 from shared.statements import Stated
+from shared.training.processes import processes
 from shared.training.threads import processors
 
 _Leaves = list[Array]
+
+_DRAWS_SPECS: Any = Draws._make(
+    P(*[None] * BATCH_AXES[name], AXIS) if name in BATCH_AXES else P()
+    for name in Draws._fields
+)
 
 # How many threads XLA has been started with, in this process.
 _started: list[int] = []
@@ -66,11 +74,21 @@ class Backend(protocol.Backend):
         device: str,
         arithmetic: Arithmetic | None = None,
     ) -> None:
-        threads, deterministic = arithmetic or Arithmetic()
+        threads, deterministic, devices = arithmetic or Arithmetic()
+        if (started := processes().count) > 1:
+            raise UsageError(
+                f"--devices: in JAX one process has all devices, and {started} were"
+                f" started; without torchrun, --devices {started} takes as many"
+            )
         self.config = config
+        self.samples = slice(0, config.batch_size)
         self.threads = _start_threads(threads)
-        self.device = find_device(device)
-        check_memory(config, self._memory(), f"the device {self.device}")
+        devices = 1 if devices is None else devices
+        check_devices(config, devices)
+        self._mesh = _find_mesh(device, devices)
+        self.device = self._mesh.devices[0]
+        place = f"the device {self.device}"
+        check_memory(config, self._memory(), place, devices)
         self._compiler_options = _compiler_options(deterministic, self.device.platform)
         self.steps_per_call = 1 if self.device.platform == "cpu" else 10
         self._matmul_precision = _find_matmul_precision(config, self.device)
@@ -96,7 +114,10 @@ class Backend(protocol.Backend):
     @property
     def state(self) -> steps.TrainState:
         """The training state, put together."""
-        return jax.tree.unflatten(self._tree, self._leaves)
+        leaves = self._leaves
+        if not self._is_one:  # all devices have the same
+            leaves = [x.addressable_data(0) for x in leaves]
+        return jax.tree.unflatten(self._tree, leaves)
 
     def statements(self) -> dict[str, Stated]:
         """What is stated of the arrays of both networks, by their names on file."""
@@ -108,7 +129,8 @@ class Backend(protocol.Backend):
         """Set the state; optimiser arrays left out start at zero, an EMA at G."""
         with self._settings():
             state = state_arrays.arrays_to_state(self.config, self.state, arrays)
-            self._leaves = jax.tree.leaves(state)
+            leaves = jax.tree.leaves(state)
+            self._leaves = leaves if self._is_one else self._put(leaves, P())
 
     def arrays(self) -> Arrays:
         """A copy of the state, the inverse of `load`."""
@@ -124,16 +146,23 @@ class Backend(protocol.Backend):
             self._images = jnp.asarray(data.images)
             if data.labels is not None:
                 self._labels = jnp.asarray(data.labels)
+            if not self._is_one:
+                self._images = self._put(self._images, P())
+                self._labels = self._put(self._labels, P())
 
     def prepare(self, draws: Draws) -> _Inputs:
         """What `train` needs for these steps; depends on no state."""
         images, labels = self._images, self._labels
         if self._data is not None:
-            data, draws = gather(self._data, draws)
+            data, draws = gather(self._data, draws, self._mesh.size)
             images, labels = data.images, data.labels
         assert images is not None, "load_data comes first"
         with self._settings():
-            return _Inputs(*jax.device_put((images, labels, draws)))
+            if self._is_one:
+                return _Inputs(*jax.device_put((images, labels, draws)))
+            images, labels = self._put((images, labels), self._data_spec)
+            sent = map(self._put, draws, _DRAWS_SPECS)
+            return _Inputs(images, labels, Draws(*sent))
 
     def train(self, inputs: _Inputs) -> Callable[[], Arrays]:
         """Run the steps that were prepared; returns before they have finished."""
@@ -200,11 +229,37 @@ class Backend(protocol.Backend):
                 state, metrics = self._train_step(state, images, labels, draws)
                 return jax.tree.leaves(state), metrics
 
-            return jax.lax.scan(one_step, leaves, draws)
+            with distribution.together(self._mesh.size):
+                return jax.lax.scan(one_step, leaves, draws)
 
         return jax.jit(
-            train_steps, donate_argnums=0, compiler_options=self._compiler_options
+            train_steps if self._is_one else self._shared(train_steps),
+            donate_argnums=0,
+            compiler_options=self._compiler_options,
         )
+
+    def _shared(self, train_steps: Callable[..., Any]) -> Callable[..., Any]:
+        """The same on all devices, each with its slice of every batch."""
+        # Unchecked, a sum's derivative is a sum, as `distribution` has it.
+        return jax.shard_map(
+            train_steps,
+            mesh=self._mesh,
+            in_specs=(P(), self._data_spec, self._data_spec, _DRAWS_SPECS),
+            out_specs=P(),
+            check_vma=False,
+        )
+
+    @property
+    def _data_spec(self) -> P:
+        """All data are on each device; or each call's, where the host keeps them."""
+        return P() if self._data is None else P(AXIS)
+
+    @property
+    def _is_one(self) -> bool:
+        return self._mesh.size == 1
+
+    def _put(self, tree: Any, spec: P) -> Any:
+        return jax.device_put(tree, NamedSharding(self._mesh, spec))
 
     def _train_step(
         self, state: steps.TrainState, images: Array, labels: Array | None, draws: Draws
@@ -303,6 +358,24 @@ def find_device(name: str) -> jax.Device:
             f"--device {name}: no such device; JAX sees {', '.join(names)}"
         )
     return found
+
+
+def _find_mesh(name: str, count: int) -> Mesh:
+    """The device of that name, and those that follow it: so many."""
+    first = find_device(name)
+    there = _devices(first.platform)
+    if count > 1 and ":" in name:
+        raise UsageError(
+            f"--device {name}: is a single one, --devices asks for {count}"
+        )
+    if count > len(there):
+        hint = ""
+        if first.platform == "cpu":
+            hint = f"; the environment's JAX_NUM_CPU_DEVICES={count} makes as many"
+        raise UsageError(
+            f"--devices {count}: JAX sees {len(there)} {first.platform} devices{hint}"
+        )
+    return Mesh(np.array(there[:count] if count > 1 else [first]), (AXIS,))
 
 
 def _devices(platform: str) -> list[jax.Device]:

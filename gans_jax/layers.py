@@ -16,7 +16,7 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float, Integer
 
-from gans_jax import _convolutions
+from gans_jax import _convolutions, distribution
 from shared.randomness.starts import (
     DCGAN,
     DCGAN_GAIN,
@@ -244,9 +244,10 @@ class BatchNorm2d(nnx.Module):
         if self.use_running_average:
             mean, variance = self.running_mean[...], self.running_var[...]
         else:
-            mean, variance = _moments(x, axes=(0, 1, 2))
+            mean, variance = distribution.moments(_widen(x), axes=(0, 1, 2))
             mean, variance = mean.reshape(-1), variance.reshape(-1)
-            self._track(mean, variance, count=x.size // x.shape[-1])
+            count = distribution.count() * x.size // x.shape[-1]
+            self._track(mean, variance, count)
         y = _standardise(x, _channels(mean), _channels(variance), self.eps)
         return _scale_and_shift(y, self.weight, self.bias)
 
@@ -371,7 +372,7 @@ class MinibatchDiscrimination(nnx.Module):
         # Flattened in PyTorch's order, because the rows of T are.
         flat = x.transpose(0, 3, 1, 2).reshape(len(x), -1)
         m = (flat @ self.weight[...]).reshape(len(x), self.kernels, -1)
-        difference = m[:, None] - m[None]
+        difference = m[:, None] - distribution.gather(m)[None]
         # sign, and so the gradient of |x|, is 0 at 0, where each sample meets itself.
         distance = (difference * jax.lax.stop_gradient(jnp.sign(difference))).sum(3)
         return jnp.exp(-distance).sum(axis=1)
@@ -398,6 +399,7 @@ class MinibatchStd(nnx.Module):
         Raises:
             ValueError: the batch is no multiple of the group.
         """
+        x = distribution.gather(x)
         batch = x.shape[0]
         size = min(self.group_size, batch)
         if batch % size:
@@ -405,7 +407,8 @@ class MinibatchStd(nnx.Module):
         groups = x.reshape(size, batch // size, -1)
         centred = groups - groups.mean(axis=0, keepdims=True)
         variance = jnp.square(centred).mean(axis=0)
-        return jnp.tile(jnp.sqrt(variance + 1e-8).mean(axis=1), size)
+        spread = jnp.tile(jnp.sqrt(variance + 1e-8).mean(axis=1), size)
+        return distribution.own(spread)
 
 
 class SpectralNorm(nnx.Module):
@@ -557,10 +560,13 @@ def _moments(
     x: Float[Array, "..."], axes: tuple[int, ...]
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     """Mean and biased variance, in two passes: one pass cancels at a large mean."""
-    if x.dtype == jnp.bfloat16:
-        x = x.astype(jnp.float32)
+    x = _widen(x)
     mean = x.mean(axis=axes, keepdims=True)
     return mean, jnp.square(x - mean).mean(axis=axes, keepdims=True)
+
+
+def _widen(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    return x.astype(jnp.float32) if x.dtype == jnp.bfloat16 else x
 
 
 def _standardise(

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Integer
 
+from gans_jax import distribution
 from shared.config import traits
 from shared.config.tables import register
 
@@ -31,7 +32,7 @@ def batch_mean(x: Float[Array, " batch *rest"]) -> Float[Array, " *rest"]:
     Args:
         x: a value for each sample.
     """
-    return x.mean(axis=0)
+    return distribution.average(x.mean(axis=0))
 
 
 def non_saturating_discriminator_loss(

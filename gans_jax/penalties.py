@@ -18,6 +18,7 @@ import optax
 from jax import Array
 from jaxtyping import Float
 
+from gans_jax import distribution
 from gans_jax.losses import batch_mean
 from shared.config import traits
 from shared.config.tables import register
@@ -121,7 +122,7 @@ def dragan_penalty(
     References:
         Kodali et al. 2017, arXiv:1705.07215.
     """
-    spread = real.std()
+    spread = distribution.deviation(real)
     x_hat = real + 0.5 * spread * penalty_noise
     norm = gradient_norm(input_gradient(discriminator, x_hat))
     return _terms(jnp.square(norm - 1), norm)

@@ -11,7 +11,7 @@ from flax import struct
 from jax import Array
 from jaxtyping import Bool, Float
 
-from gans_jax import optim, penalties
+from gans_jax import distribution, optim, penalties
 from gans_jax._network import Network
 from gans_jax.models import Outputs
 from gans_jax.terms import Labels, Metrics, discriminator_terms, generator_terms
@@ -274,6 +274,7 @@ def _update(
     lr: Float[Array, ""],
 ) -> tuple[Any, optax.OptState, Float[Array, ""]]:
     """Update parameters; returns also the gradient's global norm, before clipping."""
+    gradient = distribution.average_gradients(gradient)
     norm = _global_norm(gradient)
     if config.clip_grad_norm:
         gradient = _clip(gradient, config.clip_grad_norm, norm)

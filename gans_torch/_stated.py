@@ -2,9 +2,12 @@
 
 from typing import ClassVar, TypeVar
 
-from torch import nn
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from gans_torch import distribution
 from shared.randomness.starts import (
     DCGAN,
     DCGAN_GAIN,
@@ -27,6 +30,7 @@ from shared.statements import (
     length_of,
 )
 
+Images = Float[Tensor, "batch channels height width"]
 _LayerT = TypeVar("_LayerT", bound="Weighted")
 
 _NORM = {"weight": Statement(GAIN, DCGAN_GAIN), "bias": Statement(BIAS, ZEROS)}
@@ -79,7 +83,29 @@ class Embedding(Weighted, nn.Embedding):
 
 
 class BatchNorm2d(nn.BatchNorm2d):
-    """`torch.nn.BatchNorm2d`."""
+    """`torch.nn.BatchNorm2d`, over the whole batch where devices share it."""
+
+    def forward(self, input: Images) -> Images:
+        """Normalise each channel; in training mode, advance the running statistics."""
+        # Not torch.nn.SyncBatchNorm: it has no second derivative, and none on a CPU.
+        if distribution.count() == 1 or not self.training:
+            return super().forward(input)
+        x = input.float() if input.dtype == torch.bfloat16 else input
+        mean, variance = distribution.moments(x, axes=(0, 2, 3))
+        count = distribution.count() * x.numel() // x.shape[1]
+        self._track(mean.flatten(), variance.flatten(), count)
+        y = (x - mean) * torch.rsqrt(variance + self.eps)
+        if self.affine:
+            y = y * self.weight[:, None, None] + self.bias[:, None, None]
+        return y.to(input.dtype)
+
+    @torch.no_grad()
+    def _track(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        unbiased = variance * (count / (count - 1))
+        buffers, momentum = dict(self.named_buffers()), self.momentum or 0.0
+        for name, new in (("running_mean", mean), ("running_var", unbiased)):
+            buffers[name].mul_(1 - momentum).add_(momentum * new)
+        buffers["num_batches_tracked"].add_(1)
 
     def statements(self) -> dict[str, Statement]:
         """What the arrays are, and how they start."""

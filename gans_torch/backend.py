@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gans_torch import arrays as state_arrays
-from gans_torch import models, optim, steps
+from gans_torch import distribution, models, optim, steps
 from gans_torch._graphs import CudaRecorder, StepGraphs, StepInputs
 from gans_torch.classifier import Classifier
 from shared import backend as protocol
 from shared.backend import Arithmetic, FeatureNetwork
 from shared.config.choices import DataPlace
-from shared.config.limits import check_memory
+from shared.config.limits import check_devices, check_memory
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo, ImageData
 from shared.data.placement import gather, stays_on_host
@@ -27,8 +27,12 @@ from shared.errors import UsageError
 from shared.files.arrays import Arrays
 from shared.randomness.draws import Draws
 from shared.statements import Stated
+from shared.training.processes import Processes, processes
 
 _NetworkT = TypeVar("_NetworkT", bound=torch.nn.Module)
+_ValueT = TypeVar("_ValueT")
+
+_HOST = torch.device("cpu")
 
 
 class _Inputs(NamedTuple):
@@ -63,10 +67,17 @@ class Backend(protocol.Backend):
         device: str,
         arithmetic: Arithmetic | None = None,
     ) -> None:
-        threads, deterministic = arithmetic or Arithmetic()
+        self._processes = _join(arithmetic or Arithmetic())
+        rank, devices, _ = self._processes
+        threads, deterministic, _ = self.agree(arithmetic or Arithmetic())
         self.config = config
-        self.device = find_device(device)
-        check_memory(config, self._memory(), f"the device {self.device}")
+        check_devices(config, devices)
+        share = config.batch_size // devices
+        self.samples = slice(rank * share, (rank + 1) * share)
+        self.device = find_device(_own(device, self._processes))
+        if devices > 1 and self.device.type == "cuda":
+            torch.cuda.set_device(self.device)  # what NCCL takes for its own
+        check_memory(config, self._memory(), f"the device {self.device}", devices)
         _set_matmul_precision(config, self.device)
         _set_determinism(deterministic, self.device)
         if threads is not None:
@@ -87,8 +98,9 @@ class Backend(protocol.Backend):
             generator_ema=copy.deepcopy(generator) if config.ema_decay else None,
         )
         # A recorded Adam reads its rate in float32, which float64 is not for.
+        is_recorded = config.precision != "float64" and devices == 1
         self._graphs: StepGraphs | None = None
-        if self.device.type == "cuda" and config.precision != "float64":
+        if self.device.type == "cuda" and is_recorded:
             self._graphs = StepGraphs(self._step, CudaRecorder(self.device))
 
     def statements(self) -> dict[str, Stated]:
@@ -106,6 +118,22 @@ class Backend(protocol.Backend):
     def arrays(self) -> Arrays:
         """A copy of the state, the inverse of `load`."""
         return state_arrays.state_to_arrays(self.config, self.state)
+
+    def agree(self, value: _ValueT) -> _ValueT:
+        """What the first of the run's processes says; all have to ask."""
+        if self._processes.count == 1:
+            return value
+        values = [value]
+        torch.distributed.broadcast_object_list(values, src=0, device=_HOST)
+        return values[0]
+
+    def highest(self, number: int) -> int:
+        """The highest number that a process of the run says; all have to ask."""
+        if self._processes.count == 1:
+            return number
+        highest = torch.tensor(number)
+        torch.distributed.all_reduce(highest, torch.distributed.ReduceOp.MAX)
+        return int(highest)
 
     def load_data(self, data: ImageData, place: DataPlace = "auto") -> None:
         """Keep the images as bytes; they are normalised on the device."""
@@ -221,7 +249,7 @@ class Backend(protocol.Backend):
 
     def _step(self, update_d: bool, inputs: StepInputs) -> steps.Metrics:
         batches, noise, g_lr, d_lr = inputs
-        with self._precision():
+        with self._precision(), distribution.together(self._processes.count):
             return steps.train_step(
                 self.config,
                 self.state,
@@ -339,6 +367,35 @@ def find_device(name: str) -> torch.device:
             f"--device {name}: no such device; PyTorch sees {', '.join(there)}"
         )
     return torch.device(name)
+
+
+def _join(arithmetic: Arithmetic) -> Processes:
+    """Meet the run's other processes, if there are any, each with a device."""
+    found, asked = processes(), arithmetic.devices
+    if asked not in (None, found.count):
+        raise UsageError(
+            f"--devices {asked}: in PyTorch each device has a process, of which there"
+            f" are {found.count}; torchrun --nproc-per-node={asked} -m gans_torch.train"
+            " starts as many"
+        )
+    if found.count > 1 and not torch.distributed.is_initialized():
+        # Of the host too, for what is no tensor of the device.
+        both = torch.cuda.is_available() and torch.distributed.is_nccl_available()
+        torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if both else "gloo")
+    return found
+
+
+def _own(device: str, processes: Processes) -> str:
+    """The device of this process, of those that all have been given the name of."""
+    if processes.count == 1 or device == "cpu":
+        return device
+    if device not in ("auto", "cuda"):
+        raise UsageError(
+            f"--device {device}: each process has a device of its own; use cuda or cpu"
+        )
+    if device == "auto" and not torch.cuda.is_available():
+        return "cpu"
+    return f"cuda:{processes.local_rank}"
 
 
 def _set_matmul_precision(config: TrainConfig, device: torch.device) -> None:

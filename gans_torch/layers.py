@@ -10,7 +10,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from gans_torch import _stated
+from gans_torch import _stated, distribution
 from gans_torch._convolutions import Conv2d, ConvTranspose2d
 from gans_torch._stated import BatchNorm2d, Embedding, GroupNorm, InstanceNorm2d
 from shared.randomness.starts import DCGAN, DCGAN_GAIN, ZEROS
@@ -87,7 +87,7 @@ class MinibatchDiscrimination(nn.Module):
         """Closeness by kernel; 1 is the sample's own share."""
         m = (x.flatten(1) @ self.weight).unflatten(1, (self.kernels, -1))
         # abs has gradient 0 at 0, where each sample meets itself.
-        distance = (m[:, None] - m[None]).abs().sum(dim=3)
+        distance = (m[:, None] - distribution.gather(m)[None]).abs().sum(dim=3)
         return torch.exp(-distance).sum(dim=1)
 
 
@@ -113,13 +113,15 @@ class MinibatchStd(nn.Module):
         Raises:
             ValueError: the batch is no multiple of the group.
         """
+        x = distribution.gather(x)
         batch = x.shape[0]
         size = min(self.group_size, batch)
         if batch % size:
             raise ValueError(f"batch {batch}: must be a multiple of {size}")
         groups = x.reshape(size, batch // size, -1)
         variance = torch.square(groups - groups.mean(dim=0)).mean(dim=0)
-        return torch.sqrt(variance + 1e-8).mean(dim=1).repeat(size)
+        spread = torch.sqrt(variance + 1e-8).mean(dim=1).repeat(size)
+        return distribution.own(spread)
 
 
 def build_norm(name: str, channels: int, num_classes: int = 0) -> nn.Module | None:

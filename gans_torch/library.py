@@ -64,6 +64,7 @@ def fit(
     data_on: DataPlace = "auto",
     data_dir: str | Path | None = None,
     threads: int | None = None,
+    devices: int | None = None,
     deterministic: bool = False,
     on_nan: OnNan = "stop",
     tensorboard: bool = False,
@@ -94,6 +95,7 @@ def fit(
             trained anew.
         threads: of the CPU that compute, for the whole process; None: as the run to
             resume was trained, or what the framework takes.
+        devices: that share each batch, in JAX; in PyTorch torchrun says how many.
         deterministic: whether a GPU adds up in the same order each time.
         on_nan: when losses or weights are no longer finite: ``stop``, or ``rollback``:
             go on from the last checkpoint with other draws and half the learning rates.
@@ -128,6 +130,7 @@ def fit(
                 data_on=data_on,
                 data_dir=data_dir,
                 threads=threads,
+                devices=devices,
                 deterministic=deterministic,
                 on_nan=on_nan,
                 tensorboard=tensorboard,

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Integer
 from torch import Tensor
 
+from gans_torch import distribution
 from shared.config import traits
 from shared.config.tables import register
 
@@ -32,7 +33,7 @@ def batch_mean(x: Float[Tensor, " batch *rest"]) -> Float[Tensor, " *rest"]:
     Args:
         x: a value for each sample.
     """
-    return x.mean(dim=0)
+    return distribution.average(x.mean(dim=0))
 
 
 def non_saturating_discriminator_loss(
@@ -464,7 +465,7 @@ def class_cross_entropy(
         Odena et al. 2017, arXiv:1610.09585, Eq. 3 (AC-GAN).
     """
     # With its own mean, from which `batch_mean` would differ in the last bit.
-    return F.cross_entropy(class_logits, labels)
+    return distribution.average(F.cross_entropy(class_logits, labels))
 
 
 class Objective(NamedTuple):

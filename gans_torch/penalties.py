@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gans_torch import distribution
 from gans_torch.losses import batch_mean
 from shared.config import traits
 from shared.config.tables import register
@@ -120,7 +121,7 @@ def dragan_penalty(
     References:
         Kodali et al. 2017, arXiv:1705.07215.
     """
-    spread = real.std(correction=0)
+    spread = distribution.deviation(real)
     x_hat = real + 0.5 * spread * penalty_noise
     norm = gradient_norm(input_gradient(discriminator, x_hat))
     return _terms(torch.square(norm - 1), norm)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from gans_torch import penalties
+from gans_torch import distribution, penalties
 from gans_torch.models import Outputs
 from gans_torch.terms import Labels, Metrics, discriminator_terms, generator_terms
 from shared.config.train_config import TrainConfig
@@ -230,6 +230,7 @@ def _update(
         if parameter.grad is None:  # untouched by the loss; JAX has zeros there
             parameter.grad = torch.zeros_like(parameter)
     gradients = [p.grad for p in parameters if p.grad is not None]
+    gradients = distribution.average_gradients(gradients)
     norm = _global_norm(gradients)
     if config.clip_grad_norm:
         nn.utils.clip_grads_with_norm_(parameters, config.clip_grad_norm, norm)

@@ -88,6 +88,12 @@ DIFFERENCES: dict[str, list[tuple[str, str]]] = {
         (", network: Module", ""),
         ("torch.optim.Optimizer", "optax.GradientTransformation"),
     ],
+    # PyTorch has a gradient with each parameter, JAX a tree of all.
+    "distribution.average_gradients": [
+        ("gradients: list[Array]", "gradients: Any"),
+        ("-> list[Array]", "-> Any"),
+        ("The same tensors, changed in place.", "As they came, averaged."),
+    ],
     # The devices that there are.
     "backend.Backend": [
         ("a GPU where there is one", "an accelerator where there is one"),
@@ -107,6 +113,9 @@ ALONE = {
     "layers": "most of PyTorch's are torch.nn's: their introductions differ",
     "layers.reparametrise": "annotated by JAX's own layers, by torch.nn.Module",
     "backend.Backend.steps_per_call": "JAX sets it by the device, on construction",
+    "backend.Backend.agree": "JAX has one process",
+    "backend.Backend.highest": "JAX has one process",
+    "distribution.AXIS": "JAX calls the devices by a name",
     "backend.Backend.state": "JAX keeps it as a list of arrays, and puts it together",
 }
 

@@ -1,7 +1,7 @@
 """What the driver asks of a twin: the small `Backend` protocol."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,8 @@ from shared.data.image_data import DataInfo, ImageData
 from shared.files.arrays import Arrays
 from shared.randomness.draws import Draws
 from shared.statements import Shape, Stated
+
+_ValueT = TypeVar("_ValueT")
 
 
 class Arithmetic(NamedTuple):
@@ -24,6 +26,8 @@ class Arithmetic(NamedTuple):
     """Of the CPU that compute; None: as many as the framework takes."""
     deterministic: bool = False
     """Whether a GPU adds up in the same order each time, which costs speed."""
+    devices: int | None = None
+    """That share each batch; None: one, or one for each process of the run."""
 
 
 @runtime_checkable
@@ -92,6 +96,8 @@ class Backend(Protocol):
     """How many steps one call of `train` should be given."""
     threads: int
     """Of the CPU that compute."""
+    samples: slice
+    """Which samples of each batch `prepare` takes: all, or this process's own."""
 
     def statements(self) -> dict[str, Stated]:
         """What is stated of both networks' arrays, by their names on file."""
@@ -108,6 +114,14 @@ class Backend(Protocol):
     def arrays(self) -> Arrays:
         """A copy of the state, the inverse of `load`."""
         ...
+
+    def agree(self, value: _ValueT) -> _ValueT:
+        """What the first of the run's processes says; all have to ask."""
+        return value
+
+    def highest(self, number: int) -> int:
+        """The highest number that a process of the run says; all have to ask."""
+        return number
 
     def load_data(self, data: ImageData, place: DataPlace = "auto") -> None:
         """Keep the training images where `prepare` finds them.

@@ -50,6 +50,7 @@ class FitOptions:
     data_on: DataPlace
     data_dir: str | Path | None
     threads: int | None
+    devices: int | None
     deterministic: bool
     on_nan: OnNan
     tensorboard: bool
@@ -131,6 +132,7 @@ def fit(
         data_on=options.data_on,
         data_dir=None if options.data_dir is None else Path(options.data_dir),
         threads=options.threads,
+        devices=options.devices,
         deterministic=options.deterministic,
         on_nan=options.on_nan,
         progress=progress,

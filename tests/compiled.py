@@ -42,9 +42,20 @@ def keep() -> None:
 
 def share() -> None:
     """Have all backends of this process share what they compile."""
-    from gans_jax import backend, layers, losses, models, optim, penalties, steps, terms
+    from gans_jax import (
+        backend,
+        distribution,
+        layers,
+        losses,
+        models,
+        optim,
+        penalties,
+        steps,
+        terms,
+    )
 
-    modules = (backend, layers, losses, models, optim, penalties, steps, terms)
+    modules = (backend, distribution, layers, losses, models)
+    modules += (optim, penalties, steps, terms)
     kept: dict[Any, Any] = {}
 
     def shared(make: Callable[[Any], Any]) -> Any:
@@ -57,7 +68,7 @@ def share() -> None:
                 make,
                 tuple(sorted(settings.items())),
                 self._tree,
-                self.device,
+                self._mesh,
                 tuple(self._compiler_options),
                 tuple(functions),
             )

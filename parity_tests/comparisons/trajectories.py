@@ -129,7 +129,7 @@ REMEDIES: dict[str, dict[str, Any]] = {
 }
 
 
-def _combine(variant: str, remedy: str) -> TrainConfig:
+def combine(variant: str, remedy: str) -> TrainConfig:
     """A variant with a remedy, and at most two critic steps that it brings itself.
 
     Raises:
@@ -179,7 +179,7 @@ def _register() -> dict[str, str]:
     refused = {}
     for remedy, variant in _combinations():
         try:
-            config = _combine(variant, remedy)
+            config = combine(variant, remedy)
         except UsageError as error:
             refused[f"{remedy} with {variant}"] = str(error)
             continue

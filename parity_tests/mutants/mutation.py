@@ -3,12 +3,9 @@
 import contextlib
 import fnmatch
 import functools
-import inspect
 import itertools
-import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
 import jax
@@ -17,18 +14,10 @@ from jax.experimental.compilation_cache import compilation_cache
 from parity_tests.certificate.outcomes import complaints, run
 from parity_tests.certificate.registry import CHECKS, Check
 from parity_tests.harness import trajectories
+from parity_tests.harness.edits import Edit, edited
 
 # A mutant that does not even run proves nothing.
 _CRASHES = ("NameError", "AttributeError", "SyntaxError")
-
-
-class Edit(NamedTuple):
-    """A change of one function's source."""
-
-    function: Callable[..., Any]
-    """A function or method, as its module defines it."""
-    changes: dict[str, str]
-    """What stands in the mutant for a text that occurs once in the source."""
 
 
 class Mutant(NamedTuple):
@@ -62,23 +51,11 @@ def mutant(
 
 @contextlib.contextmanager
 def mutated(*edits: Edit) -> Iterator[None]:
-    """Make the edits, and undo them on leaving.
-
-    The function's code is exchanged, not the function, so that every reference to it
-    (a table's, a ``from`` import's) sees the mutant.
-
-    Raises:
-        ValueError: the text to replace does not occur exactly once.
-    """
+    """Make the edits, as `edited`, and forget what was made from the code before."""
     forget = functools.partial(_forget, *edits)
     with contextlib.ExitStack() as undo:
         undo.callback(forget)
-        for edit in edits:
-            function = inspect.unwrap(edit.function)
-            assert isinstance(function, FunctionType)
-            code = _edited_code(function, edit.changes)
-            undo.callback(setattr, function, "__code__", function.__code__)
-            function.__code__ = code
+        undo.enter_context(edited(*edits))
         forget()
         yield
 
@@ -145,22 +122,6 @@ def suspects(mutant: Mutant) -> list[Check]:
 def is_green(name: str) -> bool:
     """Whether a comparison holds for the twins as they are; measured once."""
     return run(CHECKS[name]).holds
-
-
-def _edited_code(function: FunctionType, changes: dict[str, str]) -> CodeType:
-    source = textwrap.dedent(inspect.getsource(function))
-    for old, new in changes.items():
-        if source.count(old) != 1:
-            raise ValueError(
-                f"{function.__qualname__}: must contain {old!r} once, not"
-                f" {source.count(old)} times"
-            )
-        source = source.replace(old, new)
-    defined: dict[str, Any] = {}
-    code = compile(source, f"<mutant of {function.__qualname__}>", "exec")
-    exec(code, function.__globals__, defined)
-    new = defined[function.__name__]
-    return inspect.unwrap(getattr(new, "func", new)).__code__
 
 
 def _forget(*edits: Edit) -> None:

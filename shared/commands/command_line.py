@@ -26,12 +26,13 @@ from shared.commands.options import (
 from shared.commands.parsing import parse, suggestion
 from shared.commands.version import describe_version
 from shared.config.choices import POINTS, validate_name
-from shared.config.limits import check_limits, check_threads
+from shared.config.limits import check_devices, check_limits, check_threads
 from shared.config.presets import PRESETS
 from shared.config.resume import check_resumed
 from shared.config.run_options import TrainOptions
 from shared.config.train_config import TrainConfig, refuse
 from shared.errors import UsageError
+from shared.training.processes import processes
 
 # A run of that name is ./auto.
 _AUTO = Path("auto")
@@ -96,6 +97,8 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
         check_resumed(config, start)
     validate_name(config.dataset)
     check_threads(flags.threads)
+    devices = processes().count if flags.devices is None else flags.devices
+    check_devices(config, devices)
     check_limits(config, flags.device)
     if flags.check_reference and flags.resume is not None:
         raise UsageError(
@@ -118,6 +121,7 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
         device=flags.device,
         data_on=flags.data_on,
         threads=flags.threads,
+        devices=flags.devices,
         deterministic=flags.deterministic,
         on_nan=flags.on_nan,
         tensorboard=flags.tensorboard,

@@ -248,6 +248,9 @@ class TrainFlags(TrainConfig):
     threads: int | None = None
     """Threads of the CPU that compute, on whose number the last digits depend; without
     it, what the run to --resume was trained with, or what the framework takes."""
+    devices: int | None = None
+    """Devices that share each batch, of --batch-size images in all. In JAX, one process
+    has them; in PyTorch, torchrun starts a process for each, and says how many."""
     deterministic: tyro.conf.FlagCreatePairsOff[bool] = False
     """Have a GPU add up in the same order each time, which costs speed; a CPU does."""
     on_nan: OnNan = "stop"

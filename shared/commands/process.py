@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from shared import terminal
 from shared.errors import TrainingError, UsageError
 from shared.training import signals
+from shared.training.processes import processes
 
 # What PyTorch, XLA and NumPy say, on the CPU and on accelerators.
 _OUT_OF_MEMORY = (
@@ -95,6 +96,8 @@ def run_command(prog: str, argv: Sequence[str] | None = ()) -> Iterator[None]:
 
 
 def _fail(status: int, line: str) -> None:
+    if processes().follows:  # which may have found what no other process has
+        line = f"rank {processes().rank}: {line}"
     terminal.say(line)
     sys.exit(status)
 

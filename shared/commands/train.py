@@ -17,6 +17,7 @@ from shared.report import page
 from shared.run.run_dir import RunDir
 from shared.training import driver, signals
 from shared.training.places import Keeping, NewFolder, OldFolder
+from shared.training.processes import processes
 from shared.training.progress import TerminalProgress
 from shared.training.signals import Signals
 
@@ -60,8 +61,9 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
         plugin=plugins.load(options.plugin, twin),
         keep=options.keep,
     )
-    for line in [*options.notes, *describe_data(data), *notes]:
-        progress.say(line)
+    if not processes().follows:
+        for line in [*options.notes, *describe_data(data), *notes]:
+            progress.say(line)
     if options.resume is None:
         place = NewFolder(options.run_dir, keeping)
     else:
@@ -70,6 +72,7 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
         device=options.device,
         data_on=options.data_on,
         threads=options.threads,
+        devices=options.devices,
         deterministic=options.deterministic,
         on_nan=options.on_nan,
         data_dir=options.data_dir,
@@ -101,9 +104,13 @@ def describe_data(data: ImageData) -> list[str]:
 
 def resume_command(options: TrainOptions, run: Path, prog: str) -> str:
     """The command that continues ``run``, which was trained with these options."""
-    words = ["python", "-m", prog, "--resume", str(run)]
+    words = ["python"]
+    if (count := processes().count) > 1:
+        words = ["torchrun", f"--nproc-per-node={count}"]
+    words += ["-m", prog, "--resume", str(run)]
     # Not threads: the run knows them.
-    for name in ("data_dir", "cache_dir", "device", "data_on", "on_nan", "plugin"):
+    places = ("data_dir", "cache_dir", "device", "devices", "data_on")
+    for name in (*places, "on_nan", "plugin"):
         value = getattr(options, name)
         if value != getattr(TrainFlags, name):
             words += [flag(name), str(value)]
@@ -129,12 +136,14 @@ def _write_report(run: RunDir, options: TrainOptions, prog: str) -> None:
 
 def _tell_end(run: driver.TrainedRun, options: TrainOptions, prog: str) -> None:
     """Say where the pictures are, or how to go on; exits where a signal has come."""
-    assert run.path is not None, "the run has a folder"
-    if run.stopped_by is None:
+    if run.path is None:
+        assert processes().follows, "the run has a folder"
+    elif run.stopped_by is None:
         terminal.say(f"done: {run.path}/samples.png")
-        return
-    resume = resume_command(options, run.path, prog)
-    terminal.say(
-        f"stopped after {run.step} of {run.total} steps; continue with:\n  {resume}"
-    )
-    sys.exit(128 + run.stopped_by)
+    else:
+        resume = resume_command(options, run.path, prog)
+        terminal.say(
+            f"stopped after {run.step} of {run.total} steps; continue with:\n  {resume}"
+        )
+    if run.stopped_by is not None:
+        sys.exit(128 + run.stopped_by)

@@ -57,13 +57,39 @@ def check_threads(threads: int | None) -> None:
         raise refuse("threads", threads, f"must be from 1 to {_MOST_THREADS}")
 
 
-def check_memory(config: TrainConfig, memory: int | None, place: str) -> None:
+def check_devices(config: TrainConfig, devices: int) -> None:
+    """Refuse batches that so many devices cannot share alike.
+
+    Args:
+        config: the run's configuration.
+        devices: that share each batch.
+
+    Raises:
+        UsageError: they do not divide the batch.
+    """
+    if devices < 1:
+        raise refuse("devices", devices, "must be 1 or more")
+    size = config.batch_size
+    if size % devices:
+        below = size - size % devices
+        near = f"the nearest are {below} and {below + devices}"
+        if not below:
+            near = f"the nearest is {devices}"
+        raise refuse(
+            "batch_size", size, f"must be a multiple of the {devices} devices; {near}"
+        )
+
+
+def check_memory(
+    config: TrainConfig, memory: int | None, place: str, devices: int = 1
+) -> None:
     """Refuse networks that no memory of a device could hold.
 
     Args:
         config: the run's configuration.
         memory: bytes that the device has in all; None: it has the host's.
         place: what an error calls it.
+        devices: that share each batch.
 
     Raises:
         UsageError: they take more than there is.
@@ -72,7 +98,7 @@ def check_memory(config: TrainConfig, memory: int | None, place: str) -> None:
     networks = "networks and optimisers take"
     _check(config, _networks(config), memory, networks, place)
     maps = "D's feature maps of one batch take"
-    _check(config, _maps(config), memory, maps, place)
+    _check(config, _maps(config) // devices, memory, maps, place)
 
 
 def check_drawn(num: int, config: TrainConfig) -> None:

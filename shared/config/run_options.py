@@ -34,6 +34,8 @@ class TrainOptions:
     """Whether to go on with other images than the run was started with."""
     threads: int | None = None
     """Of the CPU that compute; None: as the run, or the framework's choice."""
+    devices: int | None = None
+    """That share each batch; None: one, or one for each process of the run."""
     deterministic: bool = False
     """Whether a GPU adds up in the same order each time."""
     on_nan: OnNan = "stop"

@@ -27,16 +27,20 @@ def stays_on_host(data: ImageData, place: DataPlace, free: int) -> bool:
     return place == "host"
 
 
-def gather(data: ImageData, draws: Draws) -> tuple[ImageData, Draws]:
+def gather(data: ImageData, draws: Draws, devices: int = 1) -> tuple[ImageData, Draws]:
     """The images that ``draws`` name, in this order, and draws that number these.
 
     Args:
         data: all images, in memory or mapped from a file.
         draws: of any number of steps.
+        devices: that share each batch: the images of each follow those of the one
+            before, and are numbered from 0.
     """
     images: NDArray[Any] = np.asarray(data.images)
-    rows = draws.indices.reshape(-1)
-    numbers = np.arange(rows.size, dtype=np.int32).reshape(draws.indices.shape)
+    parts = np.split(draws.indices, devices, axis=-1)
+    rows = np.concatenate([part.reshape(-1) for part in parts])
+    own = np.arange(parts[0].size, dtype=np.int32).reshape(parts[0].shape)
+    numbers = np.concatenate([own] * devices, axis=-1)
     chosen = data._replace(
         images=np.take(images, rows, axis=0),
         labels=None if data.labels is None else data.labels[rows],

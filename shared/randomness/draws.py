@@ -42,6 +42,17 @@ class Draws(NamedTuple):
     """Learning rate of the discriminator: [steps]."""
 
 
+BATCH_AXES = {
+    "indices": 2,
+    "z": 2,
+    "alpha": 2,
+    "penalty_noise": 2,
+    "flips": 3,
+    "instance_noise": 3,
+}
+"""Which axis counts the samples of a batch, in the arrays that have one."""
+
+
 def draw(
     config: TrainConfig,
     channels: int,
@@ -49,6 +60,7 @@ def draw(
     total_steps: int,
     steps: range,
     rollbacks: int = 0,
+    samples: slice | None = None,
 ) -> Draws:
     """What the given steps consume.
 
@@ -62,9 +74,11 @@ def draw(
         total_steps: length of the whole run, for the learning-rate schedule.
         steps: which steps.
         rollbacks: how often the run has diverged and gone back.
+        samples: which of each batch, ``slice(first, stop)``; None: all.
     """
+    samples = samples or slice(0, config.batch_size)
     per_step = [
-        _draw_step(config, channels, count, total_steps, step, rollbacks)
+        _draw_step(config, channels, count, total_steps, step, rollbacks, samples)
         for step in steps
     ]
     stacked: dict[str, Any] = {
@@ -81,9 +95,11 @@ def _draw_step(
     total_steps: int,
     step: int,
     rollbacks: int,
+    samples: slice,
 ) -> Draws:
     """The same of one step, without the axis ``steps``."""
-    seed, batch, size = config.seed, config.batch_size, config.image_size
+    seed, size = config.seed, config.image_size
+    batch = samples.stop - samples.start
     image = (size, size, channels)
     pixels = size * size * channels
     # D's updates are counted over the whole run; each has its own draws.
@@ -96,27 +112,27 @@ def _draw_step(
 
     indices = np.stack(
         [
-            noise.batch_indices(seed, first_batch + k, batch, count)
+            noise.batch_indices(seed, first_batch + k, config.batch_size, count)
             for k in range(config.n_critic)
         ]
-    ).astype(np.int32)
+    ).astype(np.int32)[:, samples]
     normal = functools.partial(noise.normal, rollbacks=rollbacks)
     uniform = functools.partial(noise.uniform, rollbacks=rollbacks)
-    z = each(lambda u: normal(seed, "latents", u, batch, config.z_dim))
+    z = each(lambda u: normal(seed, "latents", u, samples, config.z_dim))
     alpha = penalty_noise = flips = instance_noise = None
     penalty_inputs = PENALTIES[config.penalty].inputs
     if "alpha" in penalty_inputs:
-        alpha = each(lambda u: uniform(seed, "penalty mix", u, batch)[:, 0])
+        alpha = each(lambda u: uniform(seed, "penalty mix", u, samples)[:, 0])
     if "penalty_noise" in penalty_inputs:
         penalty_noise = each(
-            lambda u: uniform(seed, "penalty noise", u, batch, pixels)
+            lambda u: uniform(seed, "penalty noise", u, samples, pixels)
         ).reshape(-1, batch, *image)
     if config.label_flip:
         flips = each(
-            lambda u: uniform(seed, "label flips", u, batch, 2).T
+            lambda u: uniform(seed, "label flips", u, samples, 2).T
         ) < np.float32(config.label_flip)
     if config.instance_noise:
-        instance_noise = _instance_noise(config, step, image, normal)
+        instance_noise = _instance_noise(config, step, image, normal, samples)
     factor = schedules.learning_rate_factor(config, total_steps, step) / 2**rollbacks
     return Draws(
         indices=indices,
@@ -136,8 +152,9 @@ def _instance_noise(
     step: int,
     image: tuple[int, int, int],
     normal: Callable[..., NDArray[np.float32]],
+    samples: slice,
 ) -> NDArray[np.float32]:
-    batch = config.batch_size
+    batch = samples.stop - samples.start
     scale = schedules.instance_noise_scale(config, step)
     # One more than D's updates: the last is for G's step.
     number = config.n_critic + 1
@@ -146,7 +163,7 @@ def _instance_noise(
     length = 2 * math.prod(image)
     return scale * np.stack(
         [
-            normal(config.seed, "instance noise", u, batch, length)
+            normal(config.seed, "instance noise", u, samples, length)
             .reshape(batch, 2, *image)
             .swapaxes(0, 1)
             for u in range(step * number, (step + 1) * number)

@@ -26,7 +26,8 @@ from shared.run.checkpoint import Checkpoint
 from shared.run.restore import check_state
 from shared.run.rollbacks import Rollback
 from shared.training.loop import Onlookers, Training
-from shared.training.places import Place
+from shared.training.places import Memory, Place
+from shared.training.processes import processes
 from shared.training.progress import Progress
 from shared.training.recorder import Recorder, Records
 from shared.training.session import Session
@@ -60,6 +61,8 @@ class Options:
     """Whether a GPU adds up in the same order each time."""
     on_nan: OnNan = "stop"
     """What to do when the losses or weights are no longer finite."""
+    devices: int | None = None
+    """That share each batch; None: one, or one for each process of the run."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,14 +122,17 @@ def train(
             longer be written.
         Interrupted: Ctrl-C, where ``options.stop`` does not take it.
     """
+    if processes().follows:
+        place, options = Memory(), _quietly(options)
     check_limits(config, options.device)
     check_data(config, data.info)
     reference = ReferenceCheck(config) if options.check_reference else None
     with contextlib.ExitStack() as held:
         found = place.find(config, data.info, held)
         threads = options.threads or place.threads
-        arithmetic = Arithmetic(threads, options.deterministic)
+        arithmetic = Arithmetic(threads, options.deterministic, options.devices)
         backend = make_backend(config, data.info, options.device, arithmetic)
+        found = backend.agree(found)
         _tell_threads(place.threads, backend.threads, options.progress.say)
         if found is not None:
             check_state(backend.statements(), found.state, found.name)
@@ -169,11 +175,20 @@ def check_data(config: TrainConfig, data: DataInfo) -> None:
         )
 
 
+def _quietly(options: Options) -> Options:
+    """How to train where another process of the run speaks, draws and writes."""
+    return dataclasses.replace(
+        options, progress=Progress(), on_record=None, check_reference=False
+    )
+
+
 def _make_evaluation(
     session: Session, options: Options
 ) -> Callable[[], dict[str, Any]] | None:
     if not session.config.evaluate_every:
         return None
+    if processes().follows:
+        return dict
     return evaluators.make_evaluator(
         session.backend,
         session.config,
@@ -234,6 +249,7 @@ def _go_back(
     """
     # Not one that a signal has saved: it does not depend on that where the run goes.
     state = recorder.last_state(functools.partial(is_saved, session.config))
+    state = session.backend.agree(state)
     step = 0 if state is None else state.step
     done = (*session.rollbacks, Rollback(step, error.step))
     if state is None:

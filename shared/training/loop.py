@@ -85,7 +85,7 @@ class Training:
                 self._draw()
             self._pipeline.restart_clock()
             for prepared in calls:
-                if stop.received is not None:
+                if self._is_stopped(stop):
                     break
                 self._train(prepared)
             self._take(self._pipeline.read())
@@ -95,6 +95,13 @@ class Training:
                 self._draw()
         self._recorder.end()
         return stop.received if session.step < session.total else None
+
+    def _is_stopped(self, stop: Stop) -> bool:
+        """Whether a signal has come, to any process of the run: all stop together."""
+        received = self._session.backend.highest(stop.received or 0)
+        if received:
+            stop.received = received
+        return bool(received)
 
     def _calls(self) -> Iterator[range]:
         """The steps of each call from here to the end."""

@@ -78,6 +78,7 @@ class Session:
             self.total,
             steps,
             len(self.rollbacks),
+            self.backend.samples,
         )
         return Prepared(steps, self.backend.prepare(draws))
 

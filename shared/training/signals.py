@@ -13,6 +13,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from shared import terminal
+from shared.training.processes import processes
 
 # Ctrl-C, the systems that end processes, terminals that close, and what schedulers send
 # ahead of a job's end. Not every system knows them all.
@@ -59,6 +60,8 @@ class Signals(Stop):
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.received = number
         _restore(self._old)
+        if processes().follows:
+            return
         # Not by way of sys.stderr, which the signal may have interrupted.
         stream = terminal.Stderr(2, "ascii")
         stream.write("\nsaving, after this step; again: stop without saving\n")

@@ -1,0 +1,187 @@
+"""Several devices compute what one computes, and both twins the same.
+
+All are compared with PyTorch on one device. The short certificate has few steps of
+settings that have several things in them where samples meet; the full one has 20 steps
+of every variant, objective and remedy:
+
+    python -m parity_tests --full --only 'devices/*'
+"""
+
+import functools
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from parity_tests.certificate.registry import Finding, check
+from parity_tests.comparisons import first_steps, trajectories
+from parity_tests.comparisons.trajectories import REMEDIES, VARIANTS, combine
+from parity_tests.harness import devices
+from parity_tests.harness.devices import Job, State
+from parity_tests.harness.trajectories import (
+    compare_runs,
+    make_data,
+    make_session,
+    run,
+    shrink,
+)
+from parity_tests.mutants.devices import MUTANTS
+from shared.config.presets import PRESETS
+from shared.config.train_config import TrainConfig
+from shared.config.traits import OBJECTIVES
+
+_COVERS = tuple(
+    f"distribution.{name}"
+    for name in (
+        *("average", "average_gradients", "count", "deviation", "gather", "moments"),
+        *("own", "together"),
+    )
+)
+_STEPS, _FULL_STEPS = 3, 20
+# Those that JAX tries in the short certificate; it takes seconds to compile one.
+_JAX = ("pairs",)
+
+
+def _short() -> dict[str, TrainConfig]:
+    configs = {
+        name: first_steps.make_config(name, batch_size=8)
+        for name in first_steps.CONFIGS
+    }
+    small = {"image_size": 8, "width": 4, "z_dim": 3, "batch_size": 8}
+    # A second derivative through what compares samples.
+    pairs = {"minibatch_discrimination": 2, "minibatch_std": 4, "d_norm": "layer"}
+    objective = {"objective": "relativistic-average", "penalty": "r1"}
+    configs["pairs"] = shrink(PRESETS["gan"], **small, **pairs, **objective)
+    configs["dragan"] = shrink(PRESETS["dragan"], **small, clip_grad_norm=0.1)
+    return configs
+
+
+def _full() -> dict[str, TrainConfig]:
+    configs = {f"variant, {name}": x.config for name, x in VARIANTS.items()}
+    for name in OBJECTIVES:
+        configs[f"objective, {name}"] = shrink(PRESETS["gan"], objective=name)
+    for name in REMEDIES:
+        base = "hinge" if name.startswith("penalty") else "gan"
+        configs[f"remedy, {name}"] = combine(base, name)
+    return configs
+
+
+SHORT, FULL = _short(), _full()
+
+
+class _Group(NamedTuple):
+    """Devices that are started together."""
+
+    twin: str
+    count: int
+    is_full: bool
+
+    @property
+    def configs(self) -> dict[str, TrainConfig]:
+        """What they are trained with."""
+        if self.is_full:
+            return FULL
+        return {k: x for k, x in SHORT.items() if self.twin == "torch" or k in _JAX}
+
+    @property
+    def steps(self) -> int:
+        """How many."""
+        return _FULL_STEPS if self.is_full else _STEPS
+
+
+def _groups() -> Iterator[_Group]:
+    yield _Group("torch", 2, is_full=False)
+    yield _Group("jax", 4, is_full=False)
+    for twin in ("torch", "jax"):
+        for count in (2, 4):
+            yield _Group(twin, count, is_full=True)
+
+
+def _channels(config: TrainConfig) -> int:
+    return 2 if config.image_size == 1 else 1
+
+
+def _job(name: str, config: TrainConfig, steps: int, edits: Any = ()) -> Job:
+    data = make_data(config.image_size, _channels(config))
+    return Job(name, config, data, steps, edits=edits)
+
+
+def _traps(group: _Group) -> list[Job]:
+    """What is to be told from the truth; of each twin, in the short certificate."""
+    return [
+        _job(mutant.name, SHORT[mutant.suspects[0]], 2, mutant.edits)
+        for mutant in MUTANTS
+        if mutant.twin == f"gans_{group.twin}" and not group.is_full
+    ]
+
+
+@functools.cache
+def _trained(group: _Group) -> list[dict[str, list[State]]]:
+    """What each process has computed: as starting them takes long, all at once."""
+    jobs = [_job(name, x, group.steps) for name, x in group.configs.items()]
+    return devices.train(group.twin, group.count, [*jobs, *_traps(group)])
+
+
+@functools.lru_cache(maxsize=20)
+def _alone(config: TrainConfig, steps: int) -> list[State]:
+    """The same on one device."""
+    return list(run(make_session(config, _channels(config), "torch"), steps))
+
+
+def _compare(group: _Group, name: str) -> list[Finding]:
+    first, *others = (told[name] for told in _trained(group))
+    config = group.configs[name]
+    alone = _alone(config, group.steps)
+    findings = compare_runs(alone, first, _tolerance(group, config))
+    differing = sum(
+        not np.array_equal(value, state[key])
+        for other in others
+        for states in zip(first, other, strict=True)
+        for state in states[1:]
+        for key, value in states[0].items()
+    )
+    if others:
+        findings.append(Finding("devices that differ", float(differing), "exact"))
+    return findings
+
+
+def _tolerance(group: _Group, config: TrainConfig) -> str:
+    # Through 20 steps, some bias or other is as good as free.
+    has_free_bias = trajectories.tolerance(config).endswith("free bias")
+    is_loose = group.is_full or has_free_bias
+    return "devices, float64" + (", free bias" if is_loose else "")
+
+
+def _kill(group: _Group) -> list[Finding]:
+    """Each trap is noticed by some device."""
+    survivors: list[str] = []
+    for job in _traps(group):
+        alone = _alone(job.config, group.steps)[: job.steps]
+        held = [
+            finding.holds
+            for told in _trained(group)
+            for finding in compare_runs(
+                alone, told[job.name], _tolerance(group, job.config)
+            )
+        ]
+        if all(held):
+            survivors.append(job.name)
+    note = ", ".join(survivors)
+    return [
+        Finding("traps that nobody notices", float(len(survivors)), "exact", note=note)
+    ]
+
+
+for _group in _groups():
+    _twin, _count, _is_full = _group
+    for _name in _group.configs:
+        check(
+            f"devices/{_twin}, {_count}/{_name}",
+            kind="devices",
+            covers=() if _is_full else _COVERS,
+            full_only=_is_full,
+        )(functools.partial(_compare, _group, _name))
+    if _traps(_group):
+        check(f"devices/{_twin}, {_count}/traps", kind="devices")(
+            functools.partial(_kill, _group)
+        )

@@ -1,0 +1,125 @@
+"""Trainings on several devices, many in a row in processes of their own.
+
+In PyTorch each device has a process, which meets the others by gloo; in JAX one process
+has devices that share its processor. This module is also what these processes execute.
+"""
+
+import importlib
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from parity_tests.harness.edits import Edit, edited
+from shared.backend import Arithmetic
+from shared.config.train_config import TrainConfig
+from shared.data.image_data import ImageData
+from shared.files.arrays import Arrays
+from shared.training.session import Session
+
+# What a run holds after a step: metrics and arrays.
+State = Mapping[str, NDArray[Any]]
+
+
+class Job(NamedTuple):
+    """A training on several devices."""
+
+    name: str
+    config: TrainConfig
+    data: ImageData
+    steps: int
+    start: tuple[Arrays, int] | None = None
+    """State and step to go on from; None: the seed's."""
+    edits: tuple[Edit, ...] = ()
+    """Of the twin's sources."""
+
+
+def train(twin: str, devices: int, jobs: Sequence[Job]) -> list[dict[str, list[State]]]:
+    """Train by each job in turn, on so many devices.
+
+    Args:
+        twin: ``torch`` or ``jax``.
+        devices: how many.
+        jobs: of unique names.
+
+    Returns:
+        What each process has computed, by the jobs' names.
+
+    Raises:
+        AssertionError: a process has failed; holds what it says.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "jobs").write_bytes(pickle.dumps(list(jobs)))
+        command = [sys.executable, "-m", __name__, twin, str(devices), folder]
+        started = [
+            subprocess.Popen(
+                command,
+                env=os.environ | environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            for environment in _environments(twin, devices)
+        ]
+        said = [process.communicate()[0] for process in started]
+        for process, words in zip(started, said, strict=True):
+            assert process.returncode == 0, words
+        return [
+            pickle.loads((Path(folder) / str(rank)).read_bytes())
+            for rank in range(len(started))
+        ]
+
+
+def _environments(twin: str, devices: int) -> list[dict[str, str]]:
+    """What tells each process of its devices, and of the other processes."""
+    if twin == "jax":
+        return [{"JAX_NUM_CPU_DEVICES": str(devices)}]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return [
+        {
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank),
+            "WORLD_SIZE": str(devices),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+            "OMP_NUM_THREADS": "1",
+        }
+        for rank in range(devices)
+    ]
+
+
+def _main(twin: str, devices: str, folder: str) -> None:
+    jobs: list[Job] = pickle.loads((Path(folder) / "jobs").read_bytes())
+    told = {job.name: _tell(twin, int(devices), job) for job in jobs}
+    name = os.environ.get("RANK", "0")
+    (Path(folder) / name).write_bytes(pickle.dumps(told))
+
+
+def _tell(twin: str, devices: int, job: Job) -> list[State]:
+    states: list[State] = []
+    with edited(*job.edits):
+        backend = importlib.import_module(f"gans_{twin}.backend")
+        config, data = job.config, job.data
+        arithmetic = Arithmetic(devices=devices)
+        session = Session(
+            config, data, backend.Backend(config, data.info, "cpu", arithmetic)
+        )
+        session.start()
+        if job.start is not None:
+            session.restore(*job.start)
+        for _ in range(job.steps):
+            states.append(session.run(1) | session.backend.arrays())
+    return states
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

@@ -1,0 +1,80 @@
+"""Traps of several devices; each is tried where they run, by `comparisons.devices`."""
+
+import gans_jax.distribution as jax_distribution
+import gans_torch.distribution as torch_distribution
+from gans_torch import losses as torch_losses
+from gans_torch.backend import Backend
+from parity_tests.mutants.mutation import mutant
+
+MUTANTS = (
+    mutant(
+        "a forgotten sum",
+        "each device trains by the gradient of its own slice",
+        torch_distribution.average_gradients,
+        {"average(torch.cat(": "(torch.cat("},
+        "averages",
+    ),
+    mutant(
+        "gradients counted twice",
+        "the sum of the gradients of what is the whole loss on each device",
+        torch_distribution.average_gradients,
+        {"average(torch.cat(": "_Sum.apply(torch.cat("},
+        "averages",
+    ),
+    mutant(
+        "an average for a sum",
+        "what is gathered is divided by the number of devices",
+        torch_distribution.gather,
+        {"_Sum.apply(": "average("},
+        "pairs",
+    ),
+    mutant(
+        "a variance of its own",
+        "batch norm's mean is global, its variance is not",
+        torch_distribution.moments,
+        {"average(torch.square(x - mean)": "(torch.square(x - mean)"},
+        "batch norm",
+    ),
+    mutant(
+        "a sum without a derivative",
+        "gradients do not cross from one device to the others",
+        torch_distribution._Sum.backward,
+        {"_Sum.apply(*gradients)": "gradients[0]"},
+        "batch norm",
+    ),
+    mutant(
+        "the first device's samples",
+        "all take the statistic of the first slice",
+        torch_distribution.own,
+        {"[torch.distributed.get_rank()]": "[0]"},
+        "pairs",
+    ),
+    mutant(
+        "a deviation of its own",
+        "DRAGAN's noise is as strong as the slice's images differ",
+        torch_distribution.deviation,
+        {"count() == 1": "True"},
+        "dragan",
+    ),
+    mutant(
+        "a mean of its own",
+        "the relativistic average is that of the slice",
+        torch_losses.batch_mean,
+        {"distribution.average(x.mean(dim=0))": "x.mean(dim=0)"},
+        "pairs",
+    ),
+    mutant(
+        "everybody draws the same",
+        "each device trains on the batch's first samples",
+        Backend.__init__,
+        {"slice(rank * share, (rank + 1) * share)": "slice(0, share)"},
+        "averages",
+    ),
+    mutant(
+        "a forgotten sum in JAX",
+        "each device trains by the gradient of its own slice",
+        jax_distribution.average_gradients,
+        {"restore(average(flat))": "restore(flat)"},
+        "pairs",
+    ),
+)

@@ -1,0 +1,289 @@
+"""Several devices: what is refused, who speaks and writes, how a run ends together."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shared.config import limits
+from shared.config.presets import PRESETS
+from shared.data.image_data import DataInfo, ImageData
+from shared.data.placement import gather
+from shared.errors import UsageError
+from shared.randomness.draws import BATCH_AXES, Draws, draw
+from shared.run import checkpoint
+from shared.run.run_dir import RunDir
+from shared.training.processes import Processes, processes
+from support import TINY, Train, Twin, metrics
+
+_LONG = (*TINY, "--precision", "float64", "--steps", "100000")
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """``told(rank, count)`` is what torchrun tells a process."""
+
+    def tell(rank: int, count: int) -> None:
+        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+        for name, value in zip(names, (rank, count, rank), strict=True):
+            monkeypatch.setenv(name, str(value))
+
+    return tell
+
+
+def _draws(samples: slice | None) -> Draws:
+    config = dataclasses.replace(
+        PRESETS["cgan"],
+        penalty="dragan",
+        d_norm="layer",
+        label_flip=0.3,
+        instance_noise=0.1,
+        n_critic=2,
+        batch_size=12,
+        image_size=8,
+    )
+    return draw(config, 1, 100, 50, range(3, 5), samples=samples)
+
+
+def test_each_process_draws_its_own_part_of_the_batch() -> None:
+    whole: dict[str, Any] = _draws(None)._asdict()
+    part: dict[str, Any] = _draws(slice(4, 8))._asdict()
+    for name, values in whole.items():
+        if values is None or name not in BATCH_AXES:
+            assert values is None or np.array_equal(values, part[name])
+            continue
+        own = np.take(values, range(4, 8), axis=BATCH_AXES[name])
+        assert np.array_equal(own, part[name]), name
+
+
+def test_the_axes_of_the_batch_are_named_for_all_that_have_one() -> None:
+    drawn: dict[str, Any] = _draws(None)._asdict()
+    sizes = {
+        name: values.shape[BATCH_AXES[name]]
+        for name, values in drawn.items()
+        if values is not None and values.ndim > 1
+    }
+    assert set(sizes.values()) == {12}
+    assert BATCH_AXES.keys() <= set(Draws._fields)
+
+
+def test_images_of_a_call_lie_by_device() -> None:
+    images = np.arange(20, dtype=np.uint8).reshape(20, 1, 1, 1)
+    labels = np.arange(20, dtype=np.int32)
+    data = ImageData(images, labels, (), DataInfo(1, 20, 20, ""))
+    draws = _draws(None)
+    draws = draws._replace(indices=draws.indices % 20)
+    chosen, numbered = gather(data, draws, devices=3)
+    per_device = np.split(numbered.indices, 3, axis=-1)
+    asked = np.split(draws.indices, 3, axis=-1)
+    for device, (numbers, rows) in enumerate(zip(per_device, asked, strict=True)):
+        own = chosen.images[device * rows.size : (device + 1) * rows.size]
+        assert np.array_equal(own[numbers][..., 0, 0, 0], rows)
+    assert chosen.labels is not None
+    assert np.array_equal(chosen.labels, chosen.images[:, 0, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("size", "devices", "rule"),
+    [
+        (
+            64,
+            3,
+            "--batch-size 64: must be a multiple of the 3 devices; the nearest are",
+        ),
+        (10, 4, "the nearest are 8 and 12"),
+        (4, 8, "the nearest is 8"),
+        (64, 0, "--devices 0: must be 1 or more"),
+    ],
+)
+def test_devices_that_do_not_divide_the_batch_are_refused(
+    size: int, devices: int, rule: str
+) -> None:
+    config = dataclasses.replace(PRESETS["dcgan"], batch_size=size)
+    with pytest.raises(UsageError, match=rule):
+        limits.check_devices(config, devices)
+    limits.check_devices(config, size)
+
+
+def test_processes_are_those_that_torchrun_tells_of(told: Callable[..., None]) -> None:
+    assert processes() == Processes() == (0, 1, 0)
+    assert not processes().follows
+    told(2, 4)
+    assert processes() == (2, 4, 2)
+    assert processes().follows
+
+
+def test_a_batch_that_the_processes_cannot_share_is_refused(
+    twin: Twin, told: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    told(1, 3)
+    with pytest.raises(SystemExit) as stop:
+        twin.main("train")([*TINY])
+    assert stop.value.code == 2
+    line = capsys.readouterr().err
+    assert line.startswith("rank 1: ")
+    assert "--batch-size 8: must be a multiple of the 3 devices" in line
+
+
+def test_devices_that_are_not_there_are_refused(
+    twin: Twin, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        train(*TINY, "--devices", 4, "--run-dir", tmp_path / "run")
+    assert stop.value.code == 2
+    hint = {"torch": "torchrun --nproc-per-node=4", "jax": "JAX_NUM_CPU_DEVICES=4"}
+    assert hint[twin.name] in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.needs("jax")
+def test_a_single_device_by_name_is_not_several() -> None:
+    from gans_jax import backend
+
+    with pytest.raises(UsageError, match="is a single one, --devices asks for 2"):
+        backend._find_mesh("cpu:0", 2)
+
+
+@pytest.mark.needs("jax")
+def test_jax_has_one_process(told: Callable[..., None]) -> None:
+    from gans_jax.backend import Backend
+
+    told(0, 2)
+    with pytest.raises(UsageError, match="in JAX one process has all devices"):
+        Backend(PRESETS["dcgan"], DataInfo(1, 2, 64, ""), "cpu")
+
+
+@pytest.mark.needs("torch")
+def test_each_process_has_a_device_of_its_own() -> None:
+    from gans_torch import backend
+
+    assert backend._own("cuda:1", Processes()) == "cuda:1"
+    assert backend._own("cuda", Processes(5, 8, 1)) == "cuda:1"
+    assert backend._own("cpu", Processes(5, 8, 1)) == "cpu"
+    with pytest.raises(UsageError, match="each process has a device of its own"):
+        backend._own("cuda:1", Processes(5, 8, 1))
+
+
+def _command(twin: Twin, *arguments: object) -> tuple[list[str], dict[str, str]]:
+    """A training on two devices."""
+    words = list(map(str, arguments))
+    if twin.name == "jax":
+        command = [*twin.command("train"), "--devices", "2", *words]
+        return command, {"JAX_NUM_CPU_DEVICES": "2"}
+    launch = "from torch.distributed.run import main; main()"
+    here = ["--nproc-per-node=2", "--master-port=0", "--rdzv-backend=c10d"]
+    endpoint = ["--rdzv-endpoint=127.0.0.1:0", "-m", "gans_torch.train"]
+    return [sys.executable, "-c", launch, *here, *endpoint, *words], {}
+
+
+@pytest.fixture
+def started(
+    twin: Twin, data_dir: Path, tmp_path: Path
+) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    running: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: object) -> subprocess.Popen[str]:
+        command, environment = _command(twin, *arguments, "--data-dir", data_dir)
+        with (tmp_path / "log").open("w") as log:
+            process = subprocess.Popen(
+                command, env=os.environ | environment, stderr=log, text=True
+            )
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+def _workers(process: subprocess.Popen[str]) -> list[int]:
+    """The processes that train, in the order of their ranks."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            told = (folder / "environ").read_text().split("\0")
+        except OSError:  # it is gone by now, or somebody else's
+            continue
+        ranks = [x for x in told if x.startswith("RANK=")]
+        if int(parent) == process.pid and ranks:
+            found[ranks[0]] = int(folder.name)
+    return [found[rank] for rank in sorted(found)]
+
+
+def _wait_for_checkpoint(process: subprocess.Popen[str], run: Path) -> None:
+    while not list((run / "checkpoints").glob("*.safetensors")):
+        assert process.poll() is None
+        time.sleep(0.1)
+
+
+def test_a_run_goes_on_elsewhere_on_another_number_of_devices(
+    twin: Twin,
+    started: Callable[..., subprocess.Popen[str]],
+    train: Train,
+    tmp_path: Path,
+) -> None:
+    """As if nothing had happened; and what is said and written comes once."""
+    six = (*TINY, "--precision", "float64")
+    train(*six, "--run-dir", tmp_path / "alone")
+    # The other place of the data than where `parity_tests` has them.
+    shared = ("--steps", 3, "--run-dir", tmp_path / "run", "--data-on", "device")
+    process = started(*six, *shared)
+    assert process.wait(300) == 0, (tmp_path / "log").read_text()
+    said = (tmp_path / "log").read_text()
+    assert said.count("done: ") == 1
+    assert said.count("step 2/3") == 1
+    train("--resume", tmp_path / "run", "--steps", 6, "--device", "cpu")
+    alone, moved = (RunDir.open(tmp_path / name) for name in ("alone", "run"))
+    assert moved.checkpoint_steps() == alone.checkpoint_steps() == [3, 6]
+    records = zip(metrics(alone.path), metrics(moved.path), strict=True)
+    for first, second in records:
+        assert first == pytest.approx(second, rel=1e-9, abs=1e-12)
+    for step in (3, 6):
+        first, second = (
+            checkpoint.load(run.checkpoint_path(step)).arrays for run in (alone, moved)
+        )
+        assert first.keys() == second.keys()
+        for name, array in first.items():
+            np.testing.assert_allclose(second[name], array, rtol=0, atol=1e-10)
+
+
+@pytest.mark.needs("torch")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("twin", ["torch"], indirect=True, scope="session")
+def test_processes_stop_and_die_together(
+    twin: Twin, started: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    process = started(*_LONG, "--save-every", 5, "--run-dir", run)
+    _wait_for_checkpoint(process, run)
+    # To one that does not write.
+    os.kill(_workers(process)[1], signal.SIGUSR1)
+    assert process.wait(300) != 0
+    said = (tmp_path / "log").read_text()
+    assert said.count("stopped after ") == 1
+    assert "torchrun --nproc-per-node=2 -m gans_torch.train --resume" in said
+    last = RunDir.open(run).checkpoint_steps()[-1]
+    assert f"stopped after {last} of 100000 steps" in said
+
+    process = started("--resume", run, "--steps", "100001", "--device", "cpu")
+    while RunDir.open(run).checkpoint_steps()[-1] == last:
+        assert process.poll() is None, (tmp_path / "log").read_text()
+        time.sleep(0.1)
+    os.kill(_workers(process)[1], signal.SIGKILL)
+    start = time.monotonic()
+    assert process.wait(300) != 0
+    # Three seconds where nobody else computes.
+    assert time.monotonic() - start < 30
+    newest = RunDir.open(run).checkpoint_steps()[-1]
+    checkpoint.load(RunDir.open(run).checkpoint_path(newest))
+    assert "rank      : 1" in (tmp_path / "log").read_text()
