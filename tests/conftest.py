@@ -1,6 +1,7 @@
 """Which twins are under test, and how a test reaches one of them."""
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from support import SELECTED, TINY, TWINS, Twin
 
 # Before PyTorch is imported, here and in the commands that tests run.
 use_one_thread()
+# Commands in processes of their own share what JAX compiles, and not with the user.
+_compiled = tempfile.TemporaryDirectory(prefix="gans-compiled-")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = _compiled.name
 
 
 _provoked: dict[str, set[str]] = {}
@@ -33,6 +37,10 @@ def has_its_messages_made(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def pytest_sessionfinish() -> None:
     messages.enter(_provoked)
+
+
+def pytest_unconfigure() -> None:
+    _compiled.cleanup()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
