@@ -177,6 +177,7 @@ def _strange_weights(folder: Path) -> None:
             "config.json: unreadable: data: is missing",
         ),
     ],
+    ids=["weights", "stranger", "settings", "version", "step", "plugin", "data"],
 )
 def test_a_folder_that_was_changed_is_refused(
     damage: Callable[[Path], None],
@@ -243,6 +244,9 @@ def test_a_place_that_is_taken_is_left_alone(
     ):
         with pytest.raises(UsageError, match=message):
             export(run, tmp_path / out)
+    own = {"torch": "torch", "jax": "stablehlo"}[twin.name]
+    with pytest.raises(UsageError, match="x: cannot be written: Not a directory"):
+        export(run, tmp_path / "file" / "new" / "x", own)
     assert contents(tmp_path) == before
     assert contents(export(run, tmp_path / "empty")) == contents(folder)
 
