@@ -35,7 +35,9 @@ def _measure_once(framework: str, device: str, data_dir: Path) -> dict[str, floa
     program = [sys.executable, "-m", f"gans_{framework}.train"]
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
-        flags = ["--steps", "1", "--device", device, "--run-dir", str(run)]
+        # A first start, each time.
+        flags = ["--steps", "1", "--device", device, "--no-compile-cache"]
+        flags += ["--run-dir", str(run)]
         start = time.perf_counter()
         training = subprocess.Popen(
             [*program, *flags, "--data-dir", str(data_dir)],

@@ -9,7 +9,13 @@ from shared.training.host_memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from gans_jax import data
-    from gans_jax.library import evaluate, fit, load_generator, load_plugin
+    from gans_jax.library import (
+        evaluate,
+        export,
+        fit,
+        load_generator,
+        load_plugin,
+    )
     from gans_jax.losses import register_objective
     from gans_jax.models import register_architecture
     from gans_jax.networks import Networks, build
@@ -35,6 +41,7 @@ __all__ = [
     "build",
     "data",
     "evaluate",
+    "export",
     "fit",
     "load_generator",
     "load_plugin",
@@ -46,7 +53,9 @@ __all__ = [
 # Where these are. They are imported when they are asked for: to import this package, to
 # show a help text or to refuse a mistake takes no framework, and not even NumPy.
 _HOMES = {
-    "gans_jax.library": ("evaluate", "fit", "load_generator", "load_plugin"),
+    "gans_jax.library": (
+        *("evaluate", "export", "fit", "load_generator", "load_plugin"),
+    ),
     "gans_jax.losses": ("register_objective",),
     "gans_jax.models": ("register_architecture",),
     "gans_jax.networks": ("Networks", "build"),

@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gans_jax import make_backend
+from gans_jax.formats import convert
 from gans_jax.trained import TrainedGenerator
 from shared import library, plugins
 from shared.config.choices import DataPlace, Features, OnNan
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import ImageData
 from shared.evaluation.evaluation import Evaluation
+from shared.export.formats import Format
 from shared.training.driver import TrainedRun
 
 
@@ -25,8 +27,8 @@ def load_generator(
     """A run's generator, in evaluation mode.
 
     Args:
-        run: a run's folder, of either twin; one of its checkpoint files; or what `fit`
-            has returned.
+        run: a run's folder, of either twin; one of its checkpoint files; what `fit`
+            has returned; or a folder that `export` has written, by either twin.
         step: which checkpoint; ``best``: by the scores of ``evaluate_every``; None: the
             last.
         device: ``auto`` (the best there is) or the name of a device.
@@ -35,7 +37,38 @@ def load_generator(
         UsageError: there is no such run, checkpoint or device, or a file is damaged.
     """
     with library.in_python():
-        return TrainedGenerator(library.find_state(run, step), device)
+        return TrainedGenerator(library.find_generator(run, step), device)
+
+
+def export(
+    run: str | Path | TrainedRun,
+    out: str | Path | None = None,
+    format: Format = "hub",
+    *,
+    step: int | Literal["best"] | None = None,
+) -> Path:
+    """Write a run's generator for others to load, as the command does.
+
+    Args:
+        run: as for `load_generator`, by which ``hub`` is read again.
+        out: file to write, or of ``hub`` a new folder; None: a new one in the run's
+            folder.
+        format: ``hub``, the folder that the Hugging Face Hub expects; ``onnx`` or
+            ``torch`` (PyTorch's ``torch.export``), which `gans_torch` writes; or
+            ``stablehlo``, which `gans_jax` writes.
+        step: which checkpoint, as for `load_generator`.
+
+    Returns:
+        What was written.
+
+    Raises:
+        UsageError: there is no such run, checkpoint or format here, a package is
+            missing, or the file or folder cannot be written.
+    """
+    with library.in_python():
+        return library.export(
+            "gans_jax", TrainedGenerator, convert, run, out, format, step
+        )
 
 
 def load_plugin(path: str | Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from gans_jax import make_backend
+from gans_jax._compiled import keep_compiled
 from shared.commands.process import run_command
 
 PROG = "gans_jax.train"
@@ -19,6 +20,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         from shared.commands import command_line
 
         options = command_line.parse_train(argv, PROG)
+        if not options.no_compile_cache:
+            keep_compiled()
 
         from shared.commands import train
 

@@ -20,7 +20,8 @@ from shared.drawing.images import to_uint8
 from shared.drawing.samples import in_batches
 from shared.randomness.latents import ClassIds, sample_inputs
 from shared.run.checkpoint import Checkpoint
-from shared.run.restore import check_state, drawing_config
+from shared.run.generator import GeneratorState
+from shared.run.restore import drawing_config, generator_arrays
 
 Images = Float[Array, "batch height width channels"]
 Labels = Integer[Array, " batch"] | None
@@ -30,14 +31,16 @@ class TrainedGenerator(nnx.Module):
     """A run's generator in evaluation mode: its average, where the run keeps one.
 
     Args:
-        state: a run's state, by either twin.
+        state: a run's state, or its generator's alone, by either twin.
         device: ``auto`` or the name of a device.
 
     Raises:
         UsageError: there is no such device, or the arrays do not fit the network.
     """
 
-    def __init__(self, state: Checkpoint, device: str = "auto") -> None:
+    def __init__(
+        self, state: Checkpoint | GeneratorState, device: str = "auto"
+    ) -> None:
         self.step = state.step
         self.config = drawing_config(state.config)
         self.num_classes = state.data.num_classes if state.config.conditional else 0
@@ -49,9 +52,8 @@ class TrainedGenerator(nnx.Module):
                     lambda x: x.astype(jnp.float64) if x.dtype == jnp.float32 else x,
                     network,
                 )
-            prefix = "generator_ema" if self.config.ema_decay else "generator"
-            check_state(network_statements(network, "generator"), state, "run")
-            network = arrays_to_network(network, prefix, state.arrays)
+            arrays = generator_arrays(network_statements(network, "generator"), state)
+            network = arrays_to_network(network, "generator", arrays)
         self.network = nnx.merge(network.evaluation, network.params, network.buffers)
 
     def __call__(self, z: Float[Array, "batch z_dim"], labels: Labels = None) -> Images:

@@ -10,7 +10,13 @@ from shared.training.threads import spin_briefly
 
 if TYPE_CHECKING:
     from gans_torch import data
-    from gans_torch.library import evaluate, fit, load_generator, load_plugin
+    from gans_torch.library import (
+        evaluate,
+        export,
+        fit,
+        load_generator,
+        load_plugin,
+    )
     from gans_torch.losses import register_objective
     from gans_torch.models import register_architecture
     from gans_torch.networks import Networks, build
@@ -36,6 +42,7 @@ __all__ = [
     "build",
     "data",
     "evaluate",
+    "export",
     "fit",
     "load_generator",
     "load_plugin",
@@ -47,7 +54,9 @@ __all__ = [
 # Where these are. They are imported when they are asked for: to import this package, to
 # show a help text or to refuse a mistake takes no framework, and not even NumPy.
 _HOMES = {
-    "gans_torch.library": ("evaluate", "fit", "load_generator", "load_plugin"),
+    "gans_torch.library": (
+        *("evaluate", "export", "fit", "load_generator", "load_plugin"),
+    ),
     "gans_torch.losses": ("register_objective",),
     "gans_torch.models": ("register_architecture",),
     "gans_torch.networks": ("Networks", "build"),

@@ -2,26 +2,14 @@
 
 import sys
 from collections.abc import Sequence
-from types import ModuleType
-from typing import Any
 
 from gans_torch import make_backend
-from shared.commands.process import run_command
+from shared.commands.process import CallableModule, run_command
 
 PROG = "gans_torch.evaluate"
 
-
-class _Callable(ModuleType):
-    """Python puts an imported module in the place of the function of its name."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        from gans_torch import library
-
-        return library.evaluate(*args, **kwargs)
-
-
 # So that `gans_torch.evaluate(...)` works all the same.
-sys.modules[__name__].__class__ = _Callable
+sys.modules[__name__].__class__ = CallableModule
 
 
 def main(argv: Sequence[str] | None = None) -> None:

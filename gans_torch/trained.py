@@ -17,7 +17,8 @@ from shared.drawing.images import to_uint8
 from shared.drawing.samples import in_batches
 from shared.randomness.latents import ClassIds, sample_inputs
 from shared.run.checkpoint import Checkpoint
-from shared.run.restore import check_state, drawing_config
+from shared.run.generator import GeneratorState
+from shared.run.restore import drawing_config, generator_arrays
 
 Images = Float[Tensor, "batch channels height width"]
 Labels = Integer[Tensor, " batch"] | None
@@ -27,14 +28,16 @@ class TrainedGenerator(nn.Module):
     """A run's generator in evaluation mode: its average, where the run keeps one.
 
     Args:
-        state: a run's state, by either twin.
+        state: a run's state, or its generator's alone, by either twin.
         device: ``auto`` or the name of a device.
 
     Raises:
         UsageError: there is no such device, or the arrays do not fit the network.
     """
 
-    def __init__(self, state: Checkpoint, device: str = "auto") -> None:
+    def __init__(
+        self, state: Checkpoint | GeneratorState, device: str = "auto"
+    ) -> None:
         super().__init__()
         self.step = state.step
         self.config = drawing_config(state.config)
@@ -45,9 +48,8 @@ class TrainedGenerator(nn.Module):
         network = models.build_generator(self.config, state.data)
         network.to(find_device(device), self._dtype)
         network.to(memory_format=torch.channels_last)
-        prefix = "generator_ema" if self.config.ema_decay else "generator"
-        check_state(network_statements(network, "generator"), state, "run")
-        arrays_to_network(network, prefix, state.arrays)
+        arrays = generator_arrays(network_statements(network, "generator"), state)
+        arrays_to_network(network, "generator", arrays)
         self.network = network
         self.eval()
 

@@ -30,7 +30,7 @@ FORBIDDEN = {
 FLOORS = (
     *("errors", "terminal", "quantities", "plugins", "config", "files", "statements"),
     *("randomness", "data", "backend", "diagnosis", "drawing", "run", "evaluation"),
-    *("report", "training", "library", "commands"),
+    *("export", "report", "training", "library", "commands"),
 )
 # What is imported within a function, and why it may be.
 LATE = {
@@ -85,6 +85,8 @@ def test_importing_everything_loads_nothing_forbidden(package: str) -> None:
     ("command", "words"),
     [
         *((name, ["--help"]) for name in ("train", "sample", "evaluate", "compare")),
+        ("export", ["--help"]),
+        ("export", ["RUN", "--format", "pickle"]),
         ("__main__", ["--help"]),
         ("__main__", ["completion", "bash"]),
         ("data.__main__", ["--help"]),

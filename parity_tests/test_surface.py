@@ -110,6 +110,8 @@ DIFFERENCES: dict[str, list[tuple[str, str]]] = {
 }
 # What one twin alone has.
 ALONE = {
+    "formats.OPSET": "PyTorch writes ONNX",
+    "formats.PLATFORMS": "JAX writes StableHLO",
     "layers": "most of PyTorch's are torch.nn's: their introductions differ",
     "layers.reparametrise": "annotated by JAX's own layers, by torch.nn.Module",
     "backend.Backend.steps_per_call": "JAX sets it by the device, on construction",

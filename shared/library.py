@@ -2,10 +2,12 @@
 
 import contextlib
 import dataclasses
+import itertools
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +25,16 @@ from shared.evaluation import evaluation
 from shared.evaluation.evaluation import Evaluation
 from shared.evaluation.evaluators import make_evaluator
 from shared.evaluation.samples import GivenSamples
+from shared.export import hub
+from shared.export.formats import FORMATS, check_format
+from shared.files.atomic import make_folder, write_atomically
 from shared.report import page
 from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
+from shared.run.generator import GeneratorState, generator_of
 from shared.run.restore import load_backend
 from shared.run.retention import Keep
-from shared.run.run_dir import RunDir, resolve_checkpoint
+from shared.run.run_dir import RunDir, is_exported, resolve_checkpoint, root_of
 from shared.training import driver
 from shared.training.driver import TrainedRun
 from shared.training.places import Keeping, Memory, NewFolder, OldFolder, Place
@@ -36,6 +42,8 @@ from shared.training.progress import Progress, TerminalProgress
 
 # A run's folder, a checkpoint file, or what `fit` has returned.
 Run = str | Path | TrainedRun
+
+_GeneratorT = TypeVar("_GeneratorT")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,6 +107,89 @@ def find_state(run: Run, step: int | Literal["best"] | None) -> Checkpoint:
             raise UsageError(f"step {step}: only the last is kept without a folder")
         run = run.path
     return checkpoint.load(resolve_checkpoint(Path(run), step))
+
+
+def find_generator(
+    run: Run, step: int | Literal["best"] | None
+) -> Checkpoint | GeneratorState:
+    """What draws for a run: its state, or what an exported folder holds.
+
+    Args:
+        run: as for `find_state`, or a folder that `export` has written.
+        step: as for `find_state`.
+
+    Raises:
+        UsageError: as `find_state`; or there is a step where there are no checkpoints.
+    """
+    if isinstance(run, TrainedRun) or not is_exported(Path(run)):
+        return find_state(run, step)
+    if step is not None:
+        raise UsageError(f"--step {step}: {run} is an exported generator, of one step")
+    return hub.read(Path(run))
+
+
+def export(
+    twin: str,
+    load: Callable[[Checkpoint | GeneratorState, str], _GeneratorT],
+    convert: Callable[[_GeneratorT, str], bytes],
+    run: Run,
+    out: str | Path | None,
+    format: str,
+    step: int | Literal["best"] | None,
+) -> Path:
+    """Write a run's generator; as the twins' ``export``.
+
+    Args:
+        twin: the package that writes.
+        load: makes the twin's generator of a state, on a device.
+        convert: the content of its file of a format.
+        run: as for `find_generator`.
+        out: file to write, or new folder; None: a new one in the run.
+        format: its name.
+        step: as for `find_generator`.
+
+    Raises:
+        UsageError: as the twins' ``export`` says.
+    """
+    check_format(format, twin)
+    state = find_generator(run, step)
+    home = _folder_of(run, step)
+    if out is None and home is None:
+        raise UsageError("--out: must name a place, as there is no run's folder")
+    # First: whatever is not fit to be drawn with stays here.
+    generator = load(state, "cpu")
+    if out is None:
+        assert home is not None, "there is a folder"
+        out = _unused(home / "exported" / f"{state.step:06d}{FORMATS[format].suffix}")
+    path = Path(out)
+    if format == "hub":
+        scored = [] if home is None else RunDir(home).read_evaluations()
+        scored = [
+            evaluation for evaluation in scored if evaluation["step"] == state.step
+        ]
+        hub.write(path, generator_of(state), scored)
+    else:
+        try:
+            make_folder(path.parent)
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
+        write_atomically(path, convert(generator, format))
+    return path
+
+
+def _folder_of(run: Run, step: int | Literal["best"] | None) -> Path | None:
+    """The folder of the run, if it has one."""
+    if isinstance(run, TrainedRun):
+        return run.path
+    if is_exported(Path(run)):
+        return None
+    return root_of(resolve_checkpoint(Path(run), step))
+
+
+def _unused(path: Path) -> Path:
+    """A path that nothing is at yet: this one, or one with a number."""
+    names = (path.with_stem(f"{path.stem}-{k}") for k in itertools.count(2))
+    return next(x for x in itertools.chain([path], names) if not os.path.lexists(x))
 
 
 def fit(

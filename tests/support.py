@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from shared.config.train_config import TrainConfig
+from shared.data.image_data import DataInfo
+from shared.run.checkpoint import Checkpoint
 
 Train = Callable[..., None]
 
@@ -47,6 +52,24 @@ TINY = (
     *("--steps", "6", "--log-every", "1", "--sample-every", "2", "--save-every", "3"),
     *("--device", "cpu"),
 )
+
+
+def forged_state(twin: Twin, config: TrainConfig, data: DataInfo) -> Checkpoint:
+    """The first state of a run, but that G's average is another than G."""
+    backend = twin.library.make_backend(config, data, "cpu")
+    rng = np.random.default_rng(0)
+    backend.load(
+        {
+            # Not below zero, where no variance can be.
+            name: np.asarray(abs(0.1 * rng.standard_normal(shape) + 0.2), np.float32)
+            for name, shape in backend.shapes().items()
+        }
+    )
+    arrays = backend.arrays()
+    for name in arrays:
+        if name.startswith("generator_ema.") and name.endswith("weight"):
+            arrays[name] = arrays[name] * np.float32(1.5)
+    return Checkpoint(0, config, data, arrays)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

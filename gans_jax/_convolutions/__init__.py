@@ -1,8 +1,8 @@
 """Two-dimensional convolutions in NHWC that are fast on CPUs and accelerators alike.
 
 A room of its own: what leaves it are two functions, `conv` and `conv_transpose`, which
-compute what `torch.nn.functional.conv2d` and `conv_transpose2d` compute. Whoever wants
-to read about GANs may pass by.
+compute what `torch.nn.functional.conv2d` and `conv_transpose2d` compute, and for what
+is exported a choice of their form. Whoever wants to read about GANs may pass by.
 
 WHY IT IS HERE. On a CPU, XLA's transposed convolution is up to twenty times slower than
 PyTorch's, above all in its gradients, of which a GAN is full: G is made of transposed
@@ -13,8 +13,9 @@ matrix products. On a GPU or TPU both functions are XLA's own convolutions.
 THE FORMS, and when each is taken (`convolution.py`, while tracing: only the form that
 is taken is ever compiled):
 
-    XLA's own    on every accelerator; on a CPU, where the stride does not divide the
-                 kernel, or the padding is as wide as the kernel (`_as_matmul`)
+    XLA's own    on every accelerator, and in what is exported (`in_xlas_form`); on a
+                 CPU, where the stride does not divide the kernel, or the padding is as
+                 wide as the kernel (`_as_matmul`)
     `Winograd`   nine products instead of sixteen: where the stride is half the kernel
                  and the result has even sizes, of 64 channels or more on either side,
                  and not in bfloat16 (`_form`, `winograd_pays`)
@@ -36,6 +37,6 @@ delete this folder, and let `layers.py` call `lax.conv_general_dilated` and
 `lax.conv_transpose` as `convolution.py` does where it does not use a product.
 """
 
-from gans_jax._convolutions.convolution import conv, conv_transpose
+from gans_jax._convolutions.convolution import conv, conv_transpose, in_xlas_form
 
-__all__ = ["conv", "conv_transpose"]
+__all__ = ["conv", "conv_transpose", "in_xlas_form"]

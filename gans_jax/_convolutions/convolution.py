@@ -5,8 +5,10 @@ sum over products of a pixel, a weight and a feature. So the derivatives of each
 other two, and declaring that makes derivatives of every order as fast as the first.
 """
 
+import contextlib
+import contextvars
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +22,22 @@ _LAYOUT = ("NHWC", "HWIO", "NHWC")
 _CACHE = 8 * 2**20
 
 _Form = Patches | Winograd
+
+_in_xlas_form = contextvars.ContextVar("in_xlas_form", default=False)
+
+
+@contextlib.contextmanager
+def in_xlas_form() -> Iterator[None]:
+    """Have XLA's own form of what is traced inside, for other devices than this one's.
+
+    The others are for the CPU, and for a batch whose length is known. What is traced
+    inside must be a function of its own: JAX keeps what it has traced before.
+    """
+    token = _in_xlas_form.set(True)
+    try:
+        yield
+    finally:
+        _in_xlas_form.reset(token)
 
 
 def conv(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int) -> jax.Array:
@@ -82,7 +100,8 @@ def _as_matmul(size: int, stride: int, padding: int) -> bool:
     """
     # Whole blocks of `stride` pixels must tile the kernel, and a padding wider than the
     # kernel's reach would ask the transposed form to cut more than it has written.
-    return _platform() == "cpu" and size % stride == 0 and padding < size
+    is_possible = size % stride == 0 and padding < size
+    return is_possible and _platform() == "cpu" and not _in_xlas_form.get()
 
 
 def _platform() -> str:

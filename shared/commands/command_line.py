@@ -20,6 +20,7 @@ from shared.commands.options import (
     CompareOptions,
     DataOptions,
     EvaluateOptions,
+    ExportOptions,
     SampleOptions,
     TrainFlags,
 )
@@ -32,6 +33,7 @@ from shared.config.resume import check_resumed
 from shared.config.run_options import TrainOptions
 from shared.config.train_config import TrainConfig, refuse
 from shared.errors import UsageError
+from shared.export.formats import check_format
 from shared.training.processes import processes
 
 # A run of that name is ./auto.
@@ -124,6 +126,7 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
         devices=flags.devices,
         deterministic=flags.deterministic,
         on_nan=flags.on_nan,
+        no_compile_cache=flags.no_compile_cache,
         tensorboard=flags.tensorboard,
         check_reference=flags.check_reference,
         plugin=flags.plugin,
@@ -161,6 +164,19 @@ def parse_evaluate(argv: Sequence[str] | None, prog: str) -> EvaluateOptions:
         description="Score the samples of a run of either twin.",
     )
     _check_smallest(options, {"num": 16, "draws": 1, "seed": 0, "step": 0})
+    return options
+
+
+def parse_export(argv: Sequence[str] | None, prog: str) -> ExportOptions:
+    """Options of ``export RUN [--flags]``; arguments and errors as `parse_train`."""
+    options = parse(
+        ExportOptions,
+        _words(argv, prog),
+        prog=prog,
+        description="Write the generator of a run of either twin, for others to load.",
+    )
+    _check_smallest(options, {"step": 0})
+    check_format(options.format, prog.partition(".")[0])
     return options
 
 

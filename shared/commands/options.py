@@ -14,6 +14,7 @@ from shared.config.choices import Channels, Crop, DataPlace, Features, OnNan
 from shared.config.tables import Table
 from shared.config.train_config import TrainConfig
 from shared.config.traits import ARCHITECTURES, OBJECTIVES, PENALTIES
+from shared.export.formats import Format
 
 _DEFAULT_PRESET = "dcgan"
 
@@ -148,6 +149,26 @@ class EvaluateOptions:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """What ``export`` was asked to do."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """A run folder of either twin, one of its checkpoints (.safetensors), or what was
+    exported as hub."""
+    format: Format = "hub"
+    """hub: the folder that the Hugging Face Hub expects, which load_generator reads;
+    onnx; torch: torch.export; stablehlo: jax.export. The first is written by both
+    twins, the last by the one in JAX, the others by the one in PyTorch."""
+    step: _Step = None
+    """Checkpoint to export; best: by the scores of --evaluate-every; without it, the
+    last."""
+    out: Path | None = None
+    """File to write, or new folder of hub; without it, a new one in the run."""
+    plugin: Annotated[Path | None, _PLUGIN] = None
+    """Python file that registers objectives, penalties or architectures of your own."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DataOptions:
     """What ``data`` was asked to do."""
 
@@ -253,6 +274,9 @@ class TrainFlags(TrainConfig):
     has them; in PyTorch, torchrun starts a process for each, and says how many."""
     deterministic: tyro.conf.FlagCreatePairsOff[bool] = False
     """Have a GPU add up in the same order each time, which costs speed; a CPU does."""
+    no_compile_cache: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Do not keep compiled programs in the user's cache, nor take them from there (JAX;
+    PyTorch compiles nothing)."""
     on_nan: OnNan = "stop"
     """When losses or weights are no longer finite: stop; or rollback: go on from the
     last checkpoint with other draws and half the learning rates, up to 5 times."""

@@ -5,9 +5,12 @@ Entered before anything heavy is imported, so that Ctrl-C and mistakes take a mo
 
 import contextlib
 import errno
+import importlib
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from types import ModuleType
+from typing import Any
 
 from shared import terminal
 from shared.errors import TrainingError, UsageError
@@ -93,6 +96,20 @@ def run_command(prog: str, argv: Sequence[str] | None = ()) -> Iterator[None]:
         reason = getattr(error, "strerror", error)
         terminal.drop_output()
         _fail(1, f"{prog}: error: stdout: cannot be written: {reason}")
+
+
+class CallableModule(ModuleType):
+    """A command whose name is also that of a function of the library.
+
+    Python puts an imported module in the place of the function, which it then stands
+    for: ``gans_torch.evaluate(...)`` works all the same.
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function."""
+        twin, _, name = self.__name__.rpartition(".")
+        library = importlib.import_module(f"{twin}.library")
+        return getattr(library, name)(*args, **kwargs)
 
 
 def _fail(status: int, line: str) -> None:

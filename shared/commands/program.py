@@ -12,6 +12,7 @@ from shared.commands.options import (
     CompareOptions,
     DataOptions,
     EvaluateOptions,
+    ExportOptions,
     SampleOptions,
     TrainFlags,
 )
@@ -22,6 +23,7 @@ _OPTIONS = {
     "train": (TrainFlags, "train a GAN, or continue a run"),
     "sample": (SampleOptions, "draw images from a run"),
     "evaluate": (EvaluateOptions, "score a run's samples"),
+    "export": (ExportOptions, "write a run's generator for others to load"),
     "data": (DataOptions, "show a data set as a run sees it"),
     "compare": (CompareOptions, "compare runs: a table, and their curves"),
 }

@@ -114,7 +114,8 @@ def resume_command(options: TrainOptions, run: Path, prog: str) -> str:
         value = getattr(options, name)
         if value != getattr(TrainFlags, name):
             words += [flag(name), str(value)]
-    for name in ("trust_cache", "deterministic", "tensorboard"):
+    switches = ("trust_cache", "deterministic", "no_compile_cache", "tensorboard")
+    for name in switches:
         if getattr(options, name):
             words.append(flag(name))
     return shlex.join(words)

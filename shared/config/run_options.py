@@ -42,6 +42,8 @@ class TrainOptions:
     """What to do when losses or weights are no longer finite."""
     plugin: Path | None = None
     """The user's file that registers what the configuration names."""
+    no_compile_cache: bool = False
+    """Whether to compile anew what was compiled before, and not to keep it."""
     trust_cache: bool = False
     """Whether to leave out the check of the cached images' digest."""
     step: int | Literal["best"] | None = None

@@ -1,7 +1,7 @@
 """A stored state back into a twin's networks."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,9 @@ from shared.backend import Backend, MakeBackend
 from shared.config.train_config import TrainConfig
 from shared.config.values import printable
 from shared.errors import UsageError
+from shared.files.arrays import Arrays
 from shared.run import checkpoint
+from shared.run.generator import GeneratorState, generator_of
 from shared.statements import COUNTER, RUNNING_VARIANCE, Stated
 
 AVERAGES = {"adam": ("exp_avg", "exp_avg_sq"), "rmsprop": ("square_avg",)}
@@ -70,42 +72,83 @@ def check_state(
         UsageError: an array is missing, unknown, not finite, or of another type or
             shape; or an optimiser has counted other updates than the run has made.
     """
-    arrays = state.arrays
     wanted = _wanted(stated, state.config)
     here = {key.partition(".")[0] for key in stated}
     elsewhere = {x for network in _OWNERS.keys() - here for x in _OWNERS[network]}
+    squares = _squares(stated, state.config)
+    _check_arrays(wanted, squares, state.arrays, elsewhere, f"{name}: the checkpoint's")
+    for owner, updates in _updates(state).items():
+        key = f"{owner}.step"
+        # PyTorch counts in float32, which stands still at 2**24.
+        if key in wanted and not min(updates, 2**24) <= state.arrays[key] <= updates:
+            raise UsageError(
+                f"{name}: the checkpoint's {printable(key)} is {state.arrays[key]}, its"
+                f" step {state.step} needs {updates}"
+            )
+
+
+def generator_arrays(
+    stated: Mapping[str, Stated], state: checkpoint.Checkpoint | GeneratorState
+) -> Arrays:
+    """The weights of a generator, after checking that they are those of its network.
+
+    Args:
+        stated: what is stated of the network's arrays.
+        state: of a run, or of the generator alone.
+
+    Returns:
+        By the names of ``stated``.
+
+    Raises:
+        UsageError: as `check_state`.
+    """
+    found = generator_of(state)
+    if isinstance(state, checkpoint.Checkpoint):
+        check_state(stated, state, "run")
+    else:
+        wanted = {key: _needed(array, state.config) for key, array in stated.items()}
+        squares = (k for k, array in stated.items() if array.kind == RUNNING_VARIANCE)
+        _check_arrays(wanted, squares, found.arrays, set(), "exported generator: its")
+    return found.arrays
+
+
+def _check_arrays(
+    wanted: Mapping[str, str],
+    squares: Iterable[str],
+    arrays: Arrays,
+    elsewhere: set[str],
+    owner: str,
+) -> None:
+    """Refuse arrays that are not as they must be.
+
+    Args:
+        wanted: descriptions, by name.
+        squares: names of what may not be negative.
+        arrays: what there is.
+        elsewhere: what the names begin with of which nothing is wanted here.
+        owner: whose they are, for the error.
+    """
     for key in [*wanted, *sorted(arrays.keys() - wanted.keys())]:
         found = _description(arrays[key]) if key in arrays else "missing"
         needed = wanted.get(key, "none of that name")
         if found != needed and key.partition(".")[0] not in elsewhere:
             raise UsageError(
-                f"{name}: the checkpoint's {printable(key)} is {found}, its"
-                f" configuration needs {needed}"
+                f"{owner} {printable(key)} is {found}, its configuration needs {needed}"
             )
     for key, array in arrays.items():
         if array.dtype.kind not in "fi" or not np.isfinite(array).all():
-            raise UsageError(f"{name}: the checkpoint's {printable(key)} is not finite")
-    for key in _squares(stated, state.config):
+            raise UsageError(f"{owner} {printable(key)} is not finite")
+    for key in squares:
         if arrays[key].size and arrays[key].min() < 0:
-            raise UsageError(f"{name}: the checkpoint's {printable(key)} is negative")
-    for owner, updates in _updates(state).items():
-        key = f"{owner}.step"
-        # PyTorch counts in float32, which stands still at 2**24.
-        if key in wanted and not min(updates, 2**24) <= arrays[key] <= updates:
-            raise UsageError(
-                f"{name}: the checkpoint's {printable(key)} is {arrays[key]}, its step"
-                f" {state.step} needs {updates}"
-            )
+            raise UsageError(f"{owner} {printable(key)} is negative")
 
 
 def _wanted(stated: Mapping[str, Stated], config: TrainConfig) -> dict[str, str]:
     """Descriptions of the arrays that there must be, by name."""
-    floats = "float64" if config.precision == "float64" else "float32"
     wanted = {}
     for key, array in stated.items():
         owner, _, path = key.partition(".")
-        described = f"{'int64' if array.kind == COUNTER else floats} {array.shape}"
-        wanted[key] = described
+        wanted[key] = described = _needed(array, config)
         if owner == "generator" and config.ema_decay:
             wanted[f"generator_ema.{path}"] = described
         if array.kind.trained:
@@ -114,6 +157,11 @@ def _wanted(stated: Mapping[str, Stated], config: TrainConfig) -> dict[str, str]
         if config.optimizer == "adam":
             wanted[f"{_OPTIMIZERS[owner]}.step"] = "int64 ()"
     return wanted
+
+
+def _needed(array: Stated, config: TrainConfig) -> str:
+    floats = "float64" if config.precision == "float64" else "float32"
+    return f"{'int64' if array.kind == COUNTER else floats} {array.shape}"
 
 
 def _squares(stated: Mapping[str, Stated], config: TrainConfig) -> Iterator[str]:

@@ -17,6 +17,7 @@
     evaluation-000500.json          scores by ``evaluate``; nearest-000500.png with it;
                                     evaluation-000500-inception.json, ...-none.json
     drawn/                          what ``sample`` draws
+    exported/                       what ``export`` writes
     tensorboard/                    event files, with --tensorboard
     messages.txt                    what was said when stderr could not be written
     losses.png samples.png samples.gif interpolation.png report.html
@@ -76,6 +77,9 @@ class _RunFields(TypedDict):
     rollbacks: NotRequired[list[Rollback]]
     earlier_data: NotRequired[list[_EarlierData]]
 
+
+WEIGHTS = "model.safetensors"
+"""Of an exported generator, which has a config.json as well."""
 
 _RUN_FIELDS = frozenset(_RunFields.__annotations__)
 
@@ -165,6 +169,10 @@ class RunDir:
         if not run.is_run():
             raise UsageError(
                 f"{path}: holds no run: no config.json; start one with --run-dir"
+            )
+        if is_exported(path):
+            raise UsageError(
+                f"{path}: is an exported generator, which load_generator reads"
             )
         check_regular(run._config)
         return run
@@ -528,6 +536,11 @@ class RunDir:
             write_atomically(self._best, (json.dumps(best) + "\n").encode())
         else:
             remove([self._best])
+
+
+def is_exported(path: Path) -> bool:
+    """Whether a folder holds a generator that has left its run: `shared.export.hub`."""
+    return all(os.path.lexists(path / name) for name in ("config.json", WEIGHTS))
 
 
 def default_path(preset: str, dataset: str, root: Path = Path("runs")) -> Path:

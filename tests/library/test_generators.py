@@ -21,27 +21,14 @@ from shared.randomness import noise
 from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
 from shared.run.restore import load_backend
-from support import Train, Twin, last_checkpoint
+from support import Train, Twin, forged_state, last_checkpoint
 
 SMALL: dict[str, Any] = {"image_size": 8, "width": 2, "z_dim": 3, "batch_size": 4}
 INFO = DataInfo(channels=1, num_classes=10, count=100, sha256="")
 
 
 def state_of(twin: Twin, config: TrainConfig) -> Checkpoint:
-    """The first state of a run, but that G's average is another than G."""
-    backend = twin.library.make_backend(config, INFO, "cpu")
-    rng = np.random.default_rng(0)
-    backend.load(
-        {
-            name: np.asarray(0.1 * rng.standard_normal(shape) + 0.2, np.float32)
-            for name, shape in backend.shapes().items()
-        }
-    )
-    arrays = backend.arrays()
-    for name in arrays:
-        if name.startswith("generator_ema.") and name.endswith("weight"):
-            arrays[name] = arrays[name] * np.float32(1.5)
-    return Checkpoint(0, config, INFO, arrays)
+    return forged_state(twin, config, INFO)
 
 
 def generator_of(twin: Twin, state: Checkpoint) -> Any:

@@ -82,7 +82,7 @@ def test_any_other_missing_module_is_a_fault_of_ours() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["", "train", "sample", "evaluate", "data", "compare"]
+    "command", ["", "train", "sample", "evaluate", "export", "data", "compare"]
 )
 def test_every_command_says_its_version(
     command: str, twin: Twin, capsys: pytest.CaptureFixture[str]
@@ -122,7 +122,8 @@ def test_a_script_says_which_commands_there_are(
     twin.main("__main__")(words)
     said = capsys.readouterr().out
     assert said.startswith(f"usage: gans-{twin.name} COMMAND")
-    for command in ("train", "sample", "evaluate", "data", "compare", "completion"):
+    commands = ("train", "sample", "evaluate", "export", "data", "compare")
+    for command in (*commands, "completion"):
         assert f"\n  {command} " in said
 
 

@@ -1,0 +1,34 @@
+"""Write a run's generator in JAX: ``python -m gans_jax.export RUN [--flags]``."""
+
+import sys
+from collections.abc import Sequence
+
+from shared.commands.process import CallableModule, run_command
+
+PROG = "gans_jax.export"
+
+# So that `gans_jax.export(...)` works all the same.
+sys.modules[__name__].__class__ = CallableModule
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Export, as the command line says.
+
+    Args:
+        argv: the arguments; None: the process's.
+    """
+    with run_command(PROG, argv):
+        # Imported late, so that Ctrl-C and bad input take a moment only.
+        from shared.commands import command_line
+
+        options = command_line.parse_export(argv, PROG)
+
+        from gans_jax.formats import convert
+        from gans_jax.trained import TrainedGenerator
+        from shared.commands import export
+
+        export.export(options, "gans_jax", TrainedGenerator, convert)
+
+
+if __name__ == "__main__":
+    main()

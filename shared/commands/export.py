@@ -1,0 +1,29 @@
+"""The command ``export``: a run's generator, for others to load."""
+
+from collections.abc import Callable
+from typing import Any
+
+from shared import library, terminal
+from shared.commands.options import ExportOptions
+
+
+def export(
+    options: ExportOptions,
+    twin: str,
+    load: Callable[..., Any],
+    convert: Callable[[Any, str], bytes],
+) -> None:
+    """Write what was asked for, and say where.
+
+    Args:
+        options: what the user asked for.
+        twin: as for `library.export`.
+        load: as for `library.export`.
+        convert: as for `library.export`.
+
+    Raises:
+        UsageError: as `library.export` does.
+    """
+    run, out = options.run, options.out
+    path = library.export(twin, load, convert, run, out, options.format, options.step)
+    terminal.say(f"exported: {path}")

@@ -1,0 +1,1 @@
+"""Generators that leave their run: the formats, and the folder for the Hub."""

@@ -1,0 +1,48 @@
+"""The model card: what the Hub shows of a generator."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import jinja2
+
+from shared.config.choices import POINTS
+from shared.run.generator import GeneratorState
+from shared.run.run_dir import Evaluation
+
+
+def model_card(
+    state: GeneratorState, dataset: str, evaluations: Sequence[Evaluation]
+) -> str:
+    """README.md of an exported generator, with the Hub's metadata on top.
+
+    Args:
+        state: the generator.
+        dataset: what its data are called there.
+        evaluations: of this generator; each score is shown with its protocol.
+    """
+    config, data = state.config, state.data
+    colour = "in grey" if data.channels == 1 else "in colour"
+    return _template().render(
+        name=f"{config.preset} on {dataset}",
+        dataset=dataset,
+        step=state.step,
+        config=config,
+        data=data,
+        images=f"{config.image_size}x{config.image_size} images {colour}",
+        are_points=config.dataset in POINTS,
+        weights=sum(x.size for x in state.arrays.values() if x.dtype.kind == "f"),
+        plugin=state.plugin,
+        evaluations=evaluations,
+    )
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # Markdown
+    )
+    return environment.get_template("card.md")

@@ -1,0 +1,132 @@
+"""The folder that the Hugging Face Hub expects, the same from both twins.
+
+::
+
+    config.json        what the generator is: the run's configuration, its step, and
+                       what is known of its data
+    model.safetensors  the weights that are drawn with, by PyTorch's names
+    README.md          the model card
+
+The weights' header holds what config.json says, and a digest of both: a folder of which
+one file was exchanged is refused. The path of a folder of images stays at home; its
+name does not.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict
+
+from shared.config.choices import FOLDER, is_folder
+from shared.config.train_config import config_from_json, config_to_json
+from shared.config.values import Mismatch, conform
+from shared.data.image_data import DataInfo
+from shared.errors import DamagedError, UsageError
+from shared.export.card import model_card
+from shared.files.arrays import ArrayFile, canonical_json
+from shared.files.atomic import make_folder, write_atomically
+from shared.files.reading import read_object
+from shared.plugins import Plugin
+from shared.run.generator import PREFIX, GeneratorState
+from shared.run.run_dir import WEIGHTS, Evaluation
+
+# Raised when an older program would misread the folder.
+FORMAT_VERSION = 1
+
+_FILE = ArrayFile("gan_generator", "file of a generator's weights")
+
+
+class _Values(TypedDict):
+    """What config.json holds, and the weights' header again."""
+
+    version: int
+    step: int
+    config: dict[str, Any]
+    data: DataInfo
+    plugin: NotRequired[Plugin]
+
+
+def write(
+    folder: Path, state: GeneratorState, evaluations: Sequence[Evaluation] = ()
+) -> None:
+    """Write a generator as a folder.
+
+    Args:
+        folder: new, or empty.
+        state: the generator.
+        evaluations: of this generator, for the model card.
+
+    Raises:
+        UsageError: the folder holds anything, or cannot be written.
+    """
+    try:
+        if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
+            raise UsageError(f"{folder}: must be a new folder, or an empty one")
+        make_folder(folder)
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be used: {error.strerror}") from error
+    config = config_to_json(state.config)
+    if is_folder(config["dataset"]):
+        path = Path(config["dataset"].removeprefix(FOLDER))
+        config["dataset"] = FOLDER + path.name
+    values = {
+        "version": FORMAT_VERSION,
+        "step": int(state.step),
+        "config": config,
+        "data": state.data.to_json(),
+    }
+    if state.plugin is not None:
+        values["plugin"] = state.plugin._asdict()
+    weights = {name.removeprefix(PREFIX): x for name, x in state.arrays.items()}
+    config_path, weights_path = _paths(folder)
+    _FILE.write(weights_path, values, weights, verify=True)
+    card = model_card(state, config["dataset"], evaluations)
+    write_atomically(folder / "README.md", card.encode())
+    # Last: with both files, the folder is an exported generator.
+    text = json.dumps(values, indent=2) + "\n"
+    write_atomically(config_path, text.encode())
+
+
+def read(folder: Path) -> GeneratorState:
+    """The generator in a folder, after checking every bit of it but the card's.
+
+    Raises:
+        UsageError: a file is missing, foreign or of a newer version.
+        DamagedError: a file is damaged, or the two do not belong together.
+    """
+    config_path, weights_path = _paths(folder)
+    values = read_object(config_path)
+    metadata, weights = _FILE.read(weights_path)
+    try:
+        found = conform(values, _Values)
+        if not 1 <= found["version"] <= FORMAT_VERSION:
+            raise UsageError(
+                f"version {found['version']} of an exported generator: this program"
+                f" reads versions up to {FORMAT_VERSION}; use a newer program"
+            )
+        if found["step"] < 0:
+            raise Mismatch("step", found["step"], "must be 0 or more")
+        config = config_from_json(found["config"])
+    except (Mismatch, RecursionError) as error:
+        raise UsageError(f"{config_path}: unreadable: {error}") from error
+    except UsageError as error:
+        raise UsageError(f"{config_path}: {error}") from error
+    digest = metadata.pop("sha256", None)
+    is_same = canonical_json(metadata) == canonical_json(values)
+    if not is_same or not _FILE.is_intact({**metadata, "sha256": digest}, weights):
+        raise DamagedError(
+            f"{folder}: damaged: the weights are others than config.json was written"
+            " with"
+        )
+    return GeneratorState(
+        step=found["step"],
+        config=config,
+        data=found["data"],
+        arrays={PREFIX + name: x for name, x in weights.items()},
+        plugin=found.get("plugin"),
+    )
+
+
+def _paths(folder: Path) -> tuple[Path, Path]:
+    return folder / "config.json", folder / WEIGHTS

@@ -1,0 +1,44 @@
+"""A generator without the rest of its run."""
+
+from typing import NamedTuple
+
+from shared.config.train_config import TrainConfig
+from shared.data.image_data import DataInfo
+from shared.files.arrays import Arrays
+from shared.plugins import Plugin
+from shared.run.checkpoint import Checkpoint
+
+PREFIX = "generator."
+
+
+class GeneratorState(NamedTuple):
+    """What it takes to draw as a run does."""
+
+    step: int
+    """Updates of G that were made."""
+    config: TrainConfig
+    """Configuration of the run."""
+    data: DataInfo
+    """What the run knows of its data."""
+    arrays: Arrays
+    """The weights that are drawn with, as ``generator.<name>``."""
+    plugin: Plugin | None = None
+    """The user's file that the run needs."""
+
+
+def generator_of(state: Checkpoint | GeneratorState) -> GeneratorState:
+    """The generator that draws for a run: its average, where the run keeps one."""
+    if isinstance(state, GeneratorState):
+        return state
+    prefix = "generator_ema." if state.config.ema_decay else PREFIX
+    return GeneratorState(
+        step=state.step,
+        config=state.config,
+        data=state.data,
+        arrays={
+            PREFIX + name.removeprefix(prefix): array
+            for name, array in state.arrays.items()
+            if name.startswith(prefix)
+        },
+        plugin=state.plugin,
+    )

@@ -1,0 +1,109 @@
+"""The command ``export``: where it writes, and what it refuses."""
+
+import importlib.util
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from shared.errors import UsageError
+from shared.export.formats import check_format
+from support import Twin, contents, copy, last_checkpoint, stopped
+
+
+def _export(twin: Twin, *words: object) -> None:
+    twin.main("export")(list(map(str, words)))
+
+
+def test_the_command_writes_what_python_writes(
+    finished: Path, twin: Twin, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = copy(finished, tmp_path)
+    _export(twin, run, "--step", 3)
+    assert capsys.readouterr().err == f"exported: {run}/exported/000003\n"
+    out = twin.library.export(run, tmp_path / "python", step=3)
+    assert contents(out) == contents(run / "exported" / "000003")
+    # The same of a checkpoint.
+    _export(twin, last_checkpoint(run), "--out", tmp_path / "last")
+    assert contents(tmp_path / "last") == contents(twin.library.export(run))
+
+
+def test_an_exported_generator_is_no_run(
+    finished: Path, twin: Twin, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = twin.library.export(finished, tmp_path / "exported")
+    for words in (["sample", out], ["evaluate", out], ["train", "--resume", out]):
+        stopped(2, lambda w=words: twin.main(w[0])(list(map(str, w[1:]))))
+        said = capsys.readouterr().err
+        assert f"{out}: is an exported generator, which load_generator reads" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("nowhere", "nowhere: no such folder"),
+        ("{run} --step 4", "--step 4: {run} has no such checkpoint; has 3, 6"),
+        ("{run} --step best", "--step best: {run} has no scores"),
+        ("{run} --step -1", "--step -1: must be 0 or more"),
+        ("{run} --format pickle", "invalid choice 'pickle' for argument '--format'"),
+        ("{run} --format {other}", "--format {other}: is written by gans_"),
+        (
+            "{run} --format {own} --out {run}",
+            "{run}: cannot be written: Is a directory",
+        ),
+        (
+            "{run} --format {own} --out {run}/config.json/x",
+            "{run}/config.json/x: cannot be written: Not a directory",
+        ),
+        ("{run} --out {run}", "{run}: must be a new folder, or an empty one"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    words: str,
+    said: str,
+    finished: Path,
+    twin: Twin,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    own, other = {"torch": ("torch", "stablehlo"), "jax": ("stablehlo", "onnx")}[
+        twin.name
+    ]
+    names = {"run": finished, "own": own, "other": other}
+    before = contents(finished)
+    stopped(2, lambda: _export(twin, *words.format(**names).split()))
+    message = capsys.readouterr().err
+    assert message.startswith(f"gans_{twin.name}.export: error: {said.format(**names)}")
+    assert message.count("\n") == 1
+    assert contents(finished) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "writer"),
+    [("onnx", "onnxscript", "gans_torch"), ("stablehlo", "flatbuffers", "gans_jax")],
+)
+def test_a_missing_package_is_one_line_with_its_extra(
+    name: str, package: str, writer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda x: None if x == package else find(x)
+    )
+    needs = rf'^--format {name}: needs the package {package}; pip install "gans-twins'
+    with pytest.raises(UsageError, match=needs):
+        check_format(name, writer)
+    with pytest.raises(UsageError, match="--format x: must be one of hub, onnx, "):
+        check_format("x", writer)
+    with pytest.raises(UsageError, match=f"--format {name}: is written by {writer}"):
+        check_format(name, "the other twin")
+
+
+def test_it_is_a_function_even_where_the_command_was_imported(twin: Twin) -> None:
+    twin.main("export")
+    with pytest.raises(UsageError, match="nowhere: no such folder"):
+        twin.library.export("nowhere")
+
+
+def test_a_process_exports(finished: Path, twin: Twin, tmp_path: Path) -> None:
+    command = twin.command("export", finished, "--out", tmp_path / "hub")
+    subprocess.run(command, check=True, capture_output=True)
+    assert (tmp_path / "hub" / "README.md").is_file()

@@ -1,0 +1,269 @@
+"""The folder for the Hugging Face Hub: what is in it, and what is refused of it."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from safetensors.numpy import load_file, save_file
+
+from shared.config.train_config import TrainConfig
+from shared.data.image_data import DataInfo
+from shared.errors import UsageError
+from shared.export import hub
+from shared.run import checkpoint
+from shared.run.generator import generator_of
+from support import SELECTED, TWINS, Twin, contents, copy, forged_state
+
+_CONFIG = TrainConfig(
+    dataset="folder:/home/somebody/faces|and",
+    image_size=8,
+    width=2,
+    z_dim=3,
+    batch_size=4,
+    conditional=True,
+    g_weight_norm="spectral",
+    ema_decay=0.9,
+)
+_DATA = DataInfo(
+    channels=3, num_classes=2, count=9, sha256="", class_names=("cat", "dog")
+)
+
+
+@pytest.fixture(scope="module")
+def run(twin: Twin, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint, alone in its folder."""
+    path = tmp_path_factory.mktemp(f"run-{twin.name}") / "state.safetensors"
+    checkpoint.save(path, forged_state(twin, _CONFIG, _DATA))
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(run: Path, twin: Twin) -> Path:
+    """The same, exported."""
+    return twin.library.export(run, run.parent / "exported")
+
+
+def test_both_twins_read_what_either_has_written(
+    run: Path, folder: Path, twin: Twin
+) -> None:
+    expected = twin.library.load_generator(run, device="cpu").sample(4, seed=2)
+    assert np.ptp(expected) > 2
+    for name in set(TWINS) & set(SELECTED):
+        load = Twin(name).library.load_generator
+        drawn = load(str(folder), device="cpu").sample(4, seed=2)
+        assert np.abs(drawn.astype(int) - expected).max() <= (name != twin.name)
+
+
+def test_what_leaves_is_what_draws(run: Path, folder: Path) -> None:
+    state = checkpoint.load(run)
+    weights = load_file(folder / "model.safetensors")
+    averages = {
+        name.removeprefix("generator_ema."): array
+        for name, array in state.arrays.items()
+        if name.startswith("generator_ema.")
+    }
+    assert weights.keys() == averages.keys()
+    for name, array in averages.items():
+        np.testing.assert_array_equal(weights[name], array)
+    assert not any("somebody" in x.decode("latin1") for x in contents(folder).values())
+    config = json.loads((folder / "config.json").read_text())
+    assert config["config"]["dataset"] == "folder:faces|and"
+
+
+def test_it_is_exported_again_into_the_same_bytes(
+    folder: Path, twin: Twin, tmp_path: Path
+) -> None:
+    again = twin.library.export(folder, tmp_path / "again")
+    assert contents(again) == contents(folder)
+
+
+def test_the_card_has_scores_with_their_protocol(
+    finished: Path, twin: Twin, tmp_path: Path
+) -> None:
+    run = copy(finished, tmp_path)
+    score = {
+        "title": "FID ↓",
+        "shown": "3.00 ± 0.10",
+        "value": 3.0,
+        "interval_95": 0.1,
+        "protocol": 'of 64 "samples"',
+    }
+    for step, shown in ((3, "other"), (6, "3.00 ± 0.10")):
+        found = {
+            "step": step,
+            "protocol": {"features": "classifier", "seed": 0},
+            "scores": {"fid": {**score, "shown": shown}},
+        }
+        (run / f"evaluation-{step:06d}.json").write_text(json.dumps(found))
+    first = twin.library.export(run)
+    assert first == run / "exported" / "000006"
+    assert twin.library.export(run, format="hub", step=3).name == "000003"
+    assert twin.library.export(run).name == "000006-2"
+    card = (first / "README.md").read_text()
+    assert '| FID ↓ | 3.00 ± 0.10 | of 64 "samples" |' in card
+    assert "- seed: 0" in card
+    assert "other" not in card
+    _, front, text = card.split("---\n", 2)
+    (result,) = yaml.safe_load(front)["model-index"][0]["results"]
+    assert result["metrics"] == [
+        {"type": "fid", "name": 'FID ↓; of 64 "samples"', "value": 3.0}
+    ]
+    assert text.startswith("\n# dcgan on digits\n\nA generator of 16x16 images in grey")
+
+
+def test_a_card_without_scores_says_none(folder: Path) -> None:
+    card = (folder / "README.md").read_text()
+    front = yaml.safe_load(card.split("---\n", 2)[1])
+    assert front["library_name"] == "gans-twins"
+    assert front["pipeline_tag"] == "unconditional-image-generation"
+    assert "model-index" not in front
+    assert "Scores" not in card
+    words = (
+        r"conditional on 2 classes\n- [\d,]+ weights, averages of decay 0.9\n"
+        r"- classes: 0 cat, 1 dog\n\n## Use"
+    )
+    assert re.search(words, card)
+
+
+def _change_config(change: Callable[[dict[str, Any]], object]) -> Callable[..., None]:
+    def damage(folder: Path) -> None:
+        path = folder / "config.json"
+        values = json.loads(path.read_text())
+        change(values)
+        path.write_text(json.dumps(values))
+
+    return damage
+
+
+def _change_weights(folder: Path) -> None:
+    content = bytearray((folder / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (folder / "model.safetensors").write_bytes(content)
+
+
+def _strange_weights(folder: Path) -> None:
+    save_file(load_file(folder / "model.safetensors"), folder / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_change_weights, "damaged: the weights are others than config.json was"),
+        (_strange_weights, "not a file of a generator's weights of this project"),
+        (
+            _change_config(lambda values: values["config"].update(seed=7)),
+            "damaged: the weights are others than config.json was written with",
+        ),
+        (
+            _change_config(lambda values: values.update(version=2)),
+            "config.json: version 2 of an exported generator: this program reads",
+        ),
+        (
+            _change_config(lambda values: values.update(step=-1)),
+            "config.json: unreadable: step -1: must be 0 or more",
+        ),
+        (
+            _change_config(lambda values: values["config"].update(architecture="x")),
+            "config.json: configuration: unknown architecture 'x'",
+        ),
+        (
+            _change_config(lambda values: values.pop("data")),
+            "config.json: unreadable: data: is missing",
+        ),
+    ],
+    ids=["weights", "stranger", "settings", "version", "step", "plugin", "data"],
+)
+def test_a_folder_that_was_changed_is_refused(
+    damage: Callable[[Path], None],
+    message: str,
+    folder: Path,
+    twin: Twin,
+    tmp_path: Path,
+) -> None:
+    changed = copy(folder, tmp_path)
+    damage(changed)
+    with pytest.raises(UsageError, match=message):
+        twin.library.load_generator(changed, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("generator.up.weight", None, "its generator.up.weight is missing, its config"),
+        ("generator.new", np.float32(1), "its generator.new is float32 .., its config"),
+        ("generator.up.bias", np.full(3, np.nan, np.float32), "its .* is not finite"),
+        (
+            "generator.blocks.0.norm.running_var",
+            np.full(2, -1, np.float32),
+            "its generator.blocks.0.norm.running_var is negative",
+        ),
+    ],
+)
+def test_weights_of_no_such_generator_are_refused(
+    name: str,
+    change: Any,
+    message: str,
+    run: Path,
+    twin: Twin,
+    tmp_path: Path,
+) -> None:
+    state = generator_of(checkpoint.load(run))
+    if name == "generator.up.bias":
+        name = next(x for x, array in state.arrays.items() if array.shape == (3,))
+        change = np.full(3, np.nan, np.float32)
+    if change is None:
+        name = next(iter(state.arrays))
+        message = f"its {name} is missing, its configuration needs"
+    arrays = {**state.arrays, name: change}
+    if change is None:
+        del arrays[name]
+    hub.write(tmp_path / "forged", state._replace(arrays=arrays))
+    with pytest.raises(UsageError, match=f"^exported generator: {message}"):
+        twin.library.load_generator(tmp_path / "forged", device="cpu")
+
+
+def test_a_place_that_is_taken_is_left_alone(
+    run: Path, folder: Path, twin: Twin, tmp_path: Path
+) -> None:
+    export = twin.library.export
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "README.md").write_text("mine")
+    (tmp_path / "empty").mkdir()
+    before = contents(tmp_path)
+    for out, message in (
+        ("file", "file: must be a new folder, or an empty one"),
+        ("full", "full: must be a new folder, or an empty one"),
+        ("file/new", "new: cannot be used: Not a directory"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            export(run, tmp_path / out)
+    own = {"torch": "torch", "jax": "stablehlo"}[twin.name]
+    with pytest.raises(UsageError, match="x: cannot be written: Not a directory"):
+        export(run, tmp_path / "file" / "new" / "x", own)
+    assert contents(tmp_path) == before
+    assert contents(export(run, tmp_path / "empty")) == contents(folder)
+
+
+def test_a_folder_has_but_one_step(folder: Path, twin: Twin) -> None:
+    for call in (twin.library.load_generator, twin.library.export):
+        with pytest.raises(UsageError, match=r"^step 3: .* exported generator, of one"):
+            call(folder, step=3)
+    with pytest.raises(UsageError, match=r"^out: must name a place"):
+        twin.library.export(folder)
+
+
+def test_a_plugin_is_named(run: Path, tmp_path: Path) -> None:
+    from shared.plugins import Plugin
+
+    state = generator_of(checkpoint.load(run))
+    hub.write(tmp_path / "own", state._replace(plugin=Plugin("own.py", "0" * 64)))
+    assert hub.read(tmp_path / "own").plugin == Plugin("own.py", "0" * 64)
+    assert "those of `own.py`, SHA-256" in (tmp_path / "own/README.md").read_text()
+    shutil.rmtree(tmp_path / "own")
