@@ -15,6 +15,7 @@ from typing import Any
 import tyro
 
 from shared import plugins
+from shared.commands import help_text
 from shared.commands.options import (
     DEFAULT_PRESET,
     CompareOptions,
@@ -27,7 +28,7 @@ from shared.commands.parsing import parse, suggestion
 from shared.commands.version import describe_version
 from shared.config.choices import POINTS, validate_name
 from shared.config.limits import check_limits, check_threads
-from shared.config.presets import PRESETS
+from shared.config.presets import PRESETS, SUMMARIES
 from shared.config.resume import check_resumed
 from shared.config.run_options import TrainOptions
 from shared.config.train_config import TrainConfig, refuse
@@ -80,6 +81,11 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
     start = PRESETS[preset or DEFAULT_PRESET]
     flags = _parse_flags(start, args, prog)
     notes = ()
+    if flags.config is not None:
+        if flags.resume not in (None, _AUTO):
+            raise refuse("config", flags.config, "a resumed run keeps its settings")
+        start = _settings_of(flags.config, preset)
+        flags = _parse_flags(start, args, prog)
     if flags.allow_new_data and flags.resume is None:
         raise UsageError("--allow-new-data: needs a run to --resume")
     if flags.resume == _AUTO:
@@ -221,22 +227,19 @@ def _parse_flags(start: TrainConfig, args: list[str], prog: str) -> TrainFlags:
         TrainFlags,
         args,
         prog=f"{prog} [PRESET]",
+        groups=help_text.GROUPS,
         description="Train a GAN. The presets, each changed by the flags below:\n"
-        + "\n".join(map(_describe, PRESETS.values()))
+        + "\n".join(f"- {name}: {SUMMARIES[name]}" for name in PRESETS)
         + f"\n\nWithout a preset: {DEFAULT_PRESET}. Shown are {start.preset}'s"
         " defaults; PRESET --help shows another's.",
         default=TrainFlags(**_values(start)),
     )
 
 
-def _describe(config: TrainConfig) -> str:
-    length = f"{config.steps} steps"
-    if config.epochs is not None:
-        length = f"{config.epochs:g} epochs"
-    return (
-        f"- {config.preset}: {config.objective} on {config.dataset},"
-        f" {config.image_size}x{config.image_size}, batch {config.batch_size}, {length}"
-    )
+def _settings_of(path: Path, preset: str | None) -> TrainConfig:
+    from shared.run.settings import read_settings
+
+    return read_settings(path, preset, DEFAULT_PRESET)
 
 
 def _config(flags: TrainFlags, start: TrainConfig) -> TrainConfig:

@@ -66,7 +66,7 @@ _Keep = Annotated[
 ]
 
 
-_PLUGIN = tyro.conf.arg(metavar="FILE")
+_FILE = tyro.conf.arg(metavar="FILE")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -105,7 +105,7 @@ class SampleOptions:
     """File to write, or folder with --separate; without it, a new one in the run."""
     device: str = "auto"
     """auto (the best there is), cpu, cuda, cuda:N, tpu, ..."""
-    plugin: Annotated[Path | None, _PLUGIN] = None
+    plugin: Annotated[Path | None, _FILE] = None
     """Python file that registers objectives, penalties or architectures of your own."""
 
 
@@ -143,7 +143,7 @@ class EvaluateOptions:
     """Folder to write into; without it, the run."""
     device: str = "auto"
     """auto (the best there is), cpu, cuda, cuda:N, tpu, ..."""
-    plugin: Annotated[Path | None, _PLUGIN] = None
+    plugin: Annotated[Path | None, _FILE] = None
     """Python file that registers objectives, penalties or architectures of your own."""
 
 
@@ -180,7 +180,7 @@ class CompareOptions:
     """Run folders of either twin."""
     out: Path = Path("comparison.png")
     """Picture of the curves to write."""
-    plugin: Annotated[Path | None, _PLUGIN] = None
+    plugin: Annotated[Path | None, _FILE] = None
     """Python file that registers objectives, penalties or architectures of your own."""
 
 
@@ -215,6 +215,9 @@ class TrainFlags(TrainConfig):
     penalty: Annotated[str, _one_of(PENALTIES)]
     steps: Annotated[int | None, _LENGTH] = None
     epochs: Annotated[float | None, _LENGTH] = None
+    config: Annotated[Path | None, _FILE] = None
+    """Start from the settings of this config.json, of a run or with some of your own:
+    they go before the preset's, and flags before them."""
     data_dir: Path = Path("data")
     """Folder of data sets, where they are fetched to and cached."""
     trust_cache: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -240,7 +243,7 @@ class TrainFlags(TrainConfig):
     --resume was started with."""
     device: str = "auto"
     """auto (the best there is), cpu, cuda, cuda:N, tpu, ..."""
-    plugin: Annotated[Path | None, _PLUGIN] = None
+    plugin: Annotated[Path | None, _FILE] = None
     """Python file that registers objectives, penalties or architectures of your own."""
     data_on: DataPlace = "auto"
     """Where the images are kept: on the device, or on the host, which sends each batch;

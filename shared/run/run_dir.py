@@ -77,7 +77,8 @@ class _RunFields(TypedDict):
     earlier_data: NotRequired[list[_EarlierData]]
 
 
-_RUN_FIELDS = frozenset(_RunFields.__annotations__)
+RUN_FIELDS = frozenset(_RunFields.__annotations__)
+"""Of config.json, what is no setting."""
 
 
 class Score(TypedDict):
@@ -289,7 +290,7 @@ class RunDir:
             UsageError: it is unreadable or of a newer version.
         """
         values = read_object(self._config)
-        own = {name: x for name, x in values.items() if name not in _RUN_FIELDS}
+        own = {name: x for name, x in values.items() if name not in RUN_FIELDS}
         try:
             config = config_from_json(own)
         except UsageError as error:
