@@ -162,8 +162,35 @@ def parse_evaluate(argv: Sequence[str] | None, prog: str) -> EvaluateOptions:
         prog=prog,
         description="Score the samples of a run of either twin.",
     )
-    _check_smallest(options, {"num": 16, "draws": 1, "seed": 0, "step": 0})
+    least = {"num": 16, "draws": 1, "seed": 0, "step": 0, "image_size": 8}
+    _check_smallest(options, least)
+    _check_scored(options, prog)
     return options
+
+
+def _check_scored(options: EvaluateOptions, prog: str) -> None:
+    """Refuse what is said of a run where there are images, and the reverse."""
+    if options.samples is None:
+        if options.run is None:
+            raise UsageError(
+                f"RUN: name a run, or images as --samples FOLDER; see {prog} --help"
+            )
+        names = ("reference", "image_size", "channels")
+        rule = "is for --samples; a run knows its own"
+    else:
+        if options.run is not None:
+            raise refuse("samples", options.samples, "give a run or images, not both")
+        if options.reference is None:
+            raise refuse(
+                "samples",
+                options.samples,
+                "needs --reference: what the images are compared with",
+            )
+        names = ("step", "dataset", "plugin")
+        rule = "is for a run, and --samples are images"
+    for name in names:
+        if (value := getattr(options, name)) is not None:
+            raise refuse(name, value, rule)
 
 
 def parse_data(

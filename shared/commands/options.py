@@ -67,6 +67,7 @@ _Keep = Annotated[
 
 
 _FILE = tyro.conf.arg(metavar="FILE")
+_FOLDER = tyro.conf.arg(metavar="FOLDER")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -113,8 +114,20 @@ class SampleOptions:
 class EvaluateOptions:
     """What ``evaluate`` was asked to do."""
 
-    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    run: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="RUN")] = (
+        None
+    )
     """A run folder of either twin, or one of its checkpoints (.safetensors)."""
+    samples: Annotated[Path | None, _FOLDER] = None
+    """Instead of a run: a folder (or .zip) of images, from wherever, to be scored."""
+    reference: str | None = None
+    """What --samples are compared with: a folder of images, in subfolders by class
+    where features are the classifier's, or the name of a data set."""
+    image_size: int | None = None
+    """Of --samples and --reference: height and width that they are scored at; without
+    it, 32."""
+    channels: Channels | None = None
+    """Of --samples and --reference: as for train; without it, auto."""
     num: int | None = None
     """Samples in each draw, from 16 up; without it, 2048 or, if that is less, as many
     as there are training images; 26000 of stacked-mnist, 2500 points in the plane,
@@ -179,7 +192,7 @@ class CompareOptions:
     ]
     """Run folders of either twin."""
     out: Path = Path("comparison.png")
-    """Picture of the curves to write."""
+    """Picture of the curves to write; a page of the same name (.html) is beside it."""
     plugin: Annotated[Path | None, _FILE] = None
     """Python file that registers objectives, penalties or architectures of your own."""
 
