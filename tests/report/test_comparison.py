@@ -117,3 +117,9 @@ def test_seeds_are_one_line_with_a_band_and_losses_share_no_axis(
     (band, _) = re.findall(r'<polygon points="([^"]*)"', found)
     heights = [float(point.split(",")[1]) for point in band.split()]
     assert heights[0] - heights[-1] > 5  # from the least to the largest
+
+
+def test_runs_without_any_record_are_refused(tmp_path: Path) -> None:
+    run = RunDir.create(tmp_path / "run", TrainConfig(), DATA, None)
+    with pytest.raises(UsageError, match="none of the runs has recorded anything"):
+        comparison.compare([run.path], tmp_path / "curves.png")
