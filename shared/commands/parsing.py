@@ -135,9 +135,10 @@ def _with_suggestion(refusal: str) -> str:
     pattern = r"(invalid choice '(.+)' for argument '(.+)'.+ of \('(.+)'\))\."
     if not (found := re.fullmatch(pattern, refusal)):
         return refusal
-    refusal, value, option, choices = found.groups()
+    said, value, option, choices = found.groups()
     known = choices.split("', '")
-    return refusal + (hints.of_value(option, value) or suggestion(value, known))
+    hint = hints.of_value(option, value) or suggestion(value, known)
+    return f"{said}{hint}" if hint else refusal
 
 
 def _first_paragraph(box: str) -> str:
