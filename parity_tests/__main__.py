@@ -6,7 +6,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from shared.errors import UsageError
 
 if TYPE_CHECKING:
     from parity_tests.certificate.outcomes import Outcome
+    from parity_tests.certificate.registry import Check
     from parity_tests.mutants.mutation import Mutant
 
 PROG = "python -m parity_tests"
@@ -31,7 +32,8 @@ _KEPT_COMPILED = 25
 class Options:
     """Compare the twins, and write parity_report.json and parity_report.html.
 
-    The exit status is 0 if everything holds, 1 if a bound is broken.
+    The exit status is 0 if everything holds, 1 if a bound is broken. Ctrl-C ends it
+    with a report of what was compared until then.
     """
 
     full: bool = False
@@ -55,13 +57,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def certify(options: Options) -> bool:
-    """Run the comparisons and write the report.
+    """Run the comparisons and write the report, also of those before Ctrl-C.
 
     Returns:
         Whether everything holds.
 
     Raises:
         UsageError: no comparison has such a name, or the folder cannot be made.
+        KeyboardInterrupt: Ctrl-C; the report is of the comparisons until then.
     """
     try:
         options.out.mkdir(parents=True, exist_ok=True)
@@ -71,30 +74,43 @@ def certify(options: Options) -> bool:
     from parity_tests.certificate import document
 
     start = time.perf_counter()
-    outcomes = _run_checks(options)
-    mutants = _try_mutants(options, {o.check.name for o in outcomes if not o.holds})
+    outcomes: list[Outcome] = []
+    tried: dict[str, dict[str, str]] = {}
+    chosen = _chosen(options)
+    interrupted = False
+    try:
+        outcomes.extend(_run(chosen))
+        if options.full and options.only == "*":
+            broken = {o.check.name for o in outcomes if not o.holds}
+            for name, killers in _try_mutants(broken):
+                tried[name] = killers
+    except KeyboardInterrupt:
+        interrupted = True
     built = document.build(
         outcomes,
-        mutants,
+        [(mutant, tried.get(name)) for name, mutant in _mutants().items()],
         seconds=time.perf_counter() - start,
         full=options.full,
         only=options.only,
+        interrupted=interrupted,
     )
     page = options.out / "parity_report.html"
     page.write_text(document.render(built), encoding="utf-8")
     text = json.dumps(built, indent=1, allow_nan=False)
     page.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
-    total = len(outcomes)
-    held = total - len(built["broken"])
-    sys.stdout.write(f"{held} of {total} comparisons hold; see {page}\n")
+    held = len(outcomes) - len(built["broken"])
+    of = f"{len(outcomes)} comparisons"
+    if interrupted:
+        of += f" that were made of {len(chosen)}"
+    sys.stdout.write(f"{held} of {of} hold; see {page}\n")
+    if interrupted:
+        raise KeyboardInterrupt
     return built["holds"]
 
 
-def _run_checks(options: Options) -> list["Outcome"]:
-    import jax
-
+def _chosen(options: Options) -> list["Check"]:
+    """The comparisons to run."""
     import parity_tests.comparisons  # noqa: F401  (fills CHECKS)
-    from parity_tests.certificate import outcomes
     from parity_tests.certificate.registry import CHECKS
 
     chosen = [
@@ -106,38 +122,53 @@ def _run_checks(options: Options) -> list["Outcome"]:
     if not chosen:
         hint = "" if options.full else "; some are run with --full only"
         raise UsageError(f"--only {options.only}: no comparison has such a name{hint}")
-    results = []
-    for number, check in enumerate(bar := tqdm(chosen, unit="check", disable=None)):
+    return chosen
+
+
+def _run(checks: list["Check"]) -> Iterator["Outcome"]:
+    """What each finds, with a line for each as it goes."""
+    import jax
+
+    from parity_tests.certificate import outcomes
+
+    for number, check in enumerate(bar := tqdm(checks, unit="check", disable=None)):
         if number % _KEPT_COMPILED == 0:
             jax.clear_caches()
-            # A log should not seem to stand still.
-            if number and bar.disable:
-                sys.stderr.write(f"{number} of {len(chosen)} comparisons\n")
         bar.set_postfix_str(check.name)
-        results.append(outcomes.run(check))
-        for line in outcomes.complaints(results[-1]):
-            tqdm.write(f"BROKEN    {line}", file=sys.stdout)
-    return results
+        outcome = outcomes.run(check)
+        if outcome.holds:
+            _say(f"holds     {check.name}  {outcome.seconds:.1f} s")
+        for line in outcomes.complaints(outcome):
+            _say(f"BROKEN    {line}")
+        yield outcome
 
 
-def _try_mutants(
-    options: Options, broken: set[str]
-) -> list[tuple["Mutant", dict[str, str] | None]]:
+def _mutants() -> dict[str, "Mutant"]:
     from parity_tests.mutants import MUTANTS
+
+    return MUTANTS
+
+
+def _try_mutants(broken: set[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """The comparisons that notice each, by its name, with a line for each."""
     from parity_tests.mutants.mutation import compiled_kept, kill
 
-    if not options.full or options.only != "*":
-        return [(mutant, None) for mutant in MUTANTS.values()]
-    results: list[tuple[Mutant, dict[str, str] | None]] = []
     with tempfile.TemporaryDirectory() as folder, compiled_kept(Path(folder)):
-        for mutant in (bar := tqdm(MUTANTS.values(), unit="mutant", disable=None)):
+        for mutant in (bar := tqdm(_mutants().values(), unit="mutant", disable=None)):
             bar.set_postfix_str(mutant.name)
             # What is red without a mutant kills none.
             killers = {k: text for k, text in kill(mutant).items() if k not in broken}
-            results.append((mutant, killers))
-            if not killers:
-                tqdm.write(f"SURVIVED  {mutant.name}: {mutant.trap}", file=sys.stdout)
-    return results
+            if killers:
+                _say(f"noticed   {mutant.name}")
+            else:
+                _say(f"SURVIVED  {mutant.name}: {mutant.trap}")
+            yield mutant.name, killers
+
+
+def _say(line: str) -> None:
+    """Print a line, above the bar if there is one; at once, for whoever waits."""
+    tqdm.write(line, file=sys.stdout)
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -178,6 +178,13 @@ def test_the_page_says_when_all_is_well() -> None:
     assert "All 1 comparisons hold" in page
 
 
+def test_mutants_that_nobody_tried_are_no_table() -> None:
+    page = document.render(_build([GOOD], None))
+    assert "They were not tried this time" in page
+    assert "flipped kernel" not in page
+    _parse(page)
+
+
 @pytest.fixture
 def toy_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     # So that the real ones are not added to the toys below.
@@ -226,6 +233,33 @@ def test_the_command_runs_what_is_asked_for(
         status == 1
     )
     assert f"{len(names) - status} of {len(names)} comparisons hold" in printed
+    held = [line.split()[1] for line in printed.splitlines() if line[:5] == "holds"]
+    assert held == ([] if status else [name.split()[0] for name in names])
+
+
+def _interrupt() -> list[Finding]:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.usefixtures("toy_checks")
+def test_one_that_is_interrupted_leaves_what_was_compared(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for check in TOYS[1:-1]:
+        monkeypatch.delitem(CHECKS, check.name)
+    for name, run in (("toy/ctrl-c", _interrupt), ("toy/after", GOOD.run)):
+        monkeypatch.setitem(CHECKS, name, Check(name, "toy", (), run))
+    assert _status(["--out", str(tmp_path)]) == 130
+    built = json.loads((tmp_path / "parity_report.json").read_text())
+    assert [check["name"] for check in built["checks"]] == ["toy/good"]
+    assert (built["broken"], built["interrupted"]) == ([], True)
+    assert not built["holds"]
+    page = (tmp_path / "parity_report.html").read_text()
+    assert "Interrupted: 1 comparisons hold" in page
+    printed = capsys.readouterr().out
+    assert "1 of 1 comparisons that were made of 3 hold" in printed
 
 
 @pytest.mark.usefixtures("toy_checks")

@@ -352,6 +352,21 @@ _ALL = (
         unit="grey levels of 255",
         decimals=2,
     ),
+    Quantity(
+        "nearest_distance_moved",
+        "distance to data, moved",
+        "the same to the nearest training image, shifted or mirrored",
+        _EVALUATED,
+        unit="grey levels of 255",
+        decimals=2,
+    ),
+    Quantity(
+        "copies",
+        "copies",
+        "share of generated images that a training image is, shifted or mirrored",
+        _EVALUATED,
+        better="lower",
+    ),
 )
 
 QUANTITIES: dict[str, Quantity] = {quantity.name: quantity for quantity in _ALL}

@@ -33,6 +33,7 @@ def build(
     seconds: float,
     full: bool,
     only: str,
+    interrupted: bool = False,
 ) -> dict[str, Any]:
     """The report, in JSON's types.
 
@@ -43,6 +44,7 @@ def build(
         seconds: how long all took.
         full: whether the comparisons and mutants that take long were run too.
         only: the pattern that selected the comparisons; ``*`` for all.
+        interrupted: whether some were left out, because somebody has ended it.
     """
     checks = [_check(outcome) for outcome in outcomes]
     tried = [_mutant(mutant, killers) for mutant, killers in mutants]
@@ -50,7 +52,8 @@ def build(
     broken = [check["name"] for check in checks if not check["holds"]]
     return {
         "version": VERSION,
-        "holds": not broken and not survivors,
+        "holds": not (broken or survivors or interrupted),
+        "interrupted": interrupted,
         "broken": broken,
         "survivors": survivors,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

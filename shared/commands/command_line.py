@@ -15,6 +15,7 @@ from typing import Any
 import tyro
 
 from shared import plugins
+from shared.commands import help_text
 from shared.commands.options import (
     DEFAULT_PRESET,
     CompareOptions,
@@ -28,7 +29,7 @@ from shared.commands.parsing import parse, suggestion
 from shared.commands.version import describe_version
 from shared.config.choices import POINTS, validate_name
 from shared.config.limits import check_devices, check_limits, check_threads
-from shared.config.presets import PRESETS
+from shared.config.presets import PRESETS, SUMMARIES
 from shared.config.resume import check_resumed
 from shared.config.run_options import TrainOptions
 from shared.config.train_config import TrainConfig, refuse
@@ -83,6 +84,11 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
     start = PRESETS[preset or DEFAULT_PRESET]
     flags = _parse_flags(start, args, prog)
     notes = ()
+    if flags.config is not None:
+        if flags.resume not in (None, _AUTO):
+            raise refuse("config", flags.config, "a resumed run keeps its settings")
+        start = _settings_of(flags.config, preset)
+        flags = _parse_flags(start, args, prog)
     if flags.allow_new_data and flags.resume is None:
         raise UsageError("--allow-new-data: needs a run to --resume")
     if flags.resume == _AUTO:
@@ -163,7 +169,9 @@ def parse_evaluate(argv: Sequence[str] | None, prog: str) -> EvaluateOptions:
         prog=prog,
         description="Score the samples of a run of either twin.",
     )
-    _check_smallest(options, {"num": 16, "draws": 1, "seed": 0, "step": 0})
+    least = {"num": 16, "draws": 1, "seed": 0, "step": 0, "image_size": 8}
+    _check_smallest(options, least)
+    _check_scored(options, prog)
     return options
 
 
@@ -178,6 +186,31 @@ def parse_export(argv: Sequence[str] | None, prog: str) -> ExportOptions:
     _check_smallest(options, {"step": 0})
     check_format(options.format, prog.partition(".")[0])
     return options
+
+
+def _check_scored(options: EvaluateOptions, prog: str) -> None:
+    """Refuse what is said of a run where there are images, and the reverse."""
+    if options.samples is None:
+        if options.run is None:
+            raise UsageError(
+                f"RUN: name a run, or images as --samples FOLDER; see {prog} --help"
+            )
+        names = ("reference", "image_size", "channels")
+        rule = "is for --samples; a run knows its own"
+    else:
+        if options.run is not None:
+            raise refuse("samples", options.samples, "give a run or images, not both")
+        if options.reference is None:
+            raise refuse(
+                "samples",
+                options.samples,
+                "needs --reference: what the images are compared with",
+            )
+        names = ("step", "dataset", "plugin")
+        rule = "is for a run, and --samples are images"
+    for name in names:
+        if (value := getattr(options, name)) is not None:
+            raise refuse(name, value, rule)
 
 
 def parse_data(
@@ -241,22 +274,19 @@ def _parse_flags(start: TrainConfig, args: list[str], prog: str) -> TrainFlags:
         TrainFlags,
         args,
         prog=f"{prog} [PRESET]",
+        groups=help_text.GROUPS,
         description="Train a GAN. The presets, each changed by the flags below:\n"
-        + "\n".join(map(_describe, PRESETS.values()))
+        + "\n".join(f"- {name}: {SUMMARIES[name]}" for name in PRESETS)
         + f"\n\nWithout a preset: {DEFAULT_PRESET}. Shown are {start.preset}'s"
         " defaults; PRESET --help shows another's.",
         default=TrainFlags(**_values(start)),
     )
 
 
-def _describe(config: TrainConfig) -> str:
-    length = f"{config.steps} steps"
-    if config.epochs is not None:
-        length = f"{config.epochs:g} epochs"
-    return (
-        f"- {config.preset}: {config.objective} on {config.dataset},"
-        f" {config.image_size}x{config.image_size}, batch {config.batch_size}, {length}"
-    )
+def _settings_of(path: Path, preset: str | None) -> TrainConfig:
+    from shared.run.settings import read_settings
+
+    return read_settings(path, preset, DEFAULT_PRESET)
 
 
 def _config(flags: TrainFlags, start: TrainConfig) -> TrainConfig:

@@ -3,20 +3,28 @@
 import dataclasses
 import json
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from shared import terminal
+import numpy as np
+
+from shared import library, terminal
 from shared.backend import MakeBackend
 from shared.commands.options import EvaluateOptions
 from shared.config import choices
 from shared.config.limits import check_drawn
+from shared.config.train_config import TrainConfig
 from shared.data import datasets
+from shared.data.image_data import ImageData
 from shared.drawing import images
 from shared.errors import UsageError
 from shared.evaluation import evaluation
 from shared.evaluation.evaluators import check_data, make_evaluator
 from shared.files.atomic import write_atomically
 from shared.files.records import finite
+from shared.quantities import QUANTITIES
+from shared.randomness import noise
 from shared.report import page
 from shared.run import checkpoint
 from shared.run.restore import load_backend
@@ -24,7 +32,7 @@ from shared.run.run_dir import RunDir, resolve_checkpoint, root_of
 
 
 def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
-    """Score a checkpoint: print a table; write the scores and a picture into the run.
+    """Score a checkpoint, or images: print a table; write the scores and a picture.
 
     Args:
         options: what the user asked for.
@@ -34,6 +42,10 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
         UsageError: there is no such checkpoint, device or network, the data are others
             than the run's, or do not suit the features, or nothing can be written.
     """
+    if options.samples is not None:
+        _evaluate_images(options, options.samples, make_backend)
+        return
+    assert options.run is not None, "there is a run where there are no samples"
     path = resolve_checkpoint(options.run, options.step)
     stored = checkpoint.load(path)
     dataset = options.dataset or stored.config.dataset
@@ -52,12 +64,7 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
             f"{path}: was trained on other images than those of --dataset"
             f" {config.dataset} in --data-dir {options.data_dir}"
         )
-    folder = options.out or root_of(path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror
-        raise UsageError(f"--out {folder}: cannot be used: {reason}") from error
+    folder = _make_folder(options.out or root_of(path))
     backend = load_backend(stored, str(path), make_backend, options.device)
     evaluator = make_evaluator(
         backend,
@@ -70,32 +77,116 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
     )
     num = options.num or evaluator.usual_num
     found = evaluation.evaluate(evaluator, num, options.draws, options.seed)
-    content = {
-        "step": stored.step,
-        "checkpoint": path.name,
-        "protocol": found.protocol,
-        "scores": found.scores,
-    }
+    content = {"step": stored.step, "checkpoint": path.name, **_content(found)}
     suffix = "" if options.features == "classifier" else f"-{options.features}"
     out = folder / f"evaluation-{stored.step:06d}{suffix}.json"
-    text = json.dumps(finite(content), indent=2, allow_nan=False) + "\n"
-    write_atomically(out, text.encode())
+    _write(out, content)
     if found.nearest is not None:
         images.save_png(folder / f"nearest-{stored.step:06d}.png", found.nearest)
     if options.out is None:
         page.refresh_report(RunDir(folder))
     terminal.say(f"written: {out}")
-    sys.stdout.write(_table(config.preset, content))
+    sys.stdout.write(_table(f"{config.preset}, step {stored.step}", content))
 
 
-def _table(preset: str, content: dict[str, Any]) -> str:
-    lines = [f"{preset}, step {content['step']}"]
+def _evaluate_images(
+    options: EvaluateOptions, path: Path, make_backend: MakeBackend
+) -> None:
+    """Score a folder of images by another, or by a data set."""
+    folder = None if options.out is None else _make_folder(options.out)
+    name = options.reference or ""
+    if name not in choices.NAMES and not choices.is_folder(name):
+        name = f"{choices.FOLDER}{name}"
+    size = options.image_size or TrainConfig.image_size
+
+    def load(dataset: str, channels: choices.Channels) -> ImageData:
+        return datasets.load(
+            dataset,
+            size,
+            options.data_dir,
+            channels=channels,
+            cache_dir=options.cache_dir,
+            trust_cache=options.trust_cache,
+        )
+
+    reference = load(name, options.channels or "auto")
+    check_data(TrainConfig(dataset=name), reference.info, options.features)
+    kind = "grey" if reference.info.channels == 1 else "colour"
+    given = load(f"{choices.FOLDER}{path}", kind).images
+    if options.num is not None:
+        order = noise.batch_indices(options.seed, 0, len(given), len(given))
+        given = given[np.sort(order[: options.num])]
+    found = library.evaluate(
+        make_backend,
+        np.asarray(given, np.uint8),
+        reference,
+        library.EvaluateOptions(
+            features=options.features,
+            num=None,
+            draws=1,
+            seed=options.seed,
+            step=None,
+            device=options.device,
+            data_dir=options.data_dir,
+        ),
+    )
+    content = {"samples": path.name, **_content(found)}
+    if folder is not None:
+        _write(folder / "evaluation.json", content)
+        if found.nearest is not None:
+            images.save_png(folder / "nearest.png", found.nearest)
+        terminal.say(f"written: {folder / 'evaluation.json'}")
+    sys.stdout.write(_table(f"{path}, {len(given)} images", content))
+
+
+def _make_folder(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror
+        raise UsageError(f"--out {folder}: cannot be used: {reason}") from error
+    return folder
+
+
+def _content(found: evaluation.Evaluation) -> dict[str, Any]:
+    """What the file holds of an evaluation."""
+    content: dict[str, Any] = {"protocol": found.protocol, "scores": found.scores}
+    if found.warnings:
+        content["warnings"] = list(found.warnings)
+    if found.sanity:
+        content["sanity"] = {name: dict(of) for name, of in found.sanity.items()}
+    return content
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    text = json.dumps(finite(content), indent=2, allow_nan=False) + "\n"
+    write_atomically(path, text.encode())
+
+
+def _table(title: str, content: dict[str, Any]) -> str:
+    lines = [title]
     lines += [f"{name:<11}{value}" for name, value in content["protocol"].items()]
     lines.append("")
+    for warning in content.get("warnings", []):
+        lines.append(f"WARNING: {warning}")
+    lines += [""] * bool(content.get("warnings"))
     scores = content["scores"].values()
     width = max(len(score["title"]) for score in scores)
     lines += [
         f"{score['title']:<{width}}  {score['shown']:<20}  {score['protocol']}"
         for score in scores
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_sanity(content.get("sanity", {}))]) + "\n"
+
+
+def _sanity(sets: dict[str, dict[str, float]]) -> Iterator[str]:
+    """A table of what the same judge says of sets that everybody knows."""
+    if not sets:
+        return
+    names = list(next(iter(sets.values())))
+    width = max(map(len, sets))
+    yield ""
+    yield f"{'for scale':<{width}}" + "".join(f"  {name:>9}" for name in names)
+    for title, scores in sets.items():
+        values = [f"{scores[x]:.{QUANTITIES[x].decimals}f}" for x in names]
+        yield f"{title:<{width}}" + "".join(f"  {value:>9}" for value in values)

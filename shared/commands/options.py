@@ -67,7 +67,8 @@ _Keep = Annotated[
 ]
 
 
-_PLUGIN = tyro.conf.arg(metavar="FILE")
+_FILE = tyro.conf.arg(metavar="FILE")
+_FOLDER = tyro.conf.arg(metavar="FOLDER")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,7 +107,7 @@ class SampleOptions:
     """File to write, or folder with --separate; without it, a new one in the run."""
     device: str = "auto"
     """auto (the best there is), cpu, cuda, cuda:N, tpu, ..."""
-    plugin: Annotated[Path | None, _PLUGIN] = None
+    plugin: Annotated[Path | None, _FILE] = None
     """Python file that registers objectives, penalties or architectures of your own."""
 
 
@@ -114,8 +115,20 @@ class SampleOptions:
 class EvaluateOptions:
     """What ``evaluate`` was asked to do."""
 
-    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    run: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="RUN")] = (
+        None
+    )
     """A run folder of either twin, or one of its checkpoints (.safetensors)."""
+    samples: Annotated[Path | None, _FOLDER] = None
+    """Instead of a run: a folder (or .zip) of images, from wherever, to be scored."""
+    reference: str | None = None
+    """What --samples are compared with: a folder of images, in subfolders by class
+    where features are the classifier's, or the name of a data set."""
+    image_size: int | None = None
+    """Of --samples and --reference: height and width that they are scored at; without
+    it, 32."""
+    channels: Channels | None = None
+    """Of --samples and --reference: as for train; without it, auto."""
     num: int | None = None
     """Samples in each draw, from 16 up; without it, 2048 or, if that is less, as many
     as there are training images; 26000 of stacked-mnist, 2500 points in the plane,
@@ -144,7 +157,7 @@ class EvaluateOptions:
     """Folder to write into; without it, the run."""
     device: str = "auto"
     """auto (the best there is), cpu, cuda, cuda:N, tpu, ..."""
-    plugin: Annotated[Path | None, _PLUGIN] = None
+    plugin: Annotated[Path | None, _FILE] = None
     """Python file that registers objectives, penalties or architectures of your own."""
 
 
@@ -200,8 +213,8 @@ class CompareOptions:
     ]
     """Run folders of either twin."""
     out: Path = Path("comparison.png")
-    """Picture of the curves to write."""
-    plugin: Annotated[Path | None, _PLUGIN] = None
+    """Picture of the curves to write; a page of the same name (.html) is beside it."""
+    plugin: Annotated[Path | None, _FILE] = None
     """Python file that registers objectives, penalties or architectures of your own."""
 
 
@@ -236,6 +249,9 @@ class TrainFlags(TrainConfig):
     penalty: Annotated[str, _one_of(PENALTIES)]
     steps: Annotated[int | None, _LENGTH] = None
     epochs: Annotated[float | None, _LENGTH] = None
+    config: Annotated[Path | None, _FILE] = None
+    """Start from the settings of this config.json, of a run or with some of your own:
+    they go before the preset's, and flags before them."""
     data_dir: Path = Path("data")
     """Folder of data sets, where they are fetched to and cached."""
     trust_cache: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -261,7 +277,7 @@ class TrainFlags(TrainConfig):
     --resume was started with."""
     device: str = "auto"
     """auto (the best there is), cpu, cuda, cuda:N, tpu, ..."""
-    plugin: Annotated[Path | None, _PLUGIN] = None
+    plugin: Annotated[Path | None, _FILE] = None
     """Python file that registers objectives, penalties or architectures of your own."""
     data_on: DataPlace = "auto"
     """Where the images are kept: on the device, or on the host, which sends each batch;

@@ -3,8 +3,11 @@
 import contextlib
 import inspect
 import io
+import os
 import re
 import shlex
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import NoneType
 from typing import Any, TypeVar, get_args, get_origin
@@ -16,6 +19,7 @@ from tyro.constructors import (
     PrimitiveTypeInfo,
 )
 
+from shared.commands import help_text, hints
 from shared.config.tables import suggestion
 from shared.config.train_config import flag
 from shared.errors import UsageError
@@ -32,6 +36,9 @@ _KINDS = {int: "a whole number", float: "a number", Path: "a path"}
 
 
 _REGISTRY = ConstructorRegistry()
+
+# Columns of a terminal on which no help text needs a second line.
+_UNBROKEN = 4000
 
 
 @_REGISTRY.primitive_rule
@@ -63,33 +70,75 @@ def _plain_values(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | No
     )
 
 
-def parse(flags: type[_T], args: list[str], *, prog: str, **options: Any) -> _T:
-    """`tyro.cli`, with every refusal as a `UsageError` of one line."""
+def parse(
+    flags: type[_T],
+    args: list[str],
+    *,
+    prog: str,
+    groups: dict[str, tuple[str, ...]] | None = None,
+    **options: Any,
+) -> _T:
+    """`tyro.cli`, with every refusal as a `UsageError` of one line.
+
+    Args:
+        flags: what the arguments become.
+        args: the arguments.
+        prog: how the user calls the program.
+        groups: the flags in the order of the help text, by title; None: one group.
+        options: of `tyro.cli`.
+    """
     options |= {"registry": _REGISTRY, "return_unknown_args": True}
     options["description"] += " --version says which version this is."
-    printed = io.StringIO()
+    refused = io.StringIO()
     try:
-        with contextlib.redirect_stderr(printed):
+        with contextlib.redirect_stderr(refused), _grouped(groups):
             parsed, unknown = tyro.cli(flags, args=args, prog=prog, **options)
     except SystemExit as stop:
         if not stop.code:
             raise  # --help
-        refusal = _first_paragraph(printed.getvalue())
+        refusal = _first_paragraph(refused.getvalue())
         raise UsageError(_with_suggestion(refusal)) from None
     if unknown:
         option = unknown[0].partition("=")[0].replace("_", "-")
         if not option.startswith("-"):
-            raise UsageError(f"unexpected argument {option!r}; see {prog} --help")
-        known = map(flag, inspect.signature(flags).parameters)
-        raise UsageError(f"unrecognized option {option}{suggestion(option, known)}")
+            hint = hints.of_argument(option, args) or f"; see {prog} --help"
+            raise UsageError(f"unexpected argument {option!r}{hint}")
+        known = [flag(name) for name in inspect.signature(flags).parameters]
+        hint = hints.of_option(option, known) or suggestion(option, known)
+        raise UsageError(f"unrecognized option {option}{hint}")
     return parsed
+
+
+@contextlib.contextmanager
+def _grouped(groups: dict[str, tuple[str, ...]] | None) -> Iterator[None]:
+    """Have a help text that is printed meanwhile come in groups."""
+    if groups is None:
+        yield
+        return
+    printed = io.StringIO()
+    columns = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = str(_UNBROKEN)
+    try:
+        with contextlib.redirect_stdout(printed):
+            yield
+    finally:
+        if columns is None:
+            del os.environ["COLUMNS"]
+        else:
+            os.environ["COLUMNS"] = columns
+        if text := printed.getvalue():
+            sys.stdout.write(help_text.in_groups(text, groups))
 
 
 def _with_suggestion(refusal: str) -> str:
     """What tyro says, and which of a flag's choices may have been meant."""
-    found = re.fullmatch(r"(invalid choice '(.+)' for .+ of \('(.+)'\))\.", refusal)
-    near = suggestion(found[2], found[3].split("', '")) if found else ""
-    return f"{found[1]}{near}" if found and near else refusal
+    pattern = r"(invalid choice '(.+)' for argument '(.+)'.+ of \('(.+)'\))\."
+    if not (found := re.fullmatch(pattern, refusal)):
+        return refusal
+    said, value, option, choices = found.groups()
+    known = choices.split("', '")
+    hint = hints.of_value(option, value) or suggestion(value, known)
+    return f"{said}{hint}" if hint else refusal
 
 
 def _first_paragraph(box: str) -> str:

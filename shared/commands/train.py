@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from shared import plugins, terminal
@@ -10,9 +11,10 @@ from shared.commands.options import TrainFlags
 from shared.config.run_options import TrainOptions
 from shared.config.train_config import flag
 from shared.data import datasets
-from shared.data.image_data import ImageData
+from shared.data.image_data import DataInfo, ImageData
 from shared.data.survey import listed
-from shared.errors import Interrupted
+from shared.errors import Interrupted, UsageError
+from shared.evaluation.evaluators import check_data
 from shared.report import page
 from shared.run.run_dir import RunDir
 from shared.training import driver, signals
@@ -86,7 +88,7 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
     except Interrupted as interrupted:
         terminal.say(_how_to_go_on(interrupted.path or Path("RUN"), options, prog))
         raise
-    _tell_end(run, options, prog)
+    _tell_end(run, data.info, options, prog)
 
 
 def describe_data(data: ImageData) -> list[str]:
@@ -107,18 +109,50 @@ def resume_command(options: TrainOptions, run: Path, prog: str) -> str:
     words = ["python"]
     if (count := processes().count) > 1:
         words = ["torchrun", f"--nproc-per-node={count}"]
-    words += ["-m", prog, "--resume", str(run)]
     # Not threads: the run knows them.
-    places = ("data_dir", "cache_dir", "device", "devices", "data_on")
-    for name in (*places, "on_nan", "plugin"):
+    names = (
+        "data_dir",
+        "cache_dir",
+        "device",
+        "devices",
+        "data_on",
+        "on_nan",
+        "plugin",
+    )
+    names += ("trust_cache", "deterministic", "no_compile_cache", "tensorboard")
+    words += ["-m", prog, "--resume", str(run)]
+    return shlex.join([*words, *_given(options, names)])
+
+
+def next_command(options: TrainOptions, data: DataInfo, run: Path, prog: str) -> str:
+    """The command that scores ``run``, or draws from it where there is little to score.
+
+    Args:
+        options: what it was trained with.
+        data: its data.
+        run: its folder.
+        prog: how the user calls the program.
+    """
+    names: tuple[str, ...] = ("data_dir", "cache_dir", "device", "plugin")
+    try:
+        check_data(options.config, data, "classifier")
+        command, further = "evaluate", []
+    except UsageError:
+        command, further = "sample", ["--interpolate"]
+        names = ("device", "plugin")
+    twin = prog.partition(".")[0]
+    words = ["python", "-m", f"{twin}.{command}", str(run), *further]
+    return shlex.join([*words, *_given(options, names)])
+
+
+def _given(options: TrainOptions, names: Sequence[str]) -> Iterator[str]:
+    """The flags of these names that the user has set."""
+    for name in names:
         value = getattr(options, name)
         if value != getattr(TrainFlags, name):
-            words += [flag(name), str(value)]
-    switches = ("trust_cache", "deterministic", "no_compile_cache", "tensorboard")
-    for name in switches:
-        if getattr(options, name):
-            words.append(flag(name))
-    return shlex.join(words)
+            yield flag(name)
+            if value is not True:
+                yield str(value)
 
 
 def _on_open(run: RunDir, options: TrainOptions, prog: str) -> None:
@@ -135,12 +169,15 @@ def _write_report(run: RunDir, options: TrainOptions, prog: str) -> None:
     page.write_report(run, resume_command(options, Path("RUN"), prog), prog)
 
 
-def _tell_end(run: driver.TrainedRun, options: TrainOptions, prog: str) -> None:
-    """Say where the pictures are, or how to go on; exits where a signal has come."""
+def _tell_end(
+    run: driver.TrainedRun, data: DataInfo, options: TrainOptions, prog: str
+) -> None:
+    """Say where the page is, or how to go on; exits where a signal has come."""
     if run.path is None:
         assert processes().follows, "the run has a folder"
     elif run.stopped_by is None:
-        terminal.say(f"done: {run.path}/samples.png")
+        following = next_command(options, data, run.path, prog)
+        terminal.say(f"done: {run.path}/report.html; next:\n  {following}")
     else:
         resume = resume_command(options, run.path, prog)
         terminal.say(

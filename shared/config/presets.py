@@ -117,6 +117,26 @@ PRESETS: dict[str, TrainConfig] = {
     )
 }
 
+SUMMARIES = {
+    "gan": "Goodfellow 2014's game with DCGAN's networks; digits at 32x32, minutes",
+    "dcgan": "Radford 2015: convolutions, batch norm; digits at 32x32, minutes",
+    "wgan": "Arjovsky 2017: a critic of clipped weights; its loss falls as G improves",
+    "wgan-gp": "Gulrajani 2017: a critic of slope 1, five updates for one of G",
+    "cgan": "Mirza 2014, Miyato 2018: images of a class that you choose",
+    "lsgan": "Mao 2017: squared errors, which also pull back what is far off",
+    "hinge": "Lim 2017, Miyato 2018: hinge loss, spectral norm; as in SAGAN, BigGAN",
+    "dragan": "Kodali 2017: D's slope is held near 1 around the data",
+    "relativistic": "Jolicoeur-Martineau 2018: real beside generated, not each alone",
+    "ring": "8 Gaussians in the plane: modes, and how D sees them, in seconds",
+    "grid": "25 Gaussians in the plane: more modes to lose",
+    "swiss-roll": "a spiral in the plane: a thin curve instead of modes",
+    "gan-mnist": "the original at full size: MNIST at 64x64, 30 epochs, hours",
+    "dcgan-cifar10": "the same in colour: CIFAR-10 at 64x64, 25 epochs, hours",
+    "wgan-gp-mnist": "WGAN-GP at full size: MNIST at 64x64, 30 epochs, a day",
+    "cgan-mnist": "digits by class at full size: MNIST at 64x64, 30 epochs, hours",
+}
+"""What each is, in a line for ``--help``."""
+
 
 def changed_fields(config: TrainConfig) -> dict[str, tuple[Any, Any]]:
     """Fields that are not the preset's: the value, and the preset's value."""

@@ -368,7 +368,10 @@ def config_from_json(values: dict[str, Any]) -> TrainConfig:
             f" {CONFIG_VERSION}; use a newer program"
         )
     if wrong := sorted(values.keys() - _kinds().keys()):
-        raise UsageError(f"configuration: unknown {printable(', '.join(wrong))}")
+        raise UsageError(
+            f"configuration: unknown {printable(', '.join(wrong))}"
+            + suggestion(wrong[0], _kinds())
+        )
     for name, kind in _kinds().items():
         table, value = _table(kind), values.get(name)
         if table is not None and isinstance(value, str) and value not in table:

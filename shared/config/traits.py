@@ -57,6 +57,8 @@ class ObjectiveTraits:
     chance_loss: float | None = None
     """D's loss when it says the same of every image, as it does where the game ends;
     None: it has no scale."""
+    g_chance_loss: float | None = None
+    """G's loss there; None: it has no scale."""
     least_loss: Callable[[float, float], float] | None = None
     """Least of D's loss on one kind of images, when their target is the first number
     for this share of them, and 0 for the others; None: unknown."""
@@ -132,23 +134,32 @@ OBJECTIVES = Table(
             probabilistic=True,
             saturating=True,
             chance_loss=2 * math.log(2),
+            g_chance_loss=-math.log(2),
             least_loss=_least_entropy,
         ),
         "non-saturating": ObjectiveTraits(
             has_targets=True,
             probabilistic=True,
             chance_loss=2 * math.log(2),
+            g_chance_loss=math.log(2),
             least_loss=_least_entropy,
         ),
         "wasserstein": ObjectiveTraits(wasserstein=True),
         "least-squares": ObjectiveTraits(
-            has_targets=True, chance_loss=0.25, least_loss=_least_square
+            has_targets=True,
+            chance_loss=0.25,
+            g_chance_loss=0.125,
+            least_loss=_least_square,
         ),
-        "least-squares-pearson": ObjectiveTraits(chance_loss=1.0),
+        "least-squares-pearson": ObjectiveTraits(chance_loss=1.0, g_chance_loss=0.0),
         "hinge": ObjectiveTraits(chance_loss=2.0),
-        "relativistic": ObjectiveTraits(relativistic=True, chance_loss=math.log(2)),
+        "relativistic": ObjectiveTraits(
+            relativistic=True, chance_loss=math.log(2), g_chance_loss=math.log(2)
+        ),
         "relativistic-average": ObjectiveTraits(
-            relativistic=True, chance_loss=2 * math.log(2)
+            relativistic=True,
+            chance_loss=2 * math.log(2),
+            g_chance_loss=2 * math.log(2),
         ),
     },
 )

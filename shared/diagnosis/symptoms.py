@@ -231,7 +231,6 @@ def _collapse_remedy(config: TrainConfig, further: str = "") -> str:
         "--d-every 1" if config.d_every > 1 else "",
         "" if config.minibatch_discrimination else "--minibatch-discrimination 8",
         "" if config.feature_matching else "--feature-matching 1",
-        "a smaller --g-lr",
         _critic(config),
         further,
     )

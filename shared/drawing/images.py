@@ -13,6 +13,9 @@ from PIL import Image
 from shared.files.atomic import write_atomically
 from shared.files.reading import check_regular
 
+MOST_CLASS_ROWS = 32
+"""Of a grid with a class in each row: not a thousand rows."""
+
 _GIF_SECONDS = 9.0
 _GIF_LAST_FRAME_SECONDS = 2.0
 _GIF_LONGEST_FRAME_SECONDS = 0.5

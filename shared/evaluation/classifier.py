@@ -123,8 +123,8 @@ def train(classifier: Classifier, data: ImageData, steps: int | None = None) -> 
     assert data.labels is not None, "the data must have labels"
     classifier.load(initial_weights(classifier.statements()))
     images = pixels(data)
-    held_out = np.arange(len(images)) % _HELD_OUT == 0
-    trained = np.flatnonzero(~held_out)
+    unseen = held_out(len(images))
+    trained = np.flatnonzero(~unseen)
     size = min(_BATCH, len(trained))
     if steps is None:
         steps = int(np.clip(_PASSES * len(trained) // size, *_STEPS))
@@ -132,8 +132,13 @@ def train(classifier: Classifier, data: ImageData, steps: int | None = None) -> 
         batch = trained[noise.batch_indices(0, step, size, len(trained))]
         rate = _LR * (1 - step / steps)
         classifier.train(images[batch], data.labels[batch], rate)
-    _, logits = predict(classifier, images[held_out])
-    return float(np.mean(logits.argmax(axis=1) == data.labels[held_out]))
+    _, logits = predict(classifier, images[unseen])
+    return float(np.mean(logits.argmax(axis=1) == data.labels[unseen]))
+
+
+def held_out(count: int) -> NDArray[np.bool_]:
+    """Which of so many images the classifier never learns; shape [count]."""
+    return np.arange(count) % _HELD_OUT == 0
 
 
 def predict(

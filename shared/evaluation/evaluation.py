@@ -1,5 +1,7 @@
 """One evaluation: all scores of an evaluator, and how each came about."""
 
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,6 +9,14 @@ from numpy.typing import NDArray
 
 from shared.evaluation import metrics
 from shared.evaluation.score import Evaluator, Score
+
+NOT_MEANINGFUL = "not meaningful"
+"""Shown instead of a number that says nothing."""
+NOISE = "images of noise"
+"""How the set of noise is called, behind its number."""
+# Whatever lies in a few of the data's balls has a precision of 1.
+_NO_COVERAGE = 0.05
+_NOISE_PRECISION = 0.5
 
 
 class Evaluation(NamedTuple):
@@ -19,6 +29,10 @@ class Evaluation(NamedTuple):
     """What holds for all scores."""
     nearest: NDArray[np.uint8] | None
     """A picture of samples above the nearest of the data's images; None of points."""
+    warnings: tuple[str, ...] = ()
+    """What a reader must know before the scores."""
+    sanity: Mapping[str, Mapping[str, float]] = MappingProxyType({})
+    """The same scores of sets that everybody knows, such as noise, by what they are."""
 
     @property
     def values(self) -> dict[str, float]:
@@ -37,11 +51,31 @@ def evaluate(evaluator: Evaluator, num: int, draws: int, seed: int) -> Evaluatio
     """
     scores = evaluator.scores(num, draws, seed)
     further, picture = evaluator.further(num, seed)
-    return Evaluation(
-        {name: _describe(score) for name, score in (scores | further).items()},
-        evaluator.protocol(num, draws, seed),
-        picture,
-    )
+    sanity = evaluator.sanity(num)
+    described = {name: _describe(score) for name, score in (scores | further).items()}
+    warnings = [*evaluator.warnings(), *_misleading(described, sanity)]
+    protocol = evaluator.protocol(num, draws, seed)
+    return Evaluation(described, protocol, picture, tuple(warnings), sanity)
+
+
+def _misleading(
+    scores: dict[str, dict[str, Any]], sanity: Mapping[str, Mapping[str, float]]
+) -> Iterator[str]:
+    """What is not to be believed; such scores are no longer shown as numbers."""
+    for name, values in sanity.items():
+        if name.endswith(NOISE) and values["precision"] > _NOISE_PRECISION:
+            yield (
+                f"the judge takes noise for real images, with precision"
+                f" {values['precision']:.2f}: do not trust precision and density"
+            )
+    coverage = scores.get("coverage", {}).get("value", 1.0)
+    if coverage < _NO_COVERAGE and "precision" in scores:
+        for name in ("precision", "density"):
+            scores[name]["shown"] = NOT_MEANINGFUL
+        yield (
+            f"coverage is {coverage:.3f}: the samples lie in one corner of the data, or"
+            f" outside; precision and density are {NOT_MEANINGFUL}"
+        )
 
 
 def _describe(score: Score) -> dict[str, Any]:

@@ -15,6 +15,10 @@ from shared.data import datasets
 from shared.data.image_data import ImageData
 from shared.evaluation import classifier
 
+# Fewer held-out images tell an accuracy to 10% at best.
+_WELL_TESTED = 100
+_STRONG = 0.7
+
 
 class ExtractedFeatures(NamedTuple):
     """What a network sees in images."""
@@ -32,6 +36,8 @@ class FeatureExtractor(Protocol):
     """For the protocol."""
     knows_classes: bool
     """Whether its classes are those of the data."""
+    weakness: str = ""
+    """Why its scores are rough; empty where they need not be."""
 
     def __call__(self, pixels: NDArray[np.uint8]) -> ExtractedFeatures:
         """Features of images of shape [count, height, width, channels]."""
@@ -82,6 +88,7 @@ class ClassifierExtractor(FeatureExtractor):
             + (", for each channel" if self._stacked else "")
             + "; scaled to mean square 1 over the reference"
         )
+        self.weakness = weakness(accuracy, data)
 
     def __call__(self, pixels: NDArray[np.uint8]) -> ExtractedFeatures:
         """Features of images of shape [count, height, width, channels]."""
@@ -98,6 +105,25 @@ class ClassifierExtractor(FeatureExtractor):
     def _extract(self, pixels: NDArray[np.uint8]) -> ExtractedFeatures:
         features, logits = classifier.predict(self._classifier, pixels)
         return ExtractedFeatures(features, softmax(logits, axis=1))
+
+
+def weakness(accuracy: float, data: ImageData) -> str:
+    """What to say of a classifier that has learnt little, or was hardly tested.
+
+    Args:
+        accuracy: share of the held-out images that it gets right.
+        data: that it has learnt, but for these.
+
+    Returns:
+        Empty where its scores can be trusted.
+    """
+    tested = int(classifier.held_out(data.info.count).sum())
+    if accuracy >= _STRONG and tested >= _WELL_TESTED:
+        return ""
+    return (
+        f"the judge is weak: right on {accuracy:.0%} of {tested} held-out images, where"
+        f" guessing is right on {1 / data.info.num_classes:.0%}; its scores are rough"
+    )
 
 
 class InceptionExtractor(FeatureExtractor):

@@ -1,6 +1,6 @@
 """Scores of generated images, by their features."""
 
-from collections.abc import Callable
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,11 +8,13 @@ from numpy.typing import NDArray
 from shared.config import choices
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import ImageData
-from shared.evaluation import metrics
+from shared.evaluation import classifier, metrics
+from shared.evaluation.evaluation import NOISE
 from shared.evaluation.features import ExtractedFeatures, FeatureExtractor
 from shared.evaluation.pixel_evaluator import PixelEvaluator
 from shared.evaluation.samples import Samples
 from shared.evaluation.score import Score, by_name
+from shared.randomness import noise
 
 # As in the literature on stacked MNIST: Metz et al. 2017, arXiv:1611.02163.
 _NUM_STACKED = 26_000
@@ -21,6 +23,8 @@ _MOST_REAL = 10_000
 _NUM_INCEPTION = 10_000
 _MOST_REAL_INCEPTION = 50_000
 _MOST_COMPARED = 2048
+# More than the neighbours that are counted.
+_LEAST_REAL = 5
 
 
 class ImageEvaluator(PixelEvaluator):
@@ -64,33 +68,58 @@ class ImageEvaluator(PixelEvaluator):
         drawn = [
             self._extract_scaled(self._samples.draw(num, seed, i)) for i in range(draws)
         ]
-
-        def each(score: Callable[[ExtractedFeatures], float]) -> list[float]:
-            return [score(one) for one in drawn]
-
-        def pairs(
-            score: Callable[[metrics.Vectors, metrics.Vectors], float],
-        ) -> list[float]:
-            real = self._real[:compared]
-            return each(lambda one: score(real, one.features[:compared]))
-
+        found = [_compare(self._real, one.features) for one in drawn]
+        inception = [metrics.inception_score(one.probabilities) for one in drawn]
         sets = f"{num} samples, {len(self._real)} training images"
         few = f"{compared} samples, {compared} training images"
-        fid = each(lambda x: metrics.frechet_distance(self._real, x.features))
-        inception = each(lambda x: metrics.inception_score(x.probabilities))
-        found = by_name(
-            Score("fid", fid, sets),
-            Score("kid", pairs(metrics.kernel_distance), few),
-            Score("inception_score", inception, f"{num} samples, no splits"),
-            Score("precision", pairs(metrics.precision), f"{few}, k=3"),
-            Score("recall", pairs(metrics.recall), f"{few}, k=3"),
-            Score("density", pairs(metrics.density), f"{few}, k=5"),
-            Score("coverage", pairs(metrics.coverage), f"{few}, k=5"),
+        how = {
+            "fid": sets,
+            "kid": few,
+            "precision": f"{few}, k=3",
+            "recall": f"{few}, k=3",
+            "density": f"{few}, k=5",
+            "coverage": f"{few}, k=5",
+        }
+        scores = by_name(
+            *(Score(name, [one[name] for one in found], how[name]) for name in how)
+        )
+        scores |= by_name(
+            Score("inception_score", inception, f"{num} samples, no splits")
         )
         if self._extractor.knows_classes:
             ids = [one.probabilities.argmax(axis=1) for one in drawn]
-            found |= self._class_scores(ids, num)
-        return found
+            scores |= self._class_scores(ids, num)
+        return scores
+
+    def warnings(self) -> list[str]:
+        """That the network which sees the features is weak, if it is."""
+        return [self._extractor.weakness] * bool(self._extractor.weakness)
+
+    def sanity(self, num: int) -> dict[str, dict[str, float]]:
+        """The scores of real images, of noise, and of copies of training images.
+
+        The real ones are the tenth that a classifier does not learn; they are compared
+        with the others.
+        """
+        num = min(num, _MOST_COMPARED)
+        count = len(self._images)
+        used = self._order[: len(self._real)]
+        unseen = np.flatnonzero(classifier.held_out(count))[:num]
+        copied = self._order[np.resize(np.arange(count)[::-1], num)]
+        shape = self._images.shape[1:]
+        unit = noise.uniform(0, "noise images", 0, num, math.prod(shape))
+        greys = (unit * 256).astype(np.uint8).reshape(num, *shape)
+        seen = self._real[~classifier.held_out(count)[used]]
+        sets = {
+            "real images, held out": (self._images[unseen], seen),
+            NOISE: (greys, self._real),
+            "copies of training images": (self._images[copied], self._real),
+        }
+        return {
+            f"{len(found)} {name}": _compare(real, self._extract_scaled(found).features)
+            for name, (found, real) in sets.items()
+            if len(found) > 1 and len(real) > _LEAST_REAL
+        }
 
     def protocol(self, num: int, draws: int, seed: int) -> dict[str, str | int]:
         """What holds for all scores."""
@@ -127,3 +156,17 @@ class ImageEvaluator(PixelEvaluator):
     def _extract_scaled(self, pixels: NDArray[np.uint8]) -> ExtractedFeatures:
         found = self._extractor(pixels)
         return found._replace(features=found.features / self._scale)
+
+
+def _compare(real: metrics.Vectors, fake: metrics.Vectors) -> dict[str, float]:
+    """What features tell of two sets; what needs all pairs, of their first images."""
+    compared = min(len(fake), len(real), _MOST_COMPARED)
+    few = real[:compared], fake[:compared]
+    return {
+        "fid": metrics.frechet_distance(real, fake),
+        "kid": metrics.kernel_distance(*few),
+        "precision": metrics.precision(*few),
+        "recall": metrics.recall(*few),
+        "density": metrics.density(*few),
+        "coverage": metrics.coverage(*few),
+    }

@@ -4,6 +4,10 @@ Features are arrays [count, features]; ``real`` stands before ``fake``. All dist
 are Euclidean.
 """
 
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import rel_entr
@@ -18,6 +22,10 @@ Images = NDArray[np.uint8]
 _ROUNDING = 1e-12
 # Samples whose distances to all others are in memory.
 _AT_ONCE = 1024
+# Of images that may be copies: the most blocks in a row, and how many of those that
+# are nearest by their blocks are looked at.
+_COARSE_SIDE = 16
+_CANDIDATES = 8
 
 
 def frechet_distance(real: Vectors, fake: Vectors) -> float:
@@ -184,6 +192,52 @@ def nearest_images(
     return distances / np.sqrt(flat.shape[1]), indices
 
 
+def nearest_moved(
+    queries: Images, images: Images, own: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
+    """Distances to the nearest image, however it is shifted or mirrored.
+
+    Shifts go up to a sixteenth of the side, a pixel at least; compared is the middle,
+    which stays inside. Candidates are found by means over blocks, and judged by pixels.
+
+    Args:
+        queries: shape [queries, side, side, channels].
+        images: of the same size; may be mapped from a file, is read in pieces.
+        own: places of the queries among the images, which do not count.
+
+    Returns:
+        Root mean squares, of 255; shape [queries].
+    """
+    side = queries.shape[1]
+    reach = max(1, side // 16)
+    block = -(-(side - 2 * reach) // _COARSE_SIDE)
+    coarse = np.concatenate(list(_moved(queries, reach, max(1, reach // 2))))
+    vectors = _blocks(coarse, block)
+    nearest = np.full((len(queries), 0), np.inf)
+    places = np.empty((len(queries), 0), np.int64)
+    for start in range(0, len(images), _AT_ONCE):
+        piece = images[start : start + _AT_ONCE]
+        found = _squared_distances(vectors, _blocks(_middle(piece, reach), block))
+        found = found.reshape(-1, len(queries), len(piece)).min(axis=0)
+        if own is not None:
+            found[np.equal.outer(own, start + np.arange(len(piece)))] = np.inf
+        nearest = np.concatenate([nearest, found], axis=1)
+        there = np.broadcast_to(start + np.arange(len(piece)), found.shape)
+        places = np.concatenate([places, there], axis=1)
+        best = np.argsort(nearest, axis=1, kind="stable")[:, :_CANDIDATES]
+        nearest = np.take_along_axis(nearest, best, axis=1)
+        places = np.take_along_axis(places, best, axis=1)
+    candidates = _middle(np.stack([images[x] for x in places.T]), reach)
+    # Mean squares, [moves, candidates, queries].
+    errors = [
+        np.square(candidates.astype(np.float32) - moved).mean(axis=(2, 3, 4))
+        for moved in _moved(queries, reach, 1)
+    ]
+    if own is not None:
+        errors = [np.where(own == places.T, np.inf, x) for x in errors]
+    return np.sqrt(np.min(errors, axis=(0, 1)).astype(np.float64))
+
+
 def mean_interval(values: list[float]) -> tuple[float, float | None]:
     """Mean of independent draws, and half the width of its 95% confidence interval.
 
@@ -193,6 +247,29 @@ def mean_interval(values: list[float]) -> tuple[float, float | None]:
         return float(np.mean(values)), None
     error = np.std(values, ddof=1) / np.sqrt(len(values))
     return float(np.mean(values)), float(t.ppf(0.975, len(values) - 1) * error)
+
+
+def _middle(images: Images, reach: int) -> Images:
+    return images[..., reach:-reach, reach:-reach, :]
+
+
+def _moved(images: Images, reach: int, stride: int) -> Iterator[NDArray[np.float32]]:
+    """The middles of the images as they are and mirrored, for each shift."""
+    side = images.shape[1] - 2 * reach
+    shifts = sorted({*range(0, 2 * reach + 1, stride), reach})
+    for mirrored in (images, images[:, :, ::-1]):
+        for down, right in itertools.product(shifts, shifts):
+            part = mirrored[:, down : down + side, right : right + side]
+            yield part.astype(np.float32)
+
+
+def _blocks(images: NDArray[Any], block: int) -> NDArray[np.float32]:
+    """Means over blocks of pixels, as vectors; a last block may be left out."""
+    count, side, _, channels = images.shape
+    kept = side // block
+    parts = images[:, : kept * block, : kept * block].astype(np.float32)
+    parts = parts.reshape(count, kept, block, kept, block, channels)
+    return parts.mean(axis=(2, 4)).reshape(count, -1)
 
 
 def _in_balls(centres: Vectors, points: Vectors, k: int) -> NDArray[np.bool_]:
@@ -221,10 +298,10 @@ def _in_balls(centres: Vectors, points: Vectors, k: int) -> NDArray[np.bool_]:
     return inside
 
 
-def _squared_distances(x: Vectors, y: Vectors) -> NDArray[np.float64]:
+def _squared_distances(x: Vectors, y: Vectors) -> NDArray[Any]:
     """Of each x to each y: |x|^2 - 2 x.y + |y|^2, as products are fast."""
     return _squares(x)[:, None] - 2 * (x @ y.T) + _squares(y)
 
 
-def _squares(x: Vectors) -> NDArray[np.float64]:
+def _squares(x: Vectors) -> NDArray[Any]:
     return np.einsum("nf,nf->n", x, x)

@@ -15,6 +15,8 @@ _NUM = 2048
 _NEAREST_QUERIES = 64
 _NEAREST_COLUMNS = 12
 _NEAREST_ROWS = 3
+# A copy is so many times nearer than training images are to each other.
+_COPY_SHARE = 3
 
 
 class PixelEvaluator(Evaluator):
@@ -102,8 +104,34 @@ class PixelEvaluator(Evaluator):
                 how.format(f"{queries} training images", "other one"),
             ),
         )
+        distances |= self._copies(fake, self._order[:queries])
         columns = min(_NEAREST_COLUMNS, queries)
         neighbours = self._images[places[:columns].T.reshape(-1)]
         above, below = (images.grid(x, columns) for x in (fake[:columns], neighbours))
         line = np.full_like(above[:2], 255)
         return distances, np.concatenate([above, line, below])
+
+    def _copies(
+        self, fake: NDArray[np.uint8], own: NDArray[np.int64]
+    ) -> dict[str, Score]:
+        """How many samples are copies, also shifted or mirrored ones.
+
+        Args:
+            fake: the samples.
+            own: as many training images, for how near these are to each other.
+        """
+        found = metrics.nearest_moved(fake, self._images)
+        between = metrics.nearest_moved(self._images[own], self._images, own)
+        bound = float(np.median(between)) / _COPY_SHARE
+        how = (
+            f"{len(fake)} samples, each shifted by up to a sixteenth of the side and"
+            f" mirrored; nearer than {bound:.2f} grey levels of 255, a third of the"
+            f" median of training images, in the middle"
+        )
+        copies = Score("copies", [float(np.mean(found < bound))], how)
+        moved = (
+            f"median over {len(fake)} samples, to the nearest training image so moved"
+        )
+        return by_name(
+            Score("nearest_distance_moved", [float(np.median(found))], moved), copies
+        )

@@ -57,6 +57,18 @@ class Evaluator(Protocol):
         """What holds for all scores."""
         ...
 
+    def warnings(self) -> list[str]:
+        """What a reader must know before the scores."""
+        return []
+
+    def sanity(self, num: int) -> dict[str, dict[str, float]]:
+        """Scores of sets that everybody knows, such as noise, by what they are.
+
+        Args:
+            num: how many of each there may be.
+        """
+        return {}
+
     def record(self) -> dict[str, Any]:
         """The scores of one draw, to be repeated while training, and ``protocol``."""
         num, draws, seed = self.usual_num, 1, 0

@@ -32,6 +32,7 @@ Purpose = Literal[
     "evaluated samples",
     "evaluated labels",
     "points",
+    "noise images",
 ]
 
 

@@ -12,7 +12,9 @@ from shared.config.train_config import TrainConfig
 from shared.drawing.figures import save_figure
 from shared.drawing.plots import moving_average
 from shared.errors import UsageError
+from shared.evaluation.evaluation import NOT_MEANINGFUL
 from shared.quantities import QUANTITIES
+from shared.report.comparison_page import Compared, images_seen, write_page
 from shared.run.run_dir import Evaluation, RunDir, Score
 
 # What is drawn, if any run has it.
@@ -41,11 +43,11 @@ class Run(NamedTuple):
 
 
 def compare(paths: Sequence[Path], out: Path) -> None:
-    """Print a table of runs and write the picture of their curves.
+    """Print a table of runs, and write the picture of their curves and a page.
 
     Args:
         paths: the runs' folders.
-        out: the picture, a PNG file.
+        out: the picture, a PNG file; the page is beside it, and called alike.
 
     Raises:
         UsageError: a folder holds no run, or what is damaged, or the picture cannot be
@@ -55,19 +57,29 @@ def compare(paths: Sequence[Path], out: Path) -> None:
     names = _names([Path(os.path.realpath(path)) for path in paths])
     runs = [_read(*pair) for pair in zip(names, paths, strict=True)]
     _plot(out, runs)
-    terminal.say(f"written: {out}")
+    page = out.with_suffix(".html")
+    compared = [
+        Compared(run.name, RunDir(path), run.config, run.records)
+        for run, path in zip(runs, paths, strict=True)
+    ]
+    write_page(page, compared, _rows(runs))
+    terminal.say(f"written: {out} and {page}")
     sys.stdout.write(table(runs))
 
 
 def table(runs: Sequence[Run]) -> str:
     """A column for each run, a row for each setting that differs and each result."""
-    rows = [("", *(run.name for run in runs)), *_settings(runs), *_results(runs)]
+    rows = _rows(runs)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         for row in rows
     ]
     return "".join(line.rstrip() + "\n" for line in lines)
+
+
+def _rows(runs: Sequence[Run]) -> list[tuple[str, ...]]:
+    return [("", *(run.name for run in runs)), *_settings(runs), *_results(runs)]
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
@@ -135,13 +147,8 @@ def _protocols(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:
 
 
 def _images_seen(run: Run) -> str:
-    """Real images that D was trained on: the budget that should be equal."""
     step = _last(run, "step")
-    if step is None:
-        return _MISSING
-    config = run.config
-    updates = -(-int(step) // config.d_every) * config.n_critic
-    return f"{updates * config.batch_size:,}"
+    return _MISSING if step is None else f"{images_seen(run.config, int(step)):,}"
 
 
 def _last(run: Run, name: str) -> float | None:
@@ -156,6 +163,8 @@ def _number(value: float | None) -> str:
 def _score(score: Score | None) -> str:
     if score is None or score["value"] is None:
         return _MISSING
+    if score["shown"] == NOT_MEANINGFUL:
+        return NOT_MEANINGFUL
     text = f"{score['value']:.4g}"
     interval = score["interval_95"]
     return text if interval is None else f"{text} ± {interval:.2g}"

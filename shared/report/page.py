@@ -1,26 +1,33 @@
 """One page that shows a run: report.html, which needs no network and nothing else."""
 
-import base64
 import dataclasses
-import functools
 import html
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from shared import quantities
-from shared.config.choices import POINTS
+from shared.config.choices import FOLDER, POINTS, is_folder
 from shared.config.presets import changed_fields
 from shared.config.train_config import TrainConfig, flag
+from shared.data.image_data import DataInfo
 from shared.diagnosis.symptoms import LASTING_STEPS
 from shared.diagnosis.watch import Watch
+from shared.drawing.images import MOST_CLASS_ROWS
 from shared.files.atomic import write_atomically
 from shared.files.reading import read_file
+from shared.report import events, guide, tiles
+from shared.report.pages import data_uri, is_picture, template
 from shared.run.run_dir import RunDir
+
+FRAMEWORKS = {"gans_torch": "PyTorch", "gans_jax": "JAX"}
+"""By the twin's package."""
+# Charts that say nothing of the images.
+_FOLDED = ("Images per second", "Waiting for the host")
 
 # What a page may hold: a phone must be able to open it.
 _MOST_FRAMES = 30
@@ -43,36 +50,47 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
     """
     config, data = run.read_config()
     metrics, samples = run.read_metrics(), run.read_sample_metrics()
-    scores = run.read_scores()
+    scores, evaluations = run.read_scores(), run.read_evaluations()
     watch = Watch(config, data)
     watch.replay(metrics, samples, scores, _class_scores(run))
     watch.conclude()
+    diagnoses = sorted(watch.diagnoses.values(), key=lambda found: found.first)
     twin = prog.partition(".")[0]
     are_points = config.dataset in POINTS
     draw = f"python -m {twin}.sample RUN"
-    page = _template().render(
-        title=config.title,
-        framework={"gans_torch": "PyTorch", "gans_jax": "JAX"}.get(twin, twin),
-        step=max((r["step"] for r in [*metrics, *samples]), default=0),
-        last=metrics[-1] if metrics else {},
+    step = max((r["step"] for r in [*metrics, *samples]), default=0)
+    page = template("report.html").render(
+        title=_portable_title(config),
+        framework=_framework(twin),
+        step=step,
         data=data,
         plugin=run.read_plugin(),
+        tiles=[
+            tiles.score(scores, evaluations, twin),
+            tiles.time_and_images(config, metrics, step),
+            tiles.twins([_framework(x) for x in run.read_twins() or [twin]]),
+            tiles.health(diagnoses, step, run.read_rollbacks()),
+        ],
         changed=changed_settings(config),
-        settings={k: _text(v) for k, v in dataclasses.asdict(config).items()},
-        diagnoses=sorted(watch.diagnoses.values(), key=lambda found: found.first),
+        settings={k: _text(v) for k, v in _portable(config).items()},
+        diagnoses=diagnoses,
         lasting_steps=LASTING_STEPS,
         rollbacks=run.read_rollbacks(),
-        charts=list(_charts([*metrics, *samples, *scores])),
+        charts=list(_charts(config, [*metrics, *samples, *scores])),
+        events=list(events.of_run(run, diagnoses, metrics)),
         scored=_joined(scores[-1].get("protocol", {})) if scores else "",
         evaluations=list(_evaluations(run)),
+        decimals={name: x.decimals for name, x in quantities.QUANTITIES.items()},
         frames=_frames(run),
+        row_names=_row_names(config, data),
         pictures={
-            name: _data_uri(run.path / f"{name}.png")
+            name: data_uri(run.path / f"{name}.png")
             for name in ("real", "interpolation")
-            if _is_picture(run.path / f"{name}.png")
+            if is_picture(run.path / f"{name}.png")
         },
         files=sorted(p.name for p in run.path.iterdir() if p.name in _LINKED),
-        resume=resume_command,
+        resume=_without_paths(resume_command),
+        again=[_train_command(config, name) for name in FRAMEWORKS],
         are_points=are_points,
         sample=[f"{draw} --num 2500"]
         if are_points
@@ -103,10 +121,54 @@ def _read_page(page: Path) -> str:
 
 def changed_settings(config: TrainConfig) -> list[tuple[str, str, str]]:
     """Settings that are not the preset's: flag, value, the preset's value."""
+    shown = _portable(config)
     return [
-        (flag(name), _text(value), _text(of_preset))
-        for name, (value, of_preset) in changed_fields(config).items()
+        (flag(name), _text(shown[name]), _text(of_preset))
+        for name, (_, of_preset) in changed_fields(config).items()
     ]
+
+
+def _framework(twin: str) -> str:
+    return FRAMEWORKS.get(twin, twin)
+
+
+def _portable(config: TrainConfig) -> dict[str, Any]:
+    """All settings, without where the images lie on this machine."""
+    values = dataclasses.asdict(config)
+    return {**values, "dataset": _portable_dataset(config.dataset)}
+
+
+def _portable_dataset(name: str) -> str:
+    return f"{FOLDER}{Path(name).name}" if is_folder(name) else name
+
+
+def _portable_title(config: TrainConfig) -> str:
+    return dataclasses.replace(config, dataset=_portable_dataset(config.dataset)).title
+
+
+def _without_paths(command: str) -> str:
+    """A command of which absolute paths keep the last part: a page is passed on."""
+    if not command.startswith("python -m "):  # Python's own words
+        return command
+    words = [
+        f"PATH/{Path(word).name}" if Path(word).is_absolute() else word
+        for word in shlex.split(command)
+    ]
+    return shlex.join(words)
+
+
+def _train_command(config: TrainConfig, twin: str) -> str:
+    """The command that trains the same in one of the twins."""
+    words = ["python", "-m", f"{twin}.train", config.preset]
+    for name, (value, _) in changed_fields(config).items():
+        if value is None:  # the other measure of the length
+            continue
+        if isinstance(value, bool):
+            words.append(flag(name if value else f"no_{name}"))
+            continue
+        shown = _portable_dataset(value) if name == "dataset" else value
+        words += [flag(name), *text(shown).split(" ")]
+    return shlex.join(words)
 
 
 _RESUME = re.compile(r'id="resume">(python -m ([\w.]+) [^<]*)<')
@@ -117,19 +179,9 @@ _LINKED = {
 }
 
 
-@functools.cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html")
-
-
-def _charts(records: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def _charts(
+    config: TrainConfig, records: Sequence[Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
     ordered = sorted(records, key=lambda record: record["step"])
     for group in quantities.GROUPS:
         curves = [
@@ -141,9 +193,20 @@ def _charts(records: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
             yield {
                 "title": group.title,
                 "note": group.note,
+                "guide": guide.sentence(config, group.title),
+                "lines": [line._asdict() for line in guide.lines(config, group.title)],
                 "log": group.log_scale,
+                "folded": group.title in _FOLDED,
                 "curves": curves,
             }
+
+
+def _row_names(config: TrainConfig, data: DataInfo) -> list[str]:
+    """Classes of the rows of a grid; none where rows are no classes."""
+    if not config.conditional or config.dataset in POINTS:
+        return []
+    ids = range(min(data.num_classes, MOST_CLASS_ROWS))
+    return [data.class_names[i] if data.class_names else str(i) for i in ids]
 
 
 def _points(records: Sequence[Mapping[str, Any]], name: str) -> list[list[float]]:
@@ -157,13 +220,13 @@ def _points(records: Sequence[Mapping[str, Any]], name: str) -> list[list[float]
 
 
 def _frames(run: RunDir) -> list[dict[str, Any]]:
-    steps = [x for x in run.sample_steps() if _is_picture(run.sample_path(x))]
+    steps = [x for x in run.sample_steps() if is_picture(run.sample_path(x))]
     if not steps:
         return []
     largest = max(run.sample_path(step).stat().st_size for step in steps)
     most = max(2, min(_MOST_FRAMES, _FRAME_BYTES // largest))
     return [
-        {"step": steps[i], "uri": _data_uri(run.sample_path(steps[i]))}
+        {"step": steps[i], "uri": data_uri(run.sample_path(steps[i]))}
         for i in _evenly(len(steps), most)
     ]
 
@@ -181,7 +244,9 @@ def _evaluations(run: RunDir) -> Iterator[dict[str, Any]]:
             "step": stored["step"],
             "scores": list(stored["scores"].values()),
             "protocol": _joined(stored["protocol"]),
-            "nearest": _data_uri(nearest) if _is_picture(nearest) else None,
+            "warnings": stored.get("warnings", []),
+            "sanity": stored.get("sanity", {}),
+            "nearest": data_uri(nearest) if is_picture(nearest) else None,
         }
 
 
@@ -197,16 +262,15 @@ def _class_scores(run: RunDir) -> Iterator[dict[str, Any]]:
 
 
 def _joined(protocol: Mapping[str, Any]) -> str:
-    return "; ".join(f"{name}: {_text(x)}" for name, x in protocol.items())
+    shown = {name: _text(x) for name, x in protocol.items()}
+    if "dataset" in shown:
+        shown["dataset"] = _portable_dataset(shown["dataset"])
+    return "; ".join(f"{name}: {x}" for name, x in shown.items())
 
 
-def _is_picture(path: Path) -> bool:
-    """Whether a file is there to be shown; a browser says what is damaged."""
-    return path.is_file() and path.stat().st_size > 0
-
-
-def _data_uri(path: Path) -> str:
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+def text(value: Any) -> str:
+    """A setting's value as the command line takes it."""
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _text(value: Any) -> str:

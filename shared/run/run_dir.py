@@ -71,6 +71,8 @@ class _RunFields(TypedDict):
 
     data: DataInfo
     twins: NotRequired[list[str]]
+    handovers: NotRequired[list[int]]
+    """The steps from which on the others than the first trained."""
     plugin: NotRequired[Plugin]
     keep: NotRequired[int | str]
     threads: NotRequired[int | None]
@@ -81,7 +83,8 @@ class _RunFields(TypedDict):
 WEIGHTS = "model.safetensors"
 """Of an exported generator, which has a config.json as well."""
 
-_RUN_FIELDS = frozenset(_RunFields.__annotations__)
+RUN_FIELDS = frozenset(_RunFields.__annotations__)
+"""Of config.json, what is no setting."""
 
 
 class Score(TypedDict):
@@ -102,6 +105,9 @@ class Evaluation(TypedDict):
     step: int
     protocol: dict[str, str | float]
     scores: dict[str, Score]
+    warnings: NotRequired[list[str]]
+    sanity: NotRequired[dict[str, dict[str, float | None]]]
+    """The same scores of sets that everybody knows, such as noise."""
 
 
 class RunDir:
@@ -252,9 +258,13 @@ class RunDir:
         """
         values = {**config_to_json(config), "data": data.to_json()}
         twins = self.read_twins() if self._config.exists() else []
+        handovers = [x for x, _ in self.read_handovers()] if twins else []
         if twin is not None and twins[-1:] != [twin]:
+            handovers += [step] * bool(twins)
             twins.append(twin)
         values["twins"] = twins
+        if handovers:
+            values["handovers"] = handovers
         if plugin is not None:
             values["plugin"] = plugin._asdict()
         if earlier := self._earlier_data(data, step):
@@ -297,7 +307,7 @@ class RunDir:
             UsageError: it is unreadable or of a newer version.
         """
         values = read_object(self._config)
-        own = {name: x for name, x in values.items() if name not in _RUN_FIELDS}
+        own = {name: x for name, x in values.items() if name not in RUN_FIELDS}
         try:
             config = config_from_json(own)
         except UsageError as error:
@@ -311,6 +321,19 @@ class RunDir:
             UsageError: as `read_config`.
         """
         return self._run_fields().get("twins", [])
+
+    def read_handovers(self) -> list[tuple[int, str]]:
+        """From which step on each twin but the first trained, where it is known.
+
+        Raises:
+            UsageError: as `read_config`.
+        """
+        fields = self._run_fields()
+        # Of older runs the last handovers alone are known.
+        steps = fields.get("handovers", [])
+        later = fields.get("twins", [])[1:]
+        known = later[len(later) - min(len(steps), len(later)) :]
+        return list(zip(steps[-len(known) :] if known else [], known, strict=True))
 
     def read_threads(self) -> int | None:
         """Threads of the CPU that the run was last trained with; None: nobody noted it.

@@ -21,8 +21,6 @@ COLUMNS = 8
 """Images in a row of a grid."""
 
 _ROWS = 8
-# A class in each row, but not a thousand rows.
-_MOST_ROWS = 32
 _INTERPOLATION_ROWS = 4
 # As many as Srivastava et al. 2017, arXiv:1705.07761, count modes in.
 _POINTS_DRAWN = 2500
@@ -153,7 +151,9 @@ def _fixed_inputs(
     config: TrainConfig, data: DataInfo
 ) -> tuple[NDArray[np.float32], NDArray[np.int32] | None]:
     """Latents of the sample grids, and labels: a class for each row."""
-    rows = min(data.num_classes, _MOST_ROWS) if config.conditional else _ROWS
+    rows = (
+        min(data.num_classes, images.MOST_CLASS_ROWS) if config.conditional else _ROWS
+    )
     z = noise.normal(config.seed, "fixed latents", 0, rows * COLUMNS, config.z_dim)
     if not config.conditional:
         return z, None

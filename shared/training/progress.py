@@ -1,6 +1,7 @@
 """Who is told how a run gets on: nobody, or a terminal."""
 
 import contextlib
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
@@ -37,7 +38,8 @@ class TerminalProgress(Progress):
         """Around the training; as `Progress.begin`."""
         self._total = total
         self._every = every
-        self._last = step
+        self._first = self._last = step
+        self._began = time.monotonic()
         self._bar = terminal.bar(
             total=total, initial=step, unit="step", dynamic_ncols=True
         )
@@ -52,8 +54,16 @@ class TerminalProgress(Progress):
             self._bar.set_postfix_str(text, refresh=False)
             self._bar.update(step - self._bar.n)
         elif step // self._every > self._last // self._every or step == self._total:
-            terminal.say(f"step {step}/{self._total}  {text}")
+            terminal.say(f"step {step}/{self._total}  {text}{self._left(step)}")
             self._last = step
+
+    def _left(self, step: int) -> str:
+        """How long the rest takes, if it goes on as it went; nothing at the end."""
+        passed, done = time.monotonic() - self._began, step - self._first
+        if step == self._total or done <= 0:
+            return ""
+        left = self._bar.format_interval(passed / done * (self._total - step))
+        return f"  {left} left"
 
     def say(self, line: str) -> None:
         """Write a line, above the bar if there is one."""

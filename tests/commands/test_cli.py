@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from shared.commands import command_line
+from shared.commands import command_line, help_text
 from shared.commands import train as train_command
+from shared.commands.options import TrainFlags
 from shared.commands.process import run_command
-from shared.config.presets import PRESETS
+from shared.config.presets import PRESETS, SUMMARIES
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
 from shared.errors import UsageError
@@ -121,8 +122,82 @@ def test_every_field_but_the_preset_is_a_flag(
         assert flag in words
     for name in PRESETS:
         assert f"- {name}: " in text
+    text = " ".join(text.split())
     assert "Passes of D over the data" in text
     assert "(default: mnist)" in text
+
+
+def test_each_flag_is_in_one_group_of_the_help() -> None:
+    flags = [name for names in help_text.GROUPS.values() for name in names]
+    known = [field.name.replace("_", "-") for field in dataclasses.fields(TrainFlags)]
+    known.remove("preset")
+    assert sorted(flags) == sorted(known)
+    assert len(help_text.GROUPS["What matters first"]) == 10
+    assert SUMMARIES.keys() == PRESETS.keys()
+
+
+def test_the_help_is_in_groups_and_fits_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    with pytest.raises(SystemExit):
+        train("--help")
+    lines = capsys.readouterr().out.splitlines()
+    assert os.environ["COLUMNS"] == "30"
+    assert max(map(len, lines)) <= 88
+    titles = [line[:-1] for line in lines if line.endswith(":") and line[0] != " "]
+    assert titles[1:] == [*help_text.GROUPS, "Further"]
+    further = lines[lines.index("Further:") + 1 :]
+    assert [line.split()[0] for line in further] == ["-h,"]
+    first = lines[lines.index("What matters first:") :]
+    flags = [x.split()[0][2:] for x in first[: first.index("")] if x[2:4] == "--"]
+    assert tuple(flags) == help_text.GROUPS["What matters first"]
+
+
+def test_a_file_changes_the_preset_and_flags_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.json"
+    file.write_text('{"batch_size": 32, "epochs": 3.0, "width": 16, "preset": "lsgan"}')
+    options = train("wgan-gp", "--config", str(file), "--width", "8")
+    assert options.config == dataclasses.replace(
+        PRESETS["wgan-gp"], batch_size=32, steps=None, epochs=3.0, width=8
+    )
+    assert train("--config", str(file)).config == dataclasses.replace(
+        PRESETS["lsgan"], batch_size=32, steps=None, epochs=3.0, width=16
+    )
+    options = train("--config", str(file), "--steps", "9", "--resume", "auto")
+    assert (options.config.steps, options.config.epochs) == (9, None)
+    assert options.config.width == 16
+
+
+def test_a_runs_own_file_gives_its_configuration(run: Path) -> None:
+    stored, _ = RunDir.open(run).read_config()
+    assert train("--config", str(run / "config.json")).config == stored
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, "cannot be read: no such file"),
+        ("[", "unreadable:"),
+        ('{"batchsize": 3}', "unknown batchsize; did you mean batch_size?"),
+        ('{"batch_size": "a"}', "--batch-size 'a': must be a whole number"),
+        ('{"preset": "dgan"}', "preset 'dgan': must be one of gan, dcgan,"),
+        ('{"version": 9}', "configuration version 9:"),
+    ],
+)
+def test_a_file_of_settings_is_refused_in_one_line(
+    tmp_path: Path, text: str | None, expected: str
+) -> None:
+    file = tmp_path / "mine.json"
+    if text is not None:
+        file.write_text(text)
+    message = refusal(train, "--config", str(file))
+    assert_says(message, f"--config {file}: {expected}")
+
+
+def test_a_resumed_run_takes_no_file_of_settings(run: Path) -> None:
+    message = refusal(train, "--config", "x.json", "--resume", str(run))
+    assert message == "--config x.json: a resumed run keeps its settings"
 
 
 def test_the_last_of_repeated_flags_counts() -> None:
@@ -151,6 +226,12 @@ REFUSED = {
     "--stpes 3": "unrecognized option --stpes; did you mean --steps?",
     "--image_sze=3": "unrecognized option --image-sze; did you mean --image-size?",
     "-x": "unrecognized option -x",
+    "--lr 1e-3": "unrecognized option --lr; G and D --g-lr and --d-lr",
+    "--beta1=0.5": "unrecognized option --beta1; both --adam-betas 0.5 0.999",
+    "--objective wgan": "invalid choice 'wgan' the preset wgan comes first",
+    "--penalty gp": "invalid choice 'gp' did you mean wgan-gp?",
+    "--d-norm spectral": "'spectral' for argument '--d-norm' --d-weight-norm spectral",
+    "--num-samples 3": "unrecognized option --num-samples",
     "--preset gan": f"the name stands alone and comes first, as in {PROG} wgan-gp",
     "--preset=gan": "--preset: the name stands alone",
     "--steps 3 gan": f"unexpected argument 'gan'; see {PROG} [PRESET] --help",
@@ -291,6 +372,9 @@ def test_sample_has_defaults_for_all_but_the_run() -> None:
         ("a --columns 0", "--columns 0: must be 1 or more"),
         ("a --step -1", "--step -1: must be 0 or more"),
         ("a --step last", "--step last: must be a whole number, or best"),
+        ("a --labels 3 7 --num 9", "argument '7'; commas join as in --labels 3,7"),
+        ("a --num-samples 9", "option --num-samples; did you mean --num?"),
+        ("a --lr 9", "unrecognized option --lr"),
         ("a --labels 3,,4", "--labels 3,,4: must be class ids from 0 up"),
         ("a --labels -1", "--labels -1: must be class ids from 0 up"),
         ("a --num 9 --interpolate", "--num 9: must be a multiple of --columns 8"),
@@ -369,7 +453,7 @@ def test_other_errors_keep_their_traceback() -> None:
 
 SCRIPT = """
 import sys
-from shared.commands import command_line
+from shared.commands import command_line, help_text
 from shared.commands.process import run_command
 with run_command("prog"):
     command_line.parse_train(None, "prog")

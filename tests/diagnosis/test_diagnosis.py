@@ -454,3 +454,26 @@ def test_a_healthy_run_of_which_all_is_judged_is_left_alone(
     late = [record for record in records if record["step"] >= 400]
     for name in HEALTHY:
         assert sum(name in record for record in late) >= 3
+
+
+def test_nothing_is_advised_that_does_not_help() -> None:
+    """Of the collapse that docs/mode_collapse.md tries all remedies on."""
+    text = Path(__file__).parents[2] / "docs" / "mode_collapse.md"
+    tried = text.read_text().partition("## What does not help here")[2]
+    useless = set(re.findall(r"--[a-z-]+", tried.partition("## Try it")[0]))
+    # Half the way, as it says; and a part of what does.
+    useless -= {"--penalty", "--penalty-weight", "--adam-betas", "--d-norm"}
+    useless -= {"--objective", "--d-weight-norm"}
+    assert "--g-lr" in useless
+    config = dataclasses.replace(
+        PRESETS["ring"], adam_betas=(0.9, 0.999), d_every=3, width=64, steps=1500
+    )
+    advised = {
+        x.problem: set(re.findall(r"--[a-z-]+", x.remedy))
+        for x in symptoms(config)
+        if re.search("collapsing|collapsed|lost modes", x.problem)
+    }
+    assert len(advised) == 3
+    assert [
+        (p, flags & useless) for p, flags in advised.items() if flags & useless
+    ] == []

@@ -4,24 +4,28 @@ import base64
 import functools
 import hashlib
 import json
+import re
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from shared.commands import evaluate
+from shared.commands import command_line, evaluate
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.data import datasets, image_sources, points
-from shared.data.image_data import ImageData
+from shared.data.image_data import DataInfo, ImageData
 from shared.drawing import images
 from shared.errors import UsageError
-from shared.evaluation import classifier, features
+from shared.evaluation import classifier, evaluation, features
+from shared.evaluation.image_evaluator import ImageEvaluator
+from shared.evaluation.samples import GivenSamples
 from shared.evaluation.score import Evaluator, Score
 from shared.run import checkpoint
 from shared.run.run_dir import RunDir
@@ -150,10 +154,14 @@ def test_evaluating_shows_in_the_report(
     nearest = base64.b64encode((run / "nearest-000002.png").read_bytes()).decode()
     assert "Scores after step 2" in after
     assert f'src="data:image/png;base64,{nearest}"' in after
-    # All else is as it was, such as how to go on.
+    # All else but the tile of the score is as it was, such as how to go on.
     lines = set(after.splitlines())
-    assert [x for x in before.splitlines() if x not in lines] == []
-    assert f"gans_{twin.name}.train --resume RUN --data-dir {data_dir}" in before
+    gone = "".join(x for x in before.splitlines() if x not in lines)
+    for words in ("none yet", f"python -m gans_{twin.name}.evaluate RUN", "Score"):
+        gone = gone.replace(words, "")
+    assert re.sub(r"<[^>]*>", "", gone) == ""
+    place = f"--data-dir PATH/{data_dir.name}"
+    assert f"gans_{twin.name}.train --resume RUN {place}" in before
     page.unlink()
     twin.main("evaluate")(command)
     assert not page.exists()
@@ -648,3 +656,127 @@ def test_compare_shows_what_differs_and_draws_curves(
     with pytest.raises(SystemExit, match="2"):
         twin.main("compare")([str(tmp_path / "none")])
     assert "no such folder" in capsys.readouterr().err
+
+
+class Judge:
+    """Sees of an image what it is told to: an extractor that is easily fooled."""
+
+    description = "means"
+    knows_classes = True
+    weakness = "the judge is weak: right on 53% of 32 held-out images"
+
+    def __init__(self, see: Callable[[Pixels], NDArray]) -> None:
+        self._see = see
+
+    def __call__(self, pixels: Pixels) -> features.ExtractedFeatures:
+        seen = self._see(pixels).astype(np.float32)
+        classes = np.eye(10, dtype=np.float32)[np.arange(len(pixels)) % 10]
+        return features.ExtractedFeatures(seen, classes)
+
+
+def judged(see: Callable[[Pixels], NDArray], given: Pixels, data: ImageData) -> Any:
+    config = TrainConfig(image_size=8, width=4)
+    samples = GivenSamples(given)
+    evaluator = ImageEvaluator(samples, config, data, cast("Any", Judge(see)))
+    return evaluation.evaluate(evaluator, len(given), 1, 0)
+
+
+def flat(pixels: Pixels) -> NDArray:
+    return pixels.reshape(len(pixels), -1)[:, ::3] / 255 + 0.01
+
+
+def test_scores_of_known_sets_give_the_scale(data_dir: Path) -> None:
+    data = datasets.load("digits", 8, data_dir)
+    pixels = classifier.pixels(data)
+    found = judged(flat, np.array(pixels[:320]), data)
+    assert found.warnings == (Judge.weakness,)
+    real, noise_, copies = found.sanity.values()
+    assert list(found.sanity) == [
+        "180 real images, held out",
+        "320 images of noise",
+        "320 copies of training images",
+    ]
+    assert real["fid"] < noise_["fid"] / 20
+    assert copies["precision"] > 0.9
+    assert noise_["precision"] < 0.1
+    assert min(real["coverage"], copies["coverage"]) > 0.8
+    assert float(found.scores["precision"]["shown"]) > 0.9
+    assert found.values["copies"] == 1
+
+
+def test_noise_is_not_precise_whatever_a_weak_judge_sees(data_dir: Path) -> None:
+    data = datasets.load("digits", 8, data_dir)
+    pictures = classifier.pixels(data)
+    rng = np.random.default_rng(0)
+    grey = rng.integers(0, 256, (320, 8, 8, 1), np.uint8)
+
+    def see(pixels: Pixels) -> NDArray:
+        """All noise looks alike, and like one of the digits."""
+        seen = flat(pixels)
+        has_no_paper = (pixels == 0).mean(axis=(1, 2, 3)) < 0.1
+        seen[has_no_paper] = flat(pictures[:1])
+        return seen
+
+    found = judged(see, grey, data)
+    assert found.values["precision"] > 0.9
+    assert found.scores["precision"]["shown"] == "not meaningful"
+    assert found.scores["density"]["shown"] == "not meaningful"
+    assert found.scores["coverage"]["shown"] != "not meaningful"
+    weak, fooled, corner = found.warnings
+    assert weak == Judge.weakness
+    assert fooled.startswith("the judge takes noise for real images, with precision ")
+    assert corner.startswith("coverage is 0.0")
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "count", "is_weak"),
+    [(0.98, 1797, False), (0.53, 320, True), (0.6, 5000, True), (0.98, 320, True)],
+)
+def test_a_judge_that_learnt_little_or_was_hardly_tested_is_weak(
+    accuracy: float, count: int, is_weak: bool
+) -> None:
+    images_ = np.zeros((count, 8, 8, 1), np.uint8)
+    info = DataInfo(channels=1, num_classes=10, count=count, sha256="")
+    data = ImageData(images_, np.zeros(count, np.int32), (), info)
+    found = features.weakness(accuracy, data)
+    assert bool(found) == is_weak
+    if is_weak:
+        assert f"right on {accuracy:.0%} of {count // 10} held-out" in found
+
+
+def test_images_in_a_folder_are_scored_by_another(
+    twin: Twin, tmp_path: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels = classifier.pixels(datasets.load("digits", 8, data_dir))
+    for name, some in (("given", pixels[100:140, :, ::-1]), ("known", pixels)):
+        (tmp_path / name).mkdir()
+        for number, image in enumerate(some[:200]):
+            images.save_png(tmp_path / name / f"{number:04d}.png", image)
+    words = ["--samples", tmp_path / "given", "--reference", tmp_path / "known"]
+    words += ["--image-size", 8, "--features", "none", "--device", "cpu", "--num", 30]
+    words += ["--data-dir", tmp_path / "data", "--out", tmp_path / "out"]
+    twin.main("evaluate")(list(map(str, words)))
+    stored = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert stored["scores"]["copies"]["value"] == 1
+    assert stored["scores"]["nearest_distance"]["value"] > 0
+    assert stored["protocol"]["samples"] == 30
+    assert (tmp_path / "out" / "nearest.png").is_file()
+    table = capsys.readouterr().out
+    assert table.startswith(f"{tmp_path / 'given'}, 30 images\n")
+    assert "copies" in table
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("", "RUN: name a run, or images as --samples FOLDER"),
+        ("--samples a", "--samples a: needs --reference"),
+        ("run --samples a", "--samples a: give a run or images, not both"),
+        ("run --reference a", "--reference a: is for --samples"),
+        ("run --image-size 8", "--image-size 8: is for --samples"),
+        ("--samples a --reference b --step 5", "--step 5: is for a run"),
+    ],
+)
+def test_a_run_or_images_are_evaluated(words: str, expected: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(expected)):
+        command_line.parse_evaluate(words.split(), "x.evaluate")

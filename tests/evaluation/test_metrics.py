@@ -1,10 +1,12 @@
 """Each metric against an independent oracle: a closed form, or another library."""
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.linalg import sqrtm
 from scipy.spatial.distance import cdist
 
 from shared.evaluation import metrics
@@ -188,6 +190,67 @@ def test_interval_holds_the_mean_in_nineteen_of_twenty_cases() -> None:
         held.append(abs(mean - 3) <= half)
     assert np.mean(held) == pytest.approx(0.95, abs=0.02)
     assert metrics.mean_interval([4.0]) == (4.0, None)
+
+
+# Counts of both sets, and features; of most, both covariances are singular.
+SIZES = [(60, 40, 5), (10, 12, 64), (2, 2, 1), (2, 3, 16), (400, 30, 32), (64, 64, 64)]
+
+
+@pytest.mark.needs("torch")
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(("real_count", "fake_count", "size"), SIZES)
+def test_frechet_distance_against_torchmetrics_at_every_rank(
+    real_count: int, fake_count: int, size: int
+) -> None:
+    import torch
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    class Features(torch.nn.Module):
+        num_features = size
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x[:, :, 0, 0]
+
+    fid = FrechetInceptionDistance(Features(), normalize=True)
+    fid.set_dtype(torch.float64)
+    fid.normalize = False
+    sets = normal(0, real_count, size), normal(1, fake_count, size)
+    for x, is_real in zip(sets, (True, False), strict=True):
+        fid.update(torch.tensor(x)[:, :, None, None], real=is_real)
+    found = metrics.frechet_distance(*sets)
+    # Theirs takes the root of eigenvalues that should be 0, and of which each is 1e-16.
+    assert found == pytest.approx(float(fid.compute()), rel=1e-5)
+
+
+@pytest.mark.parametrize(("real_count", "fake_count", "size"), SIZES)
+def test_frechet_distance_against_the_root_of_the_product(
+    real_count: int, fake_count: int, size: int
+) -> None:
+    """As torch-fidelity and the authors' code have it: SciPy's root of S_r S_f."""
+    real, fake = normal(0, real_count, size), normal(1, fake_count, size)
+    s_real, s_fake = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (real, fake))
+    with warnings.catch_warnings():
+        # Of a singular matrix, of which the offset below takes care, as theirs does.
+        warnings.simplefilter("ignore")
+        root = sqrtm(s_real @ s_fake)
+        if not np.isfinite(root).all():
+            offset = 1e-6 * np.eye(size)
+            root = sqrtm((s_real + offset) @ (s_fake + offset))
+    means = np.square(real.mean(axis=0) - fake.mean(axis=0)).sum()
+    expected = means + np.trace(s_real + s_fake) - 2 * np.trace(np.real(root))
+    assert metrics.frechet_distance(real, fake) == pytest.approx(expected, rel=1e-3)
+
+
+def test_copies_are_found_however_they_are_moved() -> None:
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (60, 32, 32, 1), np.uint8)
+    queries = pictures[:6]
+    moved = [np.roll(queries, shift, (1, 2)) for shift in ((2, -1), (0, 0), (-2, 2))]
+    for copies in (*moved, *(x[:, :, ::-1] for x in moved)):
+        assert metrics.nearest_moved(copies, pictures).max() == 0
+    assert metrics.nearest_moved(np.roll(queries, 5, 1), pictures).min() > 50
+    own = np.arange(6)
+    assert metrics.nearest_moved(queries, pictures, own).min() > 50
 
 
 @pytest.mark.needs("torch")

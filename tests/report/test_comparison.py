@@ -3,11 +3,13 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
+from shared.drawing import images
 from shared.errors import UsageError
 from shared.report import comparison
 from shared.run.run_dir import RunDir
@@ -72,6 +74,49 @@ def test_scores_without_their_protocol_are_refused(tmp_path: Path) -> None:
     (run.path / "evaluation-000050.json").write_text(stored)
     with pytest.raises(UsageError, match=r"evaluation-000050\.json: is no evaluation"):
         comparison.compare([run.path], tmp_path / "curves.png")
+
+
+def page_of(folder: Path, *runs: RunDir) -> str:
+    comparison.compare([run.path for run in runs], folder / "curves.png")
+    return (folder / "curves.html").read_text("utf-8")
+
+
+def test_a_page_shows_grids_at_equal_images_seen(tmp_path: Path) -> None:
+    slow = make(tmp_path / "slow", TrainConfig())
+    fast = make(tmp_path / "fast", TrainConfig(n_critic=5))
+    for number, (run, steps) in enumerate(((slow, (10, 40)), (fast, (2, 8, 40)))):
+        for step in steps:
+            pixels = np.full((4, 4, 1), 50 * number + step, np.uint8)
+            images.save_png(run.sample_path(step), pixels)
+    found = page_of(tmp_path, slow, fast)
+    # 40 steps of the one are 8 of the other.
+    shown = re.findall(r"Samples of (\w+) after step (\d+)", found)
+    moments = [shown[:2], shown[2:4]]
+    assert moments == [[("slow", "40"), ("fast", "8")], [("slow", "10"), ("fast", "2")]]
+    assert "After 2,560 real images" in found
+    assert "http" not in found
+
+
+def test_seeds_are_one_line_with_a_band_and_losses_share_no_axis(
+    tmp_path: Path,
+) -> None:
+    seeds = [make(tmp_path / f"s{n}", TrainConfig(seed=n)) for n in range(3)]
+    other = make(tmp_path / "other", PRESETS["hinge"])
+    for number, run in enumerate([*seeds, other]):
+        for step in (10, 50):
+            run.append_scores({"step": step, "fid": float(number + step)})
+    found = page_of(tmp_path, *seeds)
+    assert "s0 and 2 like it" in found
+    assert found.count("<polyline") == 3  # two losses, FID
+    assert "discriminator&#39;s loss" in found
+    assert "are left out" not in found
+    found = page_of(tmp_path, *seeds, other)
+    assert found.count("<polyline") == 2
+    assert "discriminator&#39;s loss" not in found
+    assert "Losses of different objectives" in found
+    (band, _) = re.findall(r'<polygon points="([^"]*)"', found)
+    heights = [float(point.split(",")[1]) for point in band.split()]
+    assert heights[0] - heights[-1] > 5  # from the least to the largest
 
 
 def test_runs_without_any_record_are_refused(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """The page about a run: everything in it, nothing fetched, the same bytes each time."""
 
 import base64
+import dataclasses
 import html
+import importlib
 import json
 import re
 from html.parser import HTMLParser
@@ -11,10 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
+from shared.config.traits import OBJECTIVES
 from shared.data.image_data import DataInfo
 from shared.drawing import images
-from shared.report import page
+from shared.report import guide, page
 from shared.run.run_dir import RunDir
 from support import TINY, Train, Twin, copy
 
@@ -136,7 +140,10 @@ def test_settings_that_differ_come_first(run: RunDir) -> None:
 
 
 def test_a_run_without_anything_has_a_page(run: RunDir) -> None:
-    assert write(run).data() == {"charts": [], "frames": []}
+    empty = {"charts": [], "frames": [], "events": [], "last": 0}
+    found = write(run)
+    assert found.data() == empty
+    assert "slider" not in {a.get("id") for _, a in found.tags}
 
 
 def test_scores_are_shown_with_their_protocol(run: RunDir) -> None:
@@ -164,7 +171,10 @@ def test_scores_are_shown_with_their_protocol(run: RunDir) -> None:
         {
             "title": "FID",
             "note": "Of --evaluate-every; smaller is better.",
+            "guide": guide.sentence(TrainConfig(), "FID"),
+            "lines": [],
             "log": False,
+            "folded": False,
             "curves": [{"label": "FID", "points": [[40, 12.345]]}],
         }
     ]
@@ -219,4 +229,131 @@ def test_names_cannot_break_the_page(tmp_path: Path) -> None:
     run.append_metrics({"step": 1, "d_loss": 1.0})
     found = write(run)
     assert "b" not in {tag for tag, _ in found.tags}
-    assert f"<h1>{html.escape('dcgan on ' + name, quote=False)[:20]}" in found.text
+    shown = "dcgan on folder:" + Path(name).name
+    assert f"<h1>{html.escape(shown, quote=False)[:30]}" in found.text
+
+
+def test_four_tiles_answer_first(run: RunDir) -> None:
+    found = tiles_of(write(run))
+    assert list(found) == ["Score", "Trained", "Twin", "Health"]
+    assert found["Score"][:2] == ("none yet", "python -m gans_jax.evaluate RUN")
+    assert found["Trained"][0] == "not yet"
+    assert found["Health"][0] == "too early"
+    # 640 images at 64 a second, then as many at half of it.
+    run.append_metrics({"step": 10, "d_loss": 1.0, "images_per_second": 64.0})
+    run.append_metrics({"step": 20, "d_loss": 1.0, "images_per_second": 32.0})
+    run.append_scores({"step": 20, "fid": 1.5})
+    config, _ = run.read_config()
+    for twin in ("gans_torch", "gans_jax"):
+        run.write_config(config, DATA, twin, step=20 * (twin == "gans_jax"))
+    found = tiles_of(write(run))
+    assert found["FID ↓"] == ("1.500", "while training, step 20; of one draw")
+    assert found["Trained"] == ("30 s", "1,280 images seen, 20 steps")
+    assert found["Twin"][0] == "PyTorch, then JAX"
+    score = {"title": "FID", "shown": "1.25 ± 0.10", "protocol": "", "value": 1.25}
+    stored: dict[str, Any] = {"step": 20, "protocol": {}}
+    stored["scores"] = {"fid": {**score, "interval_95": 0.1}}
+    stored["warnings"] = ["the judge is weak"]
+    (run.path / "evaluation-000020.json").write_text(json.dumps(stored))
+    page_now = write(run)
+    assert tiles_of(page_now)["FID ↓"] == (
+        "1.25 ± 0.10",
+        "after step 20; the judge is weak",
+    )
+    assert '<p class="card warning">The judge is weak.</p>' in page_now.text
+
+
+def tiles_of(found: Page) -> dict[str, tuple[str, str]]:
+    pattern = (
+        r'aria-label="([^"]*)">\s*<div class="faint">[^<]*</div>\s*<div class="answ'
+    )
+    pattern += r'er">([^<]*)</div>\s*<div class="faint">([^<]*)</div>'
+    return {title: (x, y) for title, x, y in re.findall(pattern, found.text)}
+
+
+def test_what_happened_is_on_the_axis_of_time(run: RunDir) -> None:
+    for step in (10, 20):
+        run.append_metrics({"step": step, "d_loss": 1.0})
+        run.append_scores({"step": step, "fid": float(step)})
+        run.checkpoint_path(step).touch()
+    run.append_metrics({"step": 30, "diverged": 1})
+    config, _ = run.read_config()
+    run.write_config(config, DATA, "gans_torch")
+    run.write_config(config, DATA, "gans_jax", step=20)
+    assert run.read_handovers() == [(20, "gans_jax")]
+    data = write(run).data()
+    assert data["last"] == 30
+    assert [(x["step"], x["kind"]) for x in data["events"]] == [
+        *((10, "checkpoint"), (20, "checkpoint"), (10, "best")),
+        *((30, "warning"), (30, "diverged"), (20, "twin")),
+    ]
+    assert "training has diverged" in data["events"][3]["text"]
+
+
+def test_a_run_of_one_twin_has_no_handovers(run: RunDir) -> None:
+    config, _ = run.read_config()
+    for step in (0, 5):
+        run.write_config(config, DATA, "gans_torch", step=step)
+    assert run.read_handovers() == []
+    assert "handovers" not in (run.path / "config.json").read_text()
+
+
+def test_a_page_that_is_passed_on_names_no_place_of_its_author(tmp_path: Path) -> None:
+    place = "folder:/home/me/photos"
+    config = TrainConfig(dataset=place, batch_size=32, epochs=2.0, steps=None)
+    run = RunDir.create(tmp_path / "run", config, DATA)
+    run.append_metrics({"step": 1, "d_loss": 1.0})
+    command = (
+        "python -m gans_jax.train --resume RUN --data-dir '/home/m e/d' --device x"
+    )
+    page.write_report(run, command, "gans_jax.train")
+    text = html.unescape(read(run.path).text)
+    assert "/home" not in text
+    assert "folder:photos" in text
+    assert "--data-dir PATH/d --device x" in text
+    flags = "dcgan --dataset folder:photos --epochs 2.0 --batch-size 32"
+    for twin in ("gans_torch", "gans_jax"):
+        assert f"python -m {twin}.train {flags}" in text
+    assert "--steps" not in text.split("Run it again")[1].split("</pre>")[0]
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objective_has_a_guide(name: str) -> None:
+    config = dataclasses.replace(PRESETS["ring"], objective=name)
+    for group in ("Losses", "Output of D", "Samples", "Wasserstein estimate"):
+        assert guide.sentence(config, group).endswith(".")
+    chance = OBJECTIVES[name].chance_loss
+    values = [line.value for line in guide.lines(config, "Losses")]
+    assert values[:1] == ([] if chance is None else [chance])
+
+
+def test_the_lines_are_where_the_losses_are_when_d_cannot_tell(twin: Twin) -> None:
+    """A D whose output is the same for every image, at its best constant."""
+    losses = importlib.import_module(f"gans_{twin.name}.losses")
+    make = {"torch": "torch.full", "jax": "jax.numpy.full"}[twin.name]
+    module, _, function = make.rpartition(".")
+    full = getattr(importlib.import_module(module), function)
+    for name, traits in OBJECTIVES.items():
+        if traits.g_chance_loss is None:
+            continue
+        logits = full((4,), 0.5 if name == "least-squares" else 0.0)
+        objective = losses.OBJECTIVES[name]
+        real = {"real_logits": logits} if traits.relativistic else {}
+        d_loss = objective.discriminator_loss(real_logits=logits, fake_logits=logits)
+        g_loss = objective.generator_loss(**real, fake_logits=logits)
+        assert float(d_loss) == pytest.approx(traits.chance_loss, rel=1e-6), name
+        assert float(g_loss) == pytest.approx(traits.g_chance_loss, abs=1e-6), name
+
+
+def test_smoothed_targets_have_no_line() -> None:
+    assert guide.lines(TrainConfig(label_smoothing=0.1), "Losses") == []
+    assert len(guide.lines(TrainConfig(), "Losses")) == 2
+
+
+def test_rows_of_classes_have_their_names(tmp_path: Path) -> None:
+    data = DATA._replace(num_classes=3, class_names=("cat", "dog", "owl"))
+    for preset, expected in (("cgan", ["cat", "dog", "owl"]), ("dcgan", [])):
+        run = RunDir.create(tmp_path / preset, PRESETS[preset], data)
+        images.save_png(run.sample_path(0), np.zeros((9, 9, 1), np.uint8))
+        found = re.findall(r"<li title=\"(\w+)\">", write(run).text)
+        assert found == expected

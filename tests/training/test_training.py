@@ -192,9 +192,12 @@ def test_log_samples_and_checkpoints_have_their_own_rhythm(
     assert RunDir.open(run).sample_steps() == [0, 4, 7]
     assert RunDir.open(run).checkpoint_steps() == [5, 7]
     # No terminal: a line for each grid, after the step that was logged next.
-    lines = capsys.readouterr().err.splitlines()
-    assert [line.split()[1] for line in lines[:-1]] == ["6/7", "7/7"]
-    assert lines[-1] == f"done: {run}/samples.png"
+    *lines, done, following = capsys.readouterr().err.splitlines()
+    assert [line.split()[1] for line in lines] == ["6/7", "7/7"]
+    assert re.search(r"images/s  \d\d:\d\d left$", lines[0])
+    assert lines[1].endswith("images/s")
+    assert done == f"done: {run}/report.html; next:"
+    assert re.fullmatch(rf"  python -m gans_\w+\.evaluate {run} --data-.*", following)
 
 
 def test_the_length_may_be_given_in_epochs(train: Train, tmp_path: Path) -> None:
@@ -564,8 +567,8 @@ def test_a_terminal_gets_a_progress_bar(
             shown += chunk
     os.close(ours)
     assert process.returncode == 0
-    *_, last, done = filter(None, re.split(r"[\r\n]+", shown.decode()))
-    assert done == f"done: {tmp_path}/run/samples.png"
+    *_, last, done, _ = filter(None, re.split(r"[\r\n]+", shown.decode()))
+    assert done == f"done: {tmp_path}/run/report.html; next:"
     number = r"-?\d+\.\d+"
     assert re.search(
         rf"100%\|.*\| 6/6 \[.*<00:00, .*D loss {number}  G loss {number}"

@@ -1,0 +1,95 @@
+"""Help texts: what the underlying parser says of each flag, in groups."""
+
+import re
+import textwrap
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "What matters first": (
+        *("dataset", "image-size", "width", "steps", "epochs", "batch-size", "seed"),
+        *("evaluate-every", "resume", "device"),
+    ),
+    "Data": (
+        *("channels", "crop", "pixel-bits", "data-dir", "cache-dir", "trust-cache"),
+        "data-on",
+    ),
+    "The game": (
+        *("objective", "penalty", "penalty-weight", "weight-clip"),
+        *("n-critic", "d-every", "feature-matching", "aux-classifier"),
+        *("label-smoothing", "label-flip", "instance-noise", "instance-noise-steps"),
+    ),
+    "Networks": (
+        *("architecture", "z-dim", "conditional", "g-norm", "d-norm"),
+        *("g-weight-norm", "d-weight-norm", "minibatch-discrimination"),
+        "minibatch-std",
+    ),
+    "Optimisers": (
+        *("g-lr", "d-lr", "optimizer", "adam-betas", "lr-schedule", "warmup-steps"),
+        *("clip-grad-norm", "ema-decay"),
+    ),
+    "What the run writes": (
+        *("run-dir", "log-every", "sample-every", "save-every", "keep"),
+        "tensorboard",
+    ),
+    "Where it starts, how it goes on": (
+        *("config", "step", "allow-new-data", "on-nan", "check-reference", "plugin"),
+    ),
+    "Arithmetic": ("precision", "threads", "deterministic"),
+}
+"""Flags of ``train`` by group, in the order of ``--help``; each is in one of them."""
+
+_WIDTH = 88
+_COLUMN = 26
+# As the parser prints to what is no terminal: flags after two spaces, what is said of
+# them after more; other lines are titles and rules.
+_FLAG = re.compile(r"  --?[a-z]")
+_SAID = " " * 4
+
+
+def in_groups(text: str, groups: dict[str, tuple[str, ...]]) -> str:
+    """A help text with its flags in groups; what is in none comes last.
+
+    Args:
+        text: as the parser prints it, with no line broken.
+        groups: names of flags, without their dashes, by title.
+    """
+    head, entries = _parts(text)
+    parts = [head]
+    for title, names in groups.items():
+        found = [entries.pop(name) for name in names if name in entries]
+        parts.append("\n".join([f"{title}:", *found]))
+    parts.append("\n".join(["Further:", *entries.values()]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _parts(text: str) -> tuple[str, dict[str, str]]:
+    """What comes before the flags; and what is said of each, by name."""
+    head, said, current = [], {}, None
+    for line in text.splitlines():
+        if _FLAG.match(line):
+            flags, _, words = line.strip().partition("  ")
+            current = re.split("[ ,]", flags)[0].lstrip("-")
+            said[current] = [flags, words.strip()]
+        elif current and line.startswith(_SAID):
+            said[current][1] += f" {line.strip()}"
+        elif not said:
+            head.append(line.rstrip())
+        else:
+            current = None
+    wrapped = [textwrap.fill(line, _WIDTH) for line in head if line[:1] != " "]
+    return "\n".join(wrapped).rstrip(), {
+        name: _entry(*pair) for name, pair in said.items()
+    }
+
+
+def _entry(flags: str, words: str) -> str:
+    words = re.sub(r" \(default: (None|False)\)", "", words.strip())
+    lines = textwrap.wrap(words, _WIDTH - _COLUMN, break_on_hyphens=False)
+    indent = " " * _COLUMN
+    first = f"  {flags}"
+    if len(first) < _COLUMN - 1:
+        return f"{first:<{_COLUMN}}" + f"\n{indent}".join(lines)
+    choices = flags.replace(",", ", ") if "{" in flags else flags
+    wrapped = textwrap.wrap(
+        choices, _WIDTH - 2, subsequent_indent=_SAID, break_on_hyphens=False
+    )
+    return "\n".join([*(f"  {x}" for x in wrapped), *(indent + x for x in lines)])

@@ -1,0 +1,188 @@
+"""Several runs on one page: their table, grids at equal budgets, curves with bands.
+
+Runs that differ by nothing but the seed, or the twin, are one line with a band.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from shared.config.train_config import CHANGEABLE_ON_RESUME, TrainConfig
+from shared.files.atomic import write_atomically
+from shared.quantities import QUANTITIES
+from shared.report.pages import data_uri, is_picture, template
+from shared.run.run_dir import RunDir
+
+# What may share an axis whatever the objectives are.
+_CURVES = ("fid", "coverage", "modes", "high_quality", "diversity")
+# What may not: their scale is the objective's.
+_LOSSES = ("d_loss", "g_loss", "wasserstein_estimate")
+_MOMENTS = 4
+_POINTS = 200
+_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 560, 240, 56, 12, 26
+_COLOURS = 5
+
+
+class Compared(NamedTuple):
+    """A run, as the page needs it."""
+
+    name: str
+    """Its folder, shortened."""
+    folder: RunDir
+    """Where its grids are."""
+    config: TrainConfig
+    """Its configuration."""
+    records: Sequence[Mapping[str, Any]]
+    """Its metrics and scores, in the order of steps."""
+
+
+def write_page(
+    path: Path, runs: Sequence[Compared], table: Sequence[Sequence[str]]
+) -> None:
+    """Write the page.
+
+    Args:
+        path: the file.
+        runs: what is compared.
+        table: rows of cells, of which the first is the heading.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    groups = _groups(runs)
+    is_one_game = len({_game(run.config) for run in runs}) == 1
+    names = (*_LOSSES, *_CURVES) if is_one_game else _CURVES
+    page = template("comparison.html").render(
+        names=[run.name for run in runs],
+        table=table,
+        grids=list(_grids(runs)),
+        charts=[x for name in names if (x := _chart(name, groups))],
+        legend=[(title, number % _COLOURS) for number, title in enumerate(groups)],
+        are_losses_left_out=not is_one_game,
+        width=_WIDTH,
+        height=_HEIGHT,
+        left=_LEFT,
+        bottom=_HEIGHT - _BOTTOM,
+    )
+    write_atomically(path, page.encode(errors="replace"))
+
+
+def images_seen(config: TrainConfig, step: int) -> int:
+    """Real images that D was trained on: the budget that should be equal."""
+    return -(-step // config.d_every) * config.n_critic * config.batch_size
+
+
+def _game(config: TrainConfig) -> tuple[object, ...]:
+    """What gives a loss its scale."""
+    return config.objective, config.label_smoothing, config.label_flip
+
+
+def _groups(runs: Sequence[Compared]) -> dict[str, list[Compared]]:
+    """Runs that differ by their seed alone, by the first one's name."""
+    found: dict[tuple[Any, ...], list[Compared]] = {}
+    for run in runs:
+        values = dataclasses.asdict(run.config)
+        for name in ("seed", *CHANGEABLE_ON_RESUME):
+            del values[name]
+        found.setdefault(tuple(values.items()), []).append(run)
+    return {
+        members[0].name
+        + (f" and {len(members) - 1} like it" if len(members) > 1 else ""): members
+        for members in found.values()
+    }
+
+
+def _grids(runs: Sequence[Compared]) -> Iterator[dict[str, Any]]:
+    """At some budgets, the last grid of each run that is within it."""
+    steps = [
+        [x for x in run.folder.sample_steps() if is_picture(run.folder.sample_path(x))]
+        for run in runs
+    ]
+    ends = [
+        images_seen(run.config, max(of))
+        for run, of in zip(runs, steps, strict=True)
+        if of
+    ]
+    if not ends:
+        return
+    for part in range(1, _MOMENTS + 1):
+        budget = min(ends) * part // _MOMENTS
+        cells = []
+        for run, of in zip(runs, steps, strict=True):
+            within = [x for x in of if images_seen(run.config, x) <= budget]
+            uri = data_uri(run.folder.sample_path(max(within))) if within else None
+            cells.append({"name": run.name, "uri": uri, "step": max(within, default=0)})
+        yield {"budget": f"{budget:,}", "cells": cells}
+
+
+def _chart(name: str, groups: Mapping[str, list[Compared]]) -> dict[str, Any] | None:
+    """A quantity of all groups over the images seen; None where no run has it."""
+    curves = [_band(name, runs) for runs in groups.values()]
+    known = np.concatenate([x for x in curves if x is not None] or [np.empty((0, 4))])
+    if not len(known):
+        return None
+    right = known[:, 0].max() or 1.0
+    low, high = known[:, 1].min(), known[:, 3].max()
+    margin = 0.06 * (high - low) or abs(high) / 10 or 1.0
+    low, high = low - margin, high + margin
+
+    def x(value: float) -> float:
+        return round(_LEFT + value / right * (_WIDTH - _LEFT - 12), 1)
+
+    def y(value: float) -> float:
+        return round(
+            _TOP + (high - value) / (high - low) * (_HEIGHT - _TOP - _BOTTOM), 1
+        )
+
+    def line(xs: Any, ys: Any) -> str:
+        return " ".join(f"{x(a)},{y(b)}" for a, b in zip(xs, ys, strict=True))
+
+    return {
+        "title": QUANTITIES[name].title,
+        "curves": [
+            {
+                "colour": number % _COLOURS,
+                "middle": line(of[:, 0], of[:, 2]),
+                "band": line(of[:, 0], of[:, 1]) + " " + line(of[::-1, 0], of[::-1, 3]),
+            }
+            for number, of in enumerate(curves)
+            if of is not None
+        ],
+        "ticks": [(y(tick), f"{tick:.4g}") for tick in _ticks(low, high)],
+        "right": f"{right:,.0f} images",
+    }
+
+
+def _band(name: str, runs: Sequence[Compared]) -> np.ndarray | None:
+    """Images seen, and least, mean and largest value over the runs; in columns."""
+    curves = []
+    for run in runs:
+        points = [
+            (images_seen(run.config, r["step"]), r[name])
+            for r in run.records
+            if r.get(name) is not None
+        ]
+        if points:
+            curves.append(np.array(points, np.float64).T)
+    if not curves:
+        return None
+    # Where all of them are: seeds need not have logged at the same steps.
+    first = max(xs[0] for xs, _ in curves)
+    last = max(min(xs[-1] for xs, _ in curves), first)
+    where = np.unique(np.concatenate([xs for xs, _ in curves]))
+    where = where[(where >= first) & (where <= last)]
+    where = where[np.linspace(0, len(where) - 1, min(len(where), _POINTS)).astype(int)]
+    values = np.stack([np.interp(where, xs, ys) for xs, ys in curves])
+    return np.stack([where, values.min(0), values.mean(0), values.max(0)], axis=1)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    raw = (high - low) / 5
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(n * power for n in (1, 2, 5, 10) if n * power >= raw)
+    first = math.ceil(low / step)
+    return [i * step for i in range(first, math.floor(high / step) + 1)]

@@ -1,0 +1,107 @@
+"""What a run came to, in four short answers at the top of its page."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from shared.config.train_config import TrainConfig
+from shared.diagnosis.symptoms import LASTING_STEPS
+from shared.diagnosis.watch import Diagnosis
+from shared.quantities import DECIDING, QUANTITIES
+from shared.report.comparison_page import images_seen
+from shared.run.rollbacks import Rollback
+from shared.run.run_dir import Evaluation
+
+
+class Tile(NamedTuple):
+    """An answer."""
+
+    title: str
+    answer: str
+    detail: str
+    is_bad: bool = False
+    """Whether it is to be seen at once."""
+
+
+def score(
+    scores: Sequence[Mapping[str, Any]], evaluations: Sequence[Evaluation], twin: str
+) -> Tile:
+    """How good the samples are: the last evaluation, or the last score on the way.
+
+    Args:
+        scores: records of scores.jsonl.
+        evaluations: what ``evaluate`` has left.
+        twin: that trained, for the command that scores.
+    """
+    for name in DECIDING:
+        title = QUANTITIES[name].heading()
+        for stored in reversed(evaluations):
+            if found := stored["scores"].get(name):
+                # The weak judge's words come before the number is believed.
+                detail = "; ".join(
+                    [f"after step {stored['step']}", *stored.get("warnings", [])]
+                )
+                bad = bool(stored.get("warnings"))
+                return Tile(title, found["shown"], detail, bad)
+        for record in reversed(scores):
+            if (value := record.get(name)) is not None:
+                shown = f"{value:.{QUANTITIES[name].decimals}f}"
+                detail = f"while training, step {record['step']}; of one draw"
+                return Tile(title, shown, detail)
+    return Tile("Score", "none yet", f"python -m {twin}.evaluate RUN")
+
+
+def time_and_images(
+    config: TrainConfig, metrics: Sequence[Mapping[str, Any]], step: int
+) -> Tile:
+    """How long it trained, and on how many images.
+
+    Args:
+        config: the run's configuration.
+        metrics: records of metrics.jsonl.
+        step: the last.
+    """
+    seconds, before = 0.0, 0
+    for record in metrics:
+        if rate := record.get("images_per_second"):
+            seconds += (record["step"] - before) * config.images_per_step / rate
+        before = record["step"]
+    images = f"{images_seen(config, step):,} images seen, {step:,} steps"
+    return Tile("Trained", _duration(seconds) if seconds else "not yet", images)
+
+
+def twins(frameworks: Sequence[str]) -> Tile:
+    """Which twins trained, in turn."""
+    return Tile(
+        "Twin", ", then ".join(frameworks), "the other one goes on just as well"
+    )
+
+
+def health(
+    diagnoses: Sequence[Diagnosis], step: int, rollbacks: Sequence[Rollback]
+) -> Tile:
+    """Whether it went well, in a sentence.
+
+    Args:
+        diagnoses: what was noticed, in the order of time.
+        step: the last.
+        rollbacks: how often it went back.
+    """
+    if diagnoses:
+        count = len(diagnoses)
+        answer = f"{count} warning{'s' if count > 1 else ''}"
+        return Tile("Health", answer, f"{diagnoses[0].problem}; see below", True)
+    if rollbacks:
+        return Tile("Health", "went back", "it diverged, and went on from before", True)
+    if step < LASTING_STEPS:
+        return Tile(
+            "Health", "too early", f"most trouble shows from step {LASTING_STEPS} on"
+        )
+    return Tile("Health", "good", "D and G kept each other in balance")
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

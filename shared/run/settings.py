@@ -1,0 +1,43 @@
+"""A configuration from a file: a run's config.json, or a part of one."""
+
+from pathlib import Path
+
+from shared.config.presets import PRESETS
+from shared.config.train_config import TrainConfig, config_from_json, config_to_json
+from shared.config.values import shown
+from shared.errors import UsageError
+from shared.files.reading import read_object
+from shared.run.run_dir import RUN_FIELDS
+
+
+def read_settings(path: Path, preset: str | None, default: str) -> TrainConfig:
+    """A preset, changed by the settings of a file.
+
+    Args:
+        path: a JSON object of some or all fields of `TrainConfig`; what a run's
+            config.json says besides is left out.
+        preset: its name; None: the file says it.
+        default: the preset if neither does.
+
+    Raises:
+        UsageError: the file cannot be read, or a setting is unknown or refused.
+    """
+    try:
+        values = read_object(path)
+    except UsageError as error:
+        raise UsageError(f"--config {error}") from error
+    values = {name: x for name, x in values.items() if name not in RUN_FIELDS}
+    name = preset or values.get("preset", default)
+    if not isinstance(name, str) or name not in PRESETS:
+        raise UsageError(
+            f"--config {path}: preset {shown(name)}: must be one of"
+            f" {', '.join(PRESETS)}"
+        )
+    # One measure of the length replaces the other.
+    given = [x for x in ("steps", "epochs") if values.get(x) is not None]
+    length = dict.fromkeys(("steps", "epochs")) if given else {}
+    start = config_to_json(PRESETS[name])
+    try:
+        return config_from_json({**start, **length, **values, "preset": name})
+    except UsageError as error:
+        raise UsageError(f"--config {path}: {error}") from error

@@ -1,0 +1,158 @@
+"""The page in a real browser: what moves together, what fits, and that it is silent.
+
+Needs Chromium and the package playwright; without them it is skipped, and says so.
+"""
+
+import dataclasses
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shared.config.presets import PRESETS
+from shared.data.image_data import DataInfo
+from shared.drawing import images
+from shared.report import page as report
+from shared.run.run_dir import RunDir
+
+NAMES = ("cat", "dog", "owl")
+DATA = DataInfo(3, 3, 600, "ab" * 32, NAMES)
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+STEPS = range(0, 401, 100)
+# A machine may be busy.
+PATIENCE_MS = 120_000
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of a run that has everything, and a warning."""
+    folder = tmp_path_factory.mktemp("browser") / "run"
+    config = dataclasses.replace(PRESETS["cgan"], steps=400)
+    run = RunDir.create(folder, config, DATA, "gans_torch")
+    rng = np.random.default_rng(0)
+    for step in range(10, 401, 10):
+        values = {"d_loss": 0.001, "g_loss": float(rng.uniform(0.5, 1)), "d_real": 0.9}
+        rate = {"images_per_second": 640.0, "g_grad_norm": 10.0 ** (step / 100)}
+        run.append_metrics({"step": step, **values, **rate})
+    for step in STEPS:
+        picture = rng.integers(0, 256, (104, 274, 3), np.uint8)
+        images.save_png(run.sample_path(step), picture)
+        run.append_sample_metrics({"step": step, "diversity": 0.5})
+    images.save_png(run.path / "real.png", picture)
+    run.checkpoint_path(200).touch()
+    run.write_config(config, DATA, "gans_jax", step=200)
+    report.write_report(run, "python -m gans_jax.train --resume RUN", "gans_jax.train")
+    return run.path / "report.html"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="no playwright: pip install playwright"
+    )
+    if CHROMIUM is None:
+        pytest.skip("no browser: apt-get install chromium")
+    with playwright.sync_playwright() as started:
+        found = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def opened(browser: Any, file: Path) -> Iterator[Any]:
+    """The page, which may ask for nothing and say nothing."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(PATIENCE_MS)
+    tab = context.new_page()
+    said: list[str] = []
+    tab.on("console", lambda message: said.append(message.text))
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.on("request", lambda request: said.append(request.url[:80]))
+    tab.goto(file.as_uri())
+    yield tab
+    asked = [x for x in said if not x.startswith("data:")]
+    assert asked == [file.as_uri()]
+    context.close()
+
+
+def state(tab: Any) -> tuple[str, str, set[str]]:
+    """The axis, the step of the samples, and the steps that charts show."""
+    charts = tab.locator("#charts .legend > span:first-child").all_inner_texts()
+    return (
+        tab.locator("#when").inner_text(),
+        tab.locator("#frame-step").inner_text(),
+        set(charts),
+    )
+
+
+def test_charts_and_samples_show_one_step(opened: Any) -> None:
+    assert state(opened) == ("step 400", "after step 400", {"step 400"})
+    shown = opened.locator("#frame").get_attribute("src")
+    chart = opened.locator("#charts svg").first
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    # The axis of steps runs from 60 to 498 of 520.
+    x = box["x"] + box["width"] * (60 + 438 * 230 / 400) / 520
+    opened.mouse.move(x, box["y"] + box["height"] / 2)
+    assert state(opened) == ("step 230", "after step 200", {"step 230"})
+    assert opened.locator("#frame").get_attribute("src") != shown
+    slider = opened.locator("#slider")
+    assert slider.input_value() == "230"
+    slider.focus()
+    opened.keyboard.press("ArrowRight")
+    assert state(opened)[0] == "step 240"
+    chart.focus()
+    opened.keyboard.press("Home")
+    assert state(opened) == ("step 0", "after step 0", {"step 0"})
+    slider.evaluate("s => { s.value = 311; s.dispatchEvent(new Event('input')); }")
+    assert state(opened) == ("step 310", "after step 300", {"step 310"})
+
+
+def test_events_are_marks_that_lead_there(opened: Any) -> None:
+    marks = opened.locator(".mark")
+    kinds = {x.split()[-1] for x in marks.evaluate_all("m => m.map(x => x.className)")}
+    assert {"checkpoint", "warning", "twin"} <= kinds
+    opened.locator(".mark.twin").click()
+    assert state(opened)[0] == "step 200"
+    assert "gans_jax goes on" in opened.locator(".mark.twin").get_attribute("title")
+    assert opened.locator("#charts line.event.twin").count() > 0
+    assert opened.locator("#charts line.equilibrium").count() > 1
+
+
+def test_grids_are_large_and_can_be_enlarged(opened: Any) -> None:
+    box = opened.locator("#frame").bounding_box()
+    assert box["width"] >= 760
+    style = "i => getComputedStyle(i).imageRendering"
+    assert opened.locator("#frame").evaluate(style) == "pixelated"
+    names = opened.locator(".rows ol").first.locator("li").all_inner_texts()
+    assert names == list(NAMES)
+    opened.locator("button.picture").first.click()
+    large = opened.locator("#large img")
+    assert large.bounding_box()["width"] > 768
+    opened.keyboard.press("Escape")
+    assert not opened.locator("#large").is_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_phone_by_day_and_by_night(opened: Any, scheme: Any) -> None:
+    opened.emulate_media(color_scheme=scheme)
+    opened.set_viewport_size({"width": 360, "height": 740})
+    assert opened.evaluate("document.documentElement.scrollWidth") == 360
+    paper, ink = opened.evaluate(
+        "(s => [s.backgroundColor, s.color])(getComputedStyle(document.body))"
+    )
+    assert (brightness(paper) > 128) == (scheme == "light")
+    assert abs(brightness(paper) - brightness(ink)) > 128
+    narrow = opened.evaluate(
+        "[...document.querySelectorAll('.stacked td')].filter("
+        "x => x.textContent.trim().length > 20 && x.clientWidth < 200).length"
+    )
+    assert narrow == 0
+
+
+def brightness(colour: str) -> float:
+    numbers = colour.partition("(")[2].rstrip(")").split(",")[:3]
+    return float(np.mean([float(x) for x in numbers]))
