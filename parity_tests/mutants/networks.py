@@ -1,9 +1,9 @@
 """Mutants of the residual networks."""
 
 from gans_jax import layers as jax_layers
+from gans_jax.models import head as jax_head
 from gans_jax.models import resnet as jax_resnet
 from gans_torch import layers as torch_layers
-from gans_torch.models import head as torch_head
 from gans_torch.models import resnet as torch_resnet
 from parity_tests.mutants.mutation import mutant
 
@@ -52,7 +52,7 @@ MUTANTS = (
         torch_resnet.DownBlock.forward,
         {
             "y = self.conv1(torch.relu(_normalised(self.norm1, x)))": (
-                "x = torch.relu(_normalised(self.norm1, x))\n        y = self.conv1(x)"
+                "x = torch.relu(_normalised(self.norm1, x))\n    y = self.conv1(x)"
             )
         },
         _DISCRIMINATOR,
@@ -92,7 +92,7 @@ MUTANTS = (
     mutant(
         "a table that starts as DCGAN's",
         "the projection's rows, which are Glorot's in residual networks",
-        torch_head.Head.__init__,
+        jax_head.Head.__init__,
         {"table.starting(table_start)": "table"},
         "network/statements",
     ),
