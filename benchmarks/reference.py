@@ -27,6 +27,7 @@ from tqdm import tqdm
 from benchmarks.train import describe_machine
 from shared.commands.command_line import arguments
 from shared.config import choices
+from shared.config.choices import POINTS
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.data import datasets
@@ -38,7 +39,9 @@ from shared.training.session import Session
 _ROOT = Path(__file__).parents[1]
 _TWINS = ("torch", "jax")
 # Those that need no download, in sizes that a CPU takes.
-_SMALL = tuple(name for name, preset in PRESETS.items() if preset.image_size <= 32)
+_SMALL = tuple(
+    name for name, preset in PRESETS.items() if preset.dataset in ("digits", *POINTS)
+)
 # `gan` differs from `dcgan` in its name alone.
 _TABLE = tuple(name for name in _SMALL if name != "gan")
 # One run as it is, and some with ten times the error that float32 makes anywhere.

@@ -30,6 +30,7 @@ from shared.statements import (
     COUNTER,
     GAIN,
     KERNEL,
+    LINEAR,
     MATRIX,
     RUNNING_MEAN,
     RUNNING_VARIANCE,
@@ -50,18 +51,21 @@ __all__ = [
     "Embedding",
     "GroupNorm",
     "InstanceNorm2d",
+    "Linear",
     "MinibatchDiscrimination",
     "MinibatchStd",
+    "average_pool",
     "build_norm",
     "leaky_relu",
     "reparametrise",
+    "upsample",
 ]
 
 Images = Float[Array, "batch height width channels"]
 Features = Float[Array, "batch out_height out_width out_channels"]
 LayerT = TypeVar("LayerT", bound="_Weighted")
+NormT = TypeVar("NormT", bound="_Norm")
 
-_NORM = {"weight": Statement(GAIN, DCGAN_GAIN), "bias": Statement(BIAS, ZEROS)}
 _RUNNING = {
     "running_mean": Statement(RUNNING_MEAN, ZEROS),
     "running_var": Statement(RUNNING_VARIANCE, ONES),
@@ -202,7 +206,47 @@ class Embedding(_Weighted):
         return _constrained(self)[ids]
 
 
-class BatchNorm2d(nnx.Module):
+class Linear(_Weighted):
+    """`torch.nn.Linear`.
+
+    Args:
+        in_features: numbers in.
+        out_features: numbers out.
+        bias: whether a bias is added.
+    """
+
+    kind = LINEAR
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+        self.weight = nnx.Param(jnp.zeros((in_features, out_features)))
+        self.bias = nnx.Param(jnp.zeros(out_features)) if bias else None
+        self.constraint = nnx.data(None)
+
+    def __call__(
+        self, x: Float[Array, "batch in_features"]
+    ) -> Float[Array, "batch out_features"]:
+        """The product, as `torch.nn.functional.linear` has it."""
+        y = x @ _constrained(self)
+        return y if self.bias is None else (y + self.bias[...][None]).astype(y.dtype)
+
+
+class _Norm(nnx.Module):
+    """A normalisation with a gain and a bias for each channel."""
+
+    start: Start = DCGAN_GAIN
+    """Of the gain."""
+
+    def starting(self: NormT, start: Start) -> NormT:
+        """The same normalisation, whose gain starts so."""
+        self.start = start
+        return self
+
+    def statements(self) -> dict[str, Statement]:
+        """What the arrays are, and how they start."""
+        return {"weight": Statement(GAIN, self.start), "bias": Statement(BIAS, ZEROS)}
+
+
+class BatchNorm2d(_Norm):
     """`torch.nn.BatchNorm2d`.
 
     Training: the batch's mean and biased variance normalise, and the running statistics
@@ -237,7 +281,7 @@ class BatchNorm2d(nnx.Module):
 
     def statements(self) -> dict[str, Statement]:
         """What the arrays are, and how they start."""
-        return _NORM | _RUNNING
+        return super().statements() | _RUNNING
 
     def __call__(self, x: Images) -> Images:
         """Normalise each channel; in training mode, advance the running statistics."""
@@ -279,6 +323,11 @@ class ConditionalBatchNorm2d(nnx.Module):
         self.gain_embedding = gain.starting(DCGAN_GAIN)
         self.bias_embedding = bias.starting(ZEROS)
 
+    def starting(self, start: Start) -> "ConditionalBatchNorm2d":
+        """The same normalisation, whose gains start so."""
+        self.gain_embedding.starting(start)
+        return self
+
     def __call__(self, x: Images, labels: Integer[Array, " batch"]) -> Images:
         """Normalise over the whole batch, then scale and shift by each label's row."""
         gain = self.gain_embedding(labels)[:, None, None, :]
@@ -286,7 +335,7 @@ class ConditionalBatchNorm2d(nnx.Module):
         return (self.norm(x) * gain + bias).astype(x.dtype)
 
 
-class GroupNorm(nnx.Module):
+class GroupNorm(_Norm):
     """`torch.nn.GroupNorm`: statistics of each sample over groups of its channels.
 
     Args:
@@ -304,10 +353,6 @@ class GroupNorm(nnx.Module):
         self.num_groups = num_groups
         self.eps = eps
 
-    def statements(self) -> dict[str, Statement]:
-        """What the arrays are, and how they start."""
-        return _NORM
-
     def __call__(self, x: Images) -> Images:
         """Normalise each sample's groups."""
         groups = x.reshape(*x.shape[:3], self.num_groups, -1)
@@ -316,7 +361,7 @@ class GroupNorm(nnx.Module):
         return _scale_and_shift(y, self.weight, self.bias)
 
 
-class InstanceNorm2d(nnx.Module):
+class InstanceNorm2d(_Norm):
     """`torch.nn.InstanceNorm2d`: statistics of each sample and channel.
 
     Args:
@@ -334,10 +379,6 @@ class InstanceNorm2d(nnx.Module):
         self.weight = nnx.Param(jnp.ones(num_features)) if affine else None
         self.bias = nnx.Param(jnp.zeros(num_features)) if affine else None
         self.eps = eps
-
-    def statements(self) -> dict[str, Statement]:
-        """What the arrays are, and how they start."""
-        return _NORM
 
     def __call__(self, x: Images) -> Images:
         """Normalise each channel of each sample."""
@@ -465,7 +506,9 @@ class WeightNorm(nnx.Module):
         return weight * (self.length[...] / jnp.sqrt(squares))
 
 
-def build_norm(name: str, channels: int, num_classes: int = 0) -> nnx.Module | None:
+def build_norm(
+    name: str, channels: int, num_classes: int = 0, start: Start = DCGAN_GAIN
+) -> nnx.Module | None:
     """The normalisation of that name.
 
     Args:
@@ -474,6 +517,7 @@ def build_norm(name: str, channels: int, num_classes: int = 0) -> nnx.Module | N
             ``none``.
         channels: channels of its input.
         num_classes: rows of the tables of ``conditional-batch``.
+        start: how its gains start.
 
     Returns:
         The module; None for ``none``.
@@ -483,19 +527,19 @@ def build_norm(name: str, channels: int, num_classes: int = 0) -> nnx.Module | N
     """
     match name:
         case "batch":
-            return BatchNorm2d(channels, eps=1e-5, momentum=0.1)
+            return BatchNorm2d(channels, eps=1e-5, momentum=0.1).starting(start)
         case "conditional-batch":
-            return ConditionalBatchNorm2d(channels, num_classes)
+            return ConditionalBatchNorm2d(channels, num_classes).starting(start)
         case "instance":
-            return InstanceNorm2d(channels, eps=1e-5, affine=True)
+            return InstanceNorm2d(channels, eps=1e-5, affine=True).starting(start)
         case "layer":
-            return GroupNorm(1, channels, eps=1e-5)
+            return GroupNorm(1, channels, eps=1e-5).starting(start)
         case "group":
             # Of two channels at the least: in a group of its own, a channel would
             # lose the bias that the convolution before has given it.
             fitting = (g for g in range(2, 9) if channels % g == 0 and g < channels)
             groups = max(fitting, default=1)
-            return GroupNorm(groups, channels, eps=1e-5)
+            return GroupNorm(groups, channels, eps=1e-5).starting(start)
         case "none":
             return None
         case _:
@@ -506,7 +550,7 @@ def reparametrise(layer: LayerT, kind: str) -> LayerT:
     """Put a constraint on a layer's weight, in place.
 
     Args:
-        layer: Conv2d, ConvTranspose2d or Embedding.
+        layer: Conv2d, ConvTranspose2d, Linear or Embedding.
         kind: ``none``; ``spectral``, W / sigma(W), by one power iteration at each
             forward pass in training mode; ``weight``, g v / ||v||, a length for each
             output channel, or row of a table.
@@ -537,6 +581,22 @@ def leaky_relu(x: Float[Array, " *shape"]) -> Float[Array, " *shape"]:
     """max(x, 0.2 x), DCGAN's activation of D; its slope at 0 is 0.2."""
     # Not jax.nn.leaky_relu, whose slope at 0 is 1.
     return jnp.where(x > 0, x, 0.2 * x)
+
+
+def upsample(x: Images) -> Float[Array, "batch out_height out_width channels"]:
+    """Twice the height and width: each pixel becomes a square of four."""
+    n, height, width, channels = x.shape
+    squares = (n, height, 2, width, 2, channels)
+    return jnp.broadcast_to(x[:, :, None, :, None], squares).reshape(
+        n, 2 * height, 2 * width, channels
+    )
+
+
+def average_pool(x: Images) -> Float[Array, "batch out_height out_width channels"]:
+    """Half the height and width, which are even: the mean of each square of four."""
+    n, height, width, channels = x.shape
+    squares = x.reshape(n, height // 2, 2, width // 2, 2, channels)
+    return squares.mean(axis=(2, 4))
 
 
 def _constrained(layer: _Weighted) -> Float[Array, "..."]:

@@ -20,6 +20,7 @@ from shared.statements import (
     BIAS,
     COUNTER,
     GAIN,
+    LINEAR,
     RUNNING_MEAN,
     RUNNING_VARIANCE,
     SINGULAR_VECTOR,
@@ -32,8 +33,8 @@ from shared.statements import (
 
 Images = Float[Tensor, "batch channels height width"]
 _LayerT = TypeVar("_LayerT", bound="Weighted")
+_NormT = TypeVar("_NormT", bound="Norm")
 
-_NORM = {"weight": Statement(GAIN, DCGAN_GAIN), "bias": Statement(BIAS, ZEROS)}
 _RUNNING = {
     "running_mean": Statement(RUNNING_MEAN, ZEROS),
     "running_var": Statement(RUNNING_VARIANCE, ONES),
@@ -82,7 +83,29 @@ class Embedding(Weighted, nn.Embedding):
     kind = TABLE
 
 
-class BatchNorm2d(nn.BatchNorm2d):
+class Linear(Weighted, nn.Linear):
+    """`torch.nn.Linear`."""
+
+    kind = LINEAR
+
+
+class Norm:
+    """A normalisation with a gain and a bias for each channel."""
+
+    start: Start = DCGAN_GAIN
+    """Of the gain."""
+
+    def starting(self: _NormT, start: Start) -> _NormT:
+        """The same normalisation, whose gain starts so."""
+        self.start = start
+        return self
+
+    def statements(self) -> dict[str, Statement]:
+        """What the arrays are, and how they start."""
+        return {"weight": Statement(GAIN, self.start), "bias": Statement(BIAS, ZEROS)}
+
+
+class BatchNorm2d(Norm, nn.BatchNorm2d):
     """`torch.nn.BatchNorm2d`, over the whole batch where devices share it."""
 
     def forward(self, input: Images) -> Images:
@@ -109,20 +132,12 @@ class BatchNorm2d(nn.BatchNorm2d):
 
     def statements(self) -> dict[str, Statement]:
         """What the arrays are, and how they start."""
-        return _NORM | _RUNNING
+        return super().statements() | _RUNNING
 
 
-class GroupNorm(nn.GroupNorm):
+class GroupNorm(Norm, nn.GroupNorm):
     """`torch.nn.GroupNorm`."""
 
-    def statements(self) -> dict[str, Statement]:
-        """What the arrays are, and how they start."""
-        return _NORM
 
-
-class InstanceNorm2d(nn.InstanceNorm2d):
+class InstanceNorm2d(Norm, nn.InstanceNorm2d):
     """`torch.nn.InstanceNorm2d`."""
-
-    def statements(self) -> dict[str, Statement]:
-        """What the arrays are, and how they start."""
-        return _NORM

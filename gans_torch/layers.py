@@ -12,9 +12,15 @@ from torch.nn.utils import parametrizations
 
 from gans_torch import _stated, distribution
 from gans_torch._convolutions import Conv2d, ConvTranspose2d
-from gans_torch._stated import BatchNorm2d, Embedding, GroupNorm, InstanceNorm2d
+from gans_torch._stated import (
+    BatchNorm2d,
+    Embedding,
+    GroupNorm,
+    InstanceNorm2d,
+    Linear,
+)
 from shared.randomness.starts import DCGAN, DCGAN_GAIN, ZEROS
-from shared.statements import MATRIX, Statement
+from shared.statements import MATRIX, Start, Statement
 
 __all__ = [
     "BatchNorm2d",
@@ -24,11 +30,14 @@ __all__ = [
     "Embedding",
     "GroupNorm",
     "InstanceNorm2d",
+    "Linear",
     "MinibatchDiscrimination",
     "MinibatchStd",
+    "average_pool",
     "build_norm",
     "leaky_relu",
     "reparametrise",
+    "upsample",
 ]
 
 Images = Float[Tensor, "batch channels height width"]
@@ -52,6 +61,11 @@ class ConditionalBatchNorm2d(nn.Module):
         gain, bias = (Embedding(num_classes, num_features) for _ in range(2))
         self.gain_embedding = gain.starting(DCGAN_GAIN)
         self.bias_embedding = bias.starting(ZEROS)
+
+    def starting(self, start: Start) -> "ConditionalBatchNorm2d":
+        """The same normalisation, whose gains start so."""
+        self.gain_embedding.starting(start)
+        return self
 
     def forward(self, x: Images, labels: Integer[Tensor, " batch"]) -> Images:
         """Normalise over the whole batch, then scale and shift by each label's row."""
@@ -124,7 +138,9 @@ class MinibatchStd(nn.Module):
         return distribution.own(spread)
 
 
-def build_norm(name: str, channels: int, num_classes: int = 0) -> nn.Module | None:
+def build_norm(
+    name: str, channels: int, num_classes: int = 0, start: Start = DCGAN_GAIN
+) -> nn.Module | None:
     """The normalisation of that name.
 
     Args:
@@ -133,6 +149,7 @@ def build_norm(name: str, channels: int, num_classes: int = 0) -> nn.Module | No
             ``none``.
         channels: channels of its input.
         num_classes: rows of the tables of ``conditional-batch``.
+        start: how its gains start.
 
     Returns:
         The module; None for ``none``.
@@ -142,19 +159,19 @@ def build_norm(name: str, channels: int, num_classes: int = 0) -> nn.Module | No
     """
     match name:
         case "batch":
-            return BatchNorm2d(channels, eps=1e-5, momentum=0.1)
+            return BatchNorm2d(channels, eps=1e-5, momentum=0.1).starting(start)
         case "conditional-batch":
-            return ConditionalBatchNorm2d(channels, num_classes)
+            return ConditionalBatchNorm2d(channels, num_classes).starting(start)
         case "instance":
-            return InstanceNorm2d(channels, eps=1e-5, affine=True)
+            return InstanceNorm2d(channels, eps=1e-5, affine=True).starting(start)
         case "layer":
-            return GroupNorm(1, channels, eps=1e-5)
+            return GroupNorm(1, channels, eps=1e-5).starting(start)
         case "group":
             # Of two channels at the least: in a group of its own, a channel would
             # lose the bias that the convolution before has given it.
             fitting = (g for g in range(2, 9) if channels % g == 0 and g < channels)
             groups = max(fitting, default=1)
-            return GroupNorm(groups, channels, eps=1e-5)
+            return GroupNorm(groups, channels, eps=1e-5).starting(start)
         case "none":
             return None
         case _:
@@ -165,7 +182,7 @@ def reparametrise(layer: nn.Module, kind: str) -> nn.Module:
     """Put a constraint on a layer's weight, in place.
 
     Args:
-        layer: Conv2d, ConvTranspose2d or Embedding.
+        layer: Conv2d, ConvTranspose2d, Linear or Embedding.
         kind: ``none``; ``spectral``, W / sigma(W), by one power iteration at each
             forward pass in training mode; ``weight``, g v / ||v||, a length for each
             output channel, or row of a table.
@@ -199,6 +216,16 @@ def reparametrise(layer: nn.Module, kind: str) -> nn.Module:
 def leaky_relu(x: Float[Tensor, " *shape"]) -> Float[Tensor, " *shape"]:
     """max(x, 0.2 x), DCGAN's activation of D; its slope at 0 is 0.2."""
     return nn.functional.leaky_relu(x, negative_slope=0.2)
+
+
+def upsample(x: Images) -> Float[Tensor, "batch channels out_height out_width"]:
+    """Twice the height and width: each pixel becomes a square of four."""
+    return nn.functional.interpolate(x, scale_factor=2, mode="nearest")
+
+
+def average_pool(x: Images) -> Float[Tensor, "batch channels out_height out_width"]:
+    """Half the height and width, which are even: the mean of each square of four."""
+    return nn.functional.avg_pool2d(x, kernel_size=2)
 
 
 def needs_bias(norm: str) -> bool:

@@ -154,6 +154,12 @@ class Stated:
         sizes = zip(self.kind.axes, self.shape, strict=True)
         return int(np.prod([size for axis, size in sizes if axis != "out"]))
 
+    @property
+    def fan_out(self) -> int:
+        """Numbers that each input enters into."""
+        sizes = zip(self.kind.axes, self.shape, strict=True)
+        return int(np.prod([size for axis, size in sizes if axis != "in"]))
+
 
 def collect(
     prefix: str, layers: Iterable[tuple[str, Any]], shapes: Mapping[str, Shape]

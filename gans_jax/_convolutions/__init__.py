@@ -14,8 +14,9 @@ THE FORMS, and when each is taken (`convolution.py`, while tracing: only the for
 is taken is ever compiled):
 
     XLA's own    on every accelerator, and in what is exported (`in_xlas_form`); on a
-                 CPU, where the stride does not divide the kernel, or the padding is as
-                 wide as the kernel (`_as_matmul`)
+                 CPU, for 3x3 kernels that keep the size, and where the stride does not
+                 divide the kernel, or the padding is as wide as the kernel
+                 (`_as_matmul`)
     `Winograd`   nine products instead of sixteen: where the stride is half the kernel
                  and the result has even sizes, of 64 channels or more on either side,
                  and not in bfloat16 (`_form`, `winograd_pays`)

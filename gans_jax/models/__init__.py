@@ -1,13 +1,14 @@
 """Networks, built from a configuration."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flax import nnx
 
 from gans_jax.models.dcgan import DcganDiscriminator, DcganGenerator
 from gans_jax.models.head import Head, Outputs
 from gans_jax.models.mlp import MlpDiscriminator, MlpGenerator
+from gans_jax.models.resnet import ResnetDiscriminator, ResnetGenerator
 from shared.config import traits
 from shared.config.tables import register
 from shared.config.train_config import TrainConfig
@@ -22,6 +23,8 @@ __all__ = [
     "MlpDiscriminator",
     "MlpGenerator",
     "Outputs",
+    "ResnetDiscriminator",
+    "ResnetGenerator",
     "build_discriminator",
     "build_generator",
     "register_architecture",
@@ -43,7 +46,9 @@ class Architecture(NamedTuple):
     """Of (images, labels): returns `Outputs`."""
 
 
-def _generator(network: type[DcganGenerator | MlpGenerator]) -> Build:
+def _generator(
+    network: type[DcganGenerator | MlpGenerator | ResnetGenerator], **options: Any
+) -> Build:
     return lambda config, data: network(
         z_dim=config.z_dim,
         width=config.width,
@@ -52,10 +57,14 @@ def _generator(network: type[DcganGenerator | MlpGenerator]) -> Build:
         norm=config.g_norm,
         weight_norm=config.g_weight_norm,
         num_classes=data.num_classes if config.conditional else 0,
+        **options,
     )
 
 
-def _discriminator(network: type[DcganDiscriminator | MlpDiscriminator]) -> Build:
+def _discriminator(
+    network: type[DcganDiscriminator | MlpDiscriminator | ResnetDiscriminator],
+    **options: Any,
+) -> Build:
     return lambda config, data: network(
         width=config.width,
         image_size=config.image_size,
@@ -66,6 +75,7 @@ def _discriminator(network: type[DcganDiscriminator | MlpDiscriminator]) -> Buil
         aux_classes=data.num_classes if config.aux_classifier else 0,
         minibatch_discrimination=config.minibatch_discrimination,
         minibatch_std=config.minibatch_std,
+        **options,
     )
 
 
@@ -74,6 +84,12 @@ ARCHITECTURES = {
         _generator(DcganGenerator), _discriminator(DcganDiscriminator)
     ),
     "mlp": Architecture(_generator(MlpGenerator), _discriminator(MlpDiscriminator)),
+    "sngan-resnet": Architecture(
+        _generator(ResnetGenerator, factor=2), _discriminator(ResnetDiscriminator)
+    ),
+    "wgan-gp-resnet": Architecture(
+        _generator(ResnetGenerator), _discriminator(ResnetDiscriminator, pool="mean")
+    ),
 }
 
 

@@ -34,6 +34,7 @@ class Head(nnx.Module):
         size: its height and width.
         bias: whether the logit has a bias.
         start: how the kernels start.
+        table_start: how the table of classes starts.
         weight_norm: kind for `layers.reparametrise`.
         num_classes: classes to condition on by projection; 0 for none (Miyato and
             Koyama 2018, arXiv:1802.05637, Eq. 4).
@@ -52,6 +53,7 @@ class Head(nnx.Module):
         size: int,
         bias: bool,
         start: Start = DCGAN,
+        table_start: Start = DCGAN,
         weight_norm: str,
         num_classes: int,
         aux_classes: int,
@@ -71,10 +73,11 @@ class Head(nnx.Module):
         extra = minibatch_discrimination + (1 if minibatch_std else 0)
         conv = layers.Conv2d(channels + extra, 1, kernel_size=size, bias=bias)
         self.conv = layers.reparametrise(conv.starting(start), weight_norm)
+        table = layers.Embedding(num_classes, channels) if num_classes else None
         self.embedding = (
-            layers.reparametrise(layers.Embedding(num_classes, channels), weight_norm)
-            if num_classes
-            else None
+            None
+            if table is None
+            else layers.reparametrise(table.starting(table_start), weight_norm)
         )
         self.classifier = (
             layers.reparametrise(

@@ -58,6 +58,7 @@ _CONVOLUTIONS = {
     "odd size": _Case(3, 5, 4, 2, 1, True, 1, 7, 5),
     "to 1x1": _Case(5, 1, 4, 1, 0, True, 2, 4, 4),
     "1x1 kernel": _Case(3, 2, 1, 1, 0, True, 1, 3, 5),
+    "3x3": _Case(3, 5, 3, 1, 1, True, 2, 5, 6),
     "stride 3": _Case(2, 3, 6, 3, 2, True, 2, 9, 8),
     "kernel 5, stride 2": _Case(3, 5, 5, 2, 2, True, 2, 7, 5),
     "wide padding": _Case(3, 4, 2, 2, 2, True, 1, 5, 6),

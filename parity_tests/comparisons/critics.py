@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import jax
@@ -32,6 +33,20 @@ class Critic(NamedTuple):
     norm: str
     weight_norm: str = "none"
     num_classes: int = 3
+    network: str = "DcganDiscriminator"
+    gain: float = 8.0
+    """Of its initial weights."""
+
+    def build(self, models: ModuleType) -> Any:
+        """The discriminator, of either twin."""
+        return getattr(models, self.network)(
+            width=8,
+            image_size=16,
+            channels=2,
+            norm=self.norm,
+            weight_norm=self.weight_norm,
+            num_classes=self.num_classes,
+        )
 
 
 CRITICS = {
@@ -42,6 +57,7 @@ CRITICS = {
     "no norm": Critic("none"),
     "spectral norm": Critic("none", "spectral"),
     "weight norm": Critic("none", "weight"),
+    "residual": Critic("none", network="ResnetDiscriminator", gain=1.0),
 }
 _IMAGE = (2, 16, 16)
 _LABELS = np.array([2, 0])
@@ -59,10 +75,8 @@ class Outcome(NamedTuple):
 Evaluate = Callable[[Arrays], Outcome]
 
 
-def _torch_critic(critic: Critic) -> torch_models.DcganDiscriminator:
-    return torch_models.DcganDiscriminator(
-        width=8, image_size=16, channels=2, **critic._asdict()
-    ).eval()
+def _torch_critic(critic: Critic) -> Any:
+    return critic.build(torch_models).eval()
 
 
 def _weights(critic: Critic) -> Arrays:
@@ -76,7 +90,7 @@ def _weights(critic: Critic) -> Arrays:
         elif value.ndim == 1:
             arrays[key] = value + random.normal(0, 0.3, value.shape)
         else:
-            arrays[key] = 8 * value
+            arrays[key] = critic.gain * value
     return {key: x.astype(np.float32).astype(np.float64) for key, x in arrays.items()}
 
 
@@ -113,9 +127,7 @@ def _torch_evaluate(
 def _jax_evaluate(name: str, critic: Critic, problem: Problem, dtype: str) -> Evaluate:
     x64 = dtype == "float64"
     with jax.enable_x64(x64):
-        module = jax_models.DcganDiscriminator(
-            width=8, image_size=16, channels=2, **critic._asdict()
-        )
+        module = critic.build(jax_models)
         network = jax.tree.map(lambda x: x.astype(dtype), Network.of(module))
         inputs = [jnp.asarray(to_nhwc(x).astype(dtype)) for x in problem]
         labels = jnp.asarray(_LABELS) if critic.num_classes else None

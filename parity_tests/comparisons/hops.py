@@ -108,12 +108,13 @@ _SAMPLED: dict[str, dict[str, Any]] = {
     "ema": {"ema_decay": 0.9},
     "spectral norm": {"g_weight_norm": "spectral"},
     "instance norm": {"g_norm": "instance"},
+    "cgan-pd-cifar10": {"n_critic": 1},
 }
 
 
 def _samples(name: str) -> list[Finding]:
     """Evaluation-mode images from one checkpoint in float32, trained in PyTorch."""
-    preset = PRESETS["cgan" if name == "cgan" else "gan"]
+    preset = PRESETS.get(name, PRESETS["gan"])
     config = shrink(preset, precision="float32", **_SAMPLED[name])
     torch, jax = make_pair(config)
     torch.start()

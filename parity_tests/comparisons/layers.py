@@ -239,6 +239,34 @@ def _leaky_relu() -> list[Finding]:
     return compare_twins(tasks, _FLOAT64, _FLOAT32)
 
 
+@check("layer/Linear", "layer", ("layers.Linear", "layers.reparametrise"))
+def _linear() -> list[Finding]:
+    def build(twin: ModuleType, kind: str, bias: bool = True) -> Any:
+        linear = twin.layers.Linear(5, 3, bias=bias)
+        return twin.layers.reparametrise(linear, kind)
+
+    inputs = normal(2, 4, 5)
+    tasks = {
+        kind: Task(functools.partial(build, kind=kind), inputs)
+        for kind in ("none", "spectral", "weight")
+    }
+    without = functools.partial(build, kind="none", bias=False)
+    return compare_twins(
+        tasks | {"without bias": Task(without, inputs)}, _FLOAT64, _FLOAT32
+    )
+
+
+@check("layer/resampling", "layer", ("layers.upsample", "layers.average_pool"))
+def _resampling() -> list[Finding]:
+    tasks = {
+        "upsample": Task(lambda twin: twin.layers.upsample, normal(1, 2, 3, 5, 2)),
+        "average_pool": Task(
+            lambda twin: twin.layers.average_pool, normal(1, 2, 3, 6, 4)
+        ),
+    }
+    return compare_twins(tasks, _FLOAT64, _FLOAT32)
+
+
 @check(
     "layer/blocks at zero",
     "layer",

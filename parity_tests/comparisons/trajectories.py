@@ -57,7 +57,7 @@ VARIANTS = {
     **{
         name: Variant(shrink(preset))
         for name, preset in PRESETS.items()
-        if preset.image_size == 32
+        if preset.dataset == "digits"
     },
     "gan": Variant(shrink(PRESETS["gan"]), 200),
     "gan, minimax": Variant(shrink(PRESETS["gan"], objective="minimax"), 200),
@@ -69,6 +69,15 @@ VARIANTS = {
     # Points are numbers as they are, not bytes.
     "ring": Variant(
         shrink(PRESETS["ring"], dataset="ring", image_size=1, width=32), channels=2
+    ),
+    "cgan-pd-cifar10": Variant(
+        shrink(PRESETS["cgan-pd-cifar10"], n_critic=2), 50, channels=3
+    ),
+    # With a norm that cancels no bias, so that the strict bound holds.
+    "wgan-gp-resnet-cifar10": Variant(
+        shrink(PRESETS["wgan-gp-resnet-cifar10"], n_critic=2, g_norm="layer"),
+        50,
+        channels=3,
     ),
     # At usual rates: what a free bias gains by rounding (see `tolerance`) is a share of
     # the learning rate.
@@ -154,6 +163,9 @@ def _combinations() -> Iterator[tuple[str, str]]:
 
 def tolerance(config: TrainConfig) -> str:
     """The row for a trajectory in float64."""
+    # Residual networks have biases before batch norm, as published.
+    if "resnet" in config.architecture and config.g_has_batch_norm:
+        return "trajectory, float64, free bias, without momentum"
     # Where a bias cancels in the loss, Adam makes steps of its gradient's rounding: D's
     # last one in the average form, and, as the batch is small, those of perceptrons
     # whose activations have one sign on all of it.

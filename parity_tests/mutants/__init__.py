@@ -5,11 +5,11 @@ resizing, `torch.compile`. Statistics that an inner gradient captures are an err
 JAX, not a wrong number.
 """
 
-from parity_tests.mutants import export, formulas, layers, training
+from parity_tests.mutants import export, formulas, layers, networks, training
 from parity_tests.mutants.mutation import Mutant
 
 MUTANTS: dict[str, Mutant] = {
     mutant.name: mutant
-    for module in (export, formulas, layers, training)
+    for module in (export, formulas, layers, networks, training)
     for mutant in module.MUTANTS
 }

@@ -177,7 +177,7 @@ class ExportOptions:
     last."""
     out: Path | None = None
     """File to write, or new folder of hub; without it, a new one in the run."""
-    plugin: Annotated[Path | None, _PLUGIN] = None
+    plugin: Annotated[Path | None, _FILE] = None
     """Python file that registers objectives, penalties or architectures of your own."""
 
 

@@ -45,6 +45,25 @@ _POINTS = TrainConfig(
     sample_every=100,
     save_every=1000,
 )
+# Miyato et al. 2018, arXiv:1802.05957, with the training of mimicry (Lee and Town 2020,
+# arXiv:2005.02494): the authors' own G updates have twice D's batch.
+_SNGAN = TrainConfig(
+    preset="sngan-cifar10",
+    dataset="cifar10",
+    architecture="sngan-resnet",
+    width=128,
+    z_dim=128,
+    d_norm="none",
+    d_weight_norm="spectral",
+    objective="hinge",
+    n_critic=5,
+    adam_betas=(0.0, 0.9),
+    lr_schedule="linear",
+    steps=100_000,
+    log_every=50,
+    sample_every=500,
+    save_every=2000,
+)
 _ORIGINAL: dict[str, Any] = {
     "image_size": 64,
     "width": 64,
@@ -114,6 +133,35 @@ PRESETS: dict[str, TrainConfig] = {
             _WGAN_GP, preset="wgan-gp-mnist", dataset="mnist", **_ORIGINAL
         ),
         dataclasses.replace(_CGAN, preset="cgan-mnist", dataset="mnist", **_ORIGINAL),
+        # Residual networks, in a size that a CPU trains, and as published.
+        dataclasses.replace(
+            _SNGAN,
+            preset="sngan",
+            dataset="digits",
+            width=16,
+            n_critic=1,
+            steps=1200,
+            log_every=10,
+            sample_every=50,
+            save_every=400,
+        ),
+        _SNGAN,
+        # Miyato and Koyama 2018, arXiv:1802.05637: conditional batch norm, projection.
+        dataclasses.replace(
+            _SNGAN,
+            preset="cgan-pd-cifar10",
+            conditional=True,
+            g_norm="conditional-batch",
+        ),
+        # Gulrajani et al. 2017, arXiv:1704.00028, appendix F, without labels.
+        dataclasses.replace(
+            _SNGAN,
+            preset="wgan-gp-resnet-cifar10",
+            architecture="wgan-gp-resnet",
+            d_weight_norm="none",
+            objective="wasserstein",
+            penalty="wgan-gp",
+        ),
     )
 }
 

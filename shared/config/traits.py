@@ -108,6 +108,28 @@ def _dcgan_features(width: int, image_size: int) -> int:
     return sum(w * (image_size >> k + 1) ** 2 for k, w in enumerate(widths))
 
 
+def _resnet_weights(factor: int) -> Callable[[int, int, int], int]:
+    """Kernels of G's and of D's blocks, and those from the latents.
+
+    Args:
+        factor: how many times as wide G is up to 32x32.
+    """
+
+    def weights(width: int, image_size: int, z_dim: int) -> int:
+        if image_size > 32:  # each size above 64 has one more block
+            return 4930 * width**2 + 256 * width * z_dim
+        ups = image_size.bit_length() - 3
+        blocks = 19 * (factor**2 * ups + max(ups - 2, 0)) + 45
+        return blocks * width**2 + 16 * factor * width * z_dim
+
+    return weights
+
+
+def _resnet_features(width: int, image_size: int) -> int:
+    """Of the first block alone, by far the largest."""
+    return 2 * width * image_size**2
+
+
 ARCHITECTURES = Table(
     "architecture",
     {
@@ -121,6 +143,12 @@ ARCHITECTURES = Table(
                 width * (4 * width + 2 * size**2 + z_dim)
             ),
             least_features=lambda width, size: 3 * width,
+        ),
+        "sngan-resnet": ArchitectureTraits(
+            least_weights=_resnet_weights(2), least_features=_resnet_features
+        ),
+        "wgan-gp-resnet": ArchitectureTraits(
+            least_weights=_resnet_weights(1), least_features=_resnet_features
         ),
     },
 )

@@ -1,6 +1,7 @@
 """How arrays start; each is a `statements.Start`."""
 
 import dataclasses
+import math
 from typing import Literal
 
 import numpy as np
@@ -53,6 +54,26 @@ class FanIn:
 
 
 @dataclasses.dataclass(frozen=True)
+class Glorot:
+    """U(-a, a), a = gain sqrt(6 / (fan-in + fan-out)).
+
+    References:
+        Glorot and Bengio 2010, "Understanding the difficulty of training deep
+        feedforward neural networks", Eq. 16 (gain 1).
+    """
+
+    gain: float
+
+    def __call__(self, array: Stated, normal: Normals, arrays: Arrays) -> NDArray:
+        """See `statements.Start`."""
+        pairs = normal(array.name, (2, *array.shape)).astype(np.float64)
+        # Box and Muller's transform backwards: of two normals, a uniform in (0, 1).
+        uniform = np.exp(-0.5 * np.square(pairs).sum(axis=0))
+        bound = self.gain * np.sqrt(6 / (array.fan_in + array.fan_out))
+        return bound * (2 * uniform - 1)
+
+
+@dataclasses.dataclass(frozen=True)
 class Lengths:
     """Of weight normalisation's directions, which are then the weights themselves."""
 
@@ -95,6 +116,9 @@ DCGAN = Normal(0.02)
 DCGAN_GAIN = Normal(0.02, mean=1.0)
 # Before a ReLU, which halves the variance.
 HE = FanIn(2.0)
+GLOROT = Glorot(1.0)
+# Before or after a ReLU, as Gulrajani et al. and Miyato et al. have it.
+GLOROT_RELU = Glorot(math.sqrt(2.0))
 
 
 def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -75,7 +75,12 @@ def test_an_unknown_architecture_is_not_judged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("architecture", "size"), [("dcgan", 8), ("dcgan", 64), ("mlp", 16)]
+    ("architecture", "size"),
+    [
+        *(("dcgan", 8), ("dcgan", 64), ("mlp", 16)),
+        *(("sngan-resnet", 8), ("sngan-resnet", 32), ("sngan-resnet", 64)),
+        ("wgan-gp-resnet", 16),
+    ],
 )
 def test_estimates_are_below_the_truth(
     architecture: str, size: int, twin: Twin

@@ -9,6 +9,8 @@ from shared.randomness.initial_weights import initial_arrays
 from shared.randomness.starts import (
     DCGAN,
     DCGAN_GAIN,
+    GLOROT,
+    GLOROT_RELU,
     HE,
     ONES,
     ZEROS,
@@ -61,6 +63,9 @@ _STATED = {
     **_stated("d.grouped.weight", (128, 16, 3, 3), KERNEL, HE),
     **_stated("g.up.weight", (32, 64, 4, 4), TRANSPOSED_KERNEL, HE),
     **_stated("g.linear.weight", (64, 128), LINEAR, FanIn(1.0)),
+    **_stated("d.residual.weight", (96, 32, 3, 3), KERNEL, GLOROT_RELU),
+    **_stated("d.logit.weight", (150, 100), LINEAR, GLOROT),
+    **_stated("d.rows.weight", (150, 100), TABLE, GLOROT),
 }
 
 
@@ -103,6 +108,23 @@ def test_weights_and_gains_are_normal(name: str, mean: float, std: float) -> Non
     # Three quarters of a normal's mass lie within 1.15035 standard deviations.
     inside = np.mean(np.abs(array - mean) < 1.15035 * std)
     assert abs(inside - 0.75) < 5 * np.sqrt(0.75 * 0.25 / array.size)
+
+
+@pytest.mark.parametrize(
+    ("name", "bound"),
+    [
+        ("d.residual.weight", (2 * 6 / (9 * 32 + 9 * 96)) ** 0.5),
+        ("d.logit.weight", (6 / 250) ** 0.5),
+        ("d.rows.weight", (6 / 250) ** 0.5),
+    ],
+)
+def test_glorot_s_weights_are_uniform(name: str, bound: float) -> None:
+    array = initial_arrays(_STATED, seed=1)[name] / bound
+    assert 0.999 < np.abs(array).max() < 1
+    # Each tenth has as many, up to five standard errors.
+    counts, _ = np.histogram(array, bins=10, range=(-1, 1))
+    error = np.sqrt(array.size * 0.1 * 0.9)
+    assert np.abs(counts - array.size / 10).max() < 5 * error
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def models(twin: Twin) -> ModuleType:
     return importlib.import_module(f"gans_{twin.name}.models")
 
 
-@pytest.fixture(params=["dcgan", "mlp"])
+@pytest.fixture(params=["dcgan", "mlp", "sngan-resnet"])
 def config(request: pytest.FixtureRequest) -> TrainConfig:
     return dataclasses.replace(
         PRESETS["cgan"],

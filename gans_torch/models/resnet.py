@@ -1,0 +1,319 @@
+"""Residual generator and discriminator, at any power-of-two size from 8 up.
+
+References:
+    Gulrajani et al. 2017, arXiv:1704.00028, appendix F (32 pixels).
+    Miyato et al. 2018, arXiv:1802.05957, Tables 4 and 5 (32 and 64 pixels).
+    Miyato and Koyama 2018, arXiv:1802.05637 (classes).
+"""
+
+import itertools
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Integer
+from torch import Tensor, nn
+
+from gans_torch import layers
+from gans_torch.models.head import Head, Outputs
+from shared.randomness.starts import GLOROT, GLOROT_RELU, ONES
+from shared.statements import Start
+
+Images = Float[Tensor, "batch channels height width"]
+Features = Float[Tensor, "batch out_channels out_height out_width"]
+Labels = Integer[Tensor, " batch"] | None
+
+# Up to this size all maps of a network are equally wide.
+_SMALL = 32
+_WIDEST = 16
+
+
+class UpBlock(nn.Module):
+    """Twice norm, ReLU, 3x3 convolution, the first on twice the size; and a shortcut.
+
+    Args:
+        in_channels: channels in.
+        out_channels: channels out.
+        norm: name for `layers.build_norm`.
+        weight_norm: kind for `layers.reparametrise`.
+        num_classes: classes of ``conditional-batch``.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        norm: str,
+        weight_norm: str,
+        num_classes: int,
+    ) -> None:
+        super().__init__()
+        self.norm1 = layers.build_norm(norm, in_channels, num_classes, ONES)
+        self.conv1 = _conv3(in_channels, out_channels, weight_norm)
+        self.norm2 = layers.build_norm(norm, out_channels, num_classes, ONES)
+        self.conv2 = _conv3(out_channels, out_channels, weight_norm)
+        self.shortcut = _conv1(in_channels, out_channels, weight_norm)
+
+    def forward(self, x: Images, labels: Labels = None) -> Features:
+        """Images of four times the pixels."""
+        y = torch.relu(_normalised(self.norm1, x, labels))
+        y = self.conv1(layers.upsample(y))
+        y = self.conv2(torch.relu(_normalised(self.norm2, y, labels)))
+        # The same as the convolution of the larger image, in a quarter of the time.
+        return y + layers.upsample(self.shortcut(x))
+
+
+class FirstBlock(nn.Module):
+    """D's first: convolution, ReLU, convolution, to half the size; and a shortcut.
+
+    No ReLU comes before, as it would take half of the image away.
+
+    Args:
+        in_channels: channels in.
+        out_channels: channels out.
+        weight_norm: kind for `layers.reparametrise`.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, weight_norm: str
+    ) -> None:
+        super().__init__()
+        self.conv1 = _conv3(in_channels, out_channels, weight_norm)
+        self.conv2 = _conv3(out_channels, out_channels, weight_norm)
+        self.shortcut = _conv1(in_channels, out_channels, weight_norm)
+
+    def forward(self, x: Images) -> Features:
+        """Images of a quarter of the pixels."""
+        y = self.conv2(torch.relu(self.conv1(x)))
+        return layers.average_pool(y) + self.shortcut(layers.average_pool(x))
+
+
+class DownBlock(nn.Module):
+    """Twice norm, ReLU, 3x3 convolution, to half the size or the same; and a shortcut.
+
+    Args:
+        in_channels: channels in.
+        out_channels: channels out.
+        halves: whether the size is halved.
+        norm: name for `layers.build_norm`.
+        weight_norm: kind for `layers.reparametrise`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        halves: bool,
+        norm: str,
+        weight_norm: str,
+    ) -> None:
+        super().__init__()
+        self.halves = halves
+        self.norm1 = layers.build_norm(norm, in_channels, start=ONES)
+        self.conv1 = _conv3(in_channels, in_channels, weight_norm)
+        self.norm2 = layers.build_norm(norm, in_channels, start=ONES)
+        self.conv2 = _conv3(in_channels, out_channels, weight_norm)
+        self.shortcut = (
+            _conv1(in_channels, out_channels, weight_norm)
+            if halves or in_channels != out_channels
+            else None
+        )
+
+    def forward(self, x: Images) -> Features:
+        """Images of a quarter of the pixels, or as many."""
+        y = self.conv1(torch.relu(_normalised(self.norm1, x)))
+        y = self.conv2(torch.relu(_normalised(self.norm2, y)))
+        if self.halves:
+            # Before the shortcut's convolution, which then has a quarter to do.
+            x, y = layers.average_pool(x), layers.average_pool(y)
+        return y + (x if self.shortcut is None else self.shortcut(x))
+
+
+class ResnetGenerator(nn.Module):
+    """Latents to images in [-1, 1].
+
+    Every convolution has a bias, as in all public code, also where a norm cancels it.
+
+    Args:
+        z_dim: length of a latent vector.
+        width: channels of the last feature map. Up to 32x32 all maps are as wide; from
+            64x64 on, channels halve from block to block, from 16 times ``width``.
+        image_size: height and width of the image; a power of two from 8 up.
+        channels: channels of the image.
+        norm: name for `layers.build_norm`.
+        weight_norm: kind for `layers.reparametrise`.
+        num_classes: classes to condition on; 0 for none. With ``conditional-batch`` the
+            label chooses the blocks' gains and biases, and nothing else; with another
+            norm it enters as a one-hot vector beside the latents.
+        factor: up to 32x32, how many times as wide it is as ``width`` says.
+    """
+
+    def __init__(
+        self,
+        *,
+        z_dim: int,
+        width: int,
+        image_size: int,
+        channels: int,
+        norm: str = "batch",
+        weight_norm: str = "none",
+        num_classes: int = 0,
+        factor: int = 1,
+    ) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        is_conditional = norm == "conditional-batch"
+        self.one_hot = 0 if is_conditional else num_classes
+        widths = _generator_widths(width, image_size, factor)
+        linear = layers.Linear(z_dim + self.one_hot, 16 * widths[0])
+        self.linear = layers.reparametrise(linear.starting(GLOROT), weight_norm)
+        self.blocks = nn.ModuleList(
+            UpBlock(
+                wide,
+                narrow,
+                norm=norm,
+                weight_norm=weight_norm,
+                num_classes=num_classes,
+            )
+            for wide, narrow in itertools.pairwise(widths)
+        )
+        last = "batch" if is_conditional else norm
+        self.norm = layers.build_norm(last, widths[-1], start=ONES)
+        self.conv = _conv3(widths[-1], channels, weight_norm, GLOROT)
+
+    def forward(self, z: Float[Tensor, "batch z_dim"], labels: Labels = None) -> Images:
+        """Images of latents.
+
+        Args:
+            z: latents.
+            labels: class ids, for a conditional generator.
+
+        Raises:
+            ValueError: a conditional generator got no labels.
+        """
+        if self.num_classes and labels is None:
+            raise ValueError("labels None: a conditional generator needs class ids")
+        if self.one_hot and labels is not None:
+            one_hot = nn.functional.one_hot(labels, self.one_hot)
+            z = torch.cat([z, one_hot.to(z.dtype)], dim=1)
+        x = self.linear(z).unflatten(1, (-1, 4, 4))
+        for block in self.blocks:
+            x = block(x, labels)
+        return torch.tanh(self.conv(torch.relu(_normalised(self.norm, x))))
+
+
+class ResnetDiscriminator(nn.Module):
+    """Images to logits, one for each image.
+
+    Its last feature map is pooled to a single pixel, of which the head is.
+
+    Args:
+        width: channels of the first feature map. Up to 32x32 all maps are as wide; from
+            64x64 on, channels double from block to block, up to 16 times as many.
+        image_size: height and width of the image; a power of two from 8 up.
+        channels: channels of the image.
+        norm: name for `layers.build_norm`; the first block has none.
+        weight_norm: kind for `layers.reparametrise`.
+        num_classes: as for `Head`.
+        aux_classes: as for `Head`.
+        minibatch_discrimination: as for `Head`.
+        minibatch_std: as for `Head`.
+        pool: over the pixels of the last feature map: ``sum`` or ``mean``.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        image_size: int,
+        channels: int,
+        norm: str = "none",
+        weight_norm: str = "none",
+        num_classes: int = 0,
+        aux_classes: int = 0,
+        minibatch_discrimination: int = 0,
+        minibatch_std: int = 0,
+        pool: Literal["sum", "mean"] = "sum",
+    ) -> None:
+        super().__init__()
+        self.pool = pool
+        widths, halvings = _discriminator_widths(width, image_size)
+        first = FirstBlock(channels, width, weight_norm=weight_norm)
+        rest = [
+            DownBlock(
+                narrow,
+                wide,
+                halves=block < halvings,
+                norm=norm,
+                weight_norm=weight_norm,
+            )
+            for block, (narrow, wide) in enumerate(itertools.pairwise(widths), 1)
+        ]
+        self.blocks = nn.ModuleList([first, *rest])
+        self.head = Head(
+            channels=widths[-1],
+            size=1,
+            bias=True,
+            start=GLOROT,
+            table_start=GLOROT,
+            weight_norm=weight_norm,
+            num_classes=num_classes,
+            aux_classes=aux_classes,
+            minibatch_discrimination=minibatch_discrimination,
+            minibatch_std=minibatch_std,
+        )
+
+    def forward(self, images: Images, labels: Labels = None) -> Outputs:
+        """What D says of images.
+
+        Args:
+            images: in [-1, 1].
+            labels: class ids, for a conditional discriminator.
+        """
+        x = images
+        for block in self.blocks:
+            x = block(x)
+        x = torch.relu(x)
+        pool = torch.sum if self.pool == "sum" else torch.mean
+        return self.head(pool(x, dim=(2, 3), keepdim=True), labels)
+
+
+def _conv3(
+    in_channels: int, out_channels: int, weight_norm: str, start: Start = GLOROT_RELU
+) -> nn.Module:
+    conv = layers.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
+    return layers.reparametrise(conv.starting(start), weight_norm)
+
+
+def _conv1(in_channels: int, out_channels: int, weight_norm: str) -> nn.Module:
+    conv = layers.Conv2d(in_channels, out_channels, kernel_size=1)
+    return layers.reparametrise(conv.starting(GLOROT), weight_norm)
+
+
+def _normalised(norm: nn.Module | None, x: Images, labels: Labels = None) -> Images:
+    if labels is not None and isinstance(norm, layers.ConditionalBatchNorm2d):
+        return norm(x, labels)
+    return x if norm is None else norm(x)
+
+
+def _generator_widths(width: int, image_size: int, factor: int) -> list[int]:
+    """Channels of G's maps, from 4x4 on: 32 -> [w, w, w, w], 64 -> [16 w, ..., w]."""
+    doublings = image_size.bit_length() - 3
+    if image_size <= _SMALL:
+        return [factor * width] * (doublings + 1)
+    return [width * min(1 << k, _WIDEST) for k in reversed(range(doublings + 1))]
+
+
+def _discriminator_widths(width: int, image_size: int) -> tuple[list[int], int]:
+    """Channels of D's maps, one for each block, and how many blocks halve the size.
+
+    32 -> [w, w, w, w], 2 (to 8x8); 64 -> [w, ..., 16 w], 5 (to 2x2); from 128 on the
+    last does not halve, and leaves 4x4.
+    """
+    if image_size <= _SMALL:
+        halvings = max(image_size.bit_length() - 4, 1)
+        return [width] * (halvings + 2), halvings
+    blocks = image_size.bit_length() - 2
+    widths = [width * min(1 << k, _WIDEST) for k in range(blocks)]
+    return widths, blocks if image_size == 2 * _SMALL else blocks - 1

@@ -1,0 +1,199 @@
+"""Residual networks: their blocks, every form, both modes, and the published sizes."""
+
+import functools
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+import gans_jax.backend
+import gans_torch.backend
+from parity_tests.certificate.registry import Finding, Worst, check
+from parity_tests.harness.modules import compare_twins
+from parity_tests.harness.tasks import Shapes, Task, normal, random_arrays
+from parity_tests.harness.trajectories import shrink
+from shared.config.presets import PRESETS
+from shared.config.train_config import TrainConfig
+from shared.data.image_data import DataInfo
+from shared.files.arrays import Arrays
+
+_FLOAT64 = "network, float64"
+_FLOAT32 = "network, float32"
+_CLASSES = 3
+_LABELS = np.array([2, 0, 0, 1])
+_G_COVERS = (
+    "models.ResnetGenerator",
+    "models.resnet.UpBlock",
+    "layers.Linear",
+    "layers.upsample",
+)
+_D_COVERS = (
+    "models.ResnetDiscriminator",
+    "models.resnet.DownBlock",
+    "models.resnet.FirstBlock",
+    "layers.average_pool",
+)
+
+
+def _softened(shapes: Shapes) -> Arrays:
+    """Random arrays, the weights small enough that sums of many do not explode."""
+    return {
+        name: x if x.ndim < 2 else (x / np.sqrt(x[0].size)).astype(np.float32)
+        for name, x in random_arrays(shapes).items()
+    }
+
+
+def _task(
+    network: str, preset: str, training: bool = True, channels: int = 3, **options: Any
+) -> Task:
+    """One network of a preset, on four samples.
+
+    Args:
+        network: ``generator`` or ``discriminator``.
+        preset: whose architecture it has.
+        training: whether in training mode.
+        channels: of the images.
+        options: of the configuration.
+    """
+    config = shrink(PRESETS[preset], **({"image_size": 8, "z_dim": 5} | options))
+    size = config.image_size
+    shape = (config.z_dim,) if network == "generator" else (channels, size, size)
+
+    def build(twin: ModuleType) -> Any:
+        make = getattr(twin.models, f"build_{network}")
+        return make(config, DataInfo(channels, _CLASSES, 4, ""))
+
+    labels = _LABELS if config.conditional else None
+    inputs = normal(1, 4, *shape)
+    return Task(build, inputs, labels, training, second_order=False, arrays=_softened)
+
+
+def _compare(tasks: dict[str, Task], float32: str = "") -> list[Finding]:
+    # Biases that batch norm cancels have no gradient but rounding.
+    return compare_twins(tasks, _FLOAT64, float32, floor=1.0)
+
+
+@check("network/residual/generator", "network", _G_COVERS)
+def _generator() -> list[Finding]:
+    """Each way in for a label, and none; in both modes."""
+    tasks = {
+        "batch norm": _task("generator", "wgan-gp-resnet-cifar10", image_size=16),
+        "one-hot, spectral": _task(
+            "generator",
+            "sngan",
+            g_norm="none",
+            g_weight_norm="spectral",
+            conditional=True,
+        ),
+        "conditional batch norm": _task("generator", "cgan-pd-cifar10"),
+        "evaluation": _task("generator", "cgan-pd-cifar10", training=False),
+    }
+    return _compare(tasks)
+
+
+@check("network/residual/discriminator", "network", _D_COVERS)
+def _discriminator() -> list[Finding]:
+    """Sums and means, with spectral norm or another constraint; in both modes."""
+    features = {"minibatch_discrimination": 3, "minibatch_std": 2}
+    tasks = {
+        "projection and classifier": _task(
+            "discriminator", "cgan-pd-cifar10", image_size=16, aux_classifier=1.0
+        ),
+        "mean, layer norm, features of the batch": _task(
+            "discriminator",
+            "wgan-gp-resnet-cifar10",
+            d_norm="layer",
+            d_weight_norm="weight",
+            **features,
+        ),
+        "evaluation": _task("discriminator", "cgan-pd-cifar10", training=False),
+    }
+    return _compare(tasks)
+
+
+@check("network/residual/sizes", "network", _G_COVERS + _D_COVERS, full_only=True)
+def _sizes() -> list[Finding]:
+    tasks = {
+        f"{network}, {size} pixels": _task(
+            network, "sngan", image_size=size, width=4 if size == 32 else 1
+        )
+        for network in ("generator", "discriminator")
+        for size in (32, 64, 128)
+    }
+    return _compare(tasks)
+
+
+@check("network/residual/float32", "network", _G_COVERS + _D_COVERS)
+def _float32() -> list[Finding]:
+    tasks = {
+        network: _task(network, "cgan-pd-cifar10")
+        for network in ("generator", "discriminator")
+    }
+    return _compare(tasks, _FLOAT32)
+
+
+@check(
+    "network/residual/as published", "network", _G_COVERS + _D_COVERS, full_only=True
+)
+def _as_published() -> list[Finding]:
+    """Values and gradients at the published widths."""
+    tasks = {
+        f"{network}, {preset}, {size} pixels": _task(
+            network, preset, image_size=size, width=width, z_dim=128
+        )
+        for network in ("generator", "discriminator")
+        for preset, size, width in (
+            ("cgan-pd-cifar10", 32, 128),
+            ("wgan-gp-resnet-cifar10", 32, 128),
+            ("sngan-cifar10", 64, 64),
+        )
+    }
+    return _compare(tasks)
+
+
+def _trained(config: TrainConfig, channels: int) -> dict[str, dict[str, int]]:
+    """Numbers that are trained, by twin and network."""
+    result = {}
+    for twin in (gans_torch, gans_jax):
+        data = DataInfo(channels, 10, 60, "")
+        statements = twin.backend.Backend(config, data, "cpu").statements()
+        counts = {"generator": 0, "discriminator": 0}
+        for name, array in statements.items():
+            if array.kind.trained:
+                counts[name.partition(".")[0]] += int(np.prod(array.shape))
+        result[twin.__name__] = counts
+    return result
+
+
+# Of mimicry's tests; the last from the sizes in the authors' code.
+KNOWN_SIZES = {
+    ("sngan-cifar10", 32, 128): (4_276_739, 1_053_825),
+    ("cgan-pd-cifar10", 32, 128): (4_304_387, 1_055_105),
+    ("sngan-cifar10", 64, 64): (12_220_675, 10_141_441),
+    ("cgan-pd-cifar10", 64, 64): (12_272_515, 10_151_681),
+    ("wgan-gp-resnet-cifar10", 32, 128): (1_204_483, 1_053_825),
+}
+
+
+def known_sizes(
+    sizes: dict[tuple[str, int, int], tuple[int, int]], channels: int = 3
+) -> list[Finding]:
+    """Trainable parameters of presets, against those that are published.
+
+    Args:
+        sizes: of G and D, by preset, image size and width.
+        channels: of the images.
+    """
+    worst = Worst()
+    for (preset, size, width), expected in sizes.items():
+        config = shrink(PRESETS[preset], image_size=size, width=width, z_dim=128)
+        for twin, counts in _trained(config, channels).items():
+            for count, known in zip(counts.values(), expected, strict=True):
+                case = f"{preset}, {size} pixels"
+                worst.compare(f"count, {twin}", count, known, "exact", case)
+    return worst.findings()
+
+
+check("network/residual/known sizes", "network", _G_COVERS + _D_COVERS)(
+    functools.partial(known_sizes, KNOWN_SIZES)
+)

@@ -1,0 +1,106 @@
+"""Mutants of the residual networks."""
+
+from gans_jax import layers as jax_layers
+from gans_jax.models import head as jax_head
+from gans_jax.models import resnet as jax_resnet
+from gans_torch import layers as torch_layers
+from gans_torch.models import resnet as torch_resnet
+from parity_tests.mutants.mutation import mutant
+
+_GENERATOR = "network/residual/generator"
+_DISCRIMINATOR = "network/residual/discriminator"
+
+MUTANTS = (
+    mutant(
+        "a linear map's outputs as height, width, channels",
+        "they belong to channels, height, width, as the weights on file do",
+        jax_resnet.ResnetGenerator.__call__,
+        {
+            "reshape(len(z), -1, 4, 4).transpose(0, 2, 3, 1)": (
+                "reshape(len(z), 4, 4, -1)"
+            )
+        },
+        _GENERATOR,
+    ),
+    mutant(
+        "bilinear upsampling",
+        "mimicry's; the authors repeat each pixel",
+        torch_layers.upsample,
+        {'mode="nearest"': 'mode="bilinear"'},
+        "layer/resampling",
+    ),
+    mutant(
+        "pooling by the maximum",
+        "torch.nn's other pooling",
+        torch_layers.average_pool,
+        {"avg_pool2d": "max_pool2d"},
+        "layer/resampling",
+    ),
+    mutant(
+        "the image repeated, not its pixels",
+        "as jnp.tile does, where jnp.repeat belongs",
+        jax_layers.upsample,
+        {
+            "x[:, :, None, :, None]": "x[:, None, :, None, :]",
+            "(n, height, 2, width, 2, channels)": "(n, 2, height, 2, width, channels)",
+        },
+        "layer/resampling",
+    ),
+    mutant(
+        "shortcut of what a ReLU has cut",
+        "an in-place ReLU changes what the shortcut sees, as in mimicry and StudioGAN",
+        torch_resnet.DownBlock.forward,
+        {
+            "y = self.conv1(torch.relu(_normalised(self.norm1, x)))": (
+                "x = torch.relu(_normalised(self.norm1, x))\n    y = self.conv1(x)"
+            )
+        },
+        _DISCRIMINATOR,
+    ),
+    mutant(
+        "a ReLU before D's first block",
+        "it takes the dark half of every image away",
+        jax_resnet.FirstBlock.__call__,
+        {
+            "self.conv2(jax.nn.relu(self.conv1(x)))": (
+                "self.conv2(jax.nn.relu(self.conv1(jax.nn.relu(x))))"
+            )
+        },
+        _DISCRIMINATOR,
+    ),
+    mutant(
+        "sum where Gulrajani has the mean",
+        "logits are as many times as large as the last map has pixels",
+        torch_resnet.ResnetDiscriminator.forward,
+        {"torch.sum if self.pool": "torch.sum if True or self.pool"},
+        _DISCRIMINATOR,
+    ),
+    mutant(
+        "labels beside the latents, too",
+        "conditional batch norm is all that a label enters by",
+        jax_resnet.ResnetGenerator.__init__,
+        {"0 if is_conditional else num_classes": "num_classes"},
+        _GENERATOR,
+    ),
+    mutant(
+        "a start that a shortcut forgot",
+        "DCGAN's deviation in one twin",
+        jax_resnet._conv1,
+        {"conv.starting(GLOROT)": "conv"},
+        "network/statements",
+    ),
+    mutant(
+        "a table that starts as DCGAN's",
+        "the projection's rows, which are Glorot's in residual networks",
+        jax_head.Head.__init__,
+        {"table.starting(table_start)": "table"},
+        "network/statements",
+    ),
+    mutant(
+        "a linear map without its bias",
+        "the shape is right, and at the start so are the numbers",
+        jax_layers.Linear.__call__,
+        {"return y if self.bias is None else": "return y if True else"},
+        "layer/Linear",
+    ),
+)
