@@ -6,7 +6,7 @@ import pytest
 
 import parity_tests.comparisons  # noqa: F401  (fills CHECKS)
 from gans_torch import losses
-from parity_tests.mutants import MUTANTS, formulas, layers, training
+from parity_tests.mutants import MUTANTS, augmentation, formulas, layers, training
 from parity_tests.mutants.mutation import (
     Edit,
     Mutant,
@@ -35,7 +35,7 @@ def test_mutant_is_killed(trap: Mutant) -> None:
 
 
 def test_names_are_unique() -> None:
-    modules = (formulas, layers, training)
+    modules = (augmentation, formulas, layers, training)
     assert len(MUTANTS) == sum(len(module.MUTANTS) for module in modules)
 
 

@@ -60,6 +60,18 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "critic": ("wgan-gp", {"conditional": True, "n_critic": 2}),
     "clipped critic": ("wgan", {"n_critic": 2}),
+    "augmentation": (
+        "hinge",
+        {
+            "augment": "diffaugment:translation,color,cutout",
+            "flip": True,
+            "penalty": "r1-r2",
+            "feature_matching": 0.3,
+            "instance_noise": 0.1,
+            "n_critic": 2,
+            "g_norm": "instance",
+        },
+    ),
     "spectral norm": (
         "relativistic",
         {"g_norm": "instance", "g_weight_norm": "spectral", "penalty": "r1"},

@@ -5,11 +5,11 @@ resizing, `torch.compile`. Statistics that an inner gradient captures are an err
 JAX, not a wrong number.
 """
 
-from parity_tests.mutants import formulas, layers, training
+from parity_tests.mutants import augmentation, formulas, layers, training
 from parity_tests.mutants.mutation import Mutant
 
 MUTANTS: dict[str, Mutant] = {
     mutant.name: mutant
-    for module in (formulas, layers, training)
+    for module in (augmentation, formulas, layers, training)
     for mutant in module.MUTANTS
 }

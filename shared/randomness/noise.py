@@ -32,6 +32,9 @@ Purpose = Literal[
     "evaluated samples",
     "evaluated labels",
     "points",
+    "augmentation for D",
+    "augmentation for G",
+    "mirrored images",
 ]
 
 
