@@ -41,7 +41,7 @@ class BuildPy(build_py):
         return [
             found
             for found in super().find_package_modules(package, package_dir)
-            if not found[1].startswith("test_")
+            if not found[1].startswith(("conftest", "test_"))
         ]
 
 

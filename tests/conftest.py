@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+import compiled
 import messages
+from shared.drawing import plots
 from shared.files.atomic import write_atomically
 from shared.training.threads import use_one_thread
 from support import SELECTED, TINY, TWINS, Twin
@@ -16,6 +18,7 @@ from support import SELECTED, TINY, TWINS, Twin
 use_one_thread()
 
 
+_plot_losses = plots.plot_losses
 _provoked: dict[str, set[str]] = {}
 
 
@@ -37,6 +40,11 @@ def pytest_sessionfinish() -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
+        "--long",
+        action="store_true",
+        help="run what takes minutes, too: runs that are trained until they fail",
+    )
+    parser.addoption(
         "--every-moment",
         action="store_true",
         help="try faults at every moment of a run, not only at some",
@@ -44,6 +52,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
+    compiled.keep()
     messages.install()
     if not set(SELECTED) <= set(TWINS):
         names = ",".join(SELECTED)
@@ -51,37 +60,38 @@ def pytest_configure() -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("long") and not item.config.getoption("--long"):
+        pytest.skip("takes minutes; --long runs it")
     for mark in item.iter_markers("needs"):
         if mark.args[0] not in SELECTED:
             pytest.skip(f"GANS_TWINS leaves {mark.args[0]} out")
 
 
 @pytest.fixture(params=SELECTED, scope="session")
-def twin(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Twin:
+def twin(request: pytest.FixtureRequest) -> Twin:
     """Each twin under test in turn."""
     if request.param == "jax":
-        import jax
-
-        # Compiling takes most of a tiny run's time, and many tests compile the same.
-        cache = str(tmp_path_factory.mktemp("compiled"))
-        jax.config.update("jax_compilation_cache_dir", cache)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        compiled.share()
     return Twin(request.param)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(autouse=True, scope="session")
 def cheap_plots() -> Iterator[None]:
-    """No plots of losses: making one takes as long as a tiny training."""
+    """No plots of losses: making one takes longer than a tiny training."""
 
     def plot_losses(path: Path, metrics: list[dict[str, Any]], title: str) -> None:
         steps = [record["step"] for record in metrics]
         write_atomically(path, f"{title} {steps}".encode())
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("shared.drawing.plots.plot_losses", plot_losses)
+        patch.setattr(plots, "plot_losses", plot_losses)
         yield
+
+
+@pytest.fixture
+def true_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plots of losses all the same."""
+    monkeypatch.setattr(plots, "plot_losses", _plot_losses)
 
 
 @pytest.fixture(scope="session")

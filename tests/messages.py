@@ -26,7 +26,7 @@ from shared.errors import UsageError
 ROOT = Path(__file__).parents[1]
 LIST = Path(__file__).with_suffix(".json")
 UNPROVOKED = "no test yet"
-"""Stands for the test where there is none; such entries may only become fewer."""
+"""Stands for the test where there is none, which no entry may keep."""
 
 _PACKAGES = ("shared", "gans_torch", "gans_jax")
 # They make the error for whoever calls them.

@@ -46,7 +46,7 @@ def test_only_twins_that_are_not_chosen_are_left_out(
     names: str, left_out: list[str], tmp_path: Path
 ) -> None:
     tests = Path(__file__).parent
-    for name in ("conftest.py", "messages.py", "support.py"):
+    for name in ("compiled.py", "conftest.py", "messages.py", "support.py"):
         (tmp_path / name).write_text((tests / name).read_text())
     (tmp_path / "test_it.py").write_text(
         "import pytest\n"

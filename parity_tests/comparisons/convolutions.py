@@ -130,24 +130,20 @@ class _WideConvTranspose2d(jax_layers.ConvTranspose2d):
 
 
 def _check_convolution(
-    layer: str, cases: dict[str, _Case], stock: type, wide: type
+    layer: str, case: _Case, stock: type, wide: type
 ) -> list[Finding]:
     worst = Worst()
-    for name, case in cases.items():
-        task = case.task(layer)
-        in_torch = run_torch(task, np.float64)
-        in_xla = run_jax(_rebuilt(task, case, stock), np.float64)
-        for form, note in (
-            (task, name),
-            (_rebuilt(task, case, wide), f"{name}, as if wide"),
-        ):
-            numbers = run_jax(form, np.float64)
-            compare(worst, in_torch, numbers, _FLOAT64, note)
-            aspect = "against XLA's convolution"
-            compare(worst, numbers, in_xla, _FLOAT64, note, aspect=aspect)
-            rounded = run_jax(form, np.float32)
-            aspect = "float32 against float64"
-            compare(worst, rounded, numbers, _FLOAT32, note, aspect=aspect)
+    task = case.task(layer)
+    in_torch = run_torch(task, np.float64)
+    in_xla = run_jax(_rebuilt(task, case, stock), np.float64)
+    for form, note in ((task, ""), (_rebuilt(task, case, wide), "as if wide")):
+        numbers = run_jax(form, np.float64)
+        compare(worst, in_torch, numbers, _FLOAT64, note)
+        aspect = "against XLA's convolution"
+        compare(worst, numbers, in_xla, _FLOAT64, note, aspect=aspect)
+        rounded = run_jax(form, np.float32)
+        aspect = "float32 against float64"
+        compare(worst, rounded, numbers, _FLOAT32, note, aspect=aspect)
     return worst.findings()
 
 
@@ -159,9 +155,11 @@ for _layer, _cases, _stock, _wide in (
     ("Conv2d", _CONVOLUTIONS, _LaxConv2d, _WideConv2d),
     ("ConvTranspose2d", _TRANSPOSED, _LaxConvTranspose2d, _WideConvTranspose2d),
 ):
-    check(f"layer/{_layer}", "layer", (f"layers.{_layer}",))(
-        functools.partial(_check_convolution, _layer, _cases, _stock, _wide)
-    )
+    # One by one, so that a mutant is found by what takes a moment.
+    for _name, _case in _cases.items():
+        check(f"layer/{_layer}/{_name}", "layer", (f"layers.{_layer}",))(
+            functools.partial(_check_convolution, _layer, _case, _stock, _wide)
+        )
 
 
 def _reparametrised(twin: ModuleType, layer: str, kind: str) -> Any:

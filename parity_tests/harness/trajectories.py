@@ -76,19 +76,39 @@ def make_data(image_size: int, channels: int = 1) -> ImageData:
     return ImageData(noisy.astype(np.uint8), labels, names, info)
 
 
-@functools.lru_cache(maxsize=20)
 def make_pair(config: TrainConfig, channels: int = 1) -> Pair:
-    """Both twins' sessions, with the data; kept, as JAX takes seconds to compile."""
-    data = make_data(config.image_size, channels)
-    pair = Pair(
-        *(
-            Session(config, data, twin.Backend(config, data.info, "cpu"))
-            for twin in (gans_torch.backend, gans_jax.backend)
-        )
-    )
+    """Both twins' sessions, with the data."""
+    pair = Pair(*(make_session(config, channels, name) for name in Pair._fields))
     shapes = [session.backend.shapes() for session in pair]
     assert shapes[0] == shapes[1], "the twins' arrays differ"
     return pair
+
+
+def make_session(config: TrainConfig, channels: int, twin: str) -> Session:
+    """One twin's session, with the data; kept, as JAX takes seconds to compile.
+
+    Args:
+        config: the configuration.
+        channels: of the images.
+        twin: ``torch`` or ``jax``.
+    """
+    return _SESSIONS[twin](config, channels)
+
+
+def forget_sessions(twin: str) -> None:
+    """Drop one twin's sessions, whose programs are made of code that has changed."""
+    _SESSIONS[twin].cache_clear()
+
+
+def _make_session(twin: Any, config: TrainConfig, channels: int) -> Session:
+    data = make_data(config.image_size, channels)
+    return Session(config, data, twin.Backend(config, data.info, "cpu"))
+
+
+_SESSIONS = {
+    name: functools.lru_cache(maxsize=20)(functools.partial(_make_session, twin))
+    for name, twin in (("torch", gans_torch.backend), ("jax", gans_jax.backend))
+}
 
 
 def run_singly(session: Session, steps: int) -> Arrays:

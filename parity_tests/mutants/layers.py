@@ -33,14 +33,14 @@ MUTANTS = (
         "Winograd's products, put together for the wrong one of two neighbours",
         winograd._sums_transposed,
         {"a + b, b + c": "b + c, a + b"},
-        "layer/Conv2d",
+        "layer/Conv2d/*",
     ),
     mutant(
         "a tile's difference",
         "Winograd's difference, whose sign is wrong in the gradient of images only",
         winograd._differences_transposed,
         {"b - a - c": "b - a + c"},
-        "layer/Conv2d",
+        "layer/Conv2d/*",
     ),
     mutant(
         "padding 'SAME'",
@@ -57,7 +57,7 @@ MUTANTS = (
         "a batch computed in parts, whose end is off by one in the kernel's gradient",
         convolution._kernel_gradient,
         {"1, len(xs), add_part": "1, len(xs) - 1, add_part"},
-        "layer/Conv2d",
+        "layer/Conv2d/in parts",
     ),
     Mutant(
         "square kernels transposed",

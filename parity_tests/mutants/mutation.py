@@ -4,6 +4,7 @@ import contextlib
 import fnmatch
 import functools
 import inspect
+import itertools
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -102,23 +103,27 @@ def compiled_kept(folder: Path) -> Iterator[None]:
         _configure(before)
 
 
-def kill(mutant: Mutant) -> dict[str, str]:
+def kill(mutant: Mutant, most: int | None = None) -> dict[str, str]:
     """The suspects that turn red under the mutation, and what each says.
 
     Those that merely cannot run the mutant are not among them.
+
+    Args:
+        mutant: what is put into a twin.
+        most: stop when so many have turned red; None: ask all suspects.
 
     Raises:
         ValueError: an edit does not fit the source, or there is no such comparison.
     """
     checks = suspects(mutant)
     with mutated(*mutant.edits):
-        found = {check.name: complaints(run(check)) for check in checks}
-    first = {
-        name: lines[0].partition("\n")[0].removeprefix(f"{name}: ")
-        for name, lines in found.items()
-        if lines
-    }
-    return {name: text for name, text in first.items() if not text.startswith(_CRASHES)}
+        red = (
+            (check.name, lines[0].partition("\n")[0].removeprefix(f"{check.name}: "))
+            for check in checks
+            if (lines := complaints(run(check)))
+        )
+        noticed = (found for found in red if not found[1].startswith(_CRASHES))
+        return dict(itertools.islice(noticed, most))
 
 
 def suspects(mutant: Mutant) -> list[Check]:
@@ -160,8 +165,11 @@ def _edited_code(function: FunctionType, changes: dict[str, str]) -> CodeType:
 
 def _forget(*edits: Edit) -> None:
     """Drop what was made from the code as it was: compiled programs, backends."""
-    trajectories.make_pair.cache_clear()
-    if any(edit.function.__module__.startswith("gans_jax") for edit in edits):
+    packages = {edit.function.__module__.partition(".")[0] for edit in edits}
+    for twin in trajectories.Pair._fields:
+        if packages & {"shared", f"gans_{twin}"}:
+            trajectories.forget_sessions(twin)
+    if "gans_jax" in packages:
         jax.clear_caches()
 
 

@@ -368,6 +368,11 @@ def test_new_data_must_suit_the_networks(
     dataset = ["--dataset", f"folder:{folder}"]
     train("cgan", *TINY, *dataset, "--run-dir", run, "--steps", 1)
     classes(folder, "ape")
+    planned = ("--epochs", 1, "--lr-schedule", "linear", "--run-dir", tmp_path / "plan")
+    train("dcgan", *TINY[:8], "--device", "cpu", *dataset, *planned)
+    classes(folder, "cow")
+    stopped(2, lambda: train("--resume", tmp_path / "plan", "--allow-new-data"))
+    assert "--lr-schedule linear is spread over --epochs" in capsys.readouterr().err
     on = ["--resume", run, "--steps", 2, "--allow-new-data"]
     stopped(2, lambda: train(*on))
     said = capsys.readouterr().err

@@ -120,7 +120,7 @@ def test_a_missing_plugin_is_refused(
 ) -> None:
     stopped(2, lambda: twin.main("sample")(["run", "--plugin", "nowhere.py"]))
     assert (
-        "--plugin nowhere.py: cannot be read: No such file" in capsys.readouterr().err
+        "--plugin nowhere.py: cannot be read: no such file" in capsys.readouterr().err
     )
     with pytest.raises(UsageError, match=r"^plugin nowhere.py: cannot be read"):
         twin.library.load_plugin("nowhere.py")

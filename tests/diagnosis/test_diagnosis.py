@@ -334,6 +334,7 @@ def test_a_run_that_is_fine_is_left_alone(
     assert all(0 <= record["batch_norm_gap"] < 0.5 for record in records)
 
 
+@pytest.mark.long
 def test_points_that_miss_modes_are_noticed_and_others_are_not(
     train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -350,6 +351,7 @@ def test_points_that_miss_modes_are_noticed_and_others_are_not(
     assert RunDir(tmp_path / "fine").read_sample_metrics()[-1]["modes"] >= 6
 
 
+@pytest.mark.long
 def test_images_of_few_classes_are_noticed_and_others_are_not(
     train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -379,6 +381,7 @@ SMALL_DIGITS = "--image-size 8 --width 4 --batch-size 16 --z-dim 8"
 SMALL_RING = "ring --width 16 --batch-size 64"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("words", "problems", "remedy"),
     [
@@ -437,6 +440,7 @@ def test_runs_made_to_fail_are_told_so(
     assert shown == {problem[0].upper() + problem[1:] for problem in problems}
 
 
+@pytest.mark.long
 def test_a_healthy_run_of_which_all_is_judged_is_left_alone(
     train_one: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

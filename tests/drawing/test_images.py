@@ -13,6 +13,8 @@ from PIL import Image
 from shared.drawing import images, plots
 from shared.errors import UsageError
 
+pytestmark = pytest.mark.usefixtures("true_plots")
+
 
 def test_to_uint8_rounds_half_to_even_and_clips() -> None:
     x = np.array([-1, -3, 1, 3, 0, 1 / 127.5 - 1, np.nan, np.inf], np.float64)

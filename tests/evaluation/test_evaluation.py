@@ -466,10 +466,16 @@ def test_a_run_of_other_images_is_refused(
     run = train(twin, tmp_path / "run", data_dir, "--steps", 1)
     data = datasets.load("digits", 8, data_dir)
     other = data._replace(info=data.info._replace(sha256="other"))
-    monkeypatch.setattr(datasets, "load_for", lambda *_: other)
+    monkeypatch.setattr(datasets, "load_for", lambda *_, **__: other)
     with pytest.raises(SystemExit, match="2"):
         twin.main("evaluate")([str(run), "--data-dir", str(data_dir)])
     assert "trained on other images" in capsys.readouterr().err
+    monkeypatch.undo()
+    (tmp_path / "file").touch()
+    arguments = [str(run), "--data-dir", str(data_dir), "--out", str(tmp_path / "file")]
+    with pytest.raises(SystemExit, match="2"):
+        twin.main("evaluate")(arguments)
+    assert "file: cannot be used: File exists" in capsys.readouterr().err
 
 
 class Copier:

@@ -51,7 +51,7 @@ def every_moment(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cheap_scores(cheap_plots: None) -> Iterator[None]:
+def cheap_scores() -> Iterator[None]:
     """What is tested is what becomes of scores; making them takes long."""
 
     def make_evaluation(session: Any, options: Any) -> Callable[[], dict[str, float]]:

@@ -226,3 +226,11 @@ def test_no_handler_of_signals_is_left_or_set(
 
     twin.library.fit(config, digits, device="cpu", on_record=watch)
     assert found == [before] * 6
+
+
+def test_data_that_were_read_otherwise_are_refused(
+    twin: Twin, config: TrainConfig, digits: ImageData
+) -> None:
+    asked = dataclasses.replace(config, dataset="folder:photos", crop="pad")
+    with pytest.raises(UsageError, match=r"config: asks for .*pad.*, the data are of"):
+        twin.library.fit(asked, digits, device="cpu")

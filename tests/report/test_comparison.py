@@ -72,3 +72,9 @@ def test_scores_without_their_protocol_are_refused(tmp_path: Path) -> None:
     (run.path / "evaluation-000050.json").write_text(stored)
     with pytest.raises(UsageError, match=r"evaluation-000050\.json: is no evaluation"):
         comparison.compare([run.path], tmp_path / "curves.png")
+
+
+def test_runs_without_any_record_are_refused(tmp_path: Path) -> None:
+    run = RunDir.create(tmp_path / "run", TrainConfig(), DATA, None)
+    with pytest.raises(UsageError, match="none of the runs has recorded anything"):
+        comparison.compare([run.path], tmp_path / "curves.png")

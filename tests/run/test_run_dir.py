@@ -2,9 +2,11 @@
 
 import contextlib
 import dataclasses
+import errno
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +20,7 @@ from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
 from shared.drawing import images
 from shared.errors import UsageError
-from shared.run import checkpoint
+from shared.run import checkpoint, room
 from shared.run.checkpoint import Checkpoint
 from shared.run.run_dir import RunDir, default_path, resolve_checkpoint
 
@@ -319,6 +321,30 @@ def test_interrupted_truncate_can_be_repeated(
     assert contents(run.path) == before
 
 
+def test_what_cannot_be_taken_back_is_one_line(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(run, 1, 20)
+
+    def fail(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "unlink", fail)
+    with pytest.raises(UsageError, match="cannot be taken back: Operation not"):
+        run.truncate_after(1)
+
+
+def test_a_disk_that_does_not_answer_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(shutil, "disk_usage", fail)
+    with pytest.raises(UsageError, match="run: cannot be written: Input/output"):
+        room.check_room(tmp_path / "run", 1, "a checkpoint")
+
+
 def test_second_writer_is_refused(run: RunDir) -> None:
     with run.lock():
         with pytest.raises(UsageError, match="is being written by another process"):
@@ -352,6 +378,7 @@ def test_killed_writer_releases_its_lock(run: RunDir) -> None:
         pass
 
 
+@pytest.mark.usefixtures("true_plots")
 def test_finish_writes_the_final_pictures(run: RunDir) -> None:
     fill(run, 10, 20, 30)
     run.finish("dcgan on digits")

@@ -15,8 +15,6 @@ from support import TINY, Train, Twin, contents, copy, metrics, stopped
 
 ON = ("--device", "cpu")
 
-pytestmark = pytest.mark.usefixtures("cheap_plots")
-
 
 class Usage(NamedTuple):
     """As of `shutil.disk_usage`."""

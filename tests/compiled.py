@@ -1,0 +1,76 @@
+"""What JAX has traced and compiled is shared by the tests of a process.
+
+That takes most of a tiny run's time, and many tests train with the same settings. A
+backend is given what an earlier one has compiled, where all that was compiled for is
+equal: settings, structure of the state, device, and each function of the twin, so that
+one that a test replaces is seen.
+"""
+
+import atexit
+import dataclasses
+import functools
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+# They are numbers that a compiled function is given, or of no concern to it.
+_WITHOUT_EFFECT = {
+    *("preset", "dataset", "seed", "steps", "epochs"),
+    *("log_every", "sample_every", "save_every", "evaluate_every"),
+}
+
+_FOLDER = "JAX_COMPILATION_CACHE_DIR"
+
+# Programs take memory; those that were used last are kept.
+_MOST = 16
+
+
+def keep() -> None:
+    """Have JAX keep programs on the disk, for pytest's processes and their commands.
+
+    To be called before JAX is imported.
+    """
+    if _FOLDER not in os.environ:
+        folder = tempfile.mkdtemp(prefix="compiled-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        os.environ[_FOLDER] = folder
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+        os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+
+
+def share() -> None:
+    """Have all backends of this process share what they compile."""
+    from gans_jax import backend, layers, losses, models, optim, penalties, steps, terms
+
+    modules = (backend, layers, losses, models, optim, penalties, steps, terms)
+    kept: dict[Any, Any] = {}
+
+    def shared(make: Callable[[Any], Any]) -> Any:
+        def of(self: Any) -> Any:
+            settings = dataclasses.asdict(self.config)
+            for name in _WITHOUT_EFFECT:
+                del settings[name]
+            functions = [id(x) for module in modules for x in vars(module).values()]
+            key = (
+                make,
+                tuple(sorted(settings.items())),
+                self._tree,
+                self.device,
+                tuple(self._compiler_options),
+                tuple(functions),
+            )
+            if key not in kept:
+                kept[key] = make(self)
+            kept[key] = kept.pop(key)
+            while len(kept) > _MOST:
+                kept.pop(next(iter(kept)))
+            return kept[key]
+
+        return functools.cached_property(of)
+
+    for name in ("_train_steps", "_evaluate", "_evaluate_in_training"):
+        member = shared(vars(backend.Backend)[name].func)
+        setattr(backend.Backend, name, member)
+        member.__set_name__(backend.Backend, name)
