@@ -61,15 +61,15 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "critic": ("wgan-gp", {"conditional": True, "n_critic": 2}),
     "clipped critic": ("wgan", {"n_critic": 2}),
     "augmentation": (
-        "hinge",
+        "dcgan",
         {
             "augment": "diffaugment:translation,color,cutout",
             "flip": True,
-            "penalty": "r1-r2",
+            "d_norm": "none",
+            "penalty": "r1",
+            # Real images in G's update too; and noise, which comes before T.
             "feature_matching": 0.3,
             "instance_noise": 0.1,
-            "n_critic": 2,
-            "g_norm": "instance",
         },
     ),
     "spectral norm": (

@@ -1,8 +1,6 @@
 """Mutants of the augmentation, and of where the steps apply it."""
 
 from gans_jax import augmentation as jax_augmentation
-from gans_jax import backend as jax_backend
-from gans_jax import steps as jax_steps
 from gans_torch import augmentation as torch_augmentation
 from gans_torch import backend as torch_backend
 from gans_torch import steps as torch_steps
@@ -80,8 +78,8 @@ MUTANTS = (
     mutant(
         "no gradient through the policies",
         "what is computed by NumPy, or detached: R1 is 0, G learns nothing",
-        jax_augmentation.augment,
-        {"return images": "return jax.lax.stop_gradient(images)"},
+        torch_augmentation.augment,
+        {"return images": "return images.detach() + 0 * images"},
         "augmentation/slope",
     ),
     mutant(
@@ -95,7 +93,7 @@ MUTANTS = (
     mutant(
         "real and generated images augmented alike",
         "the pairs share their draws",
-        jax_steps.discriminator_step,
+        torch_steps.discriminator_step,
         {
             "_augment(config, fake, batch.augmentation, 1)": (
                 "_augment(config, fake, batch.augmentation, 0)"
@@ -115,9 +113,8 @@ MUTANTS = (
         "values go through T, gradients past it",
         torch_steps.generator_step,
         {
-            "seen_fake = _augment(config, fake, records, 1)": (
-                "seen_fake = _augment(config, fake, records, 1).detach()\n"
-                "    seen_fake = fake + (seen_fake - fake).detach()"
+            "_augment(config, fake, records, 1)": (
+                "fake + (_augment(config, fake, records, 1) - fake).detach()"
             )
         },
         "first steps/augmentation",
@@ -125,7 +122,7 @@ MUTANTS = (
     mutant(
         "only D's images augmented",
         "the update of G forgets it: G learns the gaps of D's view",
-        jax_steps.generator_step,
+        torch_steps.generator_step,
         {"_augment(config, fake, records, 1)": "fake"},
         "first steps/augmentation",
     ),
@@ -139,7 +136,7 @@ MUTANTS = (
     mutant(
         "no image mirrored",
         "the draws are made and forgotten",
-        jax_backend.Backend._batch,
+        torch_backend.Backend._batch,
         {"if mirrored is not None:": "if False:"},
         "first steps/augmentation",
     ),

@@ -95,8 +95,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
             "diffaugment:": "each policy must be one of color, translation, cutout",
             "diffaugment:color,": "each policy must be one of color, translation,",
             "diffaugment:colour": "each policy must be one of color, translation,"
-            " cutout;"
-            " did you mean color?",
+            " cutout; did you mean color?",
             "diffaugment:cutout,color,cutout": "each policy may stand once",
         }.items()
     ),
