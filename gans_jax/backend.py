@@ -14,7 +14,7 @@ from jax.sharding import Mesh, NamedSharding
 from numpy.typing import NDArray
 
 from gans_jax import arrays as state_arrays
-from gans_jax import distribution, models, optim, steps
+from gans_jax import augmentation, distribution, models, optim, steps
 from gans_jax._network import Network
 from gans_jax.classifier import Classifier
 from gans_jax.distribution import AXIS
@@ -265,12 +265,13 @@ class Backend(protocol.Backend):
         self, state: steps.TrainState, images: Array, labels: Array | None, draws: Draws
     ) -> tuple[steps.TrainState, steps.Metrics]:
         n_critic = self.config.n_critic
-        noise = draws.instance_noise
+        noise, records = draws.instance_noise, draws.augmentation
         return steps.train_step(
             self.config,
             state,
             [self._batch(images, labels, draws, k) for k in range(n_critic)],
             None if noise is None else self._float(noise[n_critic]),
+            None if records is None else self._float(records[n_critic]),
             update_d=jnp.asarray(draws.update_d),
             g_lr=self._float(draws.g_lr),
             d_lr=self._float(draws.d_lr),
@@ -283,15 +284,19 @@ class Backend(protocol.Backend):
         real = images[indices].astype(self._dtype)
         if images.dtype == jnp.uint8:
             real = real / 127.5 - 1.0
-        alpha, penalty_noise, flips, noise = (
+        alpha, penalty_noise, flips, noise, records, mirrored = (
             None if field is None else field[k]
             for field in (
                 draws.alpha,
                 draws.penalty_noise,
                 draws.flips,
                 draws.instance_noise,
+                draws.augmentation,
+                draws.mirrored,
             )
         )
+        if mirrored is not None:
+            real = augmentation.mirror(real, mirrored)
         return steps.Batch(
             real=real,
             labels=None if labels is None else labels[indices],
@@ -300,6 +305,7 @@ class Backend(protocol.Backend):
             penalty_noise=None if penalty_noise is None else self._float(penalty_noise),
             flips=flips,
             instance_noise=None if noise is None else self._float(noise),
+            augmentation=None if records is None else self._float(records),
         )
 
     def _free_memory(self) -> int:

@@ -11,7 +11,7 @@ from flax import struct
 from jax import Array
 from jaxtyping import Bool, Float
 
-from gans_jax import distribution, optim, penalties
+from gans_jax import augmentation, distribution, optim, penalties
 from gans_jax._network import Network
 from gans_jax.models import Outputs
 from gans_jax.terms import Labels, Metrics, discriminator_terms, generator_terms
@@ -19,6 +19,7 @@ from shared.config.train_config import TrainConfig
 from shared.config.traits import PENALTIES
 
 Images = Float[Array, "batch height width channels"]
+Records = Float[Array, "2 batch fields"]
 
 
 @struct.dataclass
@@ -49,6 +50,8 @@ class Batch(NamedTuple):
     """Which labels are swapped: of the real images, of the generated ones."""
     instance_noise: Float[Array, "2 batch height width channels"] | None = None
     """Noise on D's input: on real images, on generated ones."""
+    augmentation: Records | None = None
+    """What D sees instead: of real images, of generated ones."""
 
 
 def train_step(
@@ -56,6 +59,7 @@ def train_step(
     state: TrainState,
     batches: list[Batch],
     generator_noise: Float[Array, "2 batch height width channels"] | None,
+    generator_augmentation: Records | None,
     *,
     update_d: Bool[Array, ""],
     g_lr: Float[Array, ""],
@@ -71,6 +75,7 @@ def train_step(
         state: not changed.
         batches: one for each update of D.
         generator_noise: noise on D's input in G's update.
+        generator_augmentation: what D sees instead of images in G's update.
         update_d: whether D is updated, or only looked at.
         g_lr: learning rate of G at this step.
         d_lr: learning rate of D at this step.
@@ -99,7 +104,14 @@ def train_step(
         for name in history[0]
     }
     state, g_metrics = generator_step(
-        config, state, last, fake, pull_back, generator_noise, g_lr
+        config,
+        state,
+        last,
+        fake,
+        pull_back,
+        generator_noise,
+        generator_augmentation,
+        g_lr,
     )
     return state, d_metrics | g_metrics
 
@@ -124,11 +136,13 @@ def discriminator_step(
         lr: learning rate of D.
     """
     real, fake = _add_noise(batch.real, fake, batch.instance_noise)
+    seen_real = _augment(config, real, batch.augmentation, 0)
+    seen_fake = _augment(config, fake, batch.augmentation, 1)
 
     def total_loss(params: Any) -> tuple[Float[Array, ""], tuple[Network, Metrics]]:
         discriminator = replace(state.discriminator, params=params)
-        real_scores, discriminator = judge(discriminator, real, batch.labels)
-        fake_scores, discriminator = judge(discriminator, fake, batch.labels)
+        real_scores, discriminator = judge(discriminator, seen_real, batch.labels)
+        fake_scores, discriminator = judge(discriminator, seen_fake, batch.labels)
         penalty = _penalty(config, discriminator, batch, real, fake)
         total, metrics = discriminator_terms(
             config, real_scores, fake_scores, penalty, batch.labels, batch.flips
@@ -175,6 +189,7 @@ def generator_step(
     fake: Images,
     pull_back: Any,
     noise: Float[Array, "2 batch height width channels"] | None,
+    records: Records | None,
     lr: Float[Array, ""],
 ) -> tuple[TrainState, Metrics]:
     """Update G once, through what D says of ``fake``.
@@ -187,15 +202,18 @@ def generator_step(
         pull_back: from a gradient of ``fake`` to that of G's parameters; PyTorch's
             ``fake`` carries it as its graph.
         noise: noise on D's input.
+        records: what D sees instead of images.
         lr: learning rate of G.
     """
 
     def total_loss(fake: Images) -> tuple[Float[Array, ""], tuple[Network, Metrics]]:
         real, fake = _add_noise(batch.real, fake, noise)
-        fake_scores, discriminator = judge(state.discriminator, fake, batch.labels)
+        seen_fake = _augment(config, fake, records, 1)
+        fake_scores, discriminator = judge(state.discriminator, seen_fake, batch.labels)
         real_scores = fake_scores  # where the loss looks at generated images alone
         if config.g_sees_real:
-            real_scores, discriminator = judge(discriminator, real, batch.labels)
+            seen_real = _augment(config, real, records, 0)
+            real_scores, discriminator = judge(discriminator, seen_real, batch.labels)
         total, metrics = generator_terms(config, real_scores, fake_scores, batch.labels)
         return total, (discriminator, metrics)
 
@@ -245,6 +263,15 @@ def _add_noise(
     return (real, fake) if noise is None else (real + noise[0], fake + noise[1])
 
 
+def _augment(
+    config: TrainConfig, images: Images, records: Records | None, which: int
+) -> Images:
+    """T(x), in float32 where the networks compute in bfloat16."""
+    if records is None:
+        return images
+    return augmentation.augment(config.policies, _widen(images), records[which])
+
+
 def _penalty(
     config: TrainConfig,
     discriminator: Network,
@@ -254,11 +281,17 @@ def _penalty(
 ) -> penalties.PenaltyTerms | None:
     if not PENALTIES[config.penalty].points:
         return None
+
+    def logits(images: Images) -> Float[Array, " batch"]:
+        # As D sees the real images: the slope is that of D(T(x)), at x.
+        seen = _augment(config, images, batch.augmentation, 0)
+        return _widen(discriminator.evaluate(seen, batch.labels).logits)
+
     # In float32, as the real images are: the gradient has the images' own precision.
     # Evaluation mode: this pass must not advance spectral norm's power iteration.
     return penalties.apply_penalty(
         config.penalty,
-        lambda images: _widen(discriminator.evaluate(images, batch.labels).logits),
+        logits,
         real,
         _widen(fake),
         batch.alpha,

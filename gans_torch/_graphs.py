@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gans_torch.steps import Batch, Images, Metrics
+from gans_torch.steps import Batch, Images, Metrics, Records
 
 
 class StepInputs(NamedTuple):
@@ -25,6 +25,7 @@ class StepInputs(NamedTuple):
 
     batches: list[Batch]
     generator_noise: Images | None
+    generator_augmentation: Records | None
     g_lr: float | Float[Tensor, ""]
     """A tensor where the step is recorded, so that it may change."""
     d_lr: float | Float[Tensor, ""]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gans_torch import arrays as state_arrays
-from gans_torch import distribution, models, optim, steps
+from gans_torch import augmentation, distribution, models, optim, steps
 from gans_torch._graphs import CudaRecorder, StepGraphs, StepInputs
 from gans_torch.classifier import Classifier
 from shared import backend as protocol
@@ -236,11 +236,12 @@ class Backend(protocol.Backend):
 
     def _train_step(self, inputs: _Inputs, t: int) -> steps.Metrics:
         draws = inputs.draws
-        noise = draws.instance_noise
+        noise, records = draws.instance_noise, draws.augmentation
         n_critic = self.config.n_critic
         step_inputs = StepInputs(
             [self._batch(inputs, t, k) for k in range(n_critic)],
             None if noise is None else _to_nchw(noise[t, n_critic]),
+            None if records is None else records[t, n_critic],
             g_lr=draws.g_lr[t],
             d_lr=draws.d_lr[t],
         )
@@ -248,13 +249,14 @@ class Backend(protocol.Backend):
         return step(bool(draws.update_d[t]), step_inputs)
 
     def _step(self, update_d: bool, inputs: StepInputs) -> steps.Metrics:
-        batches, noise, g_lr, d_lr = inputs
+        batches, noise, records, g_lr, d_lr = inputs
         with self._precision(), distribution.together(self._processes.count):
             return steps.train_step(
                 self.config,
                 self.state,
                 batches,
                 noise,
+                records,
                 update_d=update_d,
                 g_lr=g_lr,
                 d_lr=d_lr,
@@ -266,23 +268,29 @@ class Backend(protocol.Backend):
         real = images[indices].to(self._dtype)
         if images.dtype == torch.uint8:
             real = real / 127.5 - 1.0
-        alpha, penalty_noise, flips, noise = (
+        alpha, penalty_noise, flips, noise, records, mirrored = (
             None if field is None else field[t, k]
             for field in (
                 draws.alpha,
                 draws.penalty_noise,
                 draws.flips,
                 draws.instance_noise,
+                draws.augmentation,
+                draws.mirrored,
             )
         )
+        real = _to_nchw(real)
+        if mirrored is not None:
+            real = augmentation.mirror(real, mirrored)
         return steps.Batch(
-            real=_to_nchw(real),
+            real=real,
             labels=None if labels is None else labels[indices],
             z=draws.z[t, k],
             alpha=alpha,
             penalty_noise=None if penalty_noise is None else _to_nchw(penalty_noise),
             flips=flips,
             instance_noise=None if noise is None else _to_nchw(noise),
+            augmentation=records,
         )
 
     def _tensor(self, array: NDArray[Any] | None) -> Tensor | None:

@@ -8,13 +8,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from gans_torch import distribution, penalties
+from gans_torch import augmentation, distribution, penalties
 from gans_torch.models import Outputs
 from gans_torch.terms import Labels, Metrics, discriminator_terms, generator_terms
 from shared.config.train_config import TrainConfig
 from shared.config.traits import PENALTIES
 
 Images = Float[Tensor, "batch channels height width"]
+Records = Float[Tensor, "2 batch fields"]
 
 
 @dataclasses.dataclass
@@ -45,6 +46,8 @@ class Batch(NamedTuple):
     """Which labels are swapped: of the real images, of the generated ones."""
     instance_noise: Float[Tensor, "2 batch channels height width"] | None = None
     """Noise on D's input: on real images, on generated ones."""
+    augmentation: Records | None = None
+    """What D sees instead: of real images, of generated ones."""
 
 
 def train_step(
@@ -52,6 +55,7 @@ def train_step(
     state: TrainState,
     batches: list[Batch],
     generator_noise: Float[Tensor, "2 batch channels height width"] | None,
+    generator_augmentation: Records | None,
     *,
     update_d: bool,
     g_lr: float | Float[Tensor, ""],
@@ -67,6 +71,7 @@ def train_step(
         state: changed in place.
         batches: one for each update of D.
         generator_noise: noise on D's input in G's update.
+        generator_augmentation: what D sees instead of images in G's update.
         update_d: whether D is updated, or only looked at.
         g_lr: learning rate of G at this step.
         d_lr: learning rate of D at this step.
@@ -88,7 +93,9 @@ def train_step(
         name: torch.stack([metrics[name] for metrics in history]).mean()
         for name in history[0]
     }
-    g_metrics = generator_step(config, state, last, fake, generator_noise, g_lr)
+    g_metrics = generator_step(
+        config, state, last, fake, generator_noise, generator_augmentation, g_lr
+    )
     return d_metrics | g_metrics
 
 
@@ -112,8 +119,10 @@ def discriminator_step(
         lr: learning rate of D.
     """
     real, fake = _add_noise(batch.real, fake, batch.instance_noise)
-    real_scores = judge(state.discriminator, real, batch.labels)
-    fake_scores = judge(state.discriminator, fake, batch.labels)
+    seen_real = _augment(config, real, batch.augmentation, 0)
+    seen_fake = _augment(config, fake, batch.augmentation, 1)
+    real_scores = judge(state.discriminator, seen_real, batch.labels)
+    fake_scores = judge(state.discriminator, seen_fake, batch.labels)
     penalty = _penalty(config, state.discriminator, batch, real, fake)
     total, metrics = discriminator_terms(
         config, real_scores, fake_scores, penalty, batch.labels, batch.flips
@@ -136,6 +145,7 @@ def generator_step(
     batch: Batch,
     fake: Images,
     noise: Float[Tensor, "2 batch channels height width"] | None,
+    records: Records | None,
     lr: float | Float[Tensor, ""],
 ) -> Metrics:
     """Update G once, through what D says of ``fake``.
@@ -146,14 +156,17 @@ def generator_step(
         batch: the real images that G's images are compared with, and the labels.
         fake: images generated in training mode, with their graph.
         noise: noise on D's input.
+        records: what D sees instead of images.
         lr: learning rate of G.
     """
     real, fake = _add_noise(batch.real, fake, noise)
-    fake_scores = judge(state.discriminator, fake, batch.labels)
+    seen_fake = _augment(config, fake, records, 1)
+    fake_scores = judge(state.discriminator, seen_fake, batch.labels)
     real_scores = fake_scores  # where the loss looks at generated images alone
     if config.g_sees_real:
         with torch.no_grad():
-            real_scores = judge(state.discriminator, real, batch.labels)
+            seen_real = _augment(config, real, records, 0)
+            real_scores = judge(state.discriminator, seen_real, batch.labels)
     total, metrics = generator_terms(config, real_scores, fake_scores, batch.labels)
     # Only G's gradients are asked for: D's weight gradients are never computed.
     metrics["g_grad_norm"] = _update(
@@ -187,6 +200,15 @@ def _add_noise(
     return (real, fake) if noise is None else (real + noise[0], fake + noise[1])
 
 
+def _augment(
+    config: TrainConfig, images: Images, records: Records | None, which: int
+) -> Images:
+    """T(x), in float32 where the networks compute in bfloat16."""
+    if records is None:
+        return images
+    return augmentation.augment(config.policies, _widen(images), records[which])
+
+
 def _penalty(
     config: TrainConfig,
     discriminator: nn.Module,
@@ -196,13 +218,19 @@ def _penalty(
 ) -> penalties.PenaltyTerms | None:
     if not PENALTIES[config.penalty].points:
         return None
+
+    def logits(images: Images) -> Float[Tensor, " batch"]:
+        # As D sees the real images: the slope is that of D(T(x)), at x.
+        seen = _augment(config, images, batch.augmentation, 0)
+        return judge(discriminator, seen, batch.labels).logits
+
     # In float32, as the real images are: the gradient has the images' own precision.
     # Evaluation mode: this pass must not advance spectral norm's power iteration.
     discriminator.eval()
     try:
         return penalties.apply_penalty(
             config.penalty,
-            lambda images: judge(discriminator, images, batch.labels).logits,
+            logits,
             real,
             _widen(fake),
             batch.alpha,

@@ -4,7 +4,7 @@ import pytest
 
 import parity_tests.comparisons  # noqa: F401  (fills CHECKS)
 from gans_torch import losses
-from parity_tests.mutants import MUTANTS, formulas, layers, networks, training
+from parity_tests.mutants import MODULES, MUTANTS
 from parity_tests.mutants.mutation import (
     Edit,
     Mutant,
@@ -28,8 +28,7 @@ def test_mutant_is_killed(trap: Mutant) -> None:
 
 
 def test_names_are_unique() -> None:
-    modules = (formulas, layers, networks, training)
-    assert len(MUTANTS) == sum(len(module.MUTANTS) for module in modules)
+    assert len(MUTANTS) == sum(len(module.MUTANTS) for module in MODULES)
 
 
 def test_a_harmless_edit_survives() -> None:

@@ -43,6 +43,9 @@ TOLERANCES: dict[str, Tolerance] = {
     "gradient of a penalty, differences": Tolerance(
         5e-8, 1.1e-9, "rounding over a step of 1e-6"
     ),
+    # Augmentation.
+    "augmentation, float64": Tolerance(2e-14, 1.4e-15, "rounding"),
+    "augmentation, float32": Tolerance(5e-6, 1.5e-7, "rounding"),
     # Trajectories; differences have floor 1.
     "trajectory, float64": Tolerance(1e-11, 1.9e-12, "rounding, through 200 steps"),
     "trajectory, float64, free bias": Tolerance(

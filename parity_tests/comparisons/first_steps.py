@@ -60,6 +60,18 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "critic": ("wgan-gp", {"conditional": True, "n_critic": 2}),
     "clipped critic": ("wgan", {"n_critic": 2}),
+    "augmentation": (
+        "dcgan",
+        {
+            "augment": "diffaugment:translation,color,cutout",
+            "flip": True,
+            "d_norm": "none",
+            "penalty": "r1",
+            # Real images in G's update too; and noise, which comes before T.
+            "feature_matching": 0.3,
+            "instance_noise": 0.1,
+        },
+    ),
     "spectral norm": (
         "relativistic",
         {"g_norm": "instance", "g_weight_norm": "spectral", "penalty": "r1"},

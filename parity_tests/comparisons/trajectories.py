@@ -98,6 +98,8 @@ REMEDIES: dict[str, dict[str, Any]] = {
     "minibatch-std": {"minibatch_std": 4},
     "feature-matching": {"feature_matching": 1.0},
     "instance-noise": {"instance_noise": 0.2, "instance_noise_steps": 15},
+    # For few images.
+    "diffaugment, flip": {"augment": "diffaugment", "flip": True},
     # For the balance of D and G.
     "two-time-scales": {"g_lr": 1e-4, "d_lr": 4e-4},
     "n-critic": {"n_critic": 5, "d_every": 1},

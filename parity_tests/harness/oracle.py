@@ -1,4 +1,4 @@
-"""Losses and penalties once more, in NumPy's float64, written from the papers.
+"""Losses, penalties, augmentation once more, in NumPy's float64, from the papers.
 
 Independent of both twins and without any automatic differentiation: `gradient` uses
 complex steps. That works because every function here is analytic in its arrays, apart
@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from shared.randomness.augmentation import Record
 
 # float64; complex128 inside `gradient`.
 Numbers = NDArray[Any]
@@ -235,6 +237,37 @@ def r1_r2_penalty(
 ) -> Number:
     """Huang 2025: the sum of both, without gamma / 2."""
     return r1_penalty(input_gradient, real) + r2_penalty(input_gradient, fake)
+
+
+def color(image: Numbers, record: Record) -> Numbers:
+    """Zhao 2020, DiffAugment: brightness, then saturation, then contrast."""
+    image = image + record.brightness
+    mean = np.mean(image, axis=-3, keepdims=True)
+    image = mean + (image - mean) * record.saturation
+    mean = np.mean(image, axis=(-3, -2, -1), keepdims=True)
+    return mean + (image - mean) * record.contrast
+
+
+def translation(image: Numbers, record: Record) -> Numbers:
+    """Zhao 2020: each pixel from that many rows below and columns to the right."""
+    height, width = image.shape[-2:]
+    moved = np.zeros_like(image)
+    for row, column in np.ndindex(height, width):
+        below, right = row + int(record.rows), column + int(record.columns)
+        if 0 <= below < height and 0 <= right < width:
+            moved[..., row, column] = image[..., below, right]
+    return moved
+
+
+def cutout(image: Numbers, record: Record) -> Numbers:
+    """Zhao 2020: zeros in a box; what would be outside falls on the image's edge."""
+    height, width = image.shape[-2:]
+    cut = image.copy()
+    for below, right in np.ndindex(*(int(0.5 * n + 0.5) for n in (height, width))):
+        row = int(record.box_row) + below - int(0.5 * height + 0.5) // 2
+        column = int(record.box_column) + right - int(0.5 * width + 0.5) // 2
+        cut[..., np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)] = 0.0
+    return cut
 
 
 def _mix(real: Numbers, fake: Numbers, alpha: Numbers) -> Numbers:

@@ -5,11 +5,18 @@ resizing, `torch.compile`. Statistics that an inner gradient captures are an err
 JAX, not a wrong number.
 """
 
-from parity_tests.mutants import export, formulas, layers, networks, training
+from parity_tests.mutants import (
+    augmentation,
+    export,
+    formulas,
+    layers,
+    networks,
+    training,
+)
 from parity_tests.mutants.mutation import Mutant
 
+MODULES = (augmentation, export, formulas, layers, networks, training)
+
 MUTANTS: dict[str, Mutant] = {
-    mutant.name: mutant
-    for module in (export, formulas, layers, networks, training)
-    for mutant in module.MUTANTS
+    mutant.name: mutant for module in MODULES for mutant in module.MUTANTS
 }

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
+from shared.config.augmentation import NONE, policies
 from shared.config.choices import (
     FOLDER,
     POINTS,
@@ -33,7 +34,8 @@ _MOST_EPOCHS = 1_000_000_000
 _POINTS_HINT = " start from the preset ring, as in: ring --dataset grid"
 
 # Stored only where they are used, so that what does without them keeps its bytes.
-_STORED_IF_USED = ("channels", "crop", "pixel_bits")
+_READING = ("channels", "crop", "pixel_bits")
+_STORED_IF_USED = (*_READING, "augment", "flip")
 
 # What a resumed run may change: how long it goes on, and what it writes on the way.
 CHANGEABLE_ON_RESUME = frozenset(
@@ -125,6 +127,11 @@ class TrainConfig:
     """Standard deviation of the noise on D's input at step 0; 0: off."""
     instance_noise_steps: int = 1000
     """Steps over which that noise decays linearly to nothing."""
+    augment: str = NONE
+    """What D sees instead of real and generated images: none, diffaugment, or some of
+    its policies in any order, as in diffaugment:translation,cutout,color."""
+    flip: bool = False
+    """Mirror each real image, left to right, with probability 1/2."""
 
     # Optimisers.
     optimizer: Optimizer = "adam"
@@ -179,6 +186,11 @@ class TrainConfig:
         """Whether G's loss compares its images with real ones."""
         return OBJECTIVES[self.objective].relativistic or self.feature_matching > 0
 
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """What is done to the images that D sees, in this order."""
+        return policies(self.augment)
+
     def __post_init__(self) -> None:
         for rule in (
             *(_check_types, _check_choices, _check_ranges),
@@ -220,6 +232,10 @@ def _check_choices(config: TrainConfig) -> None:
         if choices is not None and value not in choices:
             rule = f"must be one of {', '.join(choices)}"
             raise refuse(name, value, rule + suggestion(str(value), choices))
+    try:
+        policies(config.augment)
+    except ValueError as error:
+        raise refuse("augment", config.augment, str(error)) from error
 
 
 def _table(kind: Any) -> Table[Any] | None:
@@ -291,6 +307,10 @@ def _check_combinations(config: TrainConfig) -> None:
             config.architecture,
             f"{config.dataset} needs {' or '.join(able)};{_POINTS_HINT}",
         )
+    for name, is_on in (("augment", config.policies), ("flip", config.flip)):
+        if is_on and config.dataset in POINTS:
+            rule = f"is for images, which points of {config.dataset} are not"
+            raise refuse(name, getattr(config, name), rule)
     for name in ("g_norm", "d_norm"):
         if getattr(config, name) == "instance" and not architecture.has_feature_maps:
             raise refuse(
@@ -336,7 +356,7 @@ def _check_combinations(config: TrainConfig) -> None:
 def _check_reading(config: TrainConfig) -> None:
     """Refuse ways to read images where there are none to be read in that way."""
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
-    for name in _STORED_IF_USED:
+    for name in _READING:
         value = getattr(config, name)
         if value == defaults[name] or is_folder(config.dataset):
             continue

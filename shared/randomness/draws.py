@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shared.config import schedules
 from shared.config.train_config import TrainConfig
 from shared.config.traits import PENALTIES
-from shared.randomness import noise
+from shared.randomness import augmentation, noise
 
 
 class Draws(NamedTuple):
@@ -34,6 +34,11 @@ class Draws(NamedTuple):
     instance_noise: NDArray[np.float32] | None
     """Scaled noise on D's input, for D's real and fake images and, in the last entry,
     for G's: [steps, n_critic + 1, 2, batch, height, width, channels]."""
+    augmentation: NDArray[np.float32] | None
+    """Rows of `augmentation.Record`, for D's real and fake images and, in the last
+    entry, for G's: [steps, n_critic + 1, 2, batch, fields]."""
+    mirrored: NDArray[np.bool_] | None
+    """Which real images are mirrored: [steps, n_critic, batch]."""
     update_d: NDArray[np.bool_]
     """Whether D is updated at this step: [steps]."""
     g_lr: NDArray[np.float64]
@@ -49,6 +54,8 @@ BATCH_AXES = {
     "penalty_noise": 2,
     "flips": 3,
     "instance_noise": 3,
+    "augmentation": 3,
+    "mirrored": 2,
 }
 """Which axis counts the samples of a batch, in the arrays that have one."""
 
@@ -119,7 +126,7 @@ def _draw_step(
     normal = functools.partial(noise.normal, rollbacks=rollbacks)
     uniform = functools.partial(noise.uniform, rollbacks=rollbacks)
     z = each(lambda u: normal(seed, "latents", u, samples, config.z_dim))
-    alpha = penalty_noise = flips = instance_noise = None
+    alpha = penalty_noise = flips = instance_noise = records = mirrored = None
     penalty_inputs = PENALTIES[config.penalty].inputs
     if "alpha" in penalty_inputs:
         alpha = each(lambda u: uniform(seed, "penalty mix", u, samples)[:, 0])
@@ -133,6 +140,12 @@ def _draw_step(
         ) < np.float32(config.label_flip)
     if config.instance_noise:
         instance_noise = _instance_noise(config, step, image, normal, samples)
+    if config.policies:
+        records = augmentation.draw_records(config, step, image, uniform, samples)
+    if config.flip:
+        mirrored = each(
+            lambda u: uniform(seed, "mirrored images", u, samples)[:, 0] < 0.5
+        )
     factor = schedules.learning_rate_factor(config, total_steps, step) / 2**rollbacks
     return Draws(
         indices=indices,
@@ -141,6 +154,8 @@ def _draw_step(
         penalty_noise=penalty_noise,
         flips=flips,
         instance_noise=instance_noise,
+        augmentation=records,
+        mirrored=mirrored,
         update_d=np.asarray(step % config.d_every == 0),
         g_lr=np.asarray(factor * config.g_lr, np.float64),
         d_lr=np.asarray(factor * config.d_lr, np.float64),

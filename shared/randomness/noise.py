@@ -33,6 +33,9 @@ Purpose = Literal[
     "evaluated labels",
     "points",
     "noise images",
+    "augmentation for D",
+    "augmentation for G",
+    "mirrored images",
 ]
 
 

@@ -85,6 +85,27 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"label_smoothing": 0.1, "objective": "hinge"},
         "--label-smoothing 0.1: has no meaning for --objective hinge",
     ),
+    *(
+        ({"augment": word}, f"--augment {word}: {rule}")
+        for word, rule in {
+            "ada": "must be none, diffaugment or diffaugment:POLICY,...",
+            "difaugment": "must be none, diffaugment or diffaugment:POLICY,...;"
+            " did you mean diffaugment?",
+            "none:color": "must be none, diffaugment or",
+            "diffaugment:": "each policy must be one of color, translation, cutout",
+            "diffaugment:color,": "each policy must be one of color, translation,",
+            "diffaugment:colour": "each policy must be one of color, translation,"
+            " cutout; did you mean color?",
+            "diffaugment:cutout,color,cutout": "each policy may stand once",
+        }.items()
+    ),
+    *(
+        (
+            {"dataset": "ring", "image_size": 1, "architecture": "mlp", name: value},
+            f"--{name} {value}: is for images, which points of ring are not",
+        )
+        for name, value in (("augment", "diffaugment:cutout"), ("flip", True))
+    ),
     (
         {"label_flip": 0.1, "objective": "wasserstein"},
         "--label-flip 0.1: has no meaning for --objective wasserstein",
@@ -147,6 +168,28 @@ def test_a_way_of_reading_images_is_stored_only_where_it_is_chosen() -> None:
     assert stored.keys() - usual.keys() == {"channels", "pixel_bits"}
     assert config_from_json(stored) == chosen
     assert config_from_json(usual) == TrainConfig()
+
+
+def test_an_augmentation_is_stored_only_where_it_is_chosen() -> None:
+    usual = config_to_json(TrainConfig())
+    assert not {"augment", "flip"} & usual.keys()
+    chosen = TrainConfig(augment="diffaugment:cutout,color", flip=True)
+    assert config_from_json(json.loads(json.dumps(config_to_json(chosen)))) == chosen
+
+
+@pytest.mark.parametrize(
+    ("augment", "expected"),
+    [
+        ("none", ()),
+        ("diffaugment", ("color", "translation", "cutout")),
+        ("diffaugment:cutout", ("cutout",)),
+        ("diffaugment:cutout,color", ("cutout", "color")),
+    ],
+)
+def test_policies_come_in_the_order_that_is_asked_for(
+    augment: str, expected: tuple[str, ...]
+) -> None:
+    assert TrainConfig(augment=augment).policies == expected
 
 
 @pytest.mark.parametrize(
