@@ -16,6 +16,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("objective", "penalty", "penalty-weight", "weight-clip"),
         *("n-critic", "d-every", "feature-matching", "aux-classifier"),
         *("label-smoothing", "label-flip", "instance-noise", "instance-noise-steps"),
+        *("augment", "flip"),
     ),
     "Networks": (
         *("architecture", "z-dim", "conditional", "g-norm", "d-norm"),
@@ -33,7 +34,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Where it starts, how it goes on": (
         *("config", "step", "allow-new-data", "on-nan", "check-reference", "plugin"),
     ),
-    "Arithmetic": ("precision", "threads", "deterministic"),
+    "Arithmetic": (
+        *("precision", "devices", "threads", "deterministic", "no-compile-cache"),
+    ),
 }
 """Flags of ``train`` by group, in the order of ``--help``; each is in one of them."""
 
