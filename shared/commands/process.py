@@ -5,8 +5,10 @@ Entered before anything heavy is imported, so that Ctrl-C and mistakes take a mo
 
 import contextlib
 import errno
+import os
 import re
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 
 from shared import terminal
@@ -89,10 +91,21 @@ def run_command(prog: str, argv: Sequence[str] | None = ()) -> Iterator[None]:
                 " --batch-size, --width or --image-size, or --data-on host",
             )
         if not _is_of_stdout(error):
+            _end_with_the_others()
             raise
         reason = getattr(error, "strerror", error)
         terminal.drop_output()
         _fail(1, f"{prog}: error: stdout: cannot be written: {reason}")
+
+
+def _end_with_the_others() -> None:
+    """Where a run has several processes, end at once, with the error being handled.
+
+    A library that is taken down in order may wait for those that are gone.
+    """
+    if processes().count > 1:
+        traceback.print_exc()
+        os._exit(1)
 
 
 def _fail(status: int, line: str) -> None:
