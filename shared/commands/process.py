@@ -6,8 +6,10 @@ Entered before anything heavy is imported, so that Ctrl-C and mistakes take a mo
 import contextlib
 import errno
 import importlib
+import os
 import re
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any
@@ -92,6 +94,7 @@ def run_command(prog: str, argv: Sequence[str] | None = ()) -> Iterator[None]:
                 " --batch-size, --width or --image-size, or --data-on host",
             )
         if not _is_of_stdout(error):
+            _end_with_the_others()
             raise
         reason = getattr(error, "strerror", error)
         terminal.drop_output()
@@ -110,6 +113,16 @@ class CallableModule(ModuleType):
         twin, _, name = self.__name__.rpartition(".")
         library = importlib.import_module(f"{twin}.library")
         return getattr(library, name)(*args, **kwargs)
+
+
+def _end_with_the_others() -> None:
+    """Where a run has several processes, end at once, with the error being handled.
+
+    A library that is taken down in order may wait for those that are gone.
+    """
+    if processes().count > 1:
+        traceback.print_exc()
+        os._exit(1)
 
 
 def _fail(status: int, line: str) -> None:

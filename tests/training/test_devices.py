@@ -121,6 +121,27 @@ def test_processes_are_those_that_torchrun_tells_of(told: Callable[..., None]) -
     assert processes().follows
 
 
+def test_a_process_of_several_ends_at_once_and_says_why() -> None:
+    script = (
+        "import atexit\n"
+        "from shared.commands.process import run_command\n"
+        "atexit.register(input)\n"  # as one that waits for the others
+        "with run_command('gans_torch.train'):\n"
+        "    raise RuntimeError('Connection closed by peer')\n"
+    )
+    told = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        env=os.environ | told,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.wait(60) == 1
+        assert process.stderr is not None
+        assert "RuntimeError: Connection closed by peer" in process.stderr.read()
+
+
 def test_a_batch_that_the_processes_cannot_share_is_refused(
     twin: Twin, told: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
