@@ -9,7 +9,16 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("evaluate-every", "resume", "device"),
     ),
     "Data": (
-        *("channels", "crop", "pixel-bits", "data-dir", "cache-dir", "trust-cache"),
+        *(
+            "augment",
+            "flip",
+            "channels",
+            "crop",
+            "pixel-bits",
+            "data-dir",
+            "cache-dir",
+            "trust-cache",
+        ),
         "data-on",
     ),
     "The game": (
@@ -33,7 +42,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Where it starts, how it goes on": (
         *("config", "step", "allow-new-data", "on-nan", "check-reference", "plugin"),
     ),
-    "Arithmetic": ("precision", "threads", "deterministic"),
+    "Arithmetic": (
+        *("precision", "devices", "threads", "deterministic", "no-compile-cache"),
+    ),
 }
 """Flags of ``train`` by group, in the order of ``--help``; each is in one of them."""
 
