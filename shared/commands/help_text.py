@@ -9,8 +9,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("evaluate-every", "resume", "device"),
     ),
     "Data": (
-        *("channels", "crop", "pixel-bits", "data-dir", "cache-dir", "trust-cache"),
-        "data-on",
+        *("channels", "crop", "pixel-bits", "augment", "flip", "data-on"),
+        *("data-dir", "cache-dir", "trust-cache"),
     ),
     "The game": (
         *("objective", "penalty", "penalty-weight", "weight-clip"),

@@ -166,6 +166,10 @@ PRESETS: dict[str, TrainConfig] = {
 }
 
 SUMMARIES = {
+    "sngan": "Miyato 2018: residual networks with spectral norm, hinge loss; digits",
+    "sngan-cifar10": "the same at full size: CIFAR-10 at 32x32, days without a GPU",
+    "cgan-pd-cifar10": "Miyato and Koyama 2018: the same by class, with projection",
+    "wgan-gp-resnet-cifar10": "Gulrajani 2017: WGAN-GP's residual networks, CIFAR-10",
     "gan": "Goodfellow 2014's game with DCGAN's networks; digits at 32x32, minutes",
     "dcgan": "Radford 2015: convolutions, batch norm; digits at 32x32, minutes",
     "wgan": "Arjovsky 2017: a critic of clipped weights; its loss falls as G improves",
