@@ -16,7 +16,6 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("objective", "penalty", "penalty-weight", "weight-clip"),
         *("n-critic", "d-every", "feature-matching", "aux-classifier"),
         *("label-smoothing", "label-flip", "instance-noise", "instance-noise-steps"),
-        *("augment", "flip"),
     ),
     "Networks": (
         *("architecture", "z-dim", "conditional", "g-norm", "d-norm"),

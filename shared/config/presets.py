@@ -166,10 +166,6 @@ PRESETS: dict[str, TrainConfig] = {
 }
 
 SUMMARIES = {
-    "sngan": "Miyato 2018: residual networks with spectral norm, hinge loss; digits",
-    "sngan-cifar10": "the same at full size: CIFAR-10 at 32x32, days without a GPU",
-    "cgan-pd-cifar10": "Miyato and Koyama 2018: the same by class, with projection",
-    "wgan-gp-resnet-cifar10": "Gulrajani 2017: WGAN-GP's residual networks, CIFAR-10",
     "gan": "Goodfellow 2014's game with DCGAN's networks; digits at 32x32, minutes",
     "dcgan": "Radford 2015: convolutions, batch norm; digits at 32x32, minutes",
     "wgan": "Arjovsky 2017: a critic of clipped weights; its loss falls as G improves",
@@ -182,10 +178,10 @@ SUMMARIES = {
     "ring": "8 Gaussians in the plane: modes, and how D sees them, in seconds",
     "grid": "25 Gaussians in the plane: more modes to lose",
     "swiss-roll": "a spiral in the plane: a thin curve instead of modes",
-    "sngan": "Miyato 2018: residual networks, spectral norm; digits at 32x32",
-    "sngan-cifar10": "the same as published: CIFAR-10 at 32x32; for a GPU",
-    "cgan-pd-cifar10": "the same by class, with projection (Miyato and Koyama 2018)",
-    "wgan-gp-resnet-cifar10": "Gulrajani 2017's residual critic, without batch norm",
+    "sngan": "Miyato 2018: residual networks with spectral norm, hinge loss; digits",
+    "sngan-cifar10": "the same at full size: CIFAR-10 at 32x32, days without a GPU",
+    "cgan-pd-cifar10": "Miyato and Koyama 2018: the same by class, with projection",
+    "wgan-gp-resnet-cifar10": "Gulrajani 2017: WGAN-GP's residual networks, CIFAR-10",
     "gan-mnist": "the original at full size: MNIST at 64x64, 30 epochs, hours",
     "dcgan-cifar10": "the same in colour: CIFAR-10 at 64x64, 25 epochs, hours",
     "wgan-gp-mnist": "WGAN-GP at full size: MNIST at 64x64, 30 epochs, a day",
