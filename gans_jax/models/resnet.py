@@ -196,7 +196,7 @@ class ResnetGenerator(nnx.Module):
             one_hot = jax.nn.one_hot(labels, self.one_hot, dtype=z.dtype)
             z = jnp.concatenate([z, one_hot], axis=1)
         # Unflattened in PyTorch's order, because the weights are.
-        x = self.linear(z).reshape(len(z), -1, 4, 4).transpose(0, 2, 3, 1)
+        x = self.linear(z).reshape(z.shape[0], -1, 4, 4).transpose(0, 2, 3, 1)
         for block in self.blocks:
             x = block(x, labels)
         return jnp.tanh(self.conv(jax.nn.relu(_normalised(self.norm, x))))
