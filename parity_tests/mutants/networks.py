@@ -16,8 +16,8 @@ MUTANTS = (
         "they belong to channels, height, width, as the weights on file do",
         jax_resnet.ResnetGenerator.__call__,
         {
-            "reshape(len(z), -1, 4, 4).transpose(0, 2, 3, 1)": (
-                "reshape(len(z), 4, 4, -1)"
+            "reshape(z.shape[0], -1, 4, 4).transpose(0, 2, 3, 1)": (
+                "reshape(z.shape[0], 4, 4, -1)"
             )
         },
         _GENERATOR,
