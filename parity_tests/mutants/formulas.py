@@ -3,6 +3,7 @@
 from gans_jax import losses as jax_losses
 from gans_jax import penalties as jax_penalties
 from gans_jax import terms as jax_terms
+from gans_torch import distribution as torch_distribution
 from gans_torch import losses as torch_losses
 from gans_torch import penalties as torch_penalties
 from gans_torch import steps as torch_steps
@@ -196,7 +197,7 @@ MUTANTS = (
     mutant(
         "unbiased spread in DRAGAN",
         "torch.std divides by n - 1, jnp.std by n",
-        torch_penalties.dragan_penalty,
+        torch_distribution.deviation,
         {"correction=0": "correction=1"},
         "penalty/dragan/closed form",
     ),

@@ -131,7 +131,7 @@ MUTANTS = (
     mutant(
         "statistics in float32",
         "nnx computes them so, whatever the parameters' type",
-        jax_layers._moments,
+        jax_layers._widen,
         {"if x.dtype == jnp.bfloat16": "if x.dtype != jnp.float32"},
         "layer/ConditionalBatchNorm2d",
     ),

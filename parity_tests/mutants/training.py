@@ -154,11 +154,11 @@ MUTANTS = (
         "batch norm's statistics are taken over both together",
         torch_steps.discriminator_step,
         {
-            "real_scores = judge(state.discriminator, real, batch.labels)": (
+            "real_scores = judge(state.discriminator, seen_real, batch.labels)": (
                 "both = judge(state.discriminator, torch.cat([real, fake]), None)\n"
                 "    real_scores = both._replace(logits=both.logits[: len(real)])"
             ),
-            "fake_scores = judge(state.discriminator, fake, batch.labels)": (
+            "fake_scores = judge(state.discriminator, seen_fake, batch.labels)": (
                 "fake_scores = both._replace(logits=both.logits[len(real) :])"
             ),
         },
