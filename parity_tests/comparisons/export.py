@@ -46,7 +46,10 @@ def _state() -> Checkpoint:
         if name.startswith("generator.")
     }
     backend.load(
-        {name: np.abs(x) if "var" in name else x for name, x in arrays.items()}
+        {
+            name: np.asarray(np.abs(x) if "var" in name else x)
+            for name, x in arrays.items()
+        }
     )
     return Checkpoint(0, _CONFIG, _DATA, backend.arrays())
 

@@ -266,7 +266,7 @@ for _name, _variant in VARIANTS.items():
             f"variant/{_name}/as if wide",
             "variant",
             _COVERS,
-            full_only=_name != "wgan-gp",
+            full_only=True,
         )(functools.partial(_as_if_wide, _variant))
 
 

@@ -442,6 +442,7 @@ def test_without_features_there_is_what_pixels_tell(
     assert "distance to data" in capsys.readouterr().out
     report = json.loads((run / "evaluation-000001-none.json").read_text())
     names = {"batch_norm_gap", "nearest_distance", "nearest_distance_real"}
+    names |= {"nearest_distance_moved", "copies"}
     assert report["scores"].keys() == names
     assert report["scores"]["nearest_distance_real"]["value"] > 10
     assert report["protocol"]["features"] == "none"
