@@ -1,6 +1,5 @@
 """One training step: updates of D, then one of G."""
 
-import math
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -316,20 +315,21 @@ def _update(
 
 
 def _global_norm(gradient: Any) -> Float[Array, ""]:
-    """The norm of all gradients as one vector, finite wherever float32 can hold it.
+    """The norm of all gradients as one vector, right wherever float32 can hold it.
 
-    Squares are taken in units of the largest element, in which none is too large. The
-    unit is a power of two, so that norms whose squares do no harm keep every bit.
+    Where squares are too large or too small, they are taken in units in which they are
+    not: powers of two, so that norms whose squares do no harm keep every bit. The units
+    are fixed, as one pass over the gradient then has all sums: to find a unit first, as
+    the twin does, takes two, for which XLA would make the gradient itself otherwise.
     """
+    norm = optax.tree.norm(gradient)
+    largest = 2.0 ** (jnp.finfo(norm.dtype).maxexp // 2 + 1)
 
-    def scaled() -> Float[Array, ""]:
-        largest = optax.tree.norm(gradient, ord=math.inf)
-        unit = largest / (2 * jnp.frexp(largest)[0])
-        unit = jnp.where(jnp.isfinite(unit), unit, 1.0)
+    def in_units(unit: float) -> Float[Array, ""]:
         return optax.tree.norm(jax.tree.map(lambda g: g / unit, gradient)) * unit
 
-    norm = optax.tree.norm(gradient)
-    return jax.lax.cond(jnp.isfinite(norm), lambda: norm, scaled)
+    norm = jnp.where(jnp.isinf(norm), in_units(largest), norm)
+    return jnp.where(norm < 2.0**15 / largest, in_units(1.0 / largest), norm)
 
 
 def _clip(gradient: Any, limit: float, norm: Float[Array, ""]) -> Any:
