@@ -178,6 +178,21 @@ def build_norm(
             raise ValueError(f"name {name!r}: no such normalisation")
 
 
+def normalise(
+    norm: nn.Module | None, x: Images, labels: Integer[Tensor, " batch"] | None = None
+) -> Images:
+    """What one of `build_norm` makes of images; None leaves them as they are.
+
+    Args:
+        norm: the normalisation.
+        x: images.
+        labels: class ids, which ``conditional-batch`` alone looks at.
+    """
+    if labels is not None and isinstance(norm, ConditionalBatchNorm2d):
+        return norm(x, labels)
+    return x if norm is None else norm(x)
+
+
 def reparametrise(layer: nn.Module, kind: str) -> nn.Module:
     """Put a constraint on a layer's weight, in place.
 

@@ -43,6 +43,7 @@ def keep() -> None:
 def share() -> None:
     """Have all backends of this process share what they compile."""
     from gans_jax import (
+        augmentation,
         backend,
         distribution,
         layers,
@@ -54,7 +55,7 @@ def share() -> None:
         terms,
     )
 
-    modules = (backend, distribution, layers, losses, models)
+    modules = (augmentation, backend, distribution, layers, losses, models)
     modules += (optim, penalties, steps, terms)
     kept: dict[Any, Any] = {}
 

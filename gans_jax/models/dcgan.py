@@ -59,12 +59,7 @@ class UpBlock(nnx.Module):
 
     def __call__(self, x: Images, labels: Labels = None) -> Features:
         """Images of the same size, or four times the pixels."""
-        x = self.up(x)
-        if labels is not None and isinstance(self.norm, layers.ConditionalBatchNorm2d):
-            x = self.norm(x, labels)
-        elif self.norm is not None:
-            x = self.norm(x)
-        return jax.nn.relu(x)
+        return jax.nn.relu(layers.normalise(self.norm, self.up(x), labels))
 
 
 class DownBlock(nnx.Module):
@@ -95,10 +90,7 @@ class DownBlock(nnx.Module):
 
     def __call__(self, x: Images) -> Features:
         """Images of a quarter of the pixels."""
-        x = self.conv(x)
-        if self.norm is not None:
-            x = self.norm(x)
-        return layers.leaky_relu(x)
+        return layers.leaky_relu(layers.normalise(self.norm, self.conv(x)))
 
 
 class DcganGenerator(nnx.Module):

@@ -54,10 +54,7 @@ class HiddenLayer(nnx.Module):
         self, x: Images, labels: Labels = None
     ) -> Float[Array, "batch height width out_channels"]:
         """Features of features, before the activation."""
-        x = self.conv(x)
-        if labels is not None and isinstance(self.norm, layers.ConditionalBatchNorm2d):
-            return self.norm(x, labels)
-        return x if self.norm is None else self.norm(x)
+        return layers.normalise(self.norm, self.conv(x), labels)
 
 
 class MlpGenerator(nnx.Module):

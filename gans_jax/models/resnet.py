@@ -57,9 +57,9 @@ class UpBlock(nnx.Module):
 
     def __call__(self, x: Images, labels: Labels = None) -> Features:
         """Images of four times the pixels."""
-        y = jax.nn.relu(_normalised(self.norm1, x, labels))
+        y = jax.nn.relu(layers.normalise(self.norm1, x, labels))
         y = self.conv1(layers.upsample(y))
-        y = self.conv2(jax.nn.relu(_normalised(self.norm2, y, labels)))
+        y = self.conv2(jax.nn.relu(layers.normalise(self.norm2, y, labels)))
         # The same as the convolution of the larger image, in a quarter of the time.
         return y + layers.upsample(self.shortcut(x))
 
@@ -121,8 +121,8 @@ class DownBlock(nnx.Module):
 
     def __call__(self, x: Images) -> Features:
         """Images of a quarter of the pixels, or as many."""
-        y = self.conv1(jax.nn.relu(_normalised(self.norm1, x)))
-        y = self.conv2(jax.nn.relu(_normalised(self.norm2, y)))
+        y = self.conv1(jax.nn.relu(layers.normalise(self.norm1, x)))
+        y = self.conv2(jax.nn.relu(layers.normalise(self.norm2, y)))
         if self.halves:
             # Before the shortcut's convolution, which then has a quarter to do.
             x, y = layers.average_pool(x), layers.average_pool(y)
@@ -199,7 +199,7 @@ class ResnetGenerator(nnx.Module):
         x = self.linear(z).reshape(z.shape[0], -1, 4, 4).transpose(0, 2, 3, 1)
         for block in self.blocks:
             x = block(x, labels)
-        return jnp.tanh(self.conv(jax.nn.relu(_normalised(self.norm, x))))
+        return jnp.tanh(self.conv(jax.nn.relu(layers.normalise(self.norm, x))))
 
 
 class ResnetDiscriminator(nnx.Module):
@@ -287,12 +287,6 @@ def _conv3(
 def _conv1(in_channels: int, out_channels: int, weight_norm: str) -> nnx.Module:
     conv = layers.Conv2d(in_channels, out_channels, kernel_size=1)
     return layers.reparametrise(conv.starting(GLOROT), weight_norm)
-
-
-def _normalised(norm: nnx.Module | None, x: Images, labels: Labels = None) -> Images:
-    if labels is not None and isinstance(norm, layers.ConditionalBatchNorm2d):
-        return norm(x, labels)
-    return x if norm is None else norm(x)
 
 
 def _generator_widths(width: int, image_size: int, factor: int) -> list[int]:

@@ -53,10 +53,7 @@ class HiddenLayer(nn.Module):
         self, x: Images, labels: Labels = None
     ) -> Float[Tensor, "batch out_channels height width"]:
         """Features of features, before the activation."""
-        x = self.conv(x)
-        if labels is not None and isinstance(self.norm, layers.ConditionalBatchNorm2d):
-            return self.norm(x, labels)
-        return x if self.norm is None else self.norm(x)
+        return layers.normalise(self.norm, self.conv(x), labels)
 
 
 class MlpGenerator(nn.Module):

@@ -56,9 +56,9 @@ class UpBlock(nn.Module):
 
     def forward(self, x: Images, labels: Labels = None) -> Features:
         """Images of four times the pixels."""
-        y = torch.relu(_normalised(self.norm1, x, labels))
+        y = torch.relu(layers.normalise(self.norm1, x, labels))
         y = self.conv1(layers.upsample(y))
-        y = self.conv2(torch.relu(_normalised(self.norm2, y, labels)))
+        y = self.conv2(torch.relu(layers.normalise(self.norm2, y, labels)))
         # The same as the convolution of the larger image, in a quarter of the time.
         return y + layers.upsample(self.shortcut(x))
 
@@ -122,8 +122,8 @@ class DownBlock(nn.Module):
 
     def forward(self, x: Images) -> Features:
         """Images of a quarter of the pixels, or as many."""
-        y = self.conv1(torch.relu(_normalised(self.norm1, x)))
-        y = self.conv2(torch.relu(_normalised(self.norm2, y)))
+        y = self.conv1(torch.relu(layers.normalise(self.norm1, x)))
+        y = self.conv2(torch.relu(layers.normalise(self.norm2, y)))
         if self.halves:
             # Before the shortcut's convolution, which then has a quarter to do.
             x, y = layers.average_pool(x), layers.average_pool(y)
@@ -200,7 +200,7 @@ class ResnetGenerator(nn.Module):
         x = self.linear(z).unflatten(1, (-1, 4, 4))
         for block in self.blocks:
             x = block(x, labels)
-        return torch.tanh(self.conv(torch.relu(_normalised(self.norm, x))))
+        return torch.tanh(self.conv(torch.relu(layers.normalise(self.norm, x))))
 
 
 class ResnetDiscriminator(nn.Module):
@@ -289,12 +289,6 @@ def _conv3(
 def _conv1(in_channels: int, out_channels: int, weight_norm: str) -> nn.Module:
     conv = layers.Conv2d(in_channels, out_channels, kernel_size=1)
     return layers.reparametrise(conv.starting(GLOROT), weight_norm)
-
-
-def _normalised(norm: nn.Module | None, x: Images, labels: Labels = None) -> Images:
-    if labels is not None and isinstance(norm, layers.ConditionalBatchNorm2d):
-        return norm(x, labels)
-    return x if norm is None else norm(x)
 
 
 def _generator_widths(width: int, image_size: int, factor: int) -> list[int]:

@@ -25,6 +25,7 @@ _G_COVERS = (
     "models.ResnetGenerator",
     "models.resnet.UpBlock",
     "layers.Linear",
+    "layers.normalise",
     "layers.upsample",
 )
 _D_COVERS = (

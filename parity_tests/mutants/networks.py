@@ -23,6 +23,13 @@ MUTANTS = (
         _GENERATOR,
     ),
     mutant(
+        "a norm that is built and not used",
+        "it has its arrays and its statistics, and images go past it",
+        jax_layers.normalise,
+        {"return x if norm is None else norm(x)": "return x"},
+        _GENERATOR,
+    ),
+    mutant(
         "bilinear upsampling",
         "mimicry's; the authors repeat each pixel",
         torch_layers.upsample,
@@ -51,8 +58,8 @@ MUTANTS = (
         "an in-place ReLU changes what the shortcut sees, as in mimicry and StudioGAN",
         torch_resnet.DownBlock.forward,
         {
-            "y = self.conv1(torch.relu(_normalised(self.norm1, x)))": (
-                "x = torch.relu(_normalised(self.norm1, x))\n    y = self.conv1(x)"
+            "y = self.conv1(torch.relu(layers.normalise(self.norm1, x)))": (
+                "x = torch.relu(layers.normalise(self.norm1, x))\n    y = self.conv1(x)"
             )
         },
         _DISCRIMINATOR,

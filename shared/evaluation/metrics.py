@@ -183,12 +183,7 @@ def nearest_images(
     for start in range(0, len(images), 1024):
         piece = images[start : start + 1024].reshape(-1, flat.shape[1])
         found = pairwise_distances(flat, piece.astype(np.float64))
-        distances = np.concatenate([distances, found], axis=1)
-        places = np.broadcast_to(start + np.arange(len(piece)), found.shape)
-        indices = np.concatenate([indices, places], axis=1)
-        best = np.argsort(distances, axis=1, kind="stable")[:, :k]
-        distances = np.take_along_axis(distances, best, axis=1)
-        indices = np.take_along_axis(indices, best, axis=1)
+        distances, indices = _nearest(distances, indices, found, start, k)
     return distances / np.sqrt(flat.shape[1]), indices
 
 
@@ -221,12 +216,7 @@ def nearest_moved(
         found = found.reshape(-1, len(queries), len(piece)).min(axis=0)
         if own is not None:
             found[np.equal.outer(own, start + np.arange(len(piece)))] = np.inf
-        nearest = np.concatenate([nearest, found], axis=1)
-        there = np.broadcast_to(start + np.arange(len(piece)), found.shape)
-        places = np.concatenate([places, there], axis=1)
-        best = np.argsort(nearest, axis=1, kind="stable")[:, :_CANDIDATES]
-        nearest = np.take_along_axis(nearest, best, axis=1)
-        places = np.take_along_axis(places, best, axis=1)
+        nearest, places = _nearest(nearest, places, found, start, _CANDIDATES)
     candidates = _middle(np.stack([images[x] for x in places.T]), reach)
     # Mean squares, [moves, candidates, queries].
     errors = [
@@ -236,6 +226,32 @@ def nearest_moved(
     if own is not None:
         errors = [np.where(own == places.T, np.inf, x) for x in errors]
     return np.sqrt(np.min(errors, axis=(0, 1)).astype(np.float64))
+
+
+def _nearest(
+    distances: NDArray[Any],
+    places: NDArray[np.int64],
+    found: NDArray[Any],
+    start: int,
+    k: int,
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """The k nearest of what was kept so far and of the next piece, ascending.
+
+    Args:
+        distances: of what was kept; shape [queries, at most k].
+        places: where that is; of the same shape.
+        found: distances of the piece; shape [queries, images].
+        start: place of the piece's first image.
+        k: how many to keep.
+    """
+    distances = np.concatenate([distances, found], axis=1)
+    there = np.broadcast_to(start + np.arange(found.shape[1]), found.shape)
+    places = np.concatenate([places, there], axis=1)
+    best = np.argsort(distances, axis=1, kind="stable")[:, :k]
+    return (
+        np.take_along_axis(distances, best, axis=1),
+        np.take_along_axis(places, best, axis=1),
+    )
 
 
 def mean_interval(values: list[float]) -> tuple[float, float | None]:
