@@ -30,14 +30,14 @@ Images = Float[Array, "batch height width channels"]
 
 
 class ClassifierNetwork(nnx.Module):
-    """Convolutions that halve the image down to 4x4, then two linear maps.
+    """Convolutions that halve the image to 4x4 up to 7x7, then two linear maps.
 
     No normalisation: training and evaluation mode are the same.
 
     Args:
         channels: channels of the images.
         num_classes: number of classes.
-        image_size: height and width; a power of two from 8 up.
+        image_size: height and width; 4 to 7 times a power of two from 2 up.
     """
 
     def __init__(self, channels: int, num_classes: int, image_size: int) -> None:
@@ -46,8 +46,9 @@ class ClassifierNetwork(nnx.Module):
             Conv2d(before, after, kernel_size=4, stride=2, padding=1).starting(HE)
             for before, after in itertools.pairwise(widths)
         )
-        # On 4x4 pixels a convolution of that size is a linear map.
-        self.features = Conv2d(widths[-1], FEATURES, kernel_size=4).starting(HE)
+        # On as many pixels a convolution of that size is a linear map.
+        last = image_size >> len(self.convs)
+        self.features = Conv2d(widths[-1], FEATURES, kernel_size=last).starting(HE)
         self.output = Conv2d(FEATURES, num_classes, kernel_size=1).starting(HE)
 
     def __call__(
@@ -66,7 +67,7 @@ class Classifier(protocol.Classifier):
     Args:
         channels: channels of the images.
         num_classes: number of classes.
-        image_size: height and width; a power of two from 8 up.
+        image_size: height and width; 4 to 7 times a power of two from 2 up.
         device: where it computes.
         dtype: ``float32`` or ``float64``.
     """

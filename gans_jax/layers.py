@@ -55,6 +55,8 @@ __all__ = [
     "MinibatchDiscrimination",
     "MinibatchStd",
     "average_pool",
+    "blur_downsample",
+    "blur_upsample",
     "build_norm",
     "leaky_relu",
     "reparametrise",
@@ -126,6 +128,7 @@ class Conv2d(_Weighted):
         kernel_size: edge of the kernel.
         stride: step between neighbouring outputs.
         padding: zeros on every side.
+        groups: parts of the channels, each convolved by itself.
         bias: whether a bias is added.
     """
 
@@ -138,19 +141,25 @@ class Conv2d(_Weighted):
         kernel_size: int,
         stride: int = 1,
         padding: int = 0,
+        groups: int = 1,
         bias: bool = True,
     ) -> None:
-        shape = (kernel_size, kernel_size, in_channels, out_channels)
+        shape = (kernel_size, kernel_size, in_channels // groups, out_channels)
         self.weight = nnx.Param(jnp.zeros(shape))
         self.bias = nnx.Param(jnp.zeros(out_channels)) if bias else None
         self.constraint = nnx.data(None)
         self.stride = stride
         self.padding = padding
+        self.groups = groups
 
     def __call__(self, x: Images) -> Features:
         """Convolve, as `torch.nn.functional.conv2d` does."""
         y = _convolutions.conv(
-            x, _constrained(self), stride=self.stride, padding=self.padding
+            x,
+            _constrained(self),
+            stride=self.stride,
+            padding=self.padding,
+            groups=self.groups,
         )
         return _add_bias(y, self.bias)
 
@@ -612,6 +621,50 @@ def average_pool(x: Images) -> Float[Array, "batch out_height out_width channels
     n, height, width, channels = x.shape
     squares = x.reshape(n, height // 2, 2, width // 2, 2, channels)
     return squares.mean(axis=(2, 4))
+
+
+def blur_upsample(x: Images) -> Float[Array, "batch out_height out_width channels"]:
+    """Twice the height and width, smoothly: a transposed convolution with [1, 3, 3, 1].
+
+    Along each axis every pixel becomes two, each three quarters its own and one quarter
+    its neighbour's; beyond the border there are zeros.
+
+    References:
+        Karras et al. 2020, arXiv:1912.04958, appendix B (the filter).
+    """
+    for axis in (1, 2):
+        size = x.shape[axis]
+        padded = _padded(x, axis)
+        before, after = (
+            jax.lax.slice_in_dim(padded, start, start + size, axis=axis)
+            for start in (0, 2)
+        )
+        both = jnp.stack([3 * x + before, 3 * x + after], axis=axis + 1)
+        x = both.reshape(*x.shape[:axis], 2 * size, *x.shape[axis + 1 :]) / 4
+    return x
+
+
+def blur_downsample(x: Images) -> Float[Array, "batch out_height out_width channels"]:
+    """Half the height and width, which are even, smoothly: the filter [1, 3, 3, 1] / 8.
+
+    References:
+        As for `blur_upsample`.
+    """
+    for axis in (1, 2):
+        size = x.shape[axis] // 2
+        padded = _padded(x, axis)
+        # Every second pixel, from each of the first four on.
+        first, second, third, fourth = (
+            jax.lax.slice_in_dim(padded, start, start + 2 * size - 1, 2, axis)
+            for start in range(4)
+        )
+        x = (3 * (second + third) + first + fourth) / 8
+    return x
+
+
+def _padded(x: Images, axis: int) -> Float[Array, "batch height width channels"]:
+    """With a row, or a column, of zeros on both sides."""
+    return jnp.pad(x, [(1, 1) if i == axis else (0, 0) for i in range(4)])
 
 
 def _constrained(layer: _Weighted) -> Float[Array, "..."]:

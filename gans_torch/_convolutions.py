@@ -22,7 +22,8 @@ class Conv2d(Weighted, nn.Conv2d):
     def forward(self, input: Images) -> Features:
         """Convolve, as `torch.nn.functional.conv2d` does."""
         # Not the weight's shape: each look at a constrained weight computes it anew.
-        if self.padding != (0, 0) or input.shape[2:] != self.kernel_size:
+        covers = self.padding == (0, 0) and input.shape[2:] == self.kernel_size
+        if not covers or self.groups > 1:
             return super().forward(input)
         y = linear(_flat_pixels(input), _flat_pixels(self.weight), self.bias)
         return y[:, :, None, None]

@@ -34,6 +34,8 @@ __all__ = [
     "MinibatchDiscrimination",
     "MinibatchStd",
     "average_pool",
+    "blur_downsample",
+    "blur_upsample",
     "build_norm",
     "leaky_relu",
     "reparametrise",
@@ -241,6 +243,47 @@ def upsample(x: Images) -> Float[Tensor, "batch channels out_height out_width"]:
 def average_pool(x: Images) -> Float[Tensor, "batch channels out_height out_width"]:
     """Half the height and width, which are even: the mean of each square of four."""
     return nn.functional.avg_pool2d(x, kernel_size=2)
+
+
+def blur_upsample(x: Images) -> Float[Tensor, "batch channels out_height out_width"]:
+    """Twice the height and width, smoothly: a transposed convolution with [1, 3, 3, 1].
+
+    Along each axis every pixel becomes two, each three quarters its own and one quarter
+    its neighbour's; beyond the border there are zeros.
+
+    References:
+        Karras et al. 2020, arXiv:1912.04958, appendix B (the filter).
+    """
+    x = x.movedim(1, 3)  # channels last, as they lie in memory: a stack is in order
+    for axis in (1, 2):
+        size = x.shape[axis]
+        padded = _padded(x, axis)
+        before, after = (padded.narrow(axis, start, size) for start in (0, 2))
+        both = torch.stack([3 * x + before, 3 * x + after], dim=axis + 1)
+        x = both.flatten(axis, axis + 1) / 4
+    return x.movedim(3, 1)
+
+
+def blur_downsample(x: Images) -> Float[Tensor, "batch channels out_height out_width"]:
+    """Half the height and width, which are even, smoothly: the filter [1, 3, 3, 1] / 8.
+
+    References:
+        As for `blur_upsample`.
+    """
+    x = x.movedim(1, 3)
+    for axis in (1, 2):
+        size = x.shape[axis] // 2
+        # Of pixels 0 1 | 2 3 | ..., with a zero before: even are 0 2 ..., odd 1 3 ...
+        even, odd = _padded(x, axis).unflatten(axis, (-1, 2)).unbind(axis + 1)
+        inner = odd.narrow(axis, 0, size) + even.narrow(axis, 1, size)
+        outer = even.narrow(axis, 0, size) + odd.narrow(axis, 1, size)
+        x = (3 * inner + outer) / 8
+    return x.movedim(3, 1)
+
+
+def _padded(x: Images, axis: int) -> Float[Tensor, "batch height width channels"]:
+    """With a row, or a column, of zeros on both sides; channels last."""
+    return nn.functional.pad(x, (0, 0, 0, 0, 1, 1) if axis == 1 else (0, 0, 1, 1))
 
 
 def needs_bias(norm: str) -> bool:

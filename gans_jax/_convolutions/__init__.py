@@ -20,6 +20,8 @@ is taken is ever compiled):
     `Winograd`   nine products instead of sixteen: where the stride is half the kernel
                  and the result has even sizes, of 64 channels or more on either side,
                  and not in bfloat16 (`_form`, `winograd_pays`)
+    by groups    on a CPU, where the channels are in groups: a convolution for each
+                 (`_by_groups`)
     `Patches`    one product with all patches of the image: everything else
 
 The matrices take two to four times the memory of the images; written out for a whole

@@ -40,7 +40,9 @@ def in_xlas_form() -> Iterator[None]:
         _in_xlas_form.reset(token)
 
 
-def conv(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int) -> jax.Array:
+def conv(
+    x: jax.Array, kernel: jax.Array, *, stride: int, padding: int, groups: int = 1
+) -> jax.Array:
     """Convolve as `torch.nn.functional.conv2d` does, in NHWC.
 
     Args:
@@ -48,17 +50,35 @@ def conv(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int) -> jax.A
         kernel: square kernel, `[k, k, C, O]`: PyTorch's `weight.transpose(2, 3, 1, 0)`.
         stride: step between neighbouring patches, in both directions.
         padding: zeros added on every side of the images.
+        groups: parts of the channels, each convolved by itself; the kernel then has
+            the channels of one, `[k, k, C / groups, O]`.
 
     Returns:
         `[N, H', W', O]` with `H' = (H + 2 * padding - k) // stride + 1`.
     """
+    if groups > 1 and _is_here():
+        return _by_groups(x, kernel, stride, padding, groups)
     size = kernel.shape[0]
-    if not _as_matmul(size, stride, padding):
-        pads = [(padding, padding)] * 2
+    if groups > 1 or not _as_matmul(size, stride, padding):
         return lax.conv_general_dilated(
-            x, kernel, (stride, stride), pads, dimension_numbers=_LAYOUT
+            x,
+            kernel,
+            (stride, stride),
+            [(padding, padding)] * 2,
+            dimension_numbers=_LAYOUT,
+            feature_group_count=groups,
         )
     return _features(_form(kernel, stride, padding, x.shape[1], x.shape[2]), x, kernel)
+
+
+def _by_groups(
+    x: jax.Array, kernel: jax.Array, stride: int, padding: int, groups: int
+) -> jax.Array:
+    """A convolution for each group: in groups, XLA's gradients are far slower."""
+    parts = zip(*(jnp.split(of, groups, axis=3) for of in (x, kernel)), strict=True)
+    return jnp.concatenate(
+        [conv(part, own, stride=stride, padding=padding) for part, own in parts], axis=3
+    )
 
 
 def conv_transpose(
@@ -105,7 +125,12 @@ def _as_matmul(size: int, stride: int, padding: int) -> bool:
     # Whole blocks of `stride` pixels must tile the kernel, and a padding wider than the
     # kernel's reach would ask the transposed form to cut more than it has written.
     is_possible = size % stride == 0 and padding < size
-    return is_possible and _platform() == "cpu" and not _in_xlas_form.get()
+    return is_possible and _is_here()
+
+
+def _is_here() -> bool:
+    """Whether it is this CPU that will compute, and not what an export goes to."""
+    return _platform() == "cpu" and not _in_xlas_form.get()
 
 
 def _platform() -> str:

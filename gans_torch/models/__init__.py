@@ -8,6 +8,7 @@ from torch import nn
 from gans_torch.models.dcgan import DcganDiscriminator, DcganGenerator
 from gans_torch.models.head import Head, Outputs
 from gans_torch.models.mlp import MlpDiscriminator, MlpGenerator
+from gans_torch.models.r3gan import R3ganDiscriminator, R3ganGenerator
 from gans_torch.models.resnet import ResnetDiscriminator, ResnetGenerator
 from shared.config import traits
 from shared.config.tables import register
@@ -23,6 +24,8 @@ __all__ = [
     "MlpDiscriminator",
     "MlpGenerator",
     "Outputs",
+    "R3ganDiscriminator",
+    "R3ganGenerator",
     "ResnetDiscriminator",
     "ResnetGenerator",
     "build_discriminator",
@@ -79,6 +82,25 @@ def _discriminator(
     )
 
 
+def _r3gan_generator(config: TrainConfig, data: DataInfo) -> nn.Module:
+    return R3ganGenerator(
+        z_dim=config.z_dim,
+        width=config.width,
+        image_size=config.image_size,
+        channels=data.channels,
+        num_classes=data.num_classes if config.conditional else 0,
+    )
+
+
+def _r3gan_discriminator(config: TrainConfig, data: DataInfo) -> nn.Module:
+    return R3ganDiscriminator(
+        width=config.width,
+        image_size=config.image_size,
+        channels=data.channels,
+        num_classes=data.num_classes if config.conditional else 0,
+    )
+
+
 ARCHITECTURES = {
     "dcgan": Architecture(
         _generator(DcganGenerator), _discriminator(DcganDiscriminator)
@@ -90,6 +112,7 @@ ARCHITECTURES = {
     "wgan-gp-resnet": Architecture(
         _generator(ResnetGenerator), _discriminator(ResnetDiscriminator, pool="mean")
     ),
+    "r3gan": Architecture(_r3gan_generator, _r3gan_discriminator),
 }
 
 

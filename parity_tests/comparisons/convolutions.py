@@ -37,12 +37,15 @@ class _Case(NamedTuple):
     batch: int
     height: int
     width: int
+    groups: int = 1
 
     def build(self, layer: Callable[..., Any]) -> Any:
         """The layer, of either twin."""
         arguments = self._asdict()
         for name in ("batch", "height", "width"):
             del arguments[name]
+        if self.groups == 1:  # transposed convolutions have none
+            del arguments["groups"]
         return layer(**arguments)
 
     def task(self, layer: str) -> Task:
@@ -59,6 +62,9 @@ _CONVOLUTIONS = {
     "to 1x1": _Case(5, 1, 4, 1, 0, True, 2, 4, 4),
     "1x1 kernel": _Case(3, 2, 1, 1, 0, True, 1, 3, 5),
     "3x3": _Case(3, 5, 3, 1, 1, True, 2, 5, 6),
+    "groups": _Case(6, 4, 3, 1, 1, True, 2, 5, 4, groups=2),
+    "groups of one": _Case(6, 12, 3, 1, 1, False, 1, 4, 3, groups=6),
+    "groups, to 1x1": _Case(6, 9, 4, 1, 0, True, 2, 4, 4, groups=3),
     "stride 3": _Case(2, 3, 6, 3, 2, True, 2, 9, 8),
     "kernel 5, stride 2": _Case(3, 5, 5, 2, 2, True, 2, 7, 5),
     "wide padding": _Case(3, 4, 2, 2, 2, True, 1, 5, 6),
@@ -94,6 +100,7 @@ class _LaxConv2d(jax_layers.Conv2d):
             (self.stride, self.stride),
             pads,
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=self.groups,
         )
         return y if self.bias is None else y + self.bias[...][None, None, None]
 

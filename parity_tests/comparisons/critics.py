@@ -39,14 +39,11 @@ class Critic(NamedTuple):
 
     def build(self, models: ModuleType) -> Any:
         """The discriminator, of either twin."""
-        return getattr(models, self.network)(
-            width=8,
-            image_size=16,
-            channels=2,
-            norm=self.norm,
-            weight_norm=self.weight_norm,
-            num_classes=self.num_classes,
-        )
+        options: dict[str, Any] = {"num_classes": self.num_classes}
+        if self.network != "R3ganDiscriminator":  # which has neither
+            options |= {"norm": self.norm, "weight_norm": self.weight_norm}
+        make = getattr(models, self.network)
+        return make(width=8, image_size=16, channels=2, **options)
 
 
 CRITICS = {
@@ -58,6 +55,7 @@ CRITICS = {
     "spectral norm": Critic("none", "spectral"),
     "weight norm": Critic("none", "weight"),
     "residual": Critic("none", network="ResnetDiscriminator", gain=1.0),
+    "r3gan": Critic("none", network="R3ganDiscriminator", gain=1.5),
 }
 _IMAGE = (2, 16, 16)
 _LABELS = np.array([2, 0])
@@ -87,7 +85,7 @@ def _weights(critic: Critic) -> Arrays:
     for key, value in initial_arrays(stated, seed=30).items():
         if key.endswith(("._u", "._v")):
             arrays[key] = value
-        elif value.ndim == 1:
+        elif value.ndim == 1 or not value.any():  # R3GAN's blocks start as nothing
             arrays[key] = value + random.normal(0, 0.3, value.shape)
         else:
             arrays[key] = critic.gain * value

@@ -31,9 +31,9 @@ _STEPS = 20
 Twins = tuple[gans_torch.classifier.Classifier, gans_jax.classifier.Classifier]
 
 
-def _twins(channels: int, dtype: str) -> Twins:
+def _twins(channels: int, dtype: str, size: int = _SIZE) -> Twins:
     """Both twins' classifiers with the same initial weights."""
-    options = (channels, 10, _SIZE)
+    options = (channels, 10, size)
     twins = (
         gans_torch.classifier.Classifier(*options, torch.device("cpu"), dtype),
         gans_jax.classifier.Classifier(*options, jax.devices("cpu")[0], dtype),
@@ -46,18 +46,21 @@ def _twins(channels: int, dtype: str) -> Twins:
 
 @check("evaluation/classifier", "network", _COVERS)
 def compare_classifiers() -> list[Finding]:
-    """Loss, gradients, features and logits, for grey and for colour images."""
+    """Loss, gradients, features and logits, for grey and for colour images.
+
+    And for images that double from 7 pixels, not from 4.
+    """
     worst = Worst()
-    for channels in (1, 3):
-        case = f"{channels} channels"
-        data = make_data(_SIZE, channels)
+    for channels, size in ((1, _SIZE), (3, _SIZE), (1, 14)):
+        case = f"{channels} channels, {size} pixels"
+        data = make_data(size, channels)
         assert data.labels is not None, "the data must have labels"
         images, labels = classifier.pixels(data)[:32], data.labels[:32]
-        first, second = _twins(channels, "float32")
+        first, second = _twins(channels, "float32", size)
         outputs = zip(first.predict(images), second.predict(images), strict=True)
         for aspect, pair in zip(("features", "logits"), outputs, strict=True):
             worst.compare(aspect, *pair, "network, float32", case)
-        first, second = _twins(channels, "float64")
+        first, second = _twins(channels, "float64", size)
         loss, other = (one.train(images, labels, lr=1e-3) for one in (first, second))
         worst.compare("value", loss, other, "network, float64", case)
         gradients = _torch_gradients(first), _jax_gradients(second)

@@ -5,6 +5,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 import gans_jax.layers
@@ -256,15 +257,54 @@ def _linear() -> list[Finding]:
     )
 
 
-@check("layer/resampling", "layer", ("layers.upsample", "layers.average_pool"))
+@check(
+    "layer/resampling",
+    "layer",
+    (
+        "layers.average_pool",
+        "layers.blur_downsample",
+        "layers.blur_upsample",
+        "layers.upsample",
+    ),
+)
 def _resampling() -> list[Finding]:
     tasks = {
         "upsample": Task(lambda twin: twin.layers.upsample, normal(1, 2, 3, 5, 2)),
         "average_pool": Task(
             lambda twin: twin.layers.average_pool, normal(1, 2, 3, 6, 4)
         ),
+        "blur_upsample": Task(
+            lambda twin: twin.layers.blur_upsample, normal(1, 2, 3, 5, 2)
+        ),
+        "blur_downsample": Task(
+            lambda twin: twin.layers.blur_downsample, normal(1, 2, 3, 6, 4)
+        ),
     }
     return compare_twins(tasks, _FLOAT64, _FLOAT32)
+
+
+@check(
+    "layer/blur/convolution",
+    "layer",
+    ("layers.blur_downsample", "layers.blur_upsample"),
+)
+def _blur_is_a_convolution() -> list[Finding]:
+    """Both are PyTorch's convolutions of each channel with one filter, stride 2."""
+    line = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=torch.float64)
+    x = torch.from_numpy(normal(2, 3, 6, 4)).double()
+    down = (torch.outer(line, line) / 64).expand(3, 1, 4, 4)
+    functions = torch.nn.functional
+    options = {"stride": 2, "padding": 1, "groups": 3}
+    worst = Worst()
+    for name, expected in (
+        ("blur_downsample", functions.conv2d(x, down, **options)),
+        ("blur_upsample", functions.conv_transpose2d(x, 4 * down, **options)),
+    ):
+        task = Task(lambda twin, name=name: getattr(twin.layers, name), x.numpy()[None])
+        for twin, run in RUNS.items():
+            found = run(task, np.float64)["value"]["output"]
+            worst.compare(f"value, {twin}", found, expected, _FLOAT64, name)
+    return worst.findings()
 
 
 @check(

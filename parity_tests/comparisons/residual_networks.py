@@ -6,8 +6,11 @@ from typing import Any
 
 import numpy as np
 
-import gans_jax.backend
-import gans_torch.backend
+import gans_jax.arrays
+import gans_jax.models
+import gans_torch.arrays
+import gans_torch.models
+from gans_jax._network import Network
 from parity_tests.certificate.registry import Finding, Worst, check
 from parity_tests.harness.modules import compare_twins
 from parity_tests.harness.tasks import Shapes, Task, normal, random_arrays
@@ -16,6 +19,7 @@ from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
 from shared.files.arrays import Arrays
+from shared.statements import Stated
 
 _FLOAT64 = "network, float64"
 _FLOAT32 = "network, float32"
@@ -36,7 +40,7 @@ _D_COVERS = (
 )
 
 
-def _softened(shapes: Shapes) -> Arrays:
+def softened(shapes: Shapes) -> Arrays:
     """Random arrays, the weights small enough that sums of many do not explode."""
     return {
         name: x if x.ndim < 2 else (x / np.sqrt(x[0].size)).astype(np.float32)
@@ -66,7 +70,7 @@ def _task(
 
     labels = _LABELS if config.conditional else None
     inputs = normal(1, 4, *shape)
-    return Task(build, inputs, labels, training, second_order=False, arrays=_softened)
+    return Task(build, inputs, labels, training, second_order=False, arrays=softened)
 
 
 def _compare(tasks: dict[str, Task], float32: str = "") -> list[Finding]:
@@ -153,49 +157,49 @@ def _as_published() -> list[Finding]:
     return _compare(tasks)
 
 
-def _trained(config: TrainConfig, channels: int) -> dict[str, dict[str, int]]:
-    """Numbers that are trained, by twin and network."""
-    result = {}
-    for twin in (gans_torch, gans_jax):
-        data = DataInfo(channels, 10, 60, "")
-        statements = twin.backend.Backend(config, data, "cpu").statements()
-        counts = {"generator": 0, "discriminator": 0}
-        for name, array in statements.items():
-            if array.kind.trained:
-                counts[name.partition(".")[0]] += int(np.prod(array.shape))
-        result[twin.__name__] = counts
-    return result
+def _stated(config: TrainConfig, name: str) -> dict[str, dict[str, Stated]]:
+    """What each twin states of the arrays of one network."""
+    build, data = f"build_{name}", DataInfo(3, 10, 60, "")
+    network = getattr(gans_torch.models, build)(config, data)
+    module = getattr(gans_jax.models, build)(config, data)
+    return {
+        "gans_torch": gans_torch.arrays.network_statements(network, name),
+        "gans_jax": gans_jax.arrays.network_statements(Network.of(module), name),
+    }
 
 
-# Of mimicry's tests; the last from the sizes in the authors' code.
-KNOWN_SIZES = {
-    ("sngan-cifar10", 32, 128): (4_276_739, 1_053_825),
-    ("cgan-pd-cifar10", 32, 128): (4_304_387, 1_055_105),
-    ("sngan-cifar10", 64, 64): (12_220_675, 10_141_441),
-    ("cgan-pd-cifar10", 64, 64): (12_272_515, 10_151_681),
-    ("wgan-gp-resnet-cifar10", 32, 128): (1_204_483, 1_053_825),
-}
-
-
-def known_sizes(
-    sizes: dict[tuple[str, int, int], tuple[int, int]], channels: int = 3
-) -> list[Finding]:
-    """Trainable parameters of presets, against those that are published.
+def known_sizes(sizes: dict[TrainConfig, tuple[int, int]]) -> list[Finding]:
+    """Trainable parameters, against those that are published.
 
     Args:
-        sizes: of G and D, by preset, image size and width.
-        channels: of the images.
+        sizes: of G and D, by configuration; for images of three channels in ten
+            classes.
     """
     worst = Worst()
-    for (preset, size, width), expected in sizes.items():
-        config = shrink(PRESETS[preset], image_size=size, width=width, z_dim=128)
-        for twin, counts in _trained(config, channels).items():
-            for count, known in zip(counts.values(), expected, strict=True):
-                case = f"{preset}, {size} pixels"
+    for config, expected in sizes.items():
+        case = f"{config.preset}, {config.image_size} pixels, width {config.width}"
+        for name, known in zip(("generator", "discriminator"), expected, strict=True):
+            for twin, stated in _stated(config, name).items():
+                trained = [x.shape for x in stated.values() if x.kind.trained]
+                count = sum(int(np.prod(shape)) for shape in trained)
                 worst.compare(f"count, {twin}", count, known, "exact", case)
     return worst.findings()
 
 
+# Of mimicry's tests; the last from the sizes in the authors' code.
+_PUBLISHED = (
+    ("sngan-cifar10", 32, 128, (4_276_739, 1_053_825)),
+    ("cgan-pd-cifar10", 32, 128, (4_304_387, 1_055_105)),
+    ("sngan-cifar10", 64, 64, (12_220_675, 10_141_441)),
+    ("cgan-pd-cifar10", 64, 64, (12_272_515, 10_151_681)),
+    ("wgan-gp-resnet-cifar10", 32, 128, (1_204_483, 1_053_825)),
+)
 check("network/residual/known sizes", "network", _G_COVERS + _D_COVERS)(
-    functools.partial(known_sizes, KNOWN_SIZES)
+    functools.partial(
+        known_sizes,
+        {
+            shrink(PRESETS[preset], image_size=size, width=width, z_dim=128): counts
+            for preset, size, width, counts in _PUBLISHED
+        },
+    )
 )

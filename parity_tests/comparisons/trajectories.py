@@ -79,6 +79,24 @@ VARIANTS = {
         50,
         channels=3,
     ),
+    "r3gan": Variant(
+        shrink(
+            PRESETS["relativistic"],
+            architecture="r3gan",
+            image_size=8,
+            width=16,  # two groups
+            g_norm="none",
+            d_weight_norm="none",
+            penalty="r1-r2",
+            penalty_weight=0.5,
+            adam_betas=(0.0, 0.99),
+            g_lr=2e-4,
+            d_lr=2e-4,
+            ema_decay=0.9,
+        ),
+        50,
+        channels=3,
+    ),
     # At usual rates: what a free bias gains by rounding (see `tolerance`) is a share of
     # the learning rate.
     "relativistic-average": Variant(

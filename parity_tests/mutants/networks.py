@@ -1,9 +1,12 @@
-"""Mutants of the residual networks."""
+"""Mutants of the residual networks, R3GAN's among them."""
 
 from gans_jax import layers as jax_layers
+from gans_jax._convolutions import convolution
 from gans_jax.models import head as jax_head
+from gans_jax.models import r3gan as jax_r3gan
 from gans_jax.models import resnet as jax_resnet
 from gans_torch import layers as torch_layers
+from gans_torch.models import r3gan as torch_r3gan
 from gans_torch.models import resnet as torch_resnet
 from parity_tests.mutants.mutation import mutant
 
@@ -109,5 +112,63 @@ MUTANTS = (
         jax_layers.Linear.__call__,
         {"return y if self.bias is None else": "return y if True else"},
         "layer/Linear",
+    ),
+    # R3GAN.
+    mutant(
+        "the filter's weights exchanged",
+        "[3, 1, 1, 3] instead of [1, 3, 3, 1]: flat images stay what they are",
+        jax_layers.blur_downsample,
+        {
+            "(3 * (second + third) + first + fourth)": (
+                "(3 * (first + fourth) + second + third)"
+            )
+        },
+        "layer/resampling",
+    ),
+    mutant(
+        "upsampling by half a pixel off",
+        "both new pixels lean to the same neighbour",
+        torch_layers.blur_upsample,
+        {"3 * x + after": "3 * x + before"},
+        "layer/resampling",
+    ),
+    mutant(
+        "groups of channels that lie apart",
+        "every g-th channel belongs to one, instead of neighbours",
+        convolution._by_groups,
+        {
+            "jnp.split(of, groups, axis=3)": (
+                "[of[..., i::groups] for i in range(groups)]"
+            )
+        },
+        "layer/Conv2d/groups",
+    ),
+    mutant(
+        "a block without its shortcut",
+        "x is not added to what the block makes of it",
+        torch_r3gan.ResidualBlock.forward,
+        {"x + self.conv3(y)": "self.conv3(y)"},
+        "network/r3gan",
+    ),
+    mutant(
+        "an activation after the block",
+        "R3GAN's residual stream has none",
+        jax_r3gan.ResidualBlock.__call__,
+        {"x + self.conv3(y)": "layers.leaky_relu(x + self.conv3(y))"},
+        "network/r3gan",
+    ),
+    mutant(
+        "a tanh",
+        "R3GAN's images are not bounded",
+        torch_r3gan.R3ganGenerator.forward,
+        {"return self.conv(x)": "return torch.tanh(self.conv(x))"},
+        "network/r3gan",
+    ),
+    mutant(
+        "He's start in every block",
+        "without fix-up's factor, by which deep networks start smaller",
+        jax_r3gan.ResidualBlock.__init__,
+        {" / math.sqrt(depth)": ""},
+        "network/statements",
     ),
 )

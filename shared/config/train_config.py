@@ -60,7 +60,8 @@ class TrainConfig:
     folder:PATH (a folder or .zip; subfolders: classes), or the points ring, grid,
     swiss-roll."""
     image_size: int = 32
-    """Height and width in pixels: a power of two from 8 up; 1 for points."""
+    """Height and width in pixels: a power of two from 8 up; of r3gan also 5, 6 or 7
+    times one; 1 for points."""
     channels: Channels = "auto"
     """Whether images are grey or in colour; auto: in colour if one of them is."""
     crop: Crop = "centre"
@@ -261,20 +262,7 @@ def _check_ranges(config: TrainConfig) -> None:
             if not 0 <= getattr(config, name) < 1:
                 raise refuse(name, getattr(config, name), "must be in [0, 1)")
 
-    size = config.image_size
-    if config.dataset in POINTS:
-        if size != 1:
-            raise refuse(
-                "image_size",
-                size,
-                f"points of {config.dataset} have size 1;{_POINTS_HINT}",
-            )
-    elif size < 8 or size & (size - 1):
-        hint = "; 1 is for points in the plane" if size == 1 else ""
-        if size > 8:
-            below = 1 << (size.bit_length() - 1)
-            hint = f"; the nearest are {below} and {2 * below}"
-        raise refuse("image_size", size, f"must be a power of two from 8 up{hint}")
+    _check_image_size(config)
     if config.pixel_bits is not None and not 1 <= config.pixel_bits <= 16:
         raise refuse("pixel_bits", config.pixel_bits, "must be from 1 to 16")
     at_least(2, "batch_size")  # batch norm has no variance of a single image
@@ -290,6 +278,33 @@ def _check_ranges(config: TrainConfig) -> None:
     if not all(0 <= beta < 1 for beta in config.adam_betas):
         betas = " ".join(map(str, config.adam_betas))
         raise refuse("adam_betas", betas, "both must be in [0, 1)")
+
+
+def _check_image_size(config: TrainConfig) -> None:
+    size, architecture = config.image_size, ARCHITECTURES[config.architecture]
+    if config.dataset in POINTS:
+        if size != 1:
+            raise refuse(
+                "image_size",
+                size,
+                f"points of {config.dataset} have size 1;{_POINTS_HINT}",
+            )
+    elif not architecture.fits(size):
+        hint = "; 1 is for points in the plane" if size == 1 else ""
+        if size > 8:
+            octaves = (size.bit_length() - k for k in (4, 3, 2))
+            near = [base << k for k in octaves for base in architecture.bases]
+            below = max(x for x in near if x < size)
+            hint = f"; the nearest are {below} and {min(x for x in near if x > size)}"
+        first, *others = map(str, architecture.bases)
+        what = (
+            f"{', '.join([first, *others[:-1]])} or {others[-1]} times "
+            if others
+            else ""
+        )
+        raise refuse(
+            "image_size", size, f"must be {what}a power of two from 8 up{hint}"
+        )
 
 
 def _check_length(config: TrainConfig) -> None:
@@ -317,6 +332,13 @@ def _check_combinations(config: TrainConfig) -> None:
                 name,
                 "instance",
                 f"has one value a channel to normalise in {config.architecture}",
+            )
+    for name, value in architecture.lacks.items():
+        if getattr(config, name) != value:
+            raise refuse(
+                name,
+                getattr(config, name),
+                f"{config.architecture} has no such thing; use {value}",
             )
     if config.n_critic > 1 and config.d_every > 1:
         raise refuse(

@@ -10,7 +10,7 @@ import dataclasses
 import inspect
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from shared.config.tables import Table
@@ -30,12 +30,22 @@ class ArchitectureTraits:
     has_feature_maps: bool = True
     """Whether the layers that are normalised have more than one pixel, without which
     instance norm has nothing to do."""
+    bases: tuple[int, ...] = (4,)
+    """From 4 to 7: what images may be 2, 4, 8, ... times as high and wide as."""
+    lacks: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    """Settings that mean nothing to its networks, and the value that says so."""
     least_weights: Callable[[int, int, int], int] | None = None
     """Weights that both networks have at least, of width, image size and length of the
     latents; None: unknown."""
     least_features: Callable[[int, int], int] | None = None
     """Features of an image in all of D's maps, at least, of width and image size; None:
     unknown."""
+
+    def fits(self, image_size: int) -> bool:
+        """Whether images may have this height and width."""
+        doublings = max(image_size.bit_length() - 3, 1)
+        base, rest = divmod(image_size, 1 << doublings)
+        return base in self.bases and not rest
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -130,6 +140,14 @@ def _resnet_features(width: int, image_size: int) -> int:
     return 2 * width * image_size**2
 
 
+def _r3gan_weights(width: int, image_size: int, z_dim: int) -> int:
+    """Kernels of both networks' blocks up to 32x32, and those from the latents."""
+    stages = min(image_size.bit_length() - 2, 4)
+    # 1x1 twice; 3x3, of twice as many channels, in groups of 16.
+    block = 4 * width**2 + 36 * width * min(width, 8)
+    return 2 * 2 * stages * block + width * z_dim
+
+
 ARCHITECTURES = Table(
     "architecture",
     {
@@ -149,6 +167,18 @@ ARCHITECTURES = Table(
         ),
         "wgan-gp-resnet": ArchitectureTraits(
             least_weights=_resnet_weights(1), least_features=_resnet_features
+        ),
+        "r3gan": ArchitectureTraits(
+            bases=(4, 5, 6, 7),
+            lacks={
+                **{"g_norm": "none", "d_norm": "none"},
+                **{"g_weight_norm": "none", "d_weight_norm": "none"},
+                **{"minibatch_discrimination": 0, "minibatch_std": 0},
+                "aux_classifier": 0.0,
+            },
+            least_weights=_r3gan_weights,
+            # Inside a single block, and not of larger maps than 32x32.
+            least_features=lambda width, size: 4 * width * min(size, 32) ** 2,
         ),
     },
 )

@@ -42,7 +42,7 @@ _HELD_OUT = 10
 
 
 def channel_widths(channels: int, image_size: int) -> list[int]:
-    """Channels of the image and of each feature map, down to 4x4 pixels."""
+    """Channels of the image and of each feature map, down to 4x4 up to 7x7 pixels."""
     halvings = (image_size // 4).bit_length() - 1
     return [channels, *(min(16 * 2**i, 128) for i in range(halvings))]
 

@@ -30,6 +30,8 @@ def refusal(**values: Any) -> str:
     return message
 
 
+_R3GAN: dict[str, Any] = {"architecture": "r3gan", "g_norm": "none", "d_norm": "none"}
+
 REFUSED: list[tuple[dict[str, Any], str]] = [
     *(
         ({"image_size": size}, f"--image-size {size}: must be a power of two from 8 up")
@@ -78,6 +80,14 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"precision": "float16"}, "--precision float16: must be one of float32, tf32,"),
     ({"penalty": "wgan-gp"}, "--penalty wgan-gp: is per sample, but --d-norm batch"),
     ({"penalty": "r1"}, "--penalty r1: is per sample, but --d-norm batch"),
+    (
+        {"architecture": "r3gan", "d_norm": "none"},
+        "--g-norm batch: r3gan has no such thing; use none",
+    ),
+    (
+        _R3GAN | {"minibatch_std": 4},
+        "--minibatch-std 4: r3gan has no such thing; use 0",
+    ),
     ({"n_critic": 2, "d_every": 2}, "--d-every 2: cannot be combined with --n-critic"),
     ({"g_norm": "conditional-batch"}, "conditional-batch: needs --conditional"),
     ({"minibatch_std": 3}, "--minibatch-std 3: must divide --batch-size 64"),
@@ -192,6 +202,11 @@ def test_policies_come_in_the_order_that_is_asked_for(
     assert TrainConfig(augment=augment).policies == expected
 
 
+@pytest.mark.parametrize("size", [8, 10, 12, 14, 28, 48, 80, 1024])
+def test_images_that_double_from_4_to_7_pixels(size: int) -> None:
+    assert TrainConfig(**_R3GAN | {"image_size": size}).image_size == size
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -200,6 +215,10 @@ def test_policies_come_in_the_order_that_is_asked_for(
         ({"dataset": "stacked-mnist", "channels": "grey"}, "--channels grey: is for"),
         ({"image_size": 28}, "from 8 up; the nearest are 16 and 32"),
         ({"image_size": 4}, "must be a power of two from 8 up"),
+        (
+            _R3GAN | {"image_size": 100},
+            "must be 4, 5, 6 or 7 times a power of two from 8 up; the nearest are 96",
+        ),
     ],
 )
 def test_ways_of_reading_that_make_no_sense(

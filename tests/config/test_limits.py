@@ -79,14 +79,21 @@ def test_an_unknown_architecture_is_not_judged() -> None:
     [
         *(("dcgan", 8), ("dcgan", 64), ("mlp", 16)),
         *(("sngan-resnet", 8), ("sngan-resnet", 32), ("sngan-resnet", 64)),
-        ("wgan-gp-resnet", 16),
+        *(("wgan-gp-resnet", 16), ("r3gan", 16)),
     ],
 )
 def test_estimates_are_below_the_truth(
     architecture: str, size: int, twin: Twin
 ) -> None:
     """And not far below: the weights of the widest layers are what counts."""
-    config = TrainConfig(architecture=architecture, width=64, image_size=size, z_dim=7)
+    config = TrainConfig(
+        architecture=architecture,
+        g_norm="none",
+        d_norm="none",
+        width=64,
+        image_size=size,
+        z_dim=7,
+    )
     traits = limits.ARCHITECTURES[architecture]
     assert traits.least_weights is not None
     least = traits.least_weights(64, size, 7)

@@ -53,6 +53,16 @@ _CASES = {
         TrainConfig(**_TINY, architecture="wgan-gp-resnet", d_norm="none"),
         DataInfo(channels=1, num_classes=0, count=100, sha256=""),
     ),
+    "r3gan, classes": (
+        TrainConfig(
+            **_TINY | {"width": 16},
+            architecture="r3gan",
+            g_norm="none",
+            d_norm="none",
+            conditional=True,
+        ),
+        DataInfo(channels=3, num_classes=10, count=100, sha256=""),
+    ),
     "perceptron": (
         TrainConfig(
             **_TINY, architecture="mlp", g_norm="group", d_norm="none", conditional=True

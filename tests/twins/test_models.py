@@ -25,7 +25,7 @@ def models(twin: Twin) -> ModuleType:
     return importlib.import_module(f"gans_{twin.name}.models")
 
 
-@pytest.fixture(params=["dcgan", "mlp", "sngan-resnet"])
+@pytest.fixture(params=["dcgan", "mlp", "sngan-resnet", "r3gan"])
 def config(request: pytest.FixtureRequest) -> TrainConfig:
     return dataclasses.replace(
         PRESETS["cgan"],
@@ -33,7 +33,7 @@ def config(request: pytest.FixtureRequest) -> TrainConfig:
         image_size=8,
         width=4,
         z_dim=5,
-        g_norm="batch",
+        g_norm="none" if request.param == "r3gan" else "batch",
         d_norm="none",
     )
 
