@@ -158,7 +158,7 @@ class TrainConfig:
     ema_decay: float = 0.0
     """Average G's weights with this decay, and sample from the average; 0: off."""
     ema_half_life: float = 0.0
-    """The same, with the decay that halves a weight's share in so many images."""
+    """The same, but of what a weight was, half is left after so many images; 0: off."""
     burn_in_images: int | None = None
     """Images over which what has a --final-... moves there, by half a cosine."""
     final_g_lr: float | None = None
