@@ -662,7 +662,9 @@ def blur_downsample(x: Images) -> Float[Array, "batch out_height out_width chann
     return x
 
 
-def _padded(x: Images, axis: int) -> Float[Array, "batch height width channels"]:
+def _padded(
+    x: Float[Array, "batch height width channels"], axis: int
+) -> Float[Array, "batch padded_height padded_width channels"]:
     """With a row, or a column, of zeros on both sides."""
     return jnp.pad(x, [(1, 1) if i == axis else (0, 0) for i in range(4)])
 

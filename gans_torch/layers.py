@@ -281,7 +281,9 @@ def blur_downsample(x: Images) -> Float[Tensor, "batch channels out_height out_w
     return x.movedim(3, 1)
 
 
-def _padded(x: Images, axis: int) -> Float[Tensor, "batch height width channels"]:
+def _padded(
+    x: Float[Tensor, "batch height width channels"], axis: int
+) -> Float[Tensor, "batch padded_height padded_width channels"]:
     """With a row, or a column, of zeros on both sides; channels last."""
     return nn.functional.pad(x, (0, 0, 0, 0, 1, 1) if axis == 1 else (0, 0, 1, 1))
 

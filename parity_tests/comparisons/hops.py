@@ -109,7 +109,7 @@ _SAMPLED: dict[str, dict[str, Any]] = {
     "spectral norm": {"g_weight_norm": "spectral"},
     "instance norm": {"g_norm": "instance"},
     "cgan-pd-cifar10": {"n_critic": 1},
-    "r3gan": {"architecture": "r3gan", "width": 16, "g_norm": "none", "d_norm": "none"},
+    "r3gan": {"image_size": 8, "width": 16},
 }
 
 

@@ -79,20 +79,14 @@ VARIANTS = {
         50,
         channels=3,
     ),
+    # In two groups; a burn-in that ends on the way.
     "r3gan": Variant(
         shrink(
-            PRESETS["relativistic"],
-            architecture="r3gan",
+            PRESETS["r3gan"],
             image_size=8,
-            width=16,  # two groups
-            g_norm="none",
-            d_weight_norm="none",
-            penalty="r1-r2",
-            penalty_weight=0.5,
-            adam_betas=(0.0, 0.99),
-            g_lr=2e-4,
-            d_lr=2e-4,
-            ema_decay=0.9,
+            width=16,
+            burn_in_images=160,
+            final_ema_half_life=40.0,
         ),
         50,
         channels=3,

@@ -172,7 +172,9 @@ def _lipschitz_symptoms(config: TrainConfig, lasting: int) -> list[Symptom]:
             " distance and may grow for ever"
         )
         remedy = _either(
-            _penalised(config), "--weight-clip 0.01", "--d-weight-norm spectral"
+            _penalised(config),
+            "--weight-clip 0.01",
+            _flags(config, d_weight_norm="spectral"),
         )
         # At any step, the first being that of the first grid.
         return [Symptom("step", math.inf, math.inf, 1, problem, remedy)]
@@ -229,7 +231,9 @@ def _collapse_remedy(config: TrainConfig, further: str = "") -> str:
     return _either(
         f"--adam-betas {_CALM_BETA} 0.999" if has_momentum else "",
         "--d-every 1" if config.d_every > 1 else "",
-        "" if config.minibatch_discrimination else "--minibatch-discrimination 8",
+        ""
+        if config.minibatch_discrimination
+        else _flags(config, minibatch_discrimination=8),
         "" if config.feature_matching else "--feature-matching 1",
         _critic(config),
         further,
@@ -254,11 +258,12 @@ def _no_batch_norm(config: TrainConfig) -> str:
 
 
 def _flags(config: TrainConfig, **values: str | float) -> str:
-    """The flags that give a configuration these values, where it has others."""
+    """The flags that give a configuration these values, where it may have others."""
+    lacks = ARCHITECTURES[config.architecture].lacks
     return " ".join(
         f"{flag(name)} {value}"
         for name, value in values.items()
-        if getattr(config, name) != value
+        if name not in lacks and getattr(config, name) != value
     )
 
 
