@@ -135,12 +135,19 @@ MUTANTS = (
     mutant(
         "groups of channels that lie apart",
         "every g-th channel belongs to one, instead of neighbours",
-        convolution._by_groups,
+        convolution._stack,
         {
-            "jnp.split(of, groups, axis=3)": (
-                "[of[..., i::groups] for i in range(groups)]"
+            "x.reshape(*x.shape[:-1], groups, -1), -2, 0)": (
+                "x.reshape(*x.shape[:-1], -1, groups), -1, 0)"
             )
         },
+        "layer/Conv2d/groups",
+    ),
+    mutant(
+        "kernels in groups that are not turned",
+        "the gradient with respect to images takes the kernels as they are",
+        convolution._turned,
+        {"kernel[:, ::-1, ::-1]": "kernel"},
         "layer/Conv2d/groups",
     ),
     mutant(
