@@ -56,5 +56,5 @@ def roofline(
     return Roofline(
         operations / chip.peaks[precision],
         None if traffic is None else traffic / chip.bandwidth,
-        sum(chip.links.seconds(x.kind, x.size, target.shape) for x in sent),
+        sum((chip.links.seconds(x.kind, x.size, target.shape) for x in sent), 0.0),
     )
