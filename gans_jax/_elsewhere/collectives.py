@@ -1,4 +1,4 @@
-"""Which messages a program sends, read from the text that XLA writes of it."""
+"""Which messages a program sends, and what it copies, read from the text of it."""
 
 import math
 import re
@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from gans_jax._elsewhere.links import PASSES
 
-_BYTES = {"pred": 1, "bf16": 2, "f16": 2, "f32": 4, "s32": 4, "u32": 4, "f64": 8}
-_HEAD = re.compile(r"(?:ENTRY )?%?([\w.-]+) (?:\(.*\) -> .*)?\{$")
+_BYTES = {"pred": 1, "u8": 1, "bf16": 2, "f32": 4, "s32": 4, "u32": 4, "f64": 8}
+_HEAD = re.compile(r"(ENTRY )?%?([\w.-]+) (?:\(.*\) -> .*)?\{$")
 _CALLED = re.compile(
     r"(?:body|to_apply|calls|condition|true_computation|false_computation)=%?([\w.-]+)"
     r"|branch_computations=\{([^}]*)\}"
@@ -15,6 +15,8 @@ _CALLED = re.compile(
 _BODY = re.compile(r" while\(.*\bbody=%?([\w.-]+)")
 # The result of a message: one array or, where the compiler has joined some, several.
 _SENDS = re.compile(rf" = (.*?) ({'|'.join(PASSES)})(-start)?\(")
+_COPIES = re.compile(r" = (\S+) copy\(")
+_MAIN = "ENTRY"
 _ARRAY = re.compile(r"\b([a-z]+\d*)\[([\d,]*)\]")
 
 
@@ -57,12 +59,24 @@ def messages(program: str) -> list[Message]:
     ]
 
 
+def copied_once(program: str) -> int:
+    """Bytes that a call moves outside of its loop, where it copies its arguments.
+
+    XLA does so to give them the layout that the loop wants, the images among them.
+
+    Args:
+        program: of HLO, as text.
+    """
+    copies = filter(None, map(_COPIES.search, _computations(program).get(_MAIN, [])))
+    return sum(2 * size for copy in copies for size in _sizes(copy[1]))
+
+
 def _computations(program: str) -> dict[str, list[str]]:
     """The lines of each computation, by its name."""
     computations, lines = {}, []
     for line in program.splitlines():
         if not line.startswith(" ") and (head := _HEAD.match(line)):
-            lines = computations.setdefault(head[1], [])
+            lines = computations.setdefault(_MAIN if head[1] else head[2], [])
         else:
             lines.append(line)
     return computations
@@ -86,11 +100,16 @@ def _message(line: str) -> Message | None:
     if found is None:
         return None
     result, kind, starts = found.groups()
-    sizes = [
-        _BYTES[name] * math.prod(map(int, dimensions.split(",") if dimensions else ()))
-        for name, dimensions in _ARRAY.findall(result)
-    ]
+    sizes = _sizes(result)
     if starts and kind != "all-reduce":
         # The start of any other names its operands before its results.
         sizes = sizes[len(sizes) // 2 :]
     return Message(kind, tuple(sizes))
+
+
+def _sizes(result: str) -> list[int]:
+    """Bytes of each array in the type of an instruction's result."""
+    return [
+        _BYTES[name] * math.prod(map(int, dimensions.split(",") if dimensions else ()))
+        for name, dimensions in _ARRAY.findall(result)
+    ]

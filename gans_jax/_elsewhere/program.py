@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from gans_jax._elsewhere.backend import Elsewhere
-from gans_jax._elsewhere.collectives import messages
+from gans_jax._elsewhere.collectives import copied_once, messages
 from gans_jax._elsewhere.data import data_like
 from gans_jax._elsewhere.report import Memory, Program
 from gans_jax._elsewhere.target import Target
@@ -64,12 +64,15 @@ def analyse(options: TrainOptions, target: Target) -> Program:
     seconds = time.perf_counter() - start
     costs = _costs(compiled)
     sizes: Any = compiled.memory_analysis()
+    text = compiled.as_text() or ""
+    # Counted as if each step had it.
+    once = copied_once(text)
     return Program(
         steps,
         costs["flops"],
-        messages(compiled.as_text() or ""),
+        messages(text),
         seconds,
-        costs["bytes accessed"],
+        costs["bytes accessed"] - once + once / steps,
         Memory(
             sizes.argument_size_in_bytes,
             sizes.output_size_in_bytes - sizes.alias_size_in_bytes,

@@ -51,6 +51,7 @@ def describe(config: TrainConfig, target: Target, program: Program) -> str:
     best = roofline(
         target, config.precision, program.operations, program.traffic, program.sent
     )
+    most = "at most " if best.memory is None and program.sent else ""
     rows = [
         *_head(config, target, program),
         *(() if program.memory is None else _memory(target, program.memory)),
@@ -70,7 +71,7 @@ def describe(config: TrainConfig, target: Target, program: Program) -> str:
             if best.memory is None
             else _seconds(best.memory),
         ),
-        ("  links", f"{_seconds(best.links)}, {100 * best.share:.3g} %"),
+        ("  links", f"{_seconds(best.links)}, {most}{100 * best.share:.3g} %"),
     ]
     return "".join(f"{name:<21}{words}".rstrip() + "\n" for name, words in rows)
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from gans_jax._elsewhere.chips import CHIPS
-from gans_jax._elsewhere.collectives import Message, messages
+from gans_jax._elsewhere.collectives import Message, copied_once, messages
 from gans_jax._elsewhere.report import Memory, Program, describe
 from gans_jax._elsewhere.roofline import roofline
 from gans_jax._elsewhere.target import Target, parse_target
@@ -125,6 +125,7 @@ all-reduce(%p, %q, %r), to_apply=%sum.1
 }
 
 ENTRY %main.1 (p0: f32[100], p1: f32[]) -> (f32[100]) {
+  %copy.7 = u8[50,8,8,3]{3,0,2,1:T(8,128)S(1)} copy(%p0), backend_config={"x":"y"}
   %psum.118 = f32[] all-reduce(%p1), to_apply=%sum.1
   %while.1 = (s32[], f32[100]{0}) while(%init), condition=%condition.1, body=%body.1
 }
@@ -140,6 +141,10 @@ def test_messages_are_those_of_the_loop() -> None:
         ("all-reduce", (400, 4, 12)),
     ]
     assert {x.size for x in found} == {256, 8, 16, 416}
+
+
+def test_copies_of_arguments_come_once_in_a_call() -> None:
+    assert copied_once(_PROGRAM) == 2 * 50 * 8 * 8 * 3
 
 
 def test_a_step_takes_its_slowest_part_and_its_messages() -> None:
@@ -182,6 +187,10 @@ def test_what_is_said_of_a_program() -> None:
     memory = Memory(10**9, 40, 5 * 10**8, 25 * 10**7)
     program = Program(10, 197e9, sent, 61.23, 819e6, memory)
     assert describe(config, target, program) == _COMPILED
+    several = Program(10, 1e12, sent)
+    assert "links              35.3 us, at most 0.236 %" in describe(
+        config, parse_target("cuda:8"), several
+    )
     lowered = describe(config, parse_target("cuda"), Program(10, 1e12, []))
     assert "lowers               for cuda; not compiled\n" in lowered
     assert "  messages           none\n" in lowered
