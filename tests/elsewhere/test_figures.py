@@ -150,12 +150,12 @@ def test_copies_of_arguments_come_once_in_a_call() -> None:
 def test_a_step_takes_its_slowest_part_and_its_messages() -> None:
     target = parse_target("v5e:2x2")
     sent = [Message("all-reduce", (10**6,)), Message("all-gather", (4,))]
-    best = roofline(target, "bfloat16", 197e9, 819e6, sent)
-    assert (best.compute, best.memory) == (pytest.approx(1e-3), pytest.approx(1e-3))
+    best = roofline(target, "bfloat16", 197e9, 1638e6, sent)
+    assert (best.compute, best.memory) == (pytest.approx(1e-3), pytest.approx(2e-3))
     links = (2e6 + 4) * 3 / 4 / 100e9 + 6e-6
     assert best.links == pytest.approx(links)
-    assert best.step == pytest.approx(1e-3 + links)
-    assert best.share == pytest.approx(links / (1e-3 + links))
+    assert best.step == pytest.approx(2e-3 + links)
+    assert best.share == pytest.approx(links / (2e-3 + links))
     # A product in float32 is six in bfloat16.
     assert roofline(target, "float32", 197e9, 0.0, []).step == pytest.approx(6e-3)
     assert roofline(target, "bfloat16", 197e9, None, []).step == pytest.approx(1e-3)
