@@ -1,5 +1,8 @@
 """Every comparison holds, and together they leave nothing out."""
 
+import subprocess
+import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -11,6 +14,8 @@ from parity_tests.certificate.outcomes import Outcome, complaints, run
 from parity_tests.certificate.registry import CHECKS, Check, Finding
 from parity_tests.comparisons.completeness import resolve, uncovered
 
+ROOT = Path(__file__).parents[1]
+
 IN_CI = [check for check in CHECKS.values() if not check.full_only]
 
 
@@ -19,6 +24,23 @@ def test_twins_agree(check: Check) -> None:
     # Not `outcomes.run`, so that an error keeps its traceback.
     outcome = Outcome(check, 0.0, check.run())
     assert not complaints(outcome), "\n".join(complaints(outcome))
+
+
+def test_twins_agree_as_users_compile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # With all that XLA's compiler does, which other tests go without.
+    monkeypatch.delenv("XLA_FLAGS")
+    command = [sys.executable, "-m", "parity_tests", "--out", str(tmp_path)]
+    result = subprocess.run(
+        [*command, "--only", "variant/wgan-gp"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "1 of 1 comparisons hold" in result.stdout
 
 
 def _broken(check: Check) -> list[str]:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,15 @@ from shared.run.run_dir import RunDir
 from support import TINY, Twin
 
 ASKING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
+
+
+@pytest.fixture(autouse=True)
+def terminal_may_close() -> Iterator[None]:
+    """Programs started from here hear SIGHUP, though ``nohup`` runs the tests."""
+    before = signal.signal(signal.SIGHUP, lambda *_: None)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
 
 # Without anything heavy: what a command does at each stage.
 STAGES = """
@@ -124,7 +134,10 @@ def test_a_terminal_that_closes_saves_the_run(
             assert process.poll() is None
         process.stderr.close()
         process.send_signal(signal.SIGHUP)
-        assert process.wait(60) == 128 + signal.SIGHUP
+        try:
+            assert process.wait(60) == 128 + signal.SIGHUP
+        finally:
+            process.kill()
     (step,) = RunDir.open(tmp_path / "run").checkpoint_steps()
     unsaid = (tmp_path / "run" / "messages.txt").read_text()
     assert f"stopped after {step} of 1000000 steps; continue with:" in unsaid
