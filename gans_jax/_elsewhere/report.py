@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from gans_jax._elsewhere.collectives import Message
-from gans_jax._elsewhere.roofline import roofline
+from gans_jax._elsewhere.roofline import Roofline, roofline
 from gans_jax._elsewhere.target import Target
 from shared.config.train_config import TrainConfig
 
@@ -51,7 +51,6 @@ def describe(config: TrainConfig, target: Target, program: Program) -> str:
     best = roofline(
         target, config.precision, program.operations, program.traffic, program.sent
     )
-    most = "at most " if best.memory is None and program.sent else ""
     rows = [
         *_head(config, target, program),
         *(() if program.memory is None else _memory(target, program.memory)),
@@ -63,15 +62,7 @@ def describe(config: TrainConfig, target: Target, program: Program) -> str:
             else [("  memory traffic", _count(program.traffic, "B"))]
         ),
         ("  messages", _messages(program.sent)),
-        ("at best", _seconds(best.step)),
-        ("  compute", _seconds(best.compute)),
-        (
-            "  memory",
-            "known of a compiled program only"
-            if best.memory is None
-            else _seconds(best.memory),
-        ),
-        ("  links", f"{_seconds(best.links)}, {most}{100 * best.share:.3g} %"),
+        *_times(best),
     ]
     return "".join(f"{name:<21}{words}".rstrip() + "\n" for name, words in rows)
 
@@ -87,6 +78,20 @@ def _head(
         yield "lowers", f"for {target.chip.platform}; not compiled"
     else:
         yield "compiles", f"in {program.seconds:.3g} s, {program.steps} steps a call"
+
+
+def _times(best: Roofline) -> Iterator[tuple[str, str]]:
+    links = _seconds(best.links)
+    if best.memory is None:
+        # A compiler joins messages, and says what passes the memory.
+        yield "at best", "known of a compiled program only"
+        yield "  compute", _seconds(best.compute)
+        yield "  links", f"at most {links}" if best.links else links
+        return
+    yield "at best", _seconds(best.step)
+    yield "  compute", _seconds(best.compute)
+    yield "  memory", _seconds(best.memory)
+    yield "  links", f"{links}, {100 * best.share:.3g} %"
 
 
 def _memory(target: Target, memory: Memory) -> Iterator[tuple[str, str]]:
