@@ -22,6 +22,7 @@ from shared import backend as protocol
 from shared.backend import Arithmetic, FeatureNetwork
 from shared.config.choices import DataPlace
 from shared.config.limits import check_devices, check_memory
+from shared.config.schedules import Scalars, constants
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo, ImageData
 from shared.data.placement import gather, stays_on_host
@@ -104,7 +105,7 @@ class Backend(protocol.Backend):
                 discriminator=discriminator,
                 g_optimizer=optimizer.init(generator.params),
                 d_optimizer=optimizer.init(discriminator.params),
-                generator_ema=generator if config.ema_decay else None,
+                generator_ema=generator if config.averaging else None,
             )
             # The state lives as a flat list, because passing a tree of modules to a
             # compiled function costs more Python than the call itself.
@@ -279,23 +280,32 @@ class Backend(protocol.Backend):
         return steps.train_step(
             self.config,
             state,
-            [self._batch(images, labels, draws, k) for k in range(n_critic)],
+            [self._batch(images, labels, draws, k) for k in range(len(draws.z))],
             None if noise is None else self._float(noise[n_critic]),
             None if records is None else self._float(records[n_critic]),
             update_d=jnp.asarray(draws.update_d),
-            g_lr=self._float(draws.g_lr),
-            d_lr=self._float(draws.d_lr),
+            scalars=self._scalars(draws),
         )
+
+    def _scalars(self, draws: Draws) -> Scalars:
+        """Of a step: what its schedule says or, without one, the configuration."""
+        drawn = {
+            name: self._float(number)
+            for name in Scalars._fields
+            if (number := getattr(draws, name)) is not None
+        }
+        return constants(self.config)._replace(**drawn)
 
     def _batch(
         self, images: Array, labels: Array | None, draws: Draws, k: int
     ) -> steps.Batch:
+        """Number ``k`` of a step; one of G's own has nothing that D's updates need."""
         indices = draws.indices[k]
         real = images[indices].astype(self._dtype)
         if images.dtype == jnp.uint8:
             real = real / 127.5 - 1.0
         alpha, penalty_noise, flips, noise, records, mirrored = (
-            None if field is None else field[k]
+            None if field is None or k == len(field) else field[k]
             for field in (
                 draws.alpha,
                 draws.penalty_noise,

@@ -16,11 +16,14 @@ SLOTS = {
 }
 
 
-def build_optimizer(config: TrainConfig) -> optax.GradientTransformation:
-    """The optimiser of one network; `steps` sets its learning rate at each step.
+def build_optimizer(
+    config: TrainConfig, beta2: float | Float[Array, ""] | None = None
+) -> optax.GradientTransformation:
+    """The optimiser of one network; `steps` sets its rate and beta2 at each step.
 
-    Adam: eps 1e-8, outside the root, after bias correction. RMSprop: alpha 0.99, eps
-    1e-8 outside the root, no momentum, not centred.
+    Adam: eps 1e-8, outside the root, after bias correction. Where beta2 changes, v is
+    divided by 1 - beta2 ** t with the beta2 of now, as in PyTorch and so in R3GAN's
+    code. RMSprop: alpha 0.99, eps 1e-8 outside the root, no momentum, not centred.
 
     References:
         Kingma and Ba 2015, arXiv:1412.6980, Algorithm 1.
@@ -31,10 +34,12 @@ def build_optimizer(config: TrainConfig) -> optax.GradientTransformation:
             decay=0.99, eps=1e-8, initial_scale=0.0, eps_in_sqrt=False
         )
     b1, b2 = config.adam_betas
-    return _scale_by_adam(b1, b2)
+    return _scale_by_adam(b1, b2 if beta2 is None else beta2)
 
 
-def _scale_by_adam(b1: float, b2: float) -> optax.GradientTransformation:
+def _scale_by_adam(
+    b1: float, b2: float | Float[Array, ""]
+) -> optax.GradientTransformation:
     """`optax.scale_by_adam`, whose first steps are as exact in float32 as PyTorch's.
 
     optax corrects the averages' bias by 1 - b ** t in float32, where 1 - 0.999 has lost
@@ -61,12 +66,15 @@ def _scale_by_adam(b1: float, b2: float) -> optax.GradientTransformation:
             count=count, mu=mu, nu=nu
         )
 
-    return optax.GradientTransformation(optax.scale_by_adam(b1, b2).init, update)
+    return optax.GradientTransformation(optax.scale_by_adam().init, update)
 
 
 def _correction(
-    decay: float, count: Integer[Array, ""], dtype: jnp.dtype
+    decay: float | Float[Array, ""], count: Integer[Array, ""], dtype: jnp.dtype
 ) -> Float[Array, ""]:
     """1 - decay ** count, to the last digit."""
-    log = math.log(decay) if decay else -math.inf
+    if isinstance(decay, jax.Array):
+        log = jnp.log(decay)
+    else:
+        log = math.log(decay) if decay else -math.inf
     return -jnp.expm1(count.astype(dtype) * log)

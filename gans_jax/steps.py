@@ -14,6 +14,7 @@ from gans_jax import augmentation, distribution, optim, penalties
 from gans_jax._network import Network
 from gans_jax.models import Outputs
 from gans_jax.terms import Labels, Metrics, discriminator_terms, generator_terms
+from shared.config.schedules import Scalars
 from shared.config.train_config import TrainConfig
 from shared.config.traits import PENALTIES
 
@@ -61,23 +62,22 @@ def train_step(
     generator_augmentation: Records | None,
     *,
     update_d: Bool[Array, ""],
-    g_lr: Float[Array, ""],
-    d_lr: Float[Array, ""],
+    scalars: Scalars,
 ) -> tuple[TrainState, Metrics]:
     """Update D on each batch, then G once, on the last batch's latents.
 
     G's update reuses the images that D has just seen, as DCGAN's authors do: one
-    forward pass of G serves both networks.
+    forward pass of G serves both networks. With ``config.g_own_batch`` the last batch
+    is G's alone.
 
     Args:
         config: the run's configuration.
         state: not changed.
-        batches: one for each update of D.
+        batches: one for each update of D and, where it has its own, one for G's.
         generator_noise: noise on D's input in G's update.
         generator_augmentation: what D sees instead of images in G's update.
         update_d: whether D is updated, or only looked at.
-        g_lr: learning rate of G at this step.
-        d_lr: learning rate of D at this step.
+        scalars: learning rates and whatever else may have a schedule.
 
     Returns:
         The new state, and metrics of the step; those of D are means over its updates.
@@ -87,7 +87,9 @@ def train_step(
     for batch in earlier:
         fake, generator = state.generator(batch.z, batch.labels)
         state = replace(state, generator=generator)
-        state, metrics = discriminator_step(config, state, batch, fake, update_d, d_lr)
+        state, metrics = discriminator_step(
+            config, state, batch, fake, update_d, scalars
+        )
         history.append(metrics)
 
     def generate(params: Any) -> tuple[Images, Network]:
@@ -96,8 +98,11 @@ def train_step(
     # The forward pass of G's update; its backward pass, `pull_back`, comes after D's.
     fake, pull_back, generator = jax.vjp(generate, state.generator.params, has_aux=True)
     state = replace(state, generator=generator)
-    state, metrics = discriminator_step(config, state, last, fake, update_d, d_lr)
-    history.append(metrics)
+    if not config.g_own_batch:
+        state, metrics = discriminator_step(
+            config, state, last, fake, update_d, scalars
+        )
+        history.append(metrics)
     d_metrics = {
         name: jnp.stack([metrics[name] for metrics in history]).mean()
         for name in history[0]
@@ -110,7 +115,7 @@ def train_step(
         pull_back,
         generator_noise,
         generator_augmentation,
-        g_lr,
+        scalars,
     )
     return state, d_metrics | g_metrics
 
@@ -121,7 +126,7 @@ def discriminator_step(
     batch: Batch,
     fake: Images,
     update_d: Bool[Array, ""],
-    lr: Float[Array, ""],
+    scalars: Scalars,
 ) -> tuple[TrainState, Metrics]:
     """Update D once, on ``batch.real`` against ``fake``.
 
@@ -132,7 +137,7 @@ def discriminator_step(
         fake: generated images, taken as constants.
         update_d: whether to update, or only to look (running statistics are kept up
             either way).
-        lr: learning rate of D.
+        scalars: of this step.
     """
     real, fake = _add_noise(batch.real, fake, batch.instance_noise)
     seen_real = _augment(config, real, batch.augmentation, 0)
@@ -144,7 +149,13 @@ def discriminator_step(
         fake_scores, discriminator = judge(discriminator, seen_fake, batch.labels)
         penalty = _penalty(config, discriminator, batch, real, fake)
         total, metrics = discriminator_terms(
-            config, real_scores, fake_scores, penalty, batch.labels, batch.flips
+            config,
+            real_scores,
+            fake_scores,
+            penalty,
+            scalars.penalty_weight,
+            batch.labels,
+            batch.flips,
         )
         return total, (discriminator, metrics)
 
@@ -152,7 +163,9 @@ def discriminator_step(
         params: Any, optimizer: optax.OptState
     ) -> tuple[Any, optax.OptState, Float[Array, ""]]:
         (gradient,) = pull_back(jnp.ones_like(total))
-        params, optimizer, norm = _update(config, params, gradient, optimizer, lr)
+        params, optimizer, norm = _update(
+            config, params, gradient, optimizer, scalars.d_lr, scalars.beta2
+        )
         if config.weight_clip:
             limit = config.weight_clip
             params = jax.tree.map(lambda p: jnp.clip(p, -limit, limit), params)
@@ -189,7 +202,7 @@ def generator_step(
     pull_back: Any,
     noise: Float[Array, "2 batch height width channels"] | None,
     records: Records | None,
-    lr: Float[Array, ""],
+    scalars: Scalars,
 ) -> tuple[TrainState, Metrics]:
     """Update G once, through what D says of ``fake``.
 
@@ -202,7 +215,7 @@ def generator_step(
             ``fake`` carries it as its graph.
         noise: noise on D's input.
         records: what D sees instead of images.
-        lr: learning rate of G.
+        scalars: of this step.
     """
 
     def total_loss(fake: Images) -> tuple[Float[Array, ""], tuple[Network, Metrics]]:
@@ -220,12 +233,17 @@ def generator_step(
     fake_gradient, (discriminator, metrics) = jax.grad(total_loss, has_aux=True)(fake)
     (gradient,) = pull_back(fake_gradient)
     params, optimizer, metrics["g_grad_norm"] = _update(
-        config, state.generator.params, gradient, state.g_optimizer, lr
+        config,
+        state.generator.params,
+        gradient,
+        state.g_optimizer,
+        scalars.g_lr,
+        scalars.beta2,
     )
     generator = replace(state.generator, params=params)
     average = state.generator_ema
     if average is not None:
-        average = _average(average, generator, config.ema_decay)
+        average = _average(average, generator, scalars.ema_share)
     state = replace(
         state,
         generator=generator,
@@ -304,13 +322,15 @@ def _update(
     gradient: Any,
     optimizer: optax.OptState,
     lr: Float[Array, ""],
+    beta2: float | Float[Array, ""],
 ) -> tuple[Any, optax.OptState, Float[Array, ""]]:
     """Update parameters; returns also the gradient's global norm, before clipping."""
     gradient = distribution.average_gradients(gradient)
     norm = _global_norm(gradient)
     if config.clip_grad_norm:
         gradient = _clip(gradient, config.clip_grad_norm, norm)
-    updates, optimizer = optim.build_optimizer(config).update(gradient, optimizer)
+    rule = optim.build_optimizer(config, beta2)
+    updates, optimizer = rule.update(gradient, optimizer)
     return jax.tree.map(lambda p, u: p - lr * u, params, updates), optimizer, norm
 
 
@@ -338,9 +358,9 @@ def _clip(gradient: Any, limit: float, norm: Float[Array, ""]) -> Any:
     return jax.tree.map(lambda g: g * factor, gradient)
 
 
-def _average(average: Network, generator: Network, decay: float) -> Network:
+def _average(average: Network, generator: Network, share: Any) -> Network:
     params = jax.tree.map(
-        lambda mean, parameter: mean + (1 - decay) * (parameter - mean),
+        lambda mean, parameter: mean + share * (parameter - mean),
         average.params,
         generator.params,
     )

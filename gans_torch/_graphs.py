@@ -14,10 +14,10 @@ from itertools import chain
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from gans_torch.steps import Batch, Images, Metrics, Records
+from shared.config.schedules import Scalars
 
 
 class StepInputs(NamedTuple):
@@ -26,9 +26,8 @@ class StepInputs(NamedTuple):
     batches: list[Batch]
     generator_noise: Images | None
     generator_augmentation: Records | None
-    g_lr: float | Float[Tensor, ""]
-    """A tensor where the step is recorded, so that it may change."""
-    d_lr: float | Float[Tensor, ""]
+    scalars: Scalars
+    """What changes is a tensor where the step is recorded."""
 
 
 @runtime_checkable
@@ -183,8 +182,8 @@ def _nothing_freed() -> Iterator[None]:
 
 
 def _tensors(inputs: StepInputs) -> list[Tensor]:
-    batches, *others = inputs
-    values = [*chain(*batches), *others]
+    batches, noise, records, scalars = inputs
+    values = [*chain(*batches), noise, records, *scalars]
     return [x for x in values if isinstance(x, Tensor)]
 
 
@@ -192,5 +191,10 @@ def _copy(inputs: StepInputs) -> StepInputs:
     def copy(x: Any) -> Any:
         return x.clone() if isinstance(x, Tensor) else x
 
-    batches, *others = inputs
-    return StepInputs([Batch(*map(copy, b)) for b in batches], *map(copy, others))
+    batches, noise, records, scalars = inputs
+    return StepInputs(
+        [Batch(*map(copy, b)) for b in batches],
+        copy(noise),
+        copy(records),
+        Scalars(*map(copy, scalars)),
+    )

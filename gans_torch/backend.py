@@ -20,6 +20,7 @@ from shared import backend as protocol
 from shared.backend import Arithmetic, FeatureNetwork
 from shared.config.choices import DataPlace
 from shared.config.limits import check_devices, check_memory
+from shared.config.schedules import Scalars, constants
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo, ImageData
 from shared.data.placement import gather, stays_on_host
@@ -95,7 +96,7 @@ class Backend(protocol.Backend):
             discriminator=discriminator,
             g_optimizer=optim.build_optimizer(config, generator),
             d_optimizer=optim.build_optimizer(config, discriminator),
-            generator_ema=copy.deepcopy(generator) if config.ema_decay else None,
+            generator_ema=copy.deepcopy(generator) if config.averaging else None,
         )
         # A recorded Adam reads its rate in float32, which float64 is not for.
         is_recorded = config.precision != "float64" and devices == 1
@@ -161,10 +162,10 @@ class Backend(protocol.Backend):
         ]
         prepared = Draws(*tensors)
         if self._graphs is not None:
-            rates: dict[str, Any] = {
-                name: self._tensor(getattr(draws, name)) for name in ("g_lr", "d_lr")
+            scalars: dict[str, Any] = {
+                name: self._tensor(getattr(draws, name)) for name in Scalars._fields
             }
-            prepared = prepared._replace(**rates)
+            prepared = prepared._replace(**scalars)
         return _Inputs(images, labels, prepared)
 
     def train(self, inputs: _Inputs) -> Callable[[], Arrays]:
@@ -239,17 +240,16 @@ class Backend(protocol.Backend):
         noise, records = draws.instance_noise, draws.augmentation
         n_critic = self.config.n_critic
         step_inputs = StepInputs(
-            [self._batch(inputs, t, k) for k in range(n_critic)],
+            [self._batch(inputs, t, k) for k in range(len(draws.z[t]))],
             None if noise is None else _to_nchw(noise[t, n_critic]),
             None if records is None else records[t, n_critic],
-            g_lr=draws.g_lr[t],
-            d_lr=draws.d_lr[t],
+            self._scalars(draws, t),
         )
         step = self._step if self._graphs is None else self._graphs
         return step(bool(draws.update_d[t]), step_inputs)
 
     def _step(self, update_d: bool, inputs: StepInputs) -> steps.Metrics:
-        batches, noise, records, g_lr, d_lr = inputs
+        batches, noise, records, scalars = inputs
         with self._precision(), distribution.together(self._processes.count):
             return steps.train_step(
                 self.config,
@@ -258,18 +258,27 @@ class Backend(protocol.Backend):
                 noise,
                 records,
                 update_d=update_d,
-                g_lr=g_lr,
-                d_lr=d_lr,
+                scalars=scalars,
             )
 
+    def _scalars(self, draws: Any, t: int) -> Scalars:
+        """Of a step: what its schedule says or, without one, the configuration."""
+        drawn = {
+            name: numbers[t]
+            for name in Scalars._fields
+            if (numbers := getattr(draws, name)) is not None
+        }
+        return constants(self.config)._replace(**drawn)
+
     def _batch(self, inputs: _Inputs, t: int, k: int) -> steps.Batch:
+        """Number ``k`` of a step; one of G's own has nothing that D's updates need."""
         images, labels, draws = inputs
         indices = draws.indices[t, k]
         real = images[indices].to(self._dtype)
         if images.dtype == torch.uint8:
             real = real / 127.5 - 1.0
         alpha, penalty_noise, flips, noise, records, mirrored = (
-            None if field is None else field[t, k]
+            None if field is None or k == field.shape[1] else field[t, k]
             for field in (
                 draws.alpha,
                 draws.penalty_noise,

@@ -1,7 +1,10 @@
 """Optimisers from the configuration, every constant explicit."""
 
+import math
+from typing import Any
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from shared.config.train_config import TrainConfig
 
@@ -10,10 +13,11 @@ SLOTS = {"adam": ("exp_avg", "exp_avg_sq"), "rmsprop": ("square_avg",)}
 
 
 def build_optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer:
-    """The optimiser of one network; `steps` sets its learning rate at each step.
+    """The optimiser of one network; `steps` sets its rate and beta2 at each step.
 
-    Adam: eps 1e-8, outside the root, after bias correction. RMSprop: alpha 0.99, eps
-    1e-8 outside the root, no momentum, not centred.
+    Adam: eps 1e-8, outside the root, after bias correction. Where beta2 changes, v is
+    divided by 1 - beta2 ** t with the beta2 of now, as in PyTorch and so in R3GAN's
+    code. RMSprop: alpha 0.99, eps 1e-8 outside the root, no momentum, not centred.
 
     References:
         Kingma and Ba 2015, arXiv:1412.6980, Algorithm 1.
@@ -26,7 +30,7 @@ def build_optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Opti
         return torch.optim.RMSprop(
             parameters, lr=0.0, alpha=0.99, eps=1e-8, capturable=capturable
         )
-    return torch.optim.Adam(
+    return _Adam(
         parameters,
         lr=0.0,
         betas=config.adam_betas,
@@ -34,3 +38,36 @@ def build_optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Opti
         fused=True,
         capturable=capturable,
     )
+
+
+class _Adam(torch.optim.Adam):
+    """PyTorch's, which can also be recorded while beta2 changes.
+
+    A fused Adam reads a rate from memory, but takes beta2 for a constant.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """Update the parameters by their gradients."""
+        (group,) = self.param_groups
+        beta1, beta2 = group["betas"]
+        if not isinstance(beta2, Tensor):
+            return super().step(closure)
+        for parameter in group["params"]:
+            state = self.state[parameter]
+            average, squares, count = (
+                state[name] for name in ("exp_avg", "exp_avg_sq", "step")
+            )
+            count += 1
+            average.lerp_(parameter.grad, 1 - beta1)
+            squares.lerp_(parameter.grad.square(), 1 - beta2)
+            t = count.to(beta2.dtype)
+            m = average / _correction(math.log(beta1) if beta1 else -math.inf, t)
+            v = squares / _correction(beta2.log(), t)
+            parameter.sub_(group["lr"] * m / (v.sqrt() + group["eps"]))
+        return None
+
+
+def _correction(log_decay: float | Tensor, t: Tensor) -> Tensor:
+    """1 - decay ** t, to the last digit."""
+    return -torch.expm1(t * log_decay)

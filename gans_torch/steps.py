@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gans_torch import augmentation, distribution, penalties
 from gans_torch.models import Outputs
 from gans_torch.terms import Labels, Metrics, discriminator_terms, generator_terms
+from shared.config.schedules import Scalars
 from shared.config.train_config import TrainConfig
 from shared.config.traits import PENALTIES
 
@@ -58,23 +59,22 @@ def train_step(
     generator_augmentation: Records | None,
     *,
     update_d: bool,
-    g_lr: float | Float[Tensor, ""],
-    d_lr: float | Float[Tensor, ""],
+    scalars: Scalars,
 ) -> Metrics:
     """Update D on each batch, then G once, on the last batch's latents.
 
     G's update reuses the images that D has just seen, as DCGAN's authors do: one
-    forward pass of G serves both networks.
+    forward pass of G serves both networks. With ``config.g_own_batch`` the last batch
+    is G's alone.
 
     Args:
         config: the run's configuration.
         state: changed in place.
-        batches: one for each update of D.
+        batches: one for each update of D and, where it has its own, one for G's.
         generator_noise: noise on D's input in G's update.
         generator_augmentation: what D sees instead of images in G's update.
         update_d: whether D is updated, or only looked at.
-        g_lr: learning rate of G at this step.
-        d_lr: learning rate of D at this step.
+        scalars: learning rates and whatever else may have a schedule.
 
     Returns:
         Metrics of the step; those of D are means over its updates.
@@ -84,17 +84,20 @@ def train_step(
     for batch in earlier:
         with torch.no_grad():
             fake = state.generator(batch.z, batch.labels)
-        history.append(discriminator_step(config, state, batch, fake, update_d, d_lr))
+        history.append(
+            discriminator_step(config, state, batch, fake, update_d, scalars)
+        )
     fake = state.generator(last.z, last.labels)
-    history.append(
-        discriminator_step(config, state, last, fake.detach(), update_d, d_lr)
-    )
+    if not config.g_own_batch:
+        history.append(
+            discriminator_step(config, state, last, fake.detach(), update_d, scalars)
+        )
     d_metrics = {
         name: torch.stack([metrics[name] for metrics in history]).mean()
         for name in history[0]
     }
     g_metrics = generator_step(
-        config, state, last, fake, generator_noise, generator_augmentation, g_lr
+        config, state, last, fake, generator_noise, generator_augmentation, scalars
     )
     return d_metrics | g_metrics
 
@@ -105,7 +108,7 @@ def discriminator_step(
     batch: Batch,
     fake: Images,
     update_d: bool,
-    lr: float | Float[Tensor, ""],
+    scalars: Scalars,
 ) -> Metrics:
     """Update D once, on ``batch.real`` against ``fake``.
 
@@ -116,7 +119,7 @@ def discriminator_step(
         fake: generated images, taken as constants.
         update_d: whether to update, or only to look (running statistics are kept up
             either way).
-        lr: learning rate of D.
+        scalars: of this step.
     """
     real, fake = _add_noise(batch.real, fake, batch.instance_noise)
     seen_real = _augment(config, real, batch.augmentation, 0)
@@ -125,10 +128,23 @@ def discriminator_step(
     fake_scores = judge(state.discriminator, seen_fake, batch.labels)
     penalty = _penalty(config, state.discriminator, batch, real, fake)
     total, metrics = discriminator_terms(
-        config, real_scores, fake_scores, penalty, batch.labels, batch.flips
+        config,
+        real_scores,
+        fake_scores,
+        penalty,
+        scalars.penalty_weight,
+        batch.labels,
+        batch.flips,
     )
     if update_d:
-        norm = _update(config, state.discriminator, state.d_optimizer, total, lr)
+        norm = _update(
+            config,
+            state.discriminator,
+            state.d_optimizer,
+            total,
+            scalars.d_lr,
+            scalars.beta2,
+        )
         # Where D only looks at some steps, those would have no gradient to measure.
         if config.d_every == 1:
             metrics["d_grad_norm"] = norm
@@ -146,7 +162,7 @@ def generator_step(
     fake: Images,
     noise: Float[Tensor, "2 batch channels height width"] | None,
     records: Records | None,
-    lr: float | Float[Tensor, ""],
+    scalars: Scalars,
 ) -> Metrics:
     """Update G once, through what D says of ``fake``.
 
@@ -157,7 +173,7 @@ def generator_step(
         fake: images generated in training mode, with their graph.
         noise: noise on D's input.
         records: what D sees instead of images.
-        lr: learning rate of G.
+        scalars: of this step.
     """
     real, fake = _add_noise(batch.real, fake, noise)
     seen_fake = _augment(config, fake, records, 1)
@@ -170,10 +186,15 @@ def generator_step(
     total, metrics = generator_terms(config, real_scores, fake_scores, batch.labels)
     # Only G's gradients are asked for: D's weight gradients are never computed.
     metrics["g_grad_norm"] = _update(
-        config, state.generator, state.g_optimizer, total, lr
+        config,
+        state.generator,
+        state.g_optimizer,
+        total,
+        scalars.g_lr,
+        scalars.beta2,
     )
     if state.generator_ema is not None:
-        _average(state.generator_ema, state.generator, config.ema_decay)
+        _average(state.generator_ema, state.generator, scalars.ema_share)
     return {name: value.detach() for name, value in metrics.items()}
 
 
@@ -246,6 +267,7 @@ def _update(
     optimizer: torch.optim.Optimizer,
     loss: Float[Tensor, ""],
     lr: float | Float[Tensor, ""],
+    beta2: float | Float[Tensor, ""],
 ) -> Float[Tensor, ""]:
     """Update the network; returns its gradient's global norm, before clipping."""
     parameters = list(network.parameters())
@@ -264,6 +286,8 @@ def _update(
         nn.utils.clip_grads_with_norm_(parameters, config.clip_grad_norm, norm)
     for group in optimizer.param_groups:
         group["lr"] = lr
+        if config.optimizer == "adam":
+            group["betas"] = (config.adam_betas[0], beta2)
     optimizer.step()
     return norm
 
@@ -282,10 +306,10 @@ def _global_norm(gradients: list[Tensor]) -> Float[Tensor, ""]:
 
 
 @torch.no_grad()
-def _average(average: nn.Module, generator: nn.Module, decay: float) -> None:
+def _average(average: nn.Module, generator: nn.Module, share: Any) -> None:
     for mean, parameter in zip(
         average.parameters(), generator.parameters(), strict=True
     ):
-        mean.lerp_(parameter, 1 - decay)
+        mean.lerp_(parameter, share)
     for copy, buffer in zip(average.buffers(), generator.buffers(), strict=True):
         copy.copy_(buffer)

@@ -23,6 +23,7 @@ def discriminator_terms(
     real: Outputs,
     fake: Outputs,
     penalty: PenaltyTerms | None,
+    penalty_weight: float | Float[Tensor, ""],
     labels: Labels,
     flips: Bool[Tensor, "2 batch"] | None,
 ) -> tuple[Float[Tensor, ""], Metrics]:
@@ -33,6 +34,7 @@ def discriminator_terms(
         real: what D says of real images.
         fake: what D says of generated images.
         penalty: the configuration's gradient penalty, where it has one.
+        penalty_weight: its multiplier at this step.
         labels: classes of both, for the auxiliary classifier.
         flips: which labels are swapped: of the real images, of the generated ones.
 
@@ -56,7 +58,7 @@ def discriminator_terms(
         estimate = losses.wasserstein_estimate(real.logits, fake.logits)
         metrics["wasserstein_estimate"] = estimate
     if penalty is not None:
-        total = total + config.penalty_weight * penalty.penalty
+        total = total + penalty_weight * penalty.penalty
         metrics |= penalty._asdict()
     if config.aux_classifier:
         class_loss = _class_loss(real, labels) + _class_loss(fake, labels)

@@ -48,23 +48,17 @@ DIFFERENCES: dict[str, list[tuple[str, str]]] = {
         _STATE_IN,
         _STATE_OUT,
         _UPDATE_D,
-        (
-            "g_lr: float | Float[Array, ''], d_lr: float | Float[Array, '']",
-            "g_lr: Float[Array, ''], d_lr: Float[Array, '']",
-        ),
         ("Metrics of the step;", "The new state, and metrics of the step;"),
     ],
     "steps.discriminator_step": [
         _STATE_IN,
         _STATE_OUT,
         _UPDATE_D,
-        ("lr: float | Float", "lr: Float"),
     ],
     # The graph of G's forward pass is part of a tensor, but a value of its own in JAX.
     "steps.generator_step": [
         _STATE_IN,
         _STATE_OUT,
-        ("lr: float | Float", "lr: Float"),
         ("fake: Images,", "fake: Images, pull_back: Any,"),
         (
             "training mode, with their graph.",
@@ -85,7 +79,7 @@ DIFFERENCES: dict[str, list[tuple[str, str]]] = {
         ("('square_avg',)", "{'square_avg': 'nu'}"),
     ],
     "optim.build_optimizer": [
-        (", network: Module", ""),
+        (", network: Module", ", beta2: float | Float[Array, ''] | None=None"),
         ("torch.optim.Optimizer", "optax.GradientTransformation"),
     ],
     # PyTorch has a gradient with each parameter, JAX a tree of all.
@@ -211,7 +205,7 @@ def test_what_networks_minimise_is_written_in_the_same_lines(name: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("total + config.penalty_weight", "total - config.penalty_weight"),
+        ("total + penalty_weight", "total - penalty_weight"),
         ("real_target * (~real)", "real_target * real"),
         ("    d_loss = ", "    x = 1\n    d_loss = "),
         ("jax.nn.sigmoid", "jax.nn.softplus"),

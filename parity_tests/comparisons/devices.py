@@ -39,7 +39,7 @@ _COVERS = tuple(
 )
 _STEPS, _FULL_STEPS = 3, 20
 # Those that JAX tries in the short certificate; it takes seconds to compile one.
-_JAX = ("pairs",)
+_JAX = ("pairs", "burn-in")
 
 
 def _short() -> dict[str, TrainConfig]:

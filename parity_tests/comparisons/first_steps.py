@@ -72,6 +72,23 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
             "instance_noise": 0.1,
         },
     ),
+    # Nothing in it says of which images G's update is, but for the relativistic loss.
+    "burn-in": (
+        "relativistic",
+        {
+            "g_own_batch": True,
+            "conditional": True,
+            "flip": True,
+            "n_critic": 2,
+            "penalty": "r1-r2",
+            "burn_in_images": 20,
+            "final_g_lr": 5e-4,
+            "final_d_lr": 2e-4,
+            "final_penalty_weight": 1.0,
+            "final_beta2": 0.9,
+            "final_ema_half_life": 30.0,
+        },
+    ),
     "spectral norm": (
         "relativistic",
         {"g_norm": "instance", "g_weight_norm": "spectral", "penalty": "r1"},

@@ -35,6 +35,8 @@ class Stream(NamedTuple):
     """Of each parameter, one for each step: [steps, ...]."""
     rates: NDArray[np.float32]
     """Learning rate of each step."""
+    beta2: NDArray[np.float64] | None = None
+    """Decay rate of Adam's average of squares at each step; None: the configured."""
 
 
 def _make_stream(gradients: dict[str, NDArray[Any]]) -> Stream:
@@ -86,7 +88,10 @@ def _gradients_to_clip(steps: int = 60) -> Stream:
 
 
 def _run_torch(
-    config: TrainConfig, stream: Stream, dtype: type[np.floating]
+    config: TrainConfig,
+    stream: Stream,
+    dtype: type[np.floating],
+    is_recorded: bool = False,
 ) -> Numbers:
     network = torch.nn.ParameterDict(
         {
@@ -95,6 +100,13 @@ def _run_torch(
         }
     ).to(memory_format=torch.channels_last)
     optimizer = gans_torch.optim.build_optimizer(config, network)
+    if is_recorded:  # it starts from the zeros that a backend loads
+        for parameter in network.values():
+            zeros = {
+                slot: torch.zeros_like(parameter)
+                for slot in gans_torch.optim.SLOTS[config.optimizer]
+            }
+            optimizer.state[parameter] = zeros | {"step": torch.tensor(0.0)}
     for step, rate in enumerate(stream.rates):
         loss = torch.zeros(())
         for name, gradients in stream.gradients.items():
@@ -102,7 +114,10 @@ def _run_torch(
             if name == "kernel" or gradients[step].any():
                 gradient = torch.from_numpy(gradients[step].astype(dtype))
                 loss = loss + (network[name] * gradient).sum()
-        gans_torch.steps._update(config, network, optimizer, loss, float(rate))
+        scalars = [float(rate), _beta2(config, stream, step)]
+        if is_recorded:
+            scalars = [torch.tensor(x, dtype=loss.dtype) for x in scalars]
+        gans_torch.steps._update(config, network, optimizer, loss, *scalars)
     numbers: dict[str, dict[str, torch.Tensor]] = {"parameters": dict(network.items())}
     for slot in gans_torch.optim.SLOTS[config.optimizer]:
         numbers[slot] = {
@@ -117,19 +132,20 @@ def _run_torch(
 
 def _run_jax(config: TrainConfig, stream: Stream, dtype: type[np.floating]) -> Numbers:
     def update(carry: Any, given: Any) -> tuple[Any, None]:
-        (params, optimizer), (gradient, rate) = carry, given
+        (params, optimizer), (gradient, rate, beta2) = carry, given
+        beta2 = config.adam_betas[1] if beta2 is None else beta2
         params, optimizer, *_ = gans_jax.steps._update(
-            config, params, gradient, optimizer, rate
+            config, params, gradient, optimizer, rate, beta2
         )
         return (params, optimizer), None
 
     with jax.enable_x64(dtype == np.float64):
-        params, gradients, rates = jax.tree.map(
+        params, gradients, rates, beta2 = jax.tree.map(
             lambda x: jnp.asarray(x, dtype), tuple(stream)
         )
         optimizer = gans_jax.optim.build_optimizer(config).init(params)
         (params, optimizer), _ = jax.lax.scan(
-            update, (params, optimizer), (gradients, rates)
+            update, (params, optimizer), (gradients, rates, beta2)
         )
     numbers = {"parameters": params}
     for slot, field in gans_jax.optim.SLOTS[config.optimizer].items():
@@ -137,9 +153,13 @@ def _run_jax(config: TrainConfig, stream: Stream, dtype: type[np.floating]) -> N
     return jax.tree.map(np.asarray, numbers)
 
 
+def _beta2(config: TrainConfig, stream: Stream, step: int) -> float:
+    return config.adam_betas[1] if stream.beta2 is None else float(stream.beta2[step])
+
+
 def _run_oracle(config: TrainConfig, stream: Stream) -> Numbers:
     """The papers' algorithms in float64, one array at a time."""
-    b1, b2 = config.adam_betas
+    b1 = config.adam_betas[0]
     numbers: Numbers = {"parameters": {}}
     gradients = {name: x.astype(np.float64) for name, x in stream.gradients.items()}
     if config.clip_grad_norm:
@@ -153,6 +173,7 @@ def _run_oracle(config: TrainConfig, stream: Stream) -> Numbers:
         for t, (rate, g) in enumerate(
             zip(stream.rates, gradients[name], strict=True), 1
         ):
+            b2 = _beta2(config, stream, t - 1)
             if config.optimizer == "adam":
                 m = b1 * m + (1 - b1) * g
                 v = b2 * v + (1 - b2) * g**2
@@ -193,6 +214,23 @@ def _adam() -> list[Finding]:
 def _adam_without_momentum() -> list[Finding]:
     config = dataclasses.replace(PRESETS["dcgan"], adam_betas=(0.0, 0.9))
     return _compare_all(config, _gradients_of_all_sizes(100))
+
+
+@check("optimizer/adam/beta2 that changes", "optimizer", _COVERS)
+def _adam_whose_beta2_changes() -> list[Finding]:
+    """By 1 - beta2 ** t the bias is corrected with the beta2 of now; recorded, too."""
+    config = dataclasses.replace(PRESETS["dcgan"], adam_betas=(0.0, 0.9))
+    stream = _gradients_of_all_sizes(100)
+    # From one end to the other, and back: no two steps in a row have the same.
+    beta2 = 0.945 - 0.045 * np.cos(np.linspace(0.0, 6.0, 100))
+    stream = stream._replace(beta2=beta2)
+    findings = _compare_all(config, stream)
+    worst = Worst()
+    recorded = _run_torch(config, stream, np.float64, is_recorded=True)
+    oracle = _run_oracle(config, stream)
+    aspect = "against the paper, torch, recorded"
+    compare(worst, recorded, oracle, "optimizer, float64", "100 steps", aspect=aspect)
+    return findings + worst.findings()
 
 
 @check("optimizer/adam/first steps", "optimizer", _COVERS)

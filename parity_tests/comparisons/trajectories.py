@@ -114,6 +114,7 @@ REMEDIES: dict[str, dict[str, Any]] = {
     "clip-grad-norm": {"clip_grad_norm": 0.05},
     "weight-clip": {"weight_clip": 0.01},
     "ema": {"ema_decay": 0.9},
+    "ema, half-life": {"ema_half_life": 50.0},
     "linear-decay": {"lr_schedule": "linear", "steps": _REMEDY_STEPS},
     "cosine-decay, warm-up": {
         "lr_schedule": "cosine",
@@ -122,6 +123,22 @@ REMEDIES: dict[str, dict[str, Any]] = {
     },
     "warm-up": {"warmup_steps": 10},
     "rmsprop": {"optimizer": "rmsprop"},
+    "own batch of G": {"g_own_batch": True},
+    # All that moves, with a penalty to be weighed.
+    "penalty, burn-in": {
+        "g_own_batch": True,
+        "penalty": "r1-r2",
+        "d_norm": "layer",
+        "optimizer": "adam",
+        "lr_schedule": "constant",
+        # Of 20 steps with 8 images each, or 16, all but the last few.
+        "burn_in_images": 140,
+        "final_g_lr": 5e-5,
+        "final_d_lr": 1e-4,
+        "final_penalty_weight": 0.5,
+        "final_beta2": 0.95,
+        "final_ema_half_life": 60.0,
+    },
     # With a norm that leaves the penalty's samples independent.
     **{
         f"penalty, {name}": {"penalty": name, "d_norm": "layer"}
@@ -347,7 +364,10 @@ def _steps_per_call() -> list[Finding]:
         label_flip=0.2,
         instance_noise=0.2,
         instance_noise_steps=5,
-        ema_decay=0.9,
+        g_own_batch=True,
+        burn_in_images=15,
+        final_beta2=0.9,
+        final_ema_half_life=20.0,
         lr_schedule="cosine",
         steps=8,
         warmup_steps=3,

@@ -11,11 +11,12 @@ from parity_tests.mutants import (
     formulas,
     layers,
     networks,
+    schedules,
     training,
 )
 from parity_tests.mutants.mutation import Mutant
 
-MODULES = (augmentation, export, formulas, layers, networks, training)
+MODULES = (augmentation, export, formulas, layers, networks, schedules, training)
 
 MUTANTS: dict[str, Mutant] = {
     mutant.name: mutant for module in MODULES for mutant in module.MUTANTS

@@ -11,7 +11,7 @@ MUTANTS = (
         "the last weights are exported",
         "and not their average, with which the run draws",
         generator_of,
-        {'"generator_ema." if state.config.ema_decay else PREFIX': "PREFIX"},
+        {'"generator_ema." if state.config.averaging else PREFIX': "PREFIX"},
         "fact/export",
     ),
     mutant(

@@ -219,7 +219,7 @@ MUTANTS = (
         "unweighted penalty",
         "--penalty-weight is ignored",
         torch_terms.discriminator_terms,
-        {"config.penalty_weight * penalty.penalty": "penalty.penalty"},
+        {"penalty_weight * penalty.penalty": "penalty.penalty"},
         "first steps/critic",
     ),
     mutant(

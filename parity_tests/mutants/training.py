@@ -174,15 +174,15 @@ MUTANTS = (
     mutant(
         "G's learning rate for both",
         "separate learning rates are ignored",
-        torch_backend.Backend._train_step,
-        {"d_lr=draws.d_lr[t]": "d_lr=draws.g_lr[t]"},
+        torch_steps.discriminator_step,
+        {"scalars.d_lr": "scalars.g_lr"},
         "first steps/averages",
     ),
     mutant(
         "schedule one step late",
         "the learning rate of the step before",
-        torch_backend.Backend._train_step,
-        {"draws.g_lr[t]": "draws.g_lr[t - 1]"},
+        torch_backend.Backend._scalars,
+        {"numbers[t]": "numbers[t - 1]"},
         "variant/several steps in one call",
     ),
     mutant(
@@ -218,7 +218,7 @@ MUTANTS = (
         "decay of the average in the other sense",
         "the weight of the old value is given to the new one",
         jax_steps._average,
-        {"(1 - decay) *": "decay *"},
+        {"share *": "(1 - share) *"},
         "optimizer/ema",
     ),
     mutant(

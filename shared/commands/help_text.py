@@ -14,7 +14,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "The game": (
         *("objective", "penalty", "penalty-weight", "weight-clip"),
-        *("n-critic", "d-every", "feature-matching", "aux-classifier"),
+        *("n-critic", "d-every", "g-own-batch", "feature-matching", "aux-classifier"),
         *("label-smoothing", "label-flip", "instance-noise", "instance-noise-steps"),
     ),
     "Networks": (
@@ -24,7 +24,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Optimisers": (
         *("g-lr", "d-lr", "optimizer", "adam-betas", "lr-schedule", "warmup-steps"),
-        *("clip-grad-norm", "ema-decay"),
+        *("clip-grad-norm", "ema-decay", "ema-half-life", "burn-in-images"),
+        *("final-g-lr", "final-d-lr", "final-penalty-weight", "final-beta2"),
+        "final-ema-half-life",
     ),
     "What the run writes": (
         *("run-dir", "log-every", "sample-every", "save-every", "keep"),

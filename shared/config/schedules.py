@@ -1,10 +1,97 @@
 """What changes with the step in a known way, computed once for both twins."""
 
 import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from shared.config.train_config import TrainConfig
+
+
+class Scalars(NamedTuple):
+    """Numbers of a step: each may have a schedule."""
+
+    g_lr: Any
+    """Learning rate of the generator."""
+    d_lr: Any
+    """Learning rate of the discriminator."""
+    penalty_weight: Any
+    """Multiplier of the penalty."""
+    beta2: Any
+    """Decay rate of Adam's average of squares."""
+    ema_share: Any
+    """Share of G's new weights in their average; 1 - decay."""
+
+
+def constants(config: TrainConfig) -> Scalars:
+    """Each number as it is configured, before any schedule."""
+    return Scalars(
+        g_lr=config.g_lr,
+        d_lr=config.d_lr,
+        penalty_weight=config.penalty_weight,
+        beta2=config.adam_betas[1],
+        ema_share=1 - config.ema_decay,
+    )
+
+
+def scheduled(
+    config: TrainConfig, total: int, step: int, rollbacks: int = 0
+) -> Scalars:
+    """Each number at ``step``; None where it stays as it is configured.
+
+    The average's half-life h makes its decay 0.5 ** (b / h), b being the images of a
+    step, and a half-life of 0 makes it a copy.
+
+    Args:
+        config: the run's configuration.
+        total: length of the whole run in steps, for its learning-rate schedule.
+        step: which.
+        rollbacks: how often the run has gone back: each halves both learning rates.
+
+    References:
+        Huang et al. 2024, arXiv:2501.05441, and its authors' code: what has a burn-in.
+    """
+    images = step * config.images_per_step
+
+    def now(start: float, final: float | None) -> float:
+        return start if final is None else _burn_in(config, start, final, images)
+
+    def only_if(final: float | None, start: float) -> float | None:
+        return None if final is None else now(start, final)
+
+    factor = learning_rate_factor(config, total, step) / 2**rollbacks
+    half_life = now(config.ema_half_life, config.final_ema_half_life)
+    has_half_life = config.ema_half_life or config.final_ema_half_life is not None
+    return Scalars(
+        g_lr=factor * now(config.g_lr, config.final_g_lr),
+        d_lr=factor * now(config.d_lr, config.final_d_lr),
+        penalty_weight=only_if(config.final_penalty_weight, config.penalty_weight),
+        beta2=only_if(config.final_beta2, config.adam_betas[1]),
+        ema_share=_share(config.images_per_step, half_life) if has_half_life else None,
+    )
+
+
+def _burn_in(config: TrainConfig, start: float, final: float, images: float) -> float:
+    """v(n) = v0 + (v1 - v0) (1 - cos(pi n / N)) / 2 up to n = N, then v1.
+
+    Args:
+        config: has N, the images of the burn-in.
+        start: v0.
+        final: v1.
+        images: n, those that D was trained on before this step.
+    """
+    assert config.burn_in_images is not None  # train_config.py: with each final value
+    if images >= config.burn_in_images:
+        return final
+    angle = math.pi * images / config.burn_in_images
+    return start + (final - start) * (1 - math.cos(angle)) / 2
+
+
+def _share(images: float, half_life: float) -> float:
+    """1 - 0.5 ** (images / half_life), to the last digit."""
+    if not half_life:
+        return 1.0
+    return -math.expm1(-math.log(2) * images / half_life)
 
 
 def total_steps(config: TrainConfig, count: int) -> int:

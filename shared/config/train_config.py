@@ -35,7 +35,11 @@ _POINTS_HINT = " start from the preset ring, as in: ring --dataset grid"
 
 # Stored only where they are used, so that what does without them keeps its bytes.
 _READING = ("channels", "crop", "pixel_bits")
-_STORED_IF_USED = (*_READING, "augment", "flip")
+_STORED_IF_USED = (
+    *(*_READING, "augment", "flip", "g_own_batch", "ema_half_life"),
+    *("burn_in_images", "final_g_lr", "final_d_lr", "final_penalty_weight"),
+    *("final_beta2", "final_ema_half_life"),
+)
 
 # What a resumed run may change: how long it goes on, and what it writes on the way.
 CHANGEABLE_ON_RESUME = frozenset(
@@ -115,6 +119,8 @@ class TrainConfig:
     """Updates of D for each update of G, each on a fresh batch of real images."""
     d_every: int = 1
     """Update D only at every k-th step."""
+    g_own_batch: bool = False
+    """Update G on real images and latents of its own, not on those of D's update."""
     feature_matching: float = 0.0
     """Weight of feature matching in G's loss; 0: off."""
     aux_classifier: float = 0.0
@@ -150,6 +156,20 @@ class TrainConfig:
     """Clip each network's gradient to this global norm; 0: off."""
     ema_decay: float = 0.0
     """Average G's weights with this decay, and sample from the average; 0: off."""
+    ema_half_life: float = 0.0
+    """The same, but of what a weight was, half is left after so many images; 0: off."""
+    burn_in_images: int | None = None
+    """Images over which what has a --final-... moves there, by half a cosine."""
+    final_g_lr: float | None = None
+    """Learning rate of the generator after the burn-in."""
+    final_d_lr: float | None = None
+    """Learning rate of the discriminator after the burn-in."""
+    final_penalty_weight: float | None = None
+    """Multiplier of the penalty after the burn-in."""
+    final_beta2: float | None = None
+    """Second of --adam-betas after the burn-in."""
+    final_ema_half_life: float | None = None
+    """--ema-half-life after the burn-in, which may start at 0: at a copy of G."""
 
     # Arithmetic.
     precision: Precision = "float32"
@@ -185,6 +205,16 @@ class TrainConfig:
     def g_sees_real(self) -> bool:
         """Whether G's loss compares its images with real ones."""
         return OBJECTIVES[self.objective].relativistic or self.feature_matching > 0
+
+    @property
+    def averaging(self) -> str:
+        """How G's weights are averaged, for people; empty where they are not."""
+        start, final = self.ema_half_life, self.final_ema_half_life
+        if final is not None:
+            return f"half-life {start} to {final} images"
+        if start:
+            return f"half-life {start} images"
+        return f"decay {self.ema_decay}" if self.ema_decay else ""
 
     @property
     def policies(self) -> tuple[str, ...]:
@@ -258,8 +288,9 @@ def _check_ranges(config: TrainConfig) -> None:
 
     def share(*names: str) -> None:
         for name in names:
-            if not 0 <= getattr(config, name) < 1:
-                raise refuse(name, getattr(config, name), "must be in [0, 1)")
+            value = getattr(config, name)
+            if value is not None and not 0 <= value < 1:
+                raise refuse(name, value, "must be in [0, 1)")
 
     size = config.image_size
     if config.dataset in POINTS:
@@ -283,8 +314,10 @@ def _check_ranges(config: TrainConfig) -> None:
     at_least(0, "seed", "minibatch_discrimination", "minibatch_std", "warmup_steps")
     at_least(0, "penalty_weight", "weight_clip", "feature_matching", "aux_classifier")
     at_least(0, "instance_noise", "clip_grad_norm", "evaluate_every")
-    positive("epochs", "g_lr", "d_lr")
-    share("label_smoothing", "label_flip", "ema_decay")
+    at_least(0, "final_penalty_weight", "ema_half_life", "final_ema_half_life")
+    at_least(1, "burn_in_images")
+    positive("epochs", "g_lr", "d_lr", "final_g_lr", "final_d_lr")
+    share("label_smoothing", "label_flip", "ema_decay", "final_beta2")
     if config.epochs is not None and config.epochs > _MOST_EPOCHS:
         raise refuse("epochs", config.epochs, f"must be at most {_MOST_EPOCHS}")
     if not all(0 <= beta < 1 for beta in config.adam_betas):
@@ -299,6 +332,7 @@ def _check_length(config: TrainConfig) -> None:
 
 def _check_combinations(config: TrainConfig) -> None:
     _check_reading(config)
+    _check_burn_in(config)
     architecture = ARCHITECTURES[config.architecture]
     if config.dataset in POINTS and not architecture.makes_points:
         able = [name for name, traits in ARCHITECTURES.items() if traits.makes_points]
@@ -350,6 +384,39 @@ def _check_combinations(config: TrainConfig) -> None:
             "aux_classifier",
             config.aux_classifier,
             "needs --conditional: G must know the class that its images are judged by",
+        )
+
+
+def _check_burn_in(config: TrainConfig) -> None:
+    """Refuse ends that nothing moves to, and burn-ins that move nothing."""
+    fields = [field.name for field in dataclasses.fields(config)]
+    finals = [name for name in fields if name.startswith("final_")]
+    given = [name for name in finals if getattr(config, name) is not None]
+    if given and config.burn_in_images is None:
+        rule = "needs --burn-in-images, after how many it is reached"
+        raise refuse(given[0], getattr(config, given[0]), rule)
+    if not given and config.burn_in_images is not None:
+        rule = f"needs one of {', '.join(map(flag, finals))}"
+        raise refuse("burn_in_images", config.burn_in_images, rule)
+    for name, is_right, rule in (
+        *(
+            (
+                name,
+                config.lr_schedule == "constant",
+                f"cannot be combined with --lr-schedule {config.lr_schedule}",
+            )
+            for name in ("final_g_lr", "final_d_lr")
+        ),
+        ("final_penalty_weight", config.penalty != "none", "needs a --penalty"),
+        ("final_beta2", config.optimizer == "adam", "needs --optimizer adam"),
+    ):
+        if name in given and not is_right:
+            raise refuse(name, getattr(config, name), rule)
+    if config.ema_decay and config.averaging != f"decay {config.ema_decay}":
+        raise refuse(
+            "ema_decay",
+            config.ema_decay,
+            f"cannot be combined with a half-life ({config.averaging})",
         )
 
 

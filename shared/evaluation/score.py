@@ -81,7 +81,7 @@ def sampling_protocol(
     config: TrainConfig, num: int, draws: int, seed: int
 ) -> dict[str, str | int]:
     """How the samples were drawn."""
-    average = f"average of G, decay {config.ema_decay}" if config.ema_decay else "G"
+    average = f"average of G, {config.averaging}" if config.averaging else "G"
     protocol: dict[str, str | int] = {
         "weights": f"{average}, in evaluation mode",
         "samples": num,

@@ -12,19 +12,21 @@ from shared.config import schedules
 from shared.config.train_config import TrainConfig
 from shared.config.traits import PENALTIES
 from shared.randomness import augmentation, noise
+from shared.randomness.noise import Purpose
 
 
 class Draws(NamedTuple):
     """The inputs of several steps; every array starts with the axis ``steps``.
 
-    Updates of D within a step have an axis of their own, ``n_critic``. What a
-    configuration does not use is None.
+    Updates of D within a step have an axis of their own, ``n_critic``. Where G's update
+    has a batch of its own, it is one more, the last: ``batches`` counts all of them.
+    What a configuration does not use is None.
     """
 
     indices: NDArray[np.int32]
-    """Images of each real batch: [steps, n_critic, batch]."""
+    """Images of each real batch: [steps, batches, batch]."""
     z: NDArray[np.float32]
-    """Latents: [steps, n_critic, batch, z_dim]."""
+    """Latents: [steps, batches, batch, z_dim]."""
     alpha: NDArray[np.float32] | None
     """Share of the real image in the penalty's mix: [steps, n_critic, batch]."""
     penalty_noise: NDArray[np.float32] | None
@@ -38,13 +40,19 @@ class Draws(NamedTuple):
     """Rows of `augmentation.Record`, for D's real and fake images and, in the last
     entry, for G's: [steps, n_critic + 1, 2, batch, fields]."""
     mirrored: NDArray[np.bool_] | None
-    """Which real images are mirrored: [steps, n_critic, batch]."""
+    """Which real images are mirrored: [steps, batches, batch]."""
     update_d: NDArray[np.bool_]
     """Whether D is updated at this step: [steps]."""
     g_lr: NDArray[np.float64]
     """Learning rate of the generator: [steps]."""
     d_lr: NDArray[np.float64]
     """Learning rate of the discriminator: [steps]."""
+    penalty_weight: NDArray[np.float64] | None
+    """Multiplier of the penalty, where it changes: [steps]."""
+    beta2: NDArray[np.float64] | None
+    """Decay rate of Adam's average of squares, where it changes: [steps]."""
+    ema_share: NDArray[np.float64] | None
+    """Share of G's new weights in an average that has a half-life: [steps]."""
 
 
 BATCH_AXES = {
@@ -117,15 +125,29 @@ def _draw_step(
     def each(draw_one: Any) -> NDArray[Any]:
         return np.stack([draw_one(update) for update in updates])
 
+    def streams(
+        for_d: Purpose, for_g: Purpose, first: int = updates.start
+    ) -> list[tuple[Purpose, int]]:
+        """Where D's updates draw and, with a batch of its own, G's: the last."""
+        of_d = [(for_d, first + k) for k in range(config.n_critic)]
+        return of_d + [(for_g, step)] * config.g_own_batch
+
     indices = np.stack(
         [
-            noise.batch_indices(seed, first_batch + k, config.batch_size, count)
-            for k in range(config.n_critic)
+            noise.batch_indices(seed, batch, config.batch_size, count, purpose)
+            for purpose, batch in streams(
+                "epoch order", "epoch order for G", first_batch
+            )
         ]
     ).astype(np.int32)[:, samples]
     normal = functools.partial(noise.normal, rollbacks=rollbacks)
     uniform = functools.partial(noise.uniform, rollbacks=rollbacks)
-    z = each(lambda u: normal(seed, "latents", u, samples, config.z_dim))
+    z = np.stack(
+        [
+            normal(seed, purpose, u, samples, config.z_dim)
+            for purpose, u in streams("latents", "latents for G")
+        ]
+    )
     alpha = penalty_noise = flips = instance_noise = records = mirrored = None
     penalty_inputs = PENALTIES[config.penalty].inputs
     if "alpha" in penalty_inputs:
@@ -143,10 +165,17 @@ def _draw_step(
     if config.policies:
         records = augmentation.draw_records(config, step, image, uniform, samples)
     if config.flip:
-        mirrored = each(
-            lambda u: uniform(seed, "mirrored images", u, samples)[:, 0] < 0.5
+        mirrored = np.stack(
+            [
+                uniform(seed, purpose, u, samples)[:, 0] < 0.5
+                for purpose, u in streams("mirrored images", "mirrored images for G")
+            ]
         )
-    factor = schedules.learning_rate_factor(config, total_steps, step) / 2**rollbacks
+    scheduled = schedules.scheduled(config, total_steps, step, rollbacks)
+    scalars: dict[str, Any] = {
+        name: None if value is None else np.asarray(value, np.float64)
+        for name, value in scheduled._asdict().items()
+    }
     return Draws(
         indices=indices,
         z=z,
@@ -157,8 +186,7 @@ def _draw_step(
         augmentation=records,
         mirrored=mirrored,
         update_d=np.asarray(step % config.d_every == 0),
-        g_lr=np.asarray(factor * config.g_lr, np.float64),
-        d_lr=np.asarray(factor * config.d_lr, np.float64),
+        **scalars,
     )
 
 

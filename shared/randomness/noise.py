@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 Purpose = Literal[
     "initial weights",
     "epoch order",
+    "epoch order for G",
     "latents",
+    "latents for G",
     "penalty mix",
     "penalty noise",
     "label flips",
@@ -36,6 +38,7 @@ Purpose = Literal[
     "augmentation for D",
     "augmentation for G",
     "mirrored images",
+    "mirrored images for G",
 ]
 
 
@@ -104,7 +107,11 @@ def normal(
 
 
 def batch_indices(
-    seed: int, batch: int, batch_size: int, count: int
+    seed: int,
+    batch: int,
+    batch_size: int,
+    count: int,
+    purpose: Purpose = "epoch order",
 ) -> NDArray[np.int64]:
     """Which images make up real batch number ``batch`` of the run; shape [batch_size].
 
@@ -116,15 +123,18 @@ def batch_indices(
         batch: number of the batch, counted over the whole run from 0.
         batch_size: images in a batch.
         count: images in the data set, at least ``batch_size``.
+        purpose: whose order.
     """
     epoch, position = divmod(batch, count // batch_size)
-    order = _epoch_order(seed, epoch, count)
+    order = _epoch_order(seed, epoch, count, purpose)
     return order[position * batch_size : (position + 1) * batch_size]
 
 
-@functools.lru_cache(maxsize=2)
-def _epoch_order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
-    keys = _bits(seed, "epoch order", epoch, 0, count, 1)[:, 0]
+@functools.lru_cache(maxsize=4)  # two of each network
+def _epoch_order(
+    seed: int, epoch: int, count: int, purpose: Purpose
+) -> NDArray[np.int64]:
+    keys = _bits(seed, purpose, epoch, 0, count, 1)[:, 0]
     # A stable sort of random keys is a permutation that no NumPy version changes.
     return np.argsort(keys, kind="stable")
 

@@ -30,7 +30,7 @@ def generator_of(state: Checkpoint | GeneratorState) -> GeneratorState:
     """The generator that draws for a run: its average, where the run keeps one."""
     if isinstance(state, GeneratorState):
         return state
-    prefix = "generator_ema." if state.config.ema_decay else PREFIX
+    prefix = "generator_ema." if state.config.averaging else PREFIX
     return GeneratorState(
         step=state.step,
         config=state.config,

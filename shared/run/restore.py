@@ -149,7 +149,7 @@ def _wanted(stated: Mapping[str, Stated], config: TrainConfig) -> dict[str, str]
     for key, array in stated.items():
         owner, _, path = key.partition(".")
         wanted[key] = described = _needed(array, config)
-        if owner == "generator" and config.ema_decay:
+        if owner == "generator" and config.averaging:
             wanted[f"generator_ema.{path}"] = described
         if array.kind.trained:
             for average in AVERAGES[config.optimizer]:
@@ -172,7 +172,7 @@ def _squares(stated: Mapping[str, Stated], config: TrainConfig) -> Iterator[str]
             yield f"{_OPTIMIZERS[owner]}.{AVERAGES[config.optimizer][-1]}.{path}"
         elif array.kind == RUNNING_VARIANCE:
             yield key
-            if owner == "generator" and config.ema_decay:
+            if owner == "generator" and config.averaging:
                 yield f"generator_ema.{path}"
 
 

@@ -40,6 +40,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         for name in (
             *("steps", "z_dim", "width", "n_critic", "d_every"),
             *("instance_noise_steps", "log_every", "sample_every", "save_every"),
+            "burn_in_images",
         )
         for value in (0, -3)
     ),
@@ -48,17 +49,18 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         for name in (
             *("seed", "minibatch_discrimination", "minibatch_std", "warmup_steps"),
             *("penalty_weight", "weight_clip", "feature_matching", "aux_classifier"),
-            *("instance_noise", "clip_grad_norm"),
+            *("instance_noise", "clip_grad_norm", "final_penalty_weight"),
+            *("ema_half_life", "final_ema_half_life"),
         )
     ),
     *(
         ({name: value}, f"--{name.replace('_', '-')} {value}: must be more than 0")
-        for name in ("g_lr", "d_lr")
+        for name in ("g_lr", "d_lr", "final_g_lr", "final_d_lr")
         for value in (0.0, -1e-4)
     ),
     *(
         ({name: value}, f"--{name.replace('_', '-')} {value}: must be in [0, 1)")
-        for name in ("label_smoothing", "label_flip", "ema_decay")
+        for name in ("label_smoothing", "label_flip", "ema_decay", "final_beta2")
         for value in (-0.1, 1.0)
     ),
     *(
@@ -106,6 +108,41 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         )
         for name, value in (("augment", "diffaugment:cutout"), ("flip", True))
     ),
+    *(
+        ({name: 0.5}, f"--{name.replace('_', '-')} 0.5: needs --burn-in-images, after")
+        for name in (
+            *("final_g_lr", "final_d_lr", "final_penalty_weight", "final_beta2"),
+            "final_ema_half_life",
+        )
+    ),
+    (
+        {"burn_in_images": 1000},
+        "--burn-in-images 1000: needs one of --final-g-lr, --final-d-lr,"
+        " --final-penalty-weight, --final-beta2, --final-ema-half-life",
+    ),
+    *(
+        (
+            {name: 1e-5, "burn_in_images": 9, "lr_schedule": "cosine"},
+            f"--{name.replace('_', '-')} 1e-05: cannot be combined with --lr-schedule",
+        )
+        for name in ("final_g_lr", "final_d_lr")
+    ),
+    (
+        {"final_penalty_weight": 0.1, "burn_in_images": 9},
+        "--final-penalty-weight 0.1: needs a --penalty",
+    ),
+    (
+        {"final_beta2": 0.9, "burn_in_images": 9, "optimizer": "rmsprop"},
+        "--final-beta2 0.9: needs --optimizer adam",
+    ),
+    (
+        {"ema_half_life": 100.0, "ema_decay": 0.9},
+        "--ema-decay 0.9: cannot be combined with a half-life (half-life 100.0 images)",
+    ),
+    (
+        {"final_ema_half_life": 100.0, "burn_in_images": 9, "ema_decay": 0.9},
+        "--ema-decay 0.9: cannot be combined with a half-life (half-life 0.0 to 100.0",
+    ),
     (
         {"label_flip": 0.1, "objective": "wasserstein"},
         "--label-flip 0.1: has no meaning for --objective wasserstein",
@@ -140,6 +177,9 @@ def test_epochs_are_no_more_than_steps_can_be_counted() -> None:
         {"g_norm": "conditional-batch", "conditional": True},
         {"label_flip": 0.1, "objective": "minimax"},
         {"minibatch_std": 4},
+        {"burn_in_images": 1, "final_beta2": 0.0},
+        {"burn_in_images": 1, "final_ema_half_life": 0.0, "ema_half_life": 5},
+        {"burn_in_images": 9, "final_g_lr": 1e-5, "warmup_steps": 3},
     ],
     ids=str,
 )
@@ -175,6 +215,41 @@ def test_an_augmentation_is_stored_only_where_it_is_chosen() -> None:
     assert not {"augment", "flip"} & usual.keys()
     chosen = TrainConfig(augment="diffaugment:cutout,color", flip=True)
     assert config_from_json(json.loads(json.dumps(config_to_json(chosen)))) == chosen
+
+
+def test_a_burn_in_is_stored_only_where_it_is_chosen() -> None:
+    settings: dict[str, Any] = {
+        "g_own_batch": True,
+        "burn_in_images": 1000,
+        "final_g_lr": 1e-5,
+        "final_d_lr": 2e-5,
+        "penalty": "r1",
+        "d_norm": "none",
+        "final_penalty_weight": 0.0,
+        "final_beta2": 0.0,
+        "ema_half_life": 10.0,
+        "final_ema_half_life": 0.0,
+    }
+    usual = config_to_json(TrainConfig())
+    assert settings.keys() - usual.keys() == settings.keys() - {"penalty", "d_norm"}
+    chosen = TrainConfig(**settings)
+    assert config_from_json(json.loads(json.dumps(config_to_json(chosen)))) == chosen
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, ""),
+        ({"ema_decay": 0.9}, "decay 0.9"),
+        ({"ema_half_life": 500.0}, "half-life 500.0 images"),
+        (
+            {"final_ema_half_life": 500.0, "burn_in_images": 9},
+            "half-life 0.0 to 500.0 images",
+        ),
+    ],
+)
+def test_how_weights_are_averaged(settings: dict[str, Any], expected: str) -> None:
+    assert TrainConfig(**settings).averaging == expected
 
 
 @pytest.mark.parametrize(

@@ -81,3 +81,93 @@ def test_instance_noise_scale() -> None:
     np.testing.assert_allclose(found, [0.2, 0.1, 0.02, 0.0, 0.0], rtol=1e-6)
     # Multiplied into float32 noise, it must not widen it.
     assert all(scale.dtype == np.float32 for scale in found)
+
+
+MOVING = dataclasses.replace(
+    CONFIG,
+    batch_size=10,
+    penalty="r1",
+    d_norm="none",
+    burn_in_images=400,
+    g_lr=2e-4,
+    final_g_lr=5e-5,
+    d_lr=1e-4,
+    final_d_lr=3e-4,
+    penalty_weight=0.5,
+    final_penalty_weight=0.05,
+    adam_betas=(0.0, 0.9),
+    final_beta2=0.99,
+    final_ema_half_life=500.0,
+)
+
+
+def _moved(step: int, **changes: Any) -> schedules.Scalars:
+    return schedules.scheduled(dataclasses.replace(MOVING, **changes), TOTAL, step)
+
+
+@pytest.mark.parametrize(
+    ("step", "share"),
+    [
+        (0, 0.0),
+        (10, (1 - math.sqrt(0.5)) / 2),
+        (20, 0.5),
+        (30, (1 + math.sqrt(0.5)) / 2),
+        (39, (1 - math.cos(math.pi * 0.975)) / 2),
+        *((step, 1.0) for step in (40, 41, 10**9)),
+    ],
+)
+def test_a_burn_in_is_half_a_cosine_of_the_images_seen(step: int, share: float) -> None:
+    found = _moved(step)
+    half_life = 500.0 * share
+    expected = {
+        "g_lr": 2e-4 - 1.5e-4 * share,
+        "d_lr": 1e-4 + 2e-4 * share,
+        "penalty_weight": 0.5 - 0.45 * share,
+        "beta2": 0.9 + 0.09 * share,
+        "ema_share": 1 - 0.5 ** (10 / half_life) if share else 1.0,
+    }
+    assert found._asdict() == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_burn_in_ends_where_it_is_said_to() -> None:
+    end = _moved(40)
+    assert end[:4] == (5e-5, 3e-4, 0.05, 0.99)
+
+
+@pytest.mark.parametrize(
+    ("changes", "step"), [({"n_critic": 4}, 5), ({"d_every": 2}, 40)]
+)
+def test_images_are_those_that_d_has_seen(changes: dict[str, Any], step: int) -> None:
+    assert _moved(step, **changes)[:4] == pytest.approx(_moved(20)[:4], rel=1e-12)
+
+
+def test_a_half_life_is_of_images() -> None:
+    """After so many images, half of the average is what it was before."""
+    base = dataclasses.replace(CONFIG, batch_size=10, ema_half_life=80.0)
+    for config, steps in (
+        (base, 8),
+        (dataclasses.replace(base, n_critic=4), 2),
+        (dataclasses.replace(base, d_every=2), 16),
+    ):
+        share = schedules.scheduled(config, TOTAL, 3).ema_share
+        assert (1 - share) ** steps == pytest.approx(0.5, rel=1e-12)
+
+
+def test_a_long_half_life_loses_no_digits() -> None:
+    config = dataclasses.replace(CONFIG, batch_size=10, ema_half_life=1e15)
+    share = schedules.scheduled(config, TOTAL, 0).ema_share
+    assert share == pytest.approx(math.log(2) * 1e-14, rel=1e-12)
+
+
+def test_what_has_no_schedule_stays_as_it_is_configured() -> None:
+    assert schedules.scheduled(CONFIG, TOTAL, 7)[2:] == (None, None, None)
+    config = dataclasses.replace(CONFIG, ema_decay=0.9)
+    assert schedules.scheduled(config, TOTAL, 7).ema_share is None
+    assert schedules.constants(config).ema_share == 1 - 0.9
+
+
+def test_a_rollback_halves_rates_and_nothing_else() -> None:
+    before = _moved(20)
+    after = schedules.scheduled(MOVING, TOTAL, 20, rollbacks=2)
+    assert after[:2] == (before.g_lr / 4, before.d_lr / 4)
+    assert after[2:] == before[2:]

@@ -24,6 +24,18 @@ EVERYTHING = dataclasses.replace(
     lr_schedule="cosine",
     warmup_steps=4,
 )
+OWN_BATCH = dataclasses.replace(
+    CONFIG,
+    n_critic=2,
+    g_own_batch=True,
+    flip=True,
+    penalty="wgan-gp",
+    d_norm="layer",
+    burn_in_images=100,
+    final_penalty_weight=1.0,
+    final_beta2=0.9,
+    final_ema_half_life=50.0,
+)
 # Both penalties' noise is never drawn together.
 DRAGAN = dataclasses.replace(CONFIG, penalty="dragan", d_norm="layer", n_critic=2)
 
@@ -64,7 +76,7 @@ def test_nothing_is_drawn_that_is_not_used() -> None:
     assert drawn.keys() == {"indices", "z", "update_d", "g_lr", "d_lr"}
 
 
-@pytest.mark.parametrize("config", [EVERYTHING, DRAGAN])
+@pytest.mark.parametrize("config", [EVERYTHING, DRAGAN, OWN_BATCH])
 def test_steps_in_one_call_are_those_of_many_calls(config: TrainConfig) -> None:
     together = fields(draw(config, range(3, 9)))
     for row, step in enumerate(range(3, 9)):
@@ -80,6 +92,51 @@ def test_each_update_of_d_has_a_fresh_batch() -> None:
     for first in (0, 2, 4):
         epoch = drawn.indices[first : first + 2].ravel()
         assert len(np.unique(epoch)) == 48
+
+
+def test_g_s_own_batch_comes_last() -> None:
+    drawn = draw(OWN_BATCH, range(4))
+    found = {k: v.shape for k, v in fields(drawn).items()}
+    assert found == {
+        "indices": (4, 3, 8),
+        "z": (4, 3, 8, 5),
+        "mirrored": (4, 3, 8),
+        "alpha": (4, 2, 8),
+        **dict.fromkeys(("update_d", "g_lr", "d_lr"), (4,)),
+        **dict.fromkeys(("penalty_weight", "beta2", "ema_share"), (4,)),
+    }
+    share = slice(4, 8)
+    for row, step in enumerate(range(4)):
+        order = noise.batch_indices(0, step, 8, COUNT, "epoch order for G")
+        np.testing.assert_array_equal(drawn.indices[row, 2], order)
+        z = noise.normal(0, "latents for G", step, share, 5)
+        np.testing.assert_array_equal(drawn.z[row, 2, share], z)
+    # 6 full batches make an epoch, in which no image comes twice.
+    seen = draw(OWN_BATCH, range(6)).indices[:, 2]
+    assert len(np.unique(seen)) == 48
+
+
+def test_g_s_own_batch_changes_nothing_of_d_s() -> None:
+    own = draw(OWN_BATCH, range(4))
+    without = draw(dataclasses.replace(OWN_BATCH, g_own_batch=False), range(4))
+    for name, values in fields(without).items():
+        ours = fields(own)[name]
+        is_longer = name in ("indices", "z", "mirrored")
+        np.testing.assert_array_equal(ours[:, :2] if is_longer else ours, values)
+
+
+def test_g_s_batch_is_of_the_step_where_d_is_not_updated() -> None:
+    config = dataclasses.replace(CONFIG, d_every=3, g_own_batch=True)
+    drawn = draw(config, range(6)).indices
+    assert len(np.unique(drawn[:, 1])) == 48
+    np.testing.assert_array_equal(drawn[0, 0], drawn[2, 0])
+
+
+def test_a_slice_of_g_s_own_batch_is_that_of_the_whole() -> None:
+    whole = fields(draw(OWN_BATCH, range(2)))
+    part = fields(draws.draw(OWN_BATCH, 1, COUNT, 100, range(2), samples=slice(2, 6)))
+    for name in ("indices", "z", "mirrored"):
+        np.testing.assert_array_equal(part[name], whole[name][:, :, 2:6])
 
 
 @pytest.mark.parametrize("field", ["z", "alpha", "instance_noise"])

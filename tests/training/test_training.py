@@ -220,7 +220,9 @@ VARIANTS = {
     "dcgan": "float32",
     "wgan --precision float64 --n-critic 1": "float64",
     "lsgan --precision bfloat16 --ema-decay 0.9": "float32",
-    "hinge --augment diffaugment --flip": "float32",
+    "hinge --augment diffaugment --flip --g-own-batch --penalty r1"
+    " --burn-in-images 45 --final-g-lr 1e-4 --final-d-lr 2e-4 --final-beta2 0.9"
+    " --final-penalty-weight 1 --final-ema-half-life 20": "float32",
     "wgan-gp --n-critic 2 --warmup-steps 4 --ema-decay 0.5": "float32",
     "cgan --label-flip 0.2 --instance-noise 0.1 --d-norm none"
     " --d-weight-norm spectral --d-every 2": "float32",
