@@ -86,13 +86,12 @@ class Backend(protocol.Backend):
         self.threads = _start_threads(threads)
         devices = 1 if devices is None else devices
         check_devices(config, devices)
-        self._mesh = _find_mesh(device, devices)
-        self.device = self._mesh.devices[0]
+        self._mesh, self.device = self._find_devices(device, devices)
         place = f"the device {self.device}"
         check_memory(config, self._memory(), place, devices)
         self._compiler_options = _compiler_options(deterministic, self.device.platform)
         self.steps_per_call = 1 if self.device.platform == "cpu" else 10
-        self._matmul_precision = _find_matmul_precision(config, self.device)
+        self._matmul_precision = _find_matmul_precision(config, self.device.platform)
         # The data: either on the host, or as arrays on the device.
         self._data: ImageData | None = None
         self._images: Array | None = None
@@ -144,12 +143,7 @@ class Backend(protocol.Backend):
         if on_host:
             return
         with self._settings():
-            self._images = jnp.asarray(data.images)
-            if data.labels is not None:
-                self._labels = jnp.asarray(data.labels)
-            if not self._is_one:
-                self._images = self._put(self._images, P())
-                self._labels = self._put(self._labels, P())
+            self._send(data)
 
     def prepare(self, draws: Draws) -> _Inputs:
         """What `train` needs for these steps; depends on no state."""
@@ -160,7 +154,7 @@ class Backend(protocol.Backend):
         assert images is not None, "load_data comes first"
         with self._settings():
             if self._is_one:
-                return _Inputs(*jax.device_put((images, labels, draws)))
+                return _Inputs(*self._put((images, labels, draws), P()))
             images, labels = self._put((images, labels), self._data_spec)
             sent = map(self._put, draws, _DRAWS_SPECS)
             return _Inputs(images, labels, Draws(*sent))
@@ -259,7 +253,23 @@ class Backend(protocol.Backend):
     def _is_one(self) -> bool:
         return self._mesh.size == 1
 
+    def _find_devices(self, name: str, count: int) -> tuple[Mesh, jax.Device]:
+        """All devices of the run, and the first of them."""
+        mesh = _find_mesh(name, count)
+        return mesh, mesh.devices[0]
+
+    def _send(self, data: ImageData) -> None:
+        """Have all images on each device."""
+        self._images = jnp.asarray(data.images)
+        if data.labels is not None:
+            self._labels = jnp.asarray(data.labels)
+        if not self._is_one:
+            self._images = self._put(self._images, P())
+            self._labels = self._put(self._labels, P())
+
     def _put(self, tree: Any, spec: P) -> Any:
+        if self._is_one:
+            return jax.device_put(tree)
         return jax.device_put(tree, NamedSharding(self._mesh, spec))
 
     def _train_step(
@@ -420,10 +430,10 @@ def _compiler_options(deterministic: bool, platform: str) -> dict[str, Any]:
     return {"xla_gpu_deterministic_ops": True}
 
 
-def _find_matmul_precision(config: TrainConfig, device: jax.Device) -> str:
+def _find_matmul_precision(config: TrainConfig, platform: str) -> str:
     if config.precision != "tf32":
         return "highest"
-    if device.platform == "cpu":
+    if platform == "cpu":
         raise UsageError(
             "--precision tf32: needs an NVIDIA GPU, the device is cpu; use float32"
         )

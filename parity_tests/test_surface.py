@@ -153,7 +153,8 @@ def _drifts() -> dict[str, tuple[str, str]]:
 
 
 def test_the_twins_have_the_same_files() -> None:
-    assert _files(TORCH).keys() == _files(JAX).keys()
+    # PyTorch compiles for no device that it does not find.
+    assert _files(TORCH).keys() == _files(JAX).keys() - {"compile"}
 
 
 def test_the_twins_have_the_same_surface() -> None:

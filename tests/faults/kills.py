@@ -226,7 +226,10 @@ def _imported(twin: str, root: Path) -> Callable[[list[str]], None]:
     use_one_thread()
     for name in ("matplotlib.figure", "sklearn.datasets", "shared.commands.train"):
         importlib.import_module(name)
-    if twin == "jax":
+    if twin == "torch":
+        # A first optimiser imports it, which takes longer than all of a run.
+        importlib.import_module("torch._dynamo")
+    else:
         import jax
 
         # Compiled once, by the unbroken run.

@@ -1,0 +1,60 @@
+"""What a step takes at best: the slowest of what it has to do, and what it sends.
+
+The roof is that of an accelerator that computes and reads its memory at the same time,
+both at their peak. Messages come on top, as steps here wait for them: the first is
+needed before the next layer can go on.
+
+References:
+    Williams et al. 2009, "Roofline: an insightful visual performance model".
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gans_jax._elsewhere.collectives import Message
+from gans_jax._elsewhere.target import Target
+
+
+class Roofline(NamedTuple):
+    """Seconds of a step, on each device."""
+
+    compute: float
+    """Of its operations."""
+    memory: float | None
+    """Of the bytes that pass its memory; None: nobody knows how many."""
+    links: float
+    """Of its messages."""
+
+    @property
+    def step(self) -> float:
+        """Of all."""
+        return max(self.compute, self.memory or 0.0) + self.links
+
+    @property
+    def share(self) -> float:
+        """The messages' part of it."""
+        return self.links / self.step
+
+
+def roofline(
+    target: Target,
+    precision: str,
+    operations: float,
+    traffic: float | None,
+    sent: Sequence[Message],
+) -> Roofline:
+    """What a step takes at best.
+
+    Args:
+        target: on which it runs.
+        precision: of products, one of the chip's ``peaks``.
+        operations: of floating-point numbers, on each device.
+        traffic: bytes read and written, on each device; None: unknown.
+        sent: its messages.
+    """
+    chip = target.chip
+    return Roofline(
+        operations / chip.peaks[precision],
+        None if traffic is None else traffic / chip.bandwidth,
+        sum((chip.links.seconds(x.kind, x.size, target.shape) for x in sent), 0.0),
+    )
