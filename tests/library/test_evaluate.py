@@ -11,6 +11,7 @@ from jaxtyping import TypeCheckError
 
 from shared.data import datasets, points
 from shared.data.image_data import ImageData
+from shared.data.memory import from_arrays
 from shared.errors import UsageError
 from support import Twin
 
@@ -54,6 +55,13 @@ def test_images_from_anywhere_are_scored(twin: Twin, digits: ImageData) -> None:
     noise = rng.integers(0, 256, (64, 16, 16, 1), np.uint8)
     found = twin.library.evaluate(noise, digits, **options)
     assert found.values["nearest_distance"] > 50
+
+
+def test_images_of_a_size_that_one_architecture_has_are_scored(twin: Twin) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 28, 28, 3), np.uint8)
+    reference = from_arrays(pixels)
+    found = twin.library.evaluate(pixels, reference, features="none", device="cpu")
+    assert found.values["nearest_distance"] == 0
 
 
 def test_what_does_not_fit_is_refused(
