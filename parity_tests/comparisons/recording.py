@@ -81,10 +81,13 @@ def _compare(name: str) -> list[Finding]:
     for session in (recorded, eager):
         session.start()
         metrics.append(session.run(_STEPS))
-    findings = compare_runs(run(recorded, _STEPS), run(eager, _STEPS), "exact")
+    # Where beta2 changes, a recorded Adam takes operations of its own.
+    changes = config.final_beta2 is not None
+    bound = "trajectory, float64" if changes else "exact"
+    findings = compare_runs(run(recorded, _STEPS), run(eager, _STEPS), bound)
     first, second = metrics
     largest = max(difference(first[k], second[k], floor=1.0) for k in second)
-    return [*findings, Finding("metrics of one call", largest, "exact")]
+    return [*findings, Finding("metrics of one call", largest, bound)]
 
 
 for _name in CONFIGS:

@@ -38,7 +38,7 @@ MUTANTS = (
     mutant(
         "JAX's export in the CPU's form",
         "the form of a convolution is that of the device that exports",
-        convolution._as_matmul,
+        convolution._is_here,
         {" and not _in_xlas_form.get()": ""},
         "fact/export",
     ),

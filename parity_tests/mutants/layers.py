@@ -48,7 +48,7 @@ MUTANTS = (
         "Flax's default, which differs from PyTorch's 1 on odd sizes",
         convolution.conv,
         {
-            "if not _as_matmul(size, stride, padding):": "if True:",
+            "if groups > 1 or not _as_matmul(size, stride, padding):": "if True:",
             "[(padding, padding)] * 2": "'SAME'",
         },
         "layer/square convolutions",

@@ -8,7 +8,6 @@ from gans_jax import optim as jax_optim
 from gans_jax import steps as jax_steps
 from gans_torch import arrays as torch_arrays
 from gans_torch import backend as torch_backend
-from gans_torch import optim as torch_optim
 from gans_torch import steps as torch_steps
 from parity_tests.mutants.mutation import Edit, Mutant, mutant
 from shared.files.arrays import ArrayFile
@@ -53,8 +52,8 @@ MUTANTS = (
     mutant(
         "default betas of Adam",
         "0.9 and 0.999, where GANs have 0.5 or 0",
-        torch_optim.build_optimizer,
-        {"betas=config.adam_betas,": ""},
+        torch_steps._update,
+        {"(config.adam_betas[0], beta2)": "(0.9, 0.999)"},
         "optimizer/adam/no momentum",
     ),
     mutant(
