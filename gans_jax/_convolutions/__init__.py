@@ -20,9 +20,10 @@ is taken is ever compiled):
     `Winograd`   nine products instead of sixteen: where the stride is half the kernel
                  and the result has even sizes, of 64 channels or more on either side,
                  and not in bfloat16 (`_form`, `winograd_pays`)
-    in groups    on a CPU, where each part of the channels is convolved by itself and
-                 the size is kept: a loop of XLA's own, whose gradients with respect
-                 to images are the same with turned kernels (`_grouped`)
+    in groups    where each part of the channels is convolved by itself and the size
+                 is kept: a loop of XLA's own, whose gradients with respect to images
+                 are the same with turned kernels (`_grouped`); XLA's own, if it is not
+    `Patches`    one product with all patches of the image: everything else
 
 The matrices take two to four times the memory of the images; written out for a whole
 batch they can cost as much time as the product itself. Made for a few images at a time,
