@@ -49,17 +49,24 @@ class Architecture(NamedTuple):
     """Of (images, labels): returns `Outputs`."""
 
 
+def _sizes(config: TrainConfig, data: DataInfo) -> dict[str, Any]:
+    """What networks of every architecture are told."""
+    return {
+        "width": config.width,
+        "image_size": config.image_size,
+        "channels": data.channels,
+        "num_classes": data.num_classes if config.conditional else 0,
+    }
+
+
 def _generator(
     network: type[DcganGenerator | MlpGenerator | ResnetGenerator], **options: Any
 ) -> Build:
     return lambda config, data: network(
+        **_sizes(config, data),
         z_dim=config.z_dim,
-        width=config.width,
-        image_size=config.image_size,
-        channels=data.channels,
         norm=config.g_norm,
         weight_norm=config.g_weight_norm,
-        num_classes=data.num_classes if config.conditional else 0,
         **options,
     )
 
@@ -69,12 +76,9 @@ def _discriminator(
     **options: Any,
 ) -> Build:
     return lambda config, data: network(
-        width=config.width,
-        image_size=config.image_size,
-        channels=data.channels,
+        **_sizes(config, data),
         norm=config.d_norm,
         weight_norm=config.d_weight_norm,
-        num_classes=data.num_classes if config.conditional else 0,
         aux_classes=data.num_classes if config.aux_classifier else 0,
         minibatch_discrimination=config.minibatch_discrimination,
         minibatch_std=config.minibatch_std,
@@ -83,22 +87,11 @@ def _discriminator(
 
 
 def _r3gan_generator(config: TrainConfig, data: DataInfo) -> nnx.Module:
-    return R3ganGenerator(
-        z_dim=config.z_dim,
-        width=config.width,
-        image_size=config.image_size,
-        channels=data.channels,
-        num_classes=data.num_classes if config.conditional else 0,
-    )
+    return R3ganGenerator(**_sizes(config, data), z_dim=config.z_dim)
 
 
 def _r3gan_discriminator(config: TrainConfig, data: DataInfo) -> nnx.Module:
-    return R3ganDiscriminator(
-        width=config.width,
-        image_size=config.image_size,
-        channels=data.channels,
-        num_classes=data.num_classes if config.conditional else 0,
-    )
+    return R3ganDiscriminator(**_sizes(config, data))
 
 
 ARCHITECTURES = {

@@ -63,7 +63,15 @@ class ResidualBlock(nnx.Module):
         return x + self.conv3(y)
 
 
-class UpStage(nnx.Module):
+class _Stage(nnx.Module):
+    """Another width where it changes, and residual blocks; see those made of it."""
+
+    def __init__(self, in_channels: int, width: int, *, depth: int) -> None:
+        self.change = _conv1(in_channels, width) if in_channels != width else None
+        self.blocks = _blocks(width, depth)
+
+
+class UpStage(_Stage):
     """Another width where it changes, twice the size, then residual blocks.
 
     Args:
@@ -71,10 +79,6 @@ class UpStage(nnx.Module):
         width: channels out.
         depth: as for `ResidualBlock`.
     """
-
-    def __init__(self, in_channels: int, width: int, *, depth: int) -> None:
-        self.change = _conv1(in_channels, width) if in_channels != width else None
-        self.blocks = _blocks(width, depth)
 
     def __call__(self, x: Images) -> Features:
         """Images of four times the pixels."""
@@ -84,7 +88,7 @@ class UpStage(nnx.Module):
         return x
 
 
-class DownStage(nnx.Module):
+class DownStage(_Stage):
     """Half the size, another width where it changes, then residual blocks.
 
     Args:
@@ -92,10 +96,6 @@ class DownStage(nnx.Module):
         width: channels out.
         depth: as for `ResidualBlock`.
     """
-
-    def __init__(self, in_channels: int, width: int, *, depth: int) -> None:
-        self.change = _conv1(in_channels, width) if in_channels != width else None
-        self.blocks = _blocks(width, depth)
 
     def __call__(self, x: Images) -> Features:
         """Images of a quarter of the pixels."""

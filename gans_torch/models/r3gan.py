@@ -63,7 +63,16 @@ class ResidualBlock(nn.Module):
         return x + self.conv3(y)
 
 
-class UpStage(nn.Module):
+class _Stage(nn.Module):
+    """Another width where it changes, and residual blocks; see those made of it."""
+
+    def __init__(self, in_channels: int, width: int, *, depth: int) -> None:
+        super().__init__()
+        self.change = _conv1(in_channels, width) if in_channels != width else None
+        self.blocks = _blocks(width, depth)
+
+
+class UpStage(_Stage):
     """Another width where it changes, twice the size, then residual blocks.
 
     Args:
@@ -71,11 +80,6 @@ class UpStage(nn.Module):
         width: channels out.
         depth: as for `ResidualBlock`.
     """
-
-    def __init__(self, in_channels: int, width: int, *, depth: int) -> None:
-        super().__init__()
-        self.change = _conv1(in_channels, width) if in_channels != width else None
-        self.blocks = _blocks(width, depth)
 
     def forward(self, x: Images) -> Features:
         """Images of four times the pixels."""
@@ -85,7 +89,7 @@ class UpStage(nn.Module):
         return x
 
 
-class DownStage(nn.Module):
+class DownStage(_Stage):
     """Half the size, another width where it changes, then residual blocks.
 
     Args:
@@ -93,11 +97,6 @@ class DownStage(nn.Module):
         width: channels out.
         depth: as for `ResidualBlock`.
     """
-
-    def __init__(self, in_channels: int, width: int, *, depth: int) -> None:
-        super().__init__()
-        self.change = _conv1(in_channels, width) if in_channels != width else None
-        self.blocks = _blocks(width, depth)
 
     def forward(self, x: Images) -> Features:
         """Images of a quarter of the pixels."""
