@@ -139,7 +139,7 @@ def _state(twin: Twin, config: TrainConfig, data: DataInfo) -> Checkpoint:
             new = new + 5 if name.endswith("original0") else new
             # No norm and no tanh keeps these near [-1, 1], where images are.
             is_last = name.endswith(".conv.weight")
-            new = new / 1000 if config.architecture == "r3gan" and is_last else new
+            new = new / 5000 if config.architecture == "r3gan" and is_last else new
             state.arrays[name] = new.astype(array.dtype)
     return state
 
