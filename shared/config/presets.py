@@ -102,21 +102,21 @@ PRESETS: dict[str, TrainConfig] = {
     config.preset: config
     for config in (
         # What makes the best images in a minute or two of a CPU, by the search in
-        # docs/quick.md: `relativistic` on thin networks and small batches, with high
+        # docs/quick.md: `hinge` on thin networks and small batches, with high
         # rates, no momentum, and an average of G, by which it is judged.
         dataclasses.replace(
             _DCGAN,
             preset="quick",
-            objective="relativistic",
+            objective="hinge",
             **_SPECTRAL_NORM | {"g_lr": 2e-3, "d_lr": 2e-3},
             width=16,
             batch_size=32,
             adam_betas=(0.0, 0.9),
             ema_decay=0.998,
-            steps=3000,
+            steps=3500,
             log_every=25,
-            sample_every=150,
-            save_every=1000,
+            sample_every=175,
+            save_every=875,
         ),
         # Goodfellow et al. 2014, arXiv:1406.2661, with DCGAN's networks.
         TrainConfig(preset="gan"),
