@@ -102,6 +102,10 @@ ARCHITECTURES = {
     "sngan-resnet": Architecture(
         _generator(ResnetGenerator, factor=2), _discriminator(ResnetDiscriminator)
     ),
+    "sagan": Architecture(
+        _generator(ResnetGenerator, factor=2, attention=True),
+        _discriminator(ResnetDiscriminator, attention=True),
+    ),
     "wgan-gp-resnet": Architecture(
         _generator(ResnetGenerator), _discriminator(ResnetDiscriminator, pool="mean")
     ),

@@ -31,6 +31,7 @@ _COVERS = (
     "optim.SLOTS",
 )
 _BEFORE, _AFTER = 4, 4
+_LONG = ("r3gan", "sagan")
 
 # Settings that add arrays to a checkpoint, beside those that the variants bring.
 _EXTRAS: dict[str, dict[str, Any]] = {
@@ -92,8 +93,8 @@ def _largest(first: Arrays, second: Arrays, floor: float = 1e-12) -> float:
 
 
 for _name, _variant in VARIANTS.items():
-    # R3GAN's step takes long to compile; its samples hop in the short one too.
-    check(f"hop/{_name}", "hop", _COVERS, full_only=_name == "r3gan")(
+    # The steps of some take long to compile; their samples hop in the short one too.
+    check(f"hop/{_name}", "hop", _COVERS, full_only=_name in _LONG)(
         functools.partial(_hop, _variant.config, _variant.channels)
     )
 for _name, _changes in _EXTRAS.items():

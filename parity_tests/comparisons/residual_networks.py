@@ -29,6 +29,7 @@ _G_COVERS = (
     "models.ResnetGenerator",
     "models.resnet.UpBlock",
     "layers.Linear",
+    "layers.SelfAttention",
     "layers.normalise",
     "layers.upsample",
 )
@@ -36,6 +37,7 @@ _D_COVERS = (
     "models.ResnetDiscriminator",
     "models.resnet.DownBlock",
     "models.resnet.FirstBlock",
+    "layers.SelfAttention",
     "layers.average_pool",
 )
 
@@ -91,6 +93,7 @@ def _generator() -> list[Finding]:
             conditional=True,
         ),
         "conditional batch norm": _task("generator", "cgan-pd-cifar10"),
+        "attention": _task("generator", "sagan", width=8),
         "evaluation": _task("generator", "cgan-pd-cifar10", training=False),
     }
     return _compare(tasks)
@@ -111,6 +114,7 @@ def _discriminator() -> list[Finding]:
             d_weight_norm="weight",
             **features,
         ),
+        "attention": _task("discriminator", "sagan", image_size=16, width=8),
         "evaluation": _task("discriminator", "cgan-pd-cifar10", training=False),
     }
     return _compare(tasks)
@@ -124,6 +128,12 @@ def _sizes() -> list[Finding]:
         )
         for network in ("generator", "discriminator")
         for size in (32, 64, 128)
+    } | {
+        f"{network} with attention, {size} pixels": _task(
+            network, "sagan", image_size=size, width=8 if size == 32 else 1
+        )
+        for network in ("generator", "discriminator")
+        for size in (32, 128)
     }
     return _compare(tasks)
 
@@ -152,6 +162,7 @@ def _as_published() -> list[Finding]:
             ("cgan-pd-cifar10", 32, 128),
             ("wgan-gp-resnet-cifar10", 32, 128),
             ("sngan-cifar10", 64, 64),
+            ("sagan-cifar10", 32, 128),
         )
     }
     return _compare(tasks)
@@ -193,6 +204,7 @@ _PUBLISHED = (
     ("sngan-cifar10", 64, 64, (12_220_675, 10_141_441)),
     ("cgan-pd-cifar10", 64, 64, (12_272_515, 10_151_681)),
     ("wgan-gp-resnet-cifar10", 32, 128, (1_204_483, 1_053_825)),
+    ("sagan-cifar10", 32, 128, (4_386_308, 1_075_586)),
 )
 check("network/residual/known sizes", "network", _G_COVERS + _D_COVERS)(
     functools.partial(

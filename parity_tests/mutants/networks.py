@@ -1,4 +1,4 @@
-"""Mutants of the residual networks, R3GAN's among them."""
+"""Mutants of the residual networks, attention and R3GAN's among them."""
 
 from gans_jax import layers as jax_layers
 from gans_jax._convolutions import convolution
@@ -112,6 +112,71 @@ MUTANTS = (
         jax_layers.Linear.__call__,
         {"return y if self.bias is None else": "return y if True else"},
         "layer/Linear",
+    ),
+    # Self-attention.
+    mutant(
+        "attention that each key divides among the queries",
+        "softmax over the wrong axis: the shares of a pixel do not add up to 1",
+        jax_layers.SelfAttention.__call__,
+        {"_widen(query @ key.mT), axis=2": "_widen(query @ key.mT), axis=1"},
+        "layer/SelfAttention",
+    ),
+    mutant(
+        "scores over the root of their length",
+        "the transformers' attention; SAGAN's scores are not scaled",
+        torch_layers.SelfAttention.forward,
+        {
+            "query.transpose(1, 2) @ key": (
+                "query.transpose(1, 2) @ key / query.shape[1] ** 0.5"
+            )
+        },
+        "layer/SelfAttention",
+    ),
+    mutant(
+        "values that are means, keys that are the largest",
+        "what is found belongs to other pixels than what was asked",
+        torch_layers.SelfAttention.forward,
+        {"max_pool(self.value(x))": "average_pool(self.value(x))"},
+        "layer/SelfAttention",
+    ),
+    mutant(
+        "attention instead of the image",
+        "what is found replaces x, and is not added to it",
+        jax_layers.SelfAttention.__call__,
+        {"self.out(found) + x": "self.out(found)"},
+        "layer/SelfAttention",
+    ),
+    mutant(
+        "a gain that starts at 1",
+        "attention starts at full strength, and not as nothing",
+        torch_layers.SelfAttention.statements,
+        {"ZEROS": "DCGAN_GAIN"},
+        "network/statements",
+    ),
+    mutant(
+        "attention one block too late",
+        "at the size of the image instead of half of it",
+        torch_resnet.ResnetGenerator.forward,
+        {"number == self.attention_after": "number == self.attention_after + 1"},
+        _GENERATOR,
+    ),
+    mutant(
+        "attention that D forgets",
+        "it has its arrays, and images go past it",
+        jax_resnet.ResnetDiscriminator.__call__,
+        {"number == self.attention_after": "False"},
+        _DISCRIMINATOR,
+    ),
+    mutant(
+        "one of equal pixels takes the whole gradient",
+        "PyTorch's own pooling, where pixels are equal",
+        torch_layers.max_pool,
+        {
+            "x.unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).amax(dim=(3, 5))": (
+                "nn.functional.max_pool2d(x, kernel_size=2)"
+            )
+        },
+        "layer/resampling",
     ),
     # R3GAN.
     mutant(

@@ -165,6 +165,9 @@ ARCHITECTURES = Table(
         "sngan-resnet": ArchitectureTraits(
             least_weights=_resnet_weights(2), least_features=_resnet_features
         ),
+        "sagan": ArchitectureTraits(
+            least_weights=_resnet_weights(2), least_features=_resnet_features
+        ),
         "wgan-gp-resnet": ArchitectureTraits(
             least_weights=_resnet_weights(1), least_features=_resnet_features
         ),

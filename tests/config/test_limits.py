@@ -81,7 +81,7 @@ def test_an_unknown_architecture_is_not_judged() -> None:
     [
         *(("dcgan", 8), ("dcgan", 64), ("mlp", 16)),
         *(("sngan-resnet", 8), ("sngan-resnet", 32), ("sngan-resnet", 64)),
-        *(("wgan-gp-resnet", 16), ("r3gan", 16)),
+        *(("sagan", 16), ("wgan-gp-resnet", 16), ("r3gan", 16)),
     ],
 )
 def test_estimates_are_below_the_truth(
