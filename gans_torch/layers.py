@@ -33,6 +33,7 @@ __all__ = [
     "Linear",
     "MinibatchDiscrimination",
     "MinibatchStd",
+    "ModulatedBatchNorm2d",
     "SelfAttention",
     "average_pool",
     "blur_downsample",
@@ -140,6 +141,47 @@ class MinibatchStd(nn.Module):
         variance = torch.square(groups - groups.mean(dim=0)).mean(dim=0)
         spread = torch.sqrt(variance + 1e-8).mean(dim=1).repeat(size)
         return distribution.own(spread)
+
+
+class ModulatedBatchNorm2d(nn.Module):
+    """Batch norm whose gain and bias are linear in a condition of each sample.
+
+    y = (1 + W_g c) norm(x) + W_b c
+
+    Args:
+        num_features: channels.
+        condition_features: length of c.
+        weight_norm: kind for `reparametrise`, of both matrices.
+        start: how both start.
+
+    References:
+        Brock et al. 2019, arXiv:1809.11096, section 3 and appendix B.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        condition_features: int,
+        weight_norm: str,
+        start: Start = DCGAN,
+    ) -> None:
+        super().__init__()
+        self.norm = BatchNorm2d(num_features, eps=1e-5, momentum=0.1, affine=False)
+        self.gain, self.bias = (
+            reparametrise(
+                Linear(condition_features, num_features, bias=False).starting(start),
+                weight_norm,
+            )
+            for _ in range(2)
+        )
+
+    def forward(
+        self, x: Images, condition: Float[Tensor, "batch condition_features"]
+    ) -> Images:
+        """Normalise over the batch, then scale and shift as each condition says."""
+        gain = self.gain(condition)[:, :, None, None]
+        bias = self.bias(condition)[:, :, None, None]
+        return self.norm(x) * (1 + gain) + bias
 
 
 class SelfAttention(nn.Module):

@@ -31,7 +31,6 @@ _COVERS = (
     "optim.SLOTS",
 )
 _BEFORE, _AFTER = 4, 4
-_LONG = ("r3gan", "sagan")
 
 # Settings that add arrays to a checkpoint, beside those that the variants bring.
 _EXTRAS: dict[str, dict[str, Any]] = {
@@ -93,8 +92,9 @@ def _largest(first: Arrays, second: Arrays, floor: float = 1e-12) -> float:
 
 
 for _name, _variant in VARIANTS.items():
-    # The steps of some take long to compile; their samples hop in the short one too.
-    check(f"hop/{_name}", "hop", _COVERS, full_only=_name in _LONG)(
+    # R3GAN's step takes long to compile; its samples hop in the short one too.
+    _is_long = _variant.full_only or _name == "r3gan"
+    check(f"hop/{_name}", "hop", _COVERS, full_only=_is_long)(
         functools.partial(_hop, _variant.config, _variant.channels)
     )
 for _name, _changes in _EXTRAS.items():
@@ -111,6 +111,7 @@ _SAMPLED: dict[str, dict[str, Any]] = {
     "spectral norm": {"g_weight_norm": "spectral"},
     "instance norm": {"g_norm": "instance"},
     "cgan-pd-cifar10": {"n_critic": 1},
+    "biggan": {"image_size": 8},
     "r3gan": {"image_size": 8, "width": 16},
 }
 

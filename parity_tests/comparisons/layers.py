@@ -246,7 +246,7 @@ def _self_attention() -> list[Finding]:
             normal(1, 2, 5, 4, 2),
         ),
     }
-    return compare_twins(tasks, _FLOAT64, _FLOAT32)
+    return compare_twins(tasks, _FLOAT64)
 
 
 @check("layer/leaky_relu", "layer", ("layers.leaky_relu",))

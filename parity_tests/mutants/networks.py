@@ -1,17 +1,20 @@
-"""Mutants of the residual networks, attention and R3GAN's among them."""
+"""Mutants of the residual networks, BigGAN's and R3GAN's among them."""
 
 from gans_jax import layers as jax_layers
 from gans_jax._convolutions import convolution
+from gans_jax.models import biggan as jax_biggan
 from gans_jax.models import head as jax_head
 from gans_jax.models import r3gan as jax_r3gan
 from gans_jax.models import resnet as jax_resnet
 from gans_torch import layers as torch_layers
+from gans_torch.models import biggan as torch_biggan
 from gans_torch.models import r3gan as torch_r3gan
 from gans_torch.models import resnet as torch_resnet
 from parity_tests.mutants.mutation import mutant
 
 _GENERATOR = "network/residual/generator"
 _DISCRIMINATOR = "network/residual/discriminator"
+_BIGGAN = "network/biggan/generator"
 
 MUTANTS = (
     mutant(
@@ -117,8 +120,8 @@ MUTANTS = (
     mutant(
         "attention that each key divides among the queries",
         "softmax over the wrong axis: the shares of a pixel do not add up to 1",
-        jax_layers.SelfAttention.__call__,
-        {"_widen(query @ key.mT), axis=2": "_widen(query @ key.mT), axis=1"},
+        torch_layers.SelfAttention.forward,
+        {"query.transpose(1, 2) @ key, dim=2": "query.transpose(1, 2) @ key, dim=1"},
         "layer/SelfAttention",
     ),
     mutant(
@@ -142,16 +145,9 @@ MUTANTS = (
     mutant(
         "attention instead of the image",
         "what is found replaces x, and is not added to it",
-        jax_layers.SelfAttention.__call__,
+        torch_layers.SelfAttention.forward,
         {"self.out(found) + x": "self.out(found)"},
         "layer/SelfAttention",
-    ),
-    mutant(
-        "a gain that starts at 1",
-        "attention starts at full strength, and not as nothing",
-        torch_layers.SelfAttention.statements,
-        {"ZEROS": "DCGAN_GAIN"},
-        "network/statements",
     ),
     mutant(
         "attention one block too late",
@@ -159,13 +155,6 @@ MUTANTS = (
         torch_resnet.ResnetGenerator.forward,
         {"number == self.attention_after": "number == self.attention_after + 1"},
         _GENERATOR,
-    ),
-    mutant(
-        "attention that D forgets",
-        "it has its arrays, and images go past it",
-        jax_resnet.ResnetDiscriminator.__call__,
-        {"number == self.attention_after": "False"},
-        _DISCRIMINATOR,
     ),
     mutant(
         "one of equal pixels takes the whole gradient",
@@ -177,6 +166,46 @@ MUTANTS = (
             )
         },
         "layer/resampling",
+    ),
+    # BigGAN.
+    mutant(
+        "a gain without its 1",
+        "what the condition says scales a map, instead of changing its scale",
+        torch_layers.ModulatedBatchNorm2d.forward,
+        {"(1 + gain)": "gain"},
+        _BIGGAN,
+    ),
+    mutant(
+        "parts of the latents in reverse",
+        "the last block has what belongs to the first",
+        torch_biggan.BigganGenerator.forward,
+        {"zip(self.blocks, conditions,": "zip(self.blocks, conditions[::-1],"},
+        _BIGGAN,
+    ),
+    mutant(
+        "what is left of the latents at their end",
+        "the first part begins where the blocks' parts end",
+        torch_biggan.BigganGenerator.forward,
+        {
+            "z[:, : self.first_part], z[:, self.first_part :]": (
+                "z[:, -self.first_part :], z[:, : -self.first_part]"
+            )
+        },
+        _BIGGAN,
+    ),
+    mutant(
+        "the latents before the class",
+        "columns of the norms' matrices belong to the other",
+        torch_biggan.BigganGenerator.forward,
+        {"[shared, part]": "[part, shared]"},
+        _BIGGAN,
+    ),
+    mutant(
+        "a ReLU before BigGAN's first block",
+        "the dark half of every image is gone",
+        jax_biggan.DownBlock.__call__,
+        {"x if self.is_first else jax.nn.relu(x)": "jax.nn.relu(x)"},
+        "network/biggan/discriminator",
     ),
     # R3GAN.
     mutant(
