@@ -505,7 +505,7 @@ class ModulatedBatchNorm2d(nnx.Module):
 
 
 class SelfAttention(nnx.Module):
-    """Each pixel takes from all others what it asks for: f(x) + x, at first x itself.
+    """Each pixel takes from all others what it asks for; at the start, nothing.
 
     b_ij = softmax over j of <q_i, k_j>,  y_i = gain W sum_j b_ij v_j + x_i
 

@@ -117,8 +117,8 @@ class BigganGenerator(nnx.Module):
 
     Args:
         z_dim: length of a latent vector, at least 1 for each block and 1 more.
-        width: channels next to the image, from 128x128 on; at 64x64, half of them. Up
-            to 32x32 all maps have four times as many.
+        width: channels of the last feature map, from 128x128 on; at 64x64 it has twice
+            as many, and up to 32x32 all maps have four times as many.
         image_size: height and width of the image; a power of two from 8 up.
         channels: channels of the image.
         weight_norm: kind for `layers.reparametrise`; not of what stands for a class.
@@ -159,7 +159,8 @@ class BigganGenerator(nnx.Module):
         self.attention = layers.SelfAttention(
             widths[self.attention_after], weight_norm, ORTHOGONAL
         )
-        self.norm = layers.build_norm("batch", widths[-1], start=ONES)
+        norm = layers.BatchNorm2d(widths[-1], eps=1e-5, momentum=0.1)
+        self.norm = norm.starting(ONES)
         self.conv = _conv(widths[-1], channels, 3, weight_norm)
 
     def __call__(self, z: Float[Array, "batch z_dim"], labels: Labels = None) -> Images:
@@ -188,7 +189,7 @@ class BigganGenerator(nnx.Module):
             x = block(x, condition)
             if number == self.attention_after:
                 x = self.attention(x)
-        return jnp.tanh(self.conv(jax.nn.relu(layers.normalise(self.norm, x))))
+        return jnp.tanh(self.conv(jax.nn.relu(self.norm(x))))
 
 
 class BigganDiscriminator(nnx.Module):

@@ -117,8 +117,8 @@ class BigganGenerator(nn.Module):
 
     Args:
         z_dim: length of a latent vector, at least 1 for each block and 1 more.
-        width: channels next to the image, from 128x128 on; at 64x64, half of them. Up
-            to 32x32 all maps have four times as many.
+        width: channels of the last feature map, from 128x128 on; at 64x64 it has twice
+            as many, and up to 32x32 all maps have four times as many.
         image_size: height and width of the image; a power of two from 8 up.
         channels: channels of the image.
         weight_norm: kind for `layers.reparametrise`; not of what stands for a class.
@@ -160,7 +160,8 @@ class BigganGenerator(nn.Module):
         self.attention = layers.SelfAttention(
             widths[self.attention_after], weight_norm, ORTHOGONAL
         )
-        self.norm = layers.build_norm("batch", widths[-1], start=ONES)
+        norm = layers.BatchNorm2d(widths[-1], eps=1e-5, momentum=0.1)
+        self.norm = norm.starting(ONES)
         self.conv = _conv(widths[-1], channels, 3, weight_norm)
 
     def forward(self, z: Float[Tensor, "batch z_dim"], labels: Labels = None) -> Images:
@@ -186,7 +187,7 @@ class BigganGenerator(nn.Module):
             x = block(x, condition)
             if number == self.attention_after:
                 x = self.attention(x)
-        return torch.tanh(self.conv(torch.relu(layers.normalise(self.norm, x))))
+        return torch.tanh(self.conv(torch.relu(self.norm(x))))
 
 
 class BigganDiscriminator(nn.Module):

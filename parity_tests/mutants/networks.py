@@ -2,7 +2,6 @@
 
 from gans_jax import layers as jax_layers
 from gans_jax._convolutions import convolution
-from gans_jax.models import biggan as jax_biggan
 from gans_jax.models import head as jax_head
 from gans_jax.models import r3gan as jax_r3gan
 from gans_jax.models import resnet as jax_resnet
@@ -203,8 +202,8 @@ MUTANTS = (
     mutant(
         "a ReLU before BigGAN's first block",
         "the dark half of every image is gone",
-        jax_biggan.DownBlock.__call__,
-        {"x if self.is_first else jax.nn.relu(x)": "jax.nn.relu(x)"},
+        torch_biggan.DownBlock.forward,
+        {"x if self.is_first else torch.relu(x)": "torch.relu(x)"},
         "network/biggan/discriminator",
     ),
     # R3GAN.

@@ -66,6 +66,7 @@ def make_evaluator(
     say: Callable[[str], object] = lambda line: None,
     samples: Samples | None = None,
     cache_dir: Path | None = None,
+    standing_stats: int | None = None,
 ) -> Evaluator:
     """What scores the samples of a backend, or images that are given.
 
@@ -78,14 +79,16 @@ def make_evaluator(
         say: is told, before a classifier is trained.
         samples: what is compared with the data; None: what the backend makes.
         cache_dir: as for `caches.places`.
+        standing_stats: batches whose statistics the backend's batch norm goes by; None:
+            those of training.
 
     Raises:
         UsageError: as `check_data`, or the network for the features cannot be had.
     """
     check_data(config, data.info, features)
     if config.dataset in choices.POINTS:
-        return PointEvaluator(backend, config, data)
-    samples = samples or GeneratedSamples(backend, config, data.labels)
+        return PointEvaluator(backend, config, data, standing_stats)
+    samples = samples or GeneratedSamples(backend, config, data.labels, standing_stats)
     if features == "none":
         return PixelEvaluator(samples, config, data)
     if features == "inception":
