@@ -87,6 +87,7 @@ class EvaluateOptions:
     draws: int
     seed: int
     step: int | Literal["best"] | None
+    against: ImageData | None
     device: str
     data_dir: str | Path | None
     standing_stats: int | None
@@ -305,6 +306,7 @@ def evaluate(
         value = getattr(options, name)
         if value is not None and not least <= value < 2**63:
             raise UsageError(f"{name} {value}: must be {least} or more, below 2**63")
+    _check_against(options, reference)
     if isinstance(samples, np.ndarray):
         return _evaluate_images(make_backend, samples, reference, options)
     state = find_state(samples, options.step)
@@ -359,6 +361,22 @@ def _evaluate_images(
     return _score(backend, config, reference, options, GivenSamples(images))
 
 
+def _check_against(options: EvaluateOptions, reference: ImageData) -> None:
+    against = options.against
+    if against is None:
+        return
+    if options.features == "none" or reference.name in POINTS:
+        raise UsageError("against: needs features, by which images are compared")
+    shape = reference.images.shape[1:]
+    if against.images.dtype != np.uint8 or against.images.shape[1:] != shape:
+        raise UsageError(
+            f"against: images of shape {list(against.images.shape)}: must be uint8"
+            f" {['count', *shape]}, as those of the reference"
+        )
+    if len(against.images) < 16:
+        raise UsageError(f"against: {len(against.images)} images: must be 16 or more")
+
+
 def _score(
     backend: Backend,
     config: TrainConfig,
@@ -375,6 +393,7 @@ def _score(
         options.features,
         samples=given,
         standing_stats=options.standing_stats,
+        against=options.against,
     )
     num = options.num or evaluator.usual_num
     return evaluation.evaluate(evaluator, num, options.draws, options.seed)
