@@ -1,11 +1,13 @@
 """Mutants of the residual networks, BigGAN's and R3GAN's among them."""
 
 from gans_jax import layers as jax_layers
+from gans_jax import standing as jax_standing
 from gans_jax._convolutions import convolution
 from gans_jax.models import head as jax_head
 from gans_jax.models import r3gan as jax_r3gan
 from gans_jax.models import resnet as jax_resnet
 from gans_torch import layers as torch_layers
+from gans_torch import standing as torch_standing
 from gans_torch.models import biggan as torch_biggan
 from gans_torch.models import r3gan as torch_r3gan
 from gans_torch.models import resnet as torch_resnet
@@ -205,6 +207,21 @@ MUTANTS = (
         torch_biggan.DownBlock.forward,
         {"x if self.is_first else torch.relu(x)": "torch.relu(x)"},
         "network/biggan/discriminator",
+    ),
+    # Standing statistics.
+    mutant(
+        "statistics that remember those of training",
+        "running averages move a tenth of the way to what the batch has",
+        torch_standing.batch_statistics,
+        {"layer.momentum = 1.0": "layer.momentum = 0.1"},
+        "network/batch statistics",
+    ),
+    mutant(
+        "statistics of training, once more",
+        "in evaluation mode batch norm looks at no batch",
+        jax_standing.batch_statistics,
+        {"layer.use_running_average = False": "layer.use_running_average = True"},
+        "network/batch statistics",
     ),
     # R3GAN.
     mutant(
