@@ -12,7 +12,6 @@ from shared.files.arrays import Arrays
 from shared.statements import RUNNING_MEAN, RUNNING_VARIANCE
 
 
-@torch.no_grad()
 def batch_statistics(
     generator: nn.Module,
     z: Float[Tensor, "batch z_dim"],
@@ -35,7 +34,8 @@ def batch_statistics(
         if isinstance(layer, BatchNorm2d):
             layer.train()
             layer.momentum = 1.0  # running statistics that forget all but this batch
-    seeing(z, labels)
+    with torch.no_grad():
+        seeing(z, labels)
     arrays = network_to_arrays(seeing, "generator")
     return {
         name: arrays[name]
