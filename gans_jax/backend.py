@@ -14,7 +14,7 @@ from jax.sharding import Mesh, NamedSharding
 from numpy.typing import NDArray
 
 from gans_jax import arrays as state_arrays
-from gans_jax import augmentation, distribution, models, optim, steps
+from gans_jax import augmentation, distribution, models, optim, standing, steps
 from gans_jax._network import Network
 from gans_jax.classifier import Classifier
 from gans_jax.distribution import AXIS
@@ -173,11 +173,18 @@ class Backend(protocol.Backend):
     ) -> NDArray[np.float32]:
         """Images in [-1, 1] from G's average or G; changes no state."""
         with self._settings():
-            average = self.state.generator_ema
-            generator = self.state.generator if average is None else average
             draw = self._evaluate_in_training if training else self._evaluate
-            images = draw(generator, jnp.asarray(z, self._dtype), labels)
+            images = draw(self._drawing, jnp.asarray(z, self._dtype), labels)
         return np.asarray(images, np.float32)
+
+    def batch_statistics(
+        self, z: NDArray[np.float32], labels: NDArray[np.int32] | None
+    ) -> Arrays:
+        """What each batch norm of G's average or G sees of these samples."""
+        ids = None if labels is None else jnp.asarray(labels)
+        with self._settings():
+            latents = jnp.asarray(z, self._dtype)
+            return standing.batch_statistics(self._drawing, latents, ids)
 
     def discriminate(
         self, images: NDArray[np.float32], labels: NDArray[np.int32] | None
@@ -203,6 +210,11 @@ class Backend(protocol.Backend):
             "--features inception: PyTorch has the network; the run is the same there:"
             " python -m gans_torch.evaluate RUN --features inception"
         )
+
+    @property
+    def _drawing(self) -> Network:
+        state = self.state
+        return state.generator if state.generator_ema is None else state.generator_ema
 
     @functools.cached_property
     def _evaluate(self) -> Any:

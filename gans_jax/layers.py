@@ -54,11 +54,14 @@ __all__ = [
     "Linear",
     "MinibatchDiscrimination",
     "MinibatchStd",
+    "ModulatedBatchNorm2d",
+    "SelfAttention",
     "average_pool",
     "blur_downsample",
     "blur_upsample",
     "build_norm",
     "leaky_relu",
+    "max_pool",
     "reparametrise",
     "upsample",
 ]
@@ -461,6 +464,89 @@ class MinibatchStd(nnx.Module):
         return distribution.own(spread)
 
 
+class ModulatedBatchNorm2d(nnx.Module):
+    """Batch norm whose gain and bias are linear in a condition of each sample.
+
+    y = (1 + W_g c) norm(x) + W_b c
+
+    Args:
+        num_features: channels.
+        condition_features: length of c.
+        weight_norm: kind for `reparametrise`, of both matrices.
+        start: how both start.
+
+    References:
+        Brock et al. 2019, arXiv:1809.11096, section 3 and appendix B.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        condition_features: int,
+        weight_norm: str,
+        start: Start = DCGAN,
+    ) -> None:
+        self.norm = BatchNorm2d(num_features, eps=1e-5, momentum=0.1, affine=False)
+        self.gain, self.bias = (
+            reparametrise(
+                Linear(condition_features, num_features, bias=False).starting(start),
+                weight_norm,
+            )
+            for _ in range(2)
+        )
+
+    def __call__(
+        self, x: Images, condition: Float[Array, "batch condition_features"]
+    ) -> Images:
+        """Normalise over the batch, then scale and shift as each condition says."""
+        gain = self.gain(condition)[:, None, None, :]
+        bias = self.bias(condition)[:, None, None, :]
+        return (self.norm(x) * (1 + gain) + bias).astype(x.dtype)
+
+
+class SelfAttention(nnx.Module):
+    """Each pixel takes from all others what it asks for; at the start, nothing.
+
+    b_ij = softmax over j of <q_i, k_j>,  y_i = gain W sum_j b_ij v_j + x_i
+
+    Queries q and keys k have an eighth of the channels, values v half of them; keys and
+    values are the largest of each square of four pixels, as in the authors' code.
+
+    Args:
+        channels: of the images.
+        weight_norm: kind for `reparametrise`.
+        start: how the four kernels start; the gain starts at 0.
+
+    References:
+        Zhang et al. 2019, arXiv:1805.08318, Eq. 1 to 3.
+    """
+
+    def __init__(self, channels: int, weight_norm: str, start: Start = DCGAN) -> None:
+        def conv1(in_channels: int, out_channels: int) -> nnx.Module:
+            conv = Conv2d(in_channels, out_channels, kernel_size=1, bias=False)
+            return reparametrise(conv.starting(start), weight_norm)
+
+        few, half = max(channels // 8, 1), max(channels // 2, 1)
+        self.query = conv1(channels, few)
+        self.key = conv1(channels, few)
+        self.value = conv1(channels, half)
+        self.out = conv1(half, channels)
+        self.gain = nnx.Param(jnp.zeros(1))
+
+    def statements(self) -> dict[str, Statement]:
+        """What the arrays are, and how they start."""
+        return {"gain": Statement(GAIN, ZEROS)}
+
+    def __call__(self, x: Images) -> Images:
+        """The images, and what each pixel found in all of them."""
+        query = _flat(self.query(x))
+        key = _flat(max_pool(self.key(x)))
+        value = _flat(max_pool(self.value(x)))
+        shares = jax.nn.softmax(_widen(query @ key.mT), axis=2).astype(x.dtype)
+        found = (shares @ value).reshape(*x.shape[:3], -1)
+        return (_channels(self.gain[...]) * self.out(found) + x).astype(x.dtype)
+
+
 class SpectralNorm(nnx.Module):
     """W / sigma(W), as `torch.nn.utils.parametrizations.spectral_norm` computes it.
 
@@ -618,9 +704,15 @@ def upsample(x: Images) -> Float[Array, "batch out_height out_width channels"]:
 
 def average_pool(x: Images) -> Float[Array, "batch out_height out_width channels"]:
     """Half the height and width, which are even: the mean of each square of four."""
-    n, height, width, channels = x.shape
-    squares = x.reshape(n, height // 2, 2, width // 2, 2, channels)
-    return squares.mean(axis=(2, 4))
+    return _squares(x).mean(axis=(2, 4))
+
+
+def max_pool(x: Images) -> Float[Array, "batch out_height out_width channels"]:
+    """Half the height and width, which are even: the largest of each square of four.
+
+    Those that are equal share its gradient.
+    """
+    return _squares(x).max(axis=(2, 4))
 
 
 def blur_upsample(x: Images) -> Float[Array, "batch out_height out_width channels"]:
@@ -660,6 +752,15 @@ def blur_downsample(x: Images) -> Float[Array, "batch out_height out_width chann
         )
         x = (3 * (second + third) + first + fourth) / 8
     return x
+
+
+def _squares(x: Images) -> Float[Array, "batch out_height 2 out_width 2 channels"]:
+    n, height, width, channels = x.shape
+    return x.reshape(n, height // 2, 2, width // 2, 2, channels)
+
+
+def _flat(x: Images) -> Float[Array, "batch pixels channels"]:
+    return x.reshape(len(x), -1, x.shape[3])
 
 
 def _padded(

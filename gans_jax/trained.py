@@ -16,8 +16,10 @@ from gans_jax import models
 from gans_jax._network import Network
 from gans_jax.arrays import arrays_to_network, network_statements
 from gans_jax.backend import find_device
+from gans_jax.standing import batch_statistics
 from shared.drawing.images import to_uint8
 from shared.drawing.samples import in_batches
+from shared.files.arrays import Arrays
 from shared.randomness.latents import ClassIds, sample_inputs
 from shared.run.checkpoint import Checkpoint
 from shared.run.generator import GeneratorState
@@ -66,15 +68,21 @@ class TrainedGenerator(nnx.Module):
         return self._taken_apart().evaluate(z, labels)
 
     def sample(
-        self, n: int, labels: ClassIds | None = None, seed: int = 0
+        self,
+        n: int,
+        labels: ClassIds | None = None,
+        seed: int = 0,
+        truncation: float | None = None,
     ) -> NDArray[Any]:
-        """Images as the command ``sample --seed`` draws them.
+        """Images as the command ``sample --seed --truncation`` draws them.
 
         Args:
             n: how many; the first do not depend on it.
             labels: of a conditional run: a class for all, or one for each; None: the
                 classes in turn.
             seed: of the latents, from 0 up.
+            truncation: how far from 0 a number of a latent may be; None: as far as it
+                is.
 
         Returns:
             uint8 [n, height, width, channels]; of points in the plane, float32 [n, 2].
@@ -82,17 +90,32 @@ class TrainedGenerator(nnx.Module):
         Raises:
             UsageError: a number or a label is out of range, or there are no classes.
         """
-        z, ids = sample_inputs(self.config, self.num_classes, n, labels, seed)
+        z, ids = sample_inputs(
+            self.config, self.num_classes, n, labels, seed, truncation
+        )
         with self._settings():
             images = in_batches(self._draw, z, ids)
         return images.reshape(n, 2) if images.shape[1] == 1 else to_uint8(images)
 
+    def batch_statistics(
+        self, z: NDArray[np.float32], labels: NDArray[np.int32] | None
+    ) -> Arrays:
+        """What each batch norm sees of these samples; as `Backend.batch_statistics`."""
+        with self._settings():
+            return batch_statistics(self._taken_apart(), *self._inputs(z, labels))
+
     def _draw(
         self, z: NDArray[np.float32], labels: NDArray[np.int32] | None
     ) -> NDArray[np.float32]:
-        dtype = jnp.float64 if self.config.precision == "float64" else jnp.float32
-        images = _evaluate(self._taken_apart(), jnp.asarray(z, dtype), labels)
+        images = _evaluate(self._taken_apart(), *self._inputs(z, labels))
         return np.asarray(images, np.float32)
+
+    def _inputs(
+        self, z: NDArray[np.float32], labels: NDArray[np.int32] | None
+    ) -> tuple[Array, Array | None]:
+        dtype = jnp.float64 if self.config.precision == "float64" else jnp.float32
+        ids = None if labels is None else jnp.asarray(labels)
+        return jnp.asarray(z, dtype), ids
 
     def _taken_apart(self) -> Network:
         graph, params, buffers = nnx.split(self.network, nnx.Param, ...)

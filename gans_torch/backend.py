@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gans_torch import arrays as state_arrays
-from gans_torch import augmentation, distribution, models, optim, steps
+from gans_torch import augmentation, distribution, models, optim, standing, steps
 from gans_torch._graphs import CudaRecorder, StepGraphs, StepInputs
 from gans_torch.classifier import Classifier
 from shared import backend as protocol
@@ -194,8 +194,7 @@ class Backend(protocol.Backend):
         training: bool = False,
     ) -> NDArray[np.float32]:
         """Images in [-1, 1] from G's average or G; changes no state."""
-        average = self.state.generator_ema
-        generator = self.state.generator if average is None else average
+        generator = self._drawing
         if training:  # a copy, whose running statistics may move
             generator = copy.deepcopy(generator)
         else:
@@ -206,6 +205,14 @@ class Backend(protocol.Backend):
             )
         generator.train()
         return images.permute(0, 2, 3, 1).float().cpu().numpy()
+
+    def batch_statistics(
+        self, z: NDArray[np.float32], labels: NDArray[np.int32] | None
+    ) -> Arrays:
+        """What each batch norm of G's average or G sees of these samples."""
+        ids = None if labels is None else self._long(labels)
+        with self._precision():
+            return standing.batch_statistics(self._drawing, self._float(z), ids)
 
     def discriminate(
         self, images: NDArray[np.float32], labels: NDArray[np.int32] | None
@@ -234,6 +241,11 @@ class Backend(protocol.Backend):
         from gans_torch._inception import Inception
 
         return Inception(self.device)
+
+    @property
+    def _drawing(self) -> torch.nn.Module:
+        average = self.state.generator_ema
+        return self.state.generator if average is None else average
 
     def _train_step(self, inputs: _Inputs, t: int) -> steps.Metrics:
         draws = inputs.draws

@@ -20,7 +20,7 @@ from gans_torch._stated import (
     Linear,
 )
 from shared.randomness.starts import DCGAN, DCGAN_GAIN, ZEROS
-from shared.statements import MATRIX, Start, Statement
+from shared.statements import GAIN, MATRIX, Start, Statement
 
 __all__ = [
     "BatchNorm2d",
@@ -33,11 +33,14 @@ __all__ = [
     "Linear",
     "MinibatchDiscrimination",
     "MinibatchStd",
+    "ModulatedBatchNorm2d",
+    "SelfAttention",
     "average_pool",
     "blur_downsample",
     "blur_upsample",
     "build_norm",
     "leaky_relu",
+    "max_pool",
     "reparametrise",
     "upsample",
 ]
@@ -138,6 +141,93 @@ class MinibatchStd(nn.Module):
         variance = torch.square(groups - groups.mean(dim=0)).mean(dim=0)
         spread = torch.sqrt(variance + 1e-8).mean(dim=1).repeat(size)
         return distribution.own(spread)
+
+
+class ModulatedBatchNorm2d(nn.Module):
+    """Batch norm whose gain and bias are linear in a condition of each sample.
+
+    y = (1 + W_g c) norm(x) + W_b c
+
+    Args:
+        num_features: channels.
+        condition_features: length of c.
+        weight_norm: kind for `reparametrise`, of both matrices.
+        start: how both start.
+
+    References:
+        Brock et al. 2019, arXiv:1809.11096, section 3 and appendix B.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        condition_features: int,
+        weight_norm: str,
+        start: Start = DCGAN,
+    ) -> None:
+        super().__init__()
+        self.norm = BatchNorm2d(num_features, eps=1e-5, momentum=0.1, affine=False)
+        self.gain, self.bias = (
+            reparametrise(
+                Linear(condition_features, num_features, bias=False).starting(start),
+                weight_norm,
+            )
+            for _ in range(2)
+        )
+
+    def forward(
+        self, x: Images, condition: Float[Tensor, "batch condition_features"]
+    ) -> Images:
+        """Normalise over the batch, then scale and shift as each condition says."""
+        gain = self.gain(condition)[:, :, None, None]
+        bias = self.bias(condition)[:, :, None, None]
+        return self.norm(x) * (1 + gain) + bias
+
+
+class SelfAttention(nn.Module):
+    """Each pixel takes from all others what it asks for; at the start, nothing.
+
+    b_ij = softmax over j of <q_i, k_j>,  y_i = gain W sum_j b_ij v_j + x_i
+
+    Queries q and keys k have an eighth of the channels, values v half of them; keys and
+    values are the largest of each square of four pixels, as in the authors' code.
+
+    Args:
+        channels: of the images.
+        weight_norm: kind for `reparametrise`.
+        start: how the four kernels start; the gain starts at 0.
+
+    References:
+        Zhang et al. 2019, arXiv:1805.08318, Eq. 1 to 3.
+    """
+
+    def __init__(self, channels: int, weight_norm: str, start: Start = DCGAN) -> None:
+        super().__init__()
+
+        def conv1(in_channels: int, out_channels: int) -> nn.Module:
+            conv = Conv2d(in_channels, out_channels, kernel_size=1, bias=False)
+            return reparametrise(conv.starting(start), weight_norm)
+
+        few, half = max(channels // 8, 1), max(channels // 2, 1)
+        self.query = conv1(channels, few)
+        self.key = conv1(channels, few)
+        self.value = conv1(channels, half)
+        self.out = conv1(half, channels)
+        self.gain = nn.Parameter(torch.empty(1))
+
+    def statements(self) -> dict[str, Statement]:
+        """What the arrays are, and how they start."""
+        return {"gain": Statement(GAIN, ZEROS)}
+
+    def forward(self, x: Images) -> Images:
+        """The images, and what each pixel found in all of them."""
+        query = self.query(x).flatten(2)
+        key = max_pool(self.key(x)).flatten(2)
+        value = max_pool(self.value(x)).flatten(2)
+        # Not scaled_dot_product_attention, whose fast forms have no second derivative.
+        shares = torch.softmax(query.transpose(1, 2) @ key, dim=2)
+        found = (value @ shares.transpose(1, 2)).unflatten(2, x.shape[2:])
+        return (self.gain * self.out(found) + x).to(x.dtype)
 
 
 def build_norm(
@@ -243,6 +333,15 @@ def upsample(x: Images) -> Float[Tensor, "batch channels out_height out_width"]:
 def average_pool(x: Images) -> Float[Tensor, "batch channels out_height out_width"]:
     """Half the height and width, which are even: the mean of each square of four."""
     return nn.functional.avg_pool2d(x, kernel_size=2)
+
+
+def max_pool(x: Images) -> Float[Tensor, "batch channels out_height out_width"]:
+    """Half the height and width, which are even: the largest of each square of four.
+
+    Those that are equal share its gradient.
+    """
+    # Not max_pool2d, whose gradient goes to one of them alone.
+    return x.unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).amax(dim=(3, 5))
 
 
 def blur_upsample(x: Images) -> Float[Tensor, "batch channels out_height out_width"]:

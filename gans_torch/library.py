@@ -23,6 +23,8 @@ def load_generator(
     run: str | Path | TrainedRun,
     step: int | Literal["best"] | None = None,
     device: str = "auto",
+    *,
+    standing_stats: int | None = None,
 ) -> TrainedGenerator:
     """A run's generator, in evaluation mode.
 
@@ -32,12 +34,19 @@ def load_generator(
         step: which checkpoint; ``best``: by the scores of ``evaluate_every``; None: the
             last.
         device: ``auto`` (the best there is) or the name of a device.
+        standing_stats: batches of new samples whose statistics batch norm goes by, as
+            in BigGAN; None: those of training.
 
     Raises:
-        UsageError: there is no such run, checkpoint or device, or a file is damaged.
+        UsageError: there is no such run, checkpoint, device or batch norm, or a file is
+            damaged.
     """
     with library.in_python():
-        return TrainedGenerator(library.find_generator(run, step), device)
+        state = library.find_generator(run, step)
+        generator, _ = library.load_standing(
+            TrainedGenerator, state, device, standing_stats
+        )
+        return generator
 
 
 def export(
@@ -46,6 +55,7 @@ def export(
     format: Format = "hub",
     *,
     step: int | Literal["best"] | None = None,
+    standing_stats: int | None = None,
 ) -> Path:
     """Write a run's generator for others to load, as the command does.
 
@@ -57,6 +67,7 @@ def export(
             ``torch`` (PyTorch's ``torch.export``), which `gans_torch` writes; or
             ``stablehlo``, which `gans_jax` writes.
         step: which checkpoint, as for `load_generator`.
+        standing_stats: as for `load_generator`.
 
     Returns:
         What was written.
@@ -67,7 +78,14 @@ def export(
     """
     with library.in_python():
         return library.export(
-            "gans_torch", TrainedGenerator, convert, run, out, format, step
+            "gans_torch",
+            TrainedGenerator,
+            convert,
+            run,
+            out,
+            format,
+            step,
+            standing_stats,
         )
 
 
@@ -186,6 +204,7 @@ def evaluate(
     against: ImageData | None = None,
     device: str = "auto",
     data_dir: str | Path | None = None,
+    standing_stats: int | None = None,
 ) -> Evaluation:
     """Scores of a run's samples, as the command gives them, or of any images.
 
@@ -206,6 +225,7 @@ def evaluate(
             the reference still teaches the classifier, and may have been copied.
         device: ``auto`` (the best there is) or the name of a device.
         data_dir: folder that keeps the classifier; None: it is trained anew.
+        standing_stats: of a run, as for `load_generator`.
 
     Returns:
         The scores, each with its protocol and interval; their bare ``values``.
@@ -228,5 +248,6 @@ def evaluate(
                 against=against,
                 device=device,
                 data_dir=data_dir,
+                standing_stats=standing_stats,
             ),
         )

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from gans_torch import models
 from gans_torch.arrays import arrays_to_network, network_statements
 from gans_torch.backend import find_device
+from gans_torch.standing import batch_statistics
 from shared.drawing.images import to_uint8
 from shared.drawing.samples import in_batches
+from shared.files.arrays import Arrays
 from shared.randomness.latents import ClassIds, sample_inputs
 from shared.run.checkpoint import Checkpoint
 from shared.run.generator import GeneratorState
@@ -60,21 +62,25 @@ class TrainedGenerator(nn.Module):
             z: latents.
             labels: class ids, for a conditional generator.
         """
-        with contextlib.ExitStack() as settings:
-            if self.config.precision == "bfloat16":
-                settings.enter_context(torch.autocast(z.device.type, torch.bfloat16))
+        with self._precision(z.device):
             return self.network(z.to(self._dtype), labels)
 
     def sample(
-        self, n: int, labels: ClassIds | None = None, seed: int = 0
+        self,
+        n: int,
+        labels: ClassIds | None = None,
+        seed: int = 0,
+        truncation: float | None = None,
     ) -> NDArray[Any]:
-        """Images as the command ``sample --seed`` draws them.
+        """Images as the command ``sample --seed --truncation`` draws them.
 
         Args:
             n: how many; the first do not depend on it.
             labels: of a conditional run: a class for all, or one for each; None: the
                 classes in turn.
             seed: of the latents, from 0 up.
+            truncation: how far from 0 a number of a latent may be; None: as far as it
+                is.
 
         Returns:
             uint8 [n, height, width, channels]; of points in the plane, float32 [n, 2].
@@ -82,19 +88,41 @@ class TrainedGenerator(nn.Module):
         Raises:
             UsageError: a number or a label is out of range, or there are no classes.
         """
-        z, ids = sample_inputs(self.config, self.num_classes, n, labels, seed)
+        z, ids = sample_inputs(
+            self.config, self.num_classes, n, labels, seed, truncation
+        )
         with _full_float32():
             images = in_batches(self._draw, z, ids)
         return images.reshape(n, 2) if images.shape[1] == 1 else to_uint8(images)
+
+    def batch_statistics(
+        self, z: NDArray[np.float32], labels: NDArray[np.int32] | None
+    ) -> Arrays:
+        """What each batch norm sees of these samples; as `Backend.batch_statistics`."""
+        z_on_device, ids = self._inputs(z, labels)
+        with _full_float32(), self._precision(z_on_device.device):
+            return batch_statistics(self.network, z_on_device.to(self._dtype), ids)
 
     @torch.no_grad()
     def _draw(
         self, z: NDArray[np.float32], labels: NDArray[np.int32] | None
     ) -> NDArray[np.float32]:
+        images = self(*self._inputs(z, labels))
+        return images.permute(0, 2, 3, 1).float().cpu().numpy()
+
+    def _inputs(
+        self, z: NDArray[np.float32], labels: NDArray[np.int32] | None
+    ) -> tuple[Tensor, Tensor | None]:
         device = next(self.parameters()).device
         ids = None if labels is None else torch.from_numpy(labels).to(device).long()
-        images = self(torch.from_numpy(z).to(device), ids)
-        return images.permute(0, 2, 3, 1).float().cpu().numpy()
+        return torch.from_numpy(z).to(device), ids
+
+    def _precision(
+        self, device: torch.device
+    ) -> contextlib.AbstractContextManager[object]:
+        if self.config.precision == "bfloat16":
+            return torch.autocast(device.type, torch.bfloat16)
+        return contextlib.nullcontext()
 
 
 @contextlib.contextmanager

@@ -173,6 +173,22 @@ class Backend(Protocol):
         """
         ...
 
+    def batch_statistics(
+        self, z: NDArray[np.float32], labels: NDArray[np.int32] | None
+    ) -> Arrays:
+        """What each batch norm sees of these samples, in what `sample` draws with.
+
+        Changes no state.
+
+        Args:
+            z: latents [count, z_dim].
+            labels: class ids [count], for a conditional generator.
+
+        Returns:
+            Means and unbiased variances, by the names of the generator's running ones.
+        """
+        ...
+
     def discriminate(
         self, images: NDArray[np.float32], labels: NDArray[np.int32] | None
     ) -> NDArray[np.float32]:

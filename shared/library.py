@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from shared.evaluation.evaluators import make_evaluator
 from shared.evaluation.samples import GivenSamples
 from shared.export import hub
 from shared.export.formats import FORMATS, check_format
+from shared.files.arrays import Arrays
 from shared.files.atomic import make_folder, write_atomically
 from shared.report import page
 from shared.run import checkpoint
@@ -36,6 +37,7 @@ from shared.run.generator import GeneratorState, generator_of
 from shared.run.restore import load_backend
 from shared.run.retention import Keep
 from shared.run.run_dir import RunDir, is_exported, resolve_checkpoint, root_of
+from shared.run.standing import stand
 from shared.training import driver
 from shared.training.driver import TrainedRun
 from shared.training.places import Keeping, Memory, NewFolder, OldFolder, Place
@@ -44,7 +46,15 @@ from shared.training.progress import Progress, TerminalProgress
 # A run's folder, a checkpoint file, or what `fit` has returned.
 Run = str | Path | TrainedRun
 
-_GeneratorT = TypeVar("_GeneratorT")
+
+@runtime_checkable  # for the type checks while tests run
+class _Generator(Protocol):
+    def batch_statistics(
+        self, z: NDArray[np.float32], labels: NDArray[np.int32] | None
+    ) -> Arrays: ...
+
+
+_GeneratorT = TypeVar("_GeneratorT", bound=_Generator)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,6 +90,7 @@ class EvaluateOptions:
     against: ImageData | None
     device: str
     data_dir: str | Path | None
+    standing_stats: int | None
 
 
 @contextlib.contextmanager
@@ -130,6 +141,33 @@ def find_generator(
     return hub.read(Path(run))
 
 
+def load_standing(
+    load: Callable[[Checkpoint | GeneratorState, str], _GeneratorT],
+    state: Checkpoint | GeneratorState,
+    device: str,
+    standing_stats: int | None,
+) -> tuple[_GeneratorT, Checkpoint | GeneratorState]:
+    """A twin's generator, and the state that it is of.
+
+    Args:
+        load: makes the generator of a state, on a device.
+        state: of a run, or of its generator.
+        device: name of a device, or auto.
+        standing_stats: batches whose statistics its batch norm is to go by; None: those
+            of training.
+
+    Raises:
+        UsageError: the number is not positive, or there is no batch norm.
+    """
+    generator = load(state, device)
+    if standing_stats is None:
+        return generator, state
+    if standing_stats < 1:
+        raise UsageError(f"standing_stats {standing_stats}: must be 1 or more")
+    state = stand(generator_of(state), generator.batch_statistics, standing_stats)
+    return load(state, device), state
+
+
 def export(
     twin: str,
     load: Callable[[Checkpoint | GeneratorState, str], _GeneratorT],
@@ -138,6 +176,7 @@ def export(
     out: str | Path | None,
     format: str,
     step: int | Literal["best"] | None,
+    standing_stats: int | None,
 ) -> Path:
     """Write a run's generator; as the twins' ``export``.
 
@@ -149,6 +188,7 @@ def export(
         out: file to write, or new folder; None: a new one in the run.
         format: its name.
         step: as for `find_generator`.
+        standing_stats: as for `load`.
 
     Raises:
         UsageError: as the twins' ``export`` says.
@@ -159,13 +199,15 @@ def export(
     if out is None and home is None:
         raise UsageError("--out: must name a place, as there is no run's folder")
     # First: whatever is not fit to be drawn with stays here.
-    generator = load(state, "cpu")
+    generator, state = load_standing(load, state, "cpu", standing_stats)
     if out is None:
         assert home is not None, "there is a folder"
         out = _unused(home / "exported" / f"{state.step:06d}{FORMATS[format].suffix}")
     path = Path(out)
     if format == "hub":
-        scored = [] if home is None else RunDir(home).read_evaluations()
+        # Scores of other statistics would be of other images.
+        is_scored = home is not None and standing_stats is None
+        scored = RunDir(home).read_evaluations() if is_scored else []
         scored = [
             evaluation for evaluation in scored if evaluation["step"] == state.step
         ]
@@ -259,7 +301,8 @@ def evaluate(
     options: EvaluateOptions,
 ) -> Evaluation:
     """Score a run's samples, or images; as the twins' ``evaluate``."""
-    for name, least in (("num", 16), ("draws", 1), ("seed", 0)):
+    least_numbers = {"num": 16, "draws": 1, "seed": 0, "standing_stats": 1}
+    for name, least in least_numbers.items():
         value = getattr(options, name)
         if value is not None and not least <= value < 2**63:
             raise UsageError(f"{name} {value}: must be {least} or more, below 2**63")
@@ -273,7 +316,9 @@ def evaluate(
             " others, give the images of load_generator(run).sample(...)"
         )
     config = state.config
-    backend = load_backend(state, "run", make_backend, options.device)
+    backend = load_backend(
+        state, "run", make_backend, options.device, options.standing_stats
+    )
     return _score(backend, config, reference, options, given=None)
 
 
@@ -295,6 +340,9 @@ def _evaluate_images(
         )
     if options.step is not None:
         raise UsageError(f"step {options.step}: images have none")
+    if options.standing_stats is not None:
+        rule = "images have no batch norm"
+        raise UsageError(f"standing_stats {options.standing_stats}: {rule}")
     # The smallest: of the backend only the device is needed, which judges.
     size = shape[0]
     name = next(name for name, row in ARCHITECTURES.items() if row.fits(size))
@@ -344,6 +392,7 @@ def _score(
         folder,
         options.features,
         samples=given,
+        standing_stats=options.standing_stats,
         against=options.against,
     )
     num = options.num or evaluator.usual_num

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from flax import nnx
 
+from gans_jax.models.biggan import BigganDiscriminator, BigganGenerator
 from gans_jax.models.dcgan import DcganDiscriminator, DcganGenerator
 from gans_jax.models.head import Head, Outputs
 from gans_jax.models.mlp import MlpDiscriminator, MlpGenerator
@@ -18,6 +19,8 @@ from shared.data.image_data import DataInfo
 __all__ = [
     "ARCHITECTURES",
     "Architecture",
+    "BigganDiscriminator",
+    "BigganGenerator",
     "DcganDiscriminator",
     "DcganGenerator",
     "Head",
@@ -59,6 +62,16 @@ def _sizes(config: TrainConfig, data: DataInfo) -> dict[str, Any]:
     }
 
 
+def _judgement(config: TrainConfig, data: DataInfo) -> dict[str, Any]:
+    """What discriminators are told of their weights and of what they say."""
+    return {
+        "weight_norm": config.d_weight_norm,
+        "aux_classes": data.num_classes if config.aux_classifier else 0,
+        "minibatch_discrimination": config.minibatch_discrimination,
+        "minibatch_std": config.minibatch_std,
+    }
+
+
 def _generator(
     network: type[DcganGenerator | MlpGenerator | ResnetGenerator], **options: Any
 ) -> Build:
@@ -77,13 +90,20 @@ def _discriminator(
 ) -> Build:
     return lambda config, data: network(
         **_sizes(config, data),
+        **_judgement(config, data),
         norm=config.d_norm,
-        weight_norm=config.d_weight_norm,
-        aux_classes=data.num_classes if config.aux_classifier else 0,
-        minibatch_discrimination=config.minibatch_discrimination,
-        minibatch_std=config.minibatch_std,
         **options,
     )
+
+
+def _biggan_generator(config: TrainConfig, data: DataInfo) -> nnx.Module:
+    return BigganGenerator(
+        **_sizes(config, data), z_dim=config.z_dim, weight_norm=config.g_weight_norm
+    )
+
+
+def _biggan_discriminator(config: TrainConfig, data: DataInfo) -> nnx.Module:
+    return BigganDiscriminator(**_sizes(config, data), **_judgement(config, data))
 
 
 def _r3gan_generator(config: TrainConfig, data: DataInfo) -> nnx.Module:
@@ -102,9 +122,14 @@ ARCHITECTURES = {
     "sngan-resnet": Architecture(
         _generator(ResnetGenerator, factor=2), _discriminator(ResnetDiscriminator)
     ),
+    "sagan": Architecture(
+        _generator(ResnetGenerator, factor=2, attention=True),
+        _discriminator(ResnetDiscriminator, attention=True),
+    ),
     "wgan-gp-resnet": Architecture(
         _generator(ResnetGenerator), _discriminator(ResnetDiscriminator, pool="mean")
     ),
+    "biggan": Architecture(_biggan_generator, _biggan_discriminator),
     "r3gan": Architecture(_r3gan_generator, _r3gan_discriminator),
 }
 

@@ -4,6 +4,7 @@ References:
     Gulrajani et al. 2017, arXiv:1704.00028, appendix F (32 pixels).
     Miyato et al. 2018, arXiv:1802.05957, Tables 4 and 5 (32 and 64 pixels).
     Miyato and Koyama 2018, arXiv:1802.05637 (classes).
+    Zhang et al. 2019, arXiv:1805.08318 (attention).
 """
 
 import itertools
@@ -146,6 +147,8 @@ class ResnetGenerator(nnx.Module):
             label chooses the blocks' gains and biases, and nothing else; with another
             norm it enters as a one-hot vector beside the latents.
         factor: up to 32x32, how many times as wide it is as ``width`` says.
+        attention: whether pixels attend to each other, at half the size of the image
+            or, where that is more, at 32x32.
     """
 
     def __init__(
@@ -159,6 +162,7 @@ class ResnetGenerator(nnx.Module):
         weight_norm: str = "none",
         num_classes: int = 0,
         factor: int = 1,
+        attention: bool = False,
     ) -> None:
         self.num_classes = num_classes
         is_conditional = norm == "conditional-batch"
@@ -175,6 +179,12 @@ class ResnetGenerator(nnx.Module):
                 num_classes=num_classes,
             )
             for wide, narrow in itertools.pairwise(widths)
+        )
+        self.attention_after = max(min(len(self.blocks) - 1, 3), 1)
+        self.attention = (
+            layers.SelfAttention(widths[self.attention_after], weight_norm, GLOROT)
+            if attention
+            else None
         )
         last = "batch" if is_conditional else norm
         self.norm = layers.build_norm(last, widths[-1], start=ONES)
@@ -197,8 +207,10 @@ class ResnetGenerator(nnx.Module):
             z = jnp.concatenate([z, one_hot], axis=1)
         # Unflattened in PyTorch's order, because the weights are.
         x = self.linear(z).reshape(z.shape[0], -1, 4, 4).transpose(0, 2, 3, 1)
-        for block in self.blocks:
+        for number, block in enumerate(self.blocks, 1):
             x = block(x, labels)
+            if self.attention is not None and number == self.attention_after:
+                x = self.attention(x)
         return jnp.tanh(self.conv(jax.nn.relu(layers.normalise(self.norm, x))))
 
 
@@ -219,6 +231,7 @@ class ResnetDiscriminator(nnx.Module):
         minibatch_discrimination: as for `Head`.
         minibatch_std: as for `Head`.
         pool: over the pixels of the last feature map: ``sum`` or ``mean``.
+        attention: whether pixels attend to each other, after the second block.
     """
 
     def __init__(
@@ -234,6 +247,7 @@ class ResnetDiscriminator(nnx.Module):
         minibatch_discrimination: int = 0,
         minibatch_std: int = 0,
         pool: Literal["sum", "mean"] = "sum",
+        attention: bool = False,
     ) -> None:
         self.pool = pool
         widths, halvings = _discriminator_widths(width, image_size)
@@ -249,6 +263,10 @@ class ResnetDiscriminator(nnx.Module):
             for block, (narrow, wide) in enumerate(itertools.pairwise(widths), 1)
         ]
         self.blocks = nnx.List([first, *rest])
+        self.attention_after = 2  # of the blocks, as in the authors' code
+        self.attention = (
+            layers.SelfAttention(widths[1], weight_norm, GLOROT) if attention else None
+        )
         self.head = Head(
             channels=widths[-1],
             size=1,
@@ -270,8 +288,10 @@ class ResnetDiscriminator(nnx.Module):
             labels: class ids, for a conditional discriminator.
         """
         x = images
-        for block in self.blocks:
+        for number, block in enumerate(self.blocks, 1):
             x = block(x)
+            if self.attention is not None and number == self.attention_after:
+                x = self.attention(x)
         x = jax.nn.relu(x)
         pool = jnp.sum if self.pool == "sum" else jnp.mean
         return self.head(pool(x, axis=(1, 2), keepdims=True), labels)

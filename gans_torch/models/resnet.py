@@ -4,6 +4,7 @@ References:
     Gulrajani et al. 2017, arXiv:1704.00028, appendix F (32 pixels).
     Miyato et al. 2018, arXiv:1802.05957, Tables 4 and 5 (32 and 64 pixels).
     Miyato and Koyama 2018, arXiv:1802.05637 (classes).
+    Zhang et al. 2019, arXiv:1805.08318 (attention).
 """
 
 import itertools
@@ -147,6 +148,8 @@ class ResnetGenerator(nn.Module):
             label chooses the blocks' gains and biases, and nothing else; with another
             norm it enters as a one-hot vector beside the latents.
         factor: up to 32x32, how many times as wide it is as ``width`` says.
+        attention: whether pixels attend to each other, at half the size of the image
+            or, where that is more, at 32x32.
     """
 
     def __init__(
@@ -160,6 +163,7 @@ class ResnetGenerator(nn.Module):
         weight_norm: str = "none",
         num_classes: int = 0,
         factor: int = 1,
+        attention: bool = False,
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
@@ -177,6 +181,12 @@ class ResnetGenerator(nn.Module):
                 num_classes=num_classes,
             )
             for wide, narrow in itertools.pairwise(widths)
+        )
+        self.attention_after = max(min(len(self.blocks) - 1, 3), 1)
+        self.attention = (
+            layers.SelfAttention(widths[self.attention_after], weight_norm, GLOROT)
+            if attention
+            else None
         )
         last = "batch" if is_conditional else norm
         self.norm = layers.build_norm(last, widths[-1], start=ONES)
@@ -198,8 +208,10 @@ class ResnetGenerator(nn.Module):
             one_hot = nn.functional.one_hot(labels, self.one_hot)
             z = torch.cat([z, one_hot.to(z.dtype)], dim=1)
         x = self.linear(z).unflatten(1, (-1, 4, 4))
-        for block in self.blocks:
+        for number, block in enumerate(self.blocks, 1):
             x = block(x, labels)
+            if self.attention is not None and number == self.attention_after:
+                x = self.attention(x)
         return torch.tanh(self.conv(torch.relu(layers.normalise(self.norm, x))))
 
 
@@ -220,6 +232,7 @@ class ResnetDiscriminator(nn.Module):
         minibatch_discrimination: as for `Head`.
         minibatch_std: as for `Head`.
         pool: over the pixels of the last feature map: ``sum`` or ``mean``.
+        attention: whether pixels attend to each other, after the second block.
     """
 
     def __init__(
@@ -235,6 +248,7 @@ class ResnetDiscriminator(nn.Module):
         minibatch_discrimination: int = 0,
         minibatch_std: int = 0,
         pool: Literal["sum", "mean"] = "sum",
+        attention: bool = False,
     ) -> None:
         super().__init__()
         self.pool = pool
@@ -251,6 +265,10 @@ class ResnetDiscriminator(nn.Module):
             for block, (narrow, wide) in enumerate(itertools.pairwise(widths), 1)
         ]
         self.blocks = nn.ModuleList([first, *rest])
+        self.attention_after = 2  # of the blocks, as in the authors' code
+        self.attention = (
+            layers.SelfAttention(widths[1], weight_norm, GLOROT) if attention else None
+        )
         self.head = Head(
             channels=widths[-1],
             size=1,
@@ -272,8 +290,10 @@ class ResnetDiscriminator(nn.Module):
             labels: class ids, for a conditional discriminator.
         """
         x = images
-        for block in self.blocks:
+        for number, block in enumerate(self.blocks, 1):
             x = block(x)
+            if self.attention is not None and number == self.attention_after:
+                x = self.attention(x)
         x = torch.relu(x)
         pool = torch.sum if self.pool == "sum" else torch.mean
         return self.head(pool(x, dim=(2, 3), keepdim=True), labels)

@@ -113,6 +113,7 @@ _SAMPLED: dict[str, dict[str, Any]] = {
     "spectral norm": {"g_weight_norm": "spectral"},
     "instance norm": {"g_norm": "instance"},
     "cgan-pd-cifar10": {"n_critic": 1},
+    "biggan": {"image_size": 8},
     "r3gan": {"image_size": 8, "width": 16},
 }
 

@@ -231,6 +231,24 @@ def _minibatch_std() -> list[Finding]:
     return compare_twins(tasks, _FLOAT64, _FLOAT32, floor=1.0)
 
 
+@check("layer/SelfAttention", "layer", ("layers.SelfAttention", "layers.max_pool"))
+def _self_attention() -> list[Finding]:
+    def build(twin: ModuleType, channels: int, weight_norm: str) -> Any:
+        return twin.layers.SelfAttention(channels, weight_norm)
+
+    tasks = {
+        "spectral norm": Task(
+            functools.partial(build, channels=16, weight_norm="spectral"),
+            normal(2, 2, 16, 4, 6),
+        ),
+        "few channels": Task(
+            functools.partial(build, channels=5, weight_norm="none"),
+            normal(1, 2, 5, 4, 2),
+        ),
+    }
+    return compare_twins(tasks, _FLOAT64)
+
+
 @check("layer/leaky_relu", "layer", ("layers.leaky_relu",))
 def _leaky_relu() -> list[Finding]:
     inputs = normal(1, 2, 3, 4, 4)
@@ -264,6 +282,7 @@ def _linear() -> list[Finding]:
         "layers.average_pool",
         "layers.blur_downsample",
         "layers.blur_upsample",
+        "layers.max_pool",
         "layers.upsample",
     ),
 )
@@ -272,6 +291,10 @@ def _resampling() -> list[Finding]:
         "upsample": Task(lambda twin: twin.layers.upsample, normal(1, 2, 3, 5, 2)),
         "average_pool": Task(
             lambda twin: twin.layers.average_pool, normal(1, 2, 3, 6, 4)
+        ),
+        "max_pool": Task(lambda twin: twin.layers.max_pool, normal(1, 2, 3, 6, 4)),
+        "max_pool of equals": Task(
+            lambda twin: twin.layers.max_pool, normal(1, 2, 3, 6, 4).round()
         ),
         "blur_upsample": Task(
             lambda twin: twin.layers.blur_upsample, normal(1, 2, 3, 5, 2)

@@ -264,6 +264,31 @@ def _initial_weights() -> list[Finding]:
     return worst.findings()
 
 
+@check("network/batch statistics", "network", ("standing.batch_statistics",))
+def _batch_statistics() -> list[Finding]:
+    """Which are what running statistics move a tenth of the way to."""
+    config = shrink(PRESETS["cgan"], image_size=8)
+    z = normal(5, config.z_dim)
+    labels = np.array([2, 0, 1, 1, 0], np.int32)
+    trained: Arrays = {}
+    worst = Worst()
+    for twin, backend in _backends(config, 1).items():
+        backend.load(initial_weights.initial_arrays(backend.statements(), seed=3))
+        before = backend.arrays()
+        found = backend.batch_statistics(z, labels)
+        after = backend.arrays()
+        changed = [name for name in before if (before[name] != after[name]).any()]
+        worst.compare("arrays that change", len(changed), 0, "exact", twin)
+        if isinstance(backend, gans_torch.backend.Backend):
+            inputs = torch.from_numpy(z).double(), torch.from_numpy(labels).long()
+            backend.state.generator.train()(*inputs)
+            trained = backend.arrays()
+        for name, statistics in found.items():
+            expected = (trained[name] - 0.9 * before[name]) / 0.1
+            worst.compare("statistics", statistics, expected, _FLOAT64, name)
+    return worst.findings()
+
+
 @check("network/statements", "network", ("arrays.network_statements",))
 def _statements() -> list[Finding]:
     """The twins state the same of every array, and train those that are stated to be.

@@ -5,6 +5,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from flax import nnx
 
 import gans_jax.arrays
 import gans_jax.models
@@ -29,6 +30,7 @@ _G_COVERS = (
     "models.ResnetGenerator",
     "models.resnet.UpBlock",
     "layers.Linear",
+    "layers.SelfAttention",
     "layers.normalise",
     "layers.upsample",
 )
@@ -36,6 +38,7 @@ _D_COVERS = (
     "models.ResnetDiscriminator",
     "models.resnet.DownBlock",
     "models.resnet.FirstBlock",
+    "layers.SelfAttention",
     "layers.average_pool",
 )
 
@@ -48,8 +51,13 @@ def softened(shapes: Shapes) -> Arrays:
     }
 
 
-def _task(
-    network: str, preset: str, training: bool = True, channels: int = 3, **options: Any
+def network_task(
+    network: str,
+    preset: str,
+    training: bool = True,
+    channels: int = 3,
+    second_order: bool = False,
+    **options: Any,
 ) -> Task:
     """One network of a preset, on four samples.
 
@@ -58,6 +66,7 @@ def _task(
         preset: whose architecture it has.
         training: whether in training mode.
         channels: of the images.
+        second_order: whether second derivatives are compared.
         options: of the configuration.
     """
     config = shrink(PRESETS[preset], **({"image_size": 8, "z_dim": 5} | options))
@@ -70,7 +79,7 @@ def _task(
 
     labels = _LABELS if config.conditional else None
     inputs = normal(1, 4, *shape)
-    return Task(build, inputs, labels, training, second_order=False, arrays=softened)
+    return Task(build, inputs, labels, training, second_order, softened)
 
 
 def _compare(tasks: dict[str, Task], float32: str = "") -> list[Finding]:
@@ -82,16 +91,19 @@ def _compare(tasks: dict[str, Task], float32: str = "") -> list[Finding]:
 def _generator() -> list[Finding]:
     """Each way in for a label, and none; in both modes."""
     tasks = {
-        "batch norm": _task("generator", "wgan-gp-resnet-cifar10", image_size=16),
-        "one-hot, spectral": _task(
+        "batch norm": network_task(
+            "generator", "wgan-gp-resnet-cifar10", image_size=16
+        ),
+        "one-hot, spectral": network_task(
             "generator",
             "sngan",
             g_norm="none",
             g_weight_norm="spectral",
             conditional=True,
         ),
-        "conditional batch norm": _task("generator", "cgan-pd-cifar10"),
-        "evaluation": _task("generator", "cgan-pd-cifar10", training=False),
+        "conditional batch norm": network_task("generator", "cgan-pd-cifar10"),
+        "attention": network_task("generator", "sagan", width=8),
+        "evaluation": network_task("generator", "cgan-pd-cifar10", training=False),
     }
     return _compare(tasks)
 
@@ -101,17 +113,20 @@ def _discriminator() -> list[Finding]:
     """Sums and means, with spectral norm or another constraint; in both modes."""
     features = {"minibatch_discrimination": 3, "minibatch_std": 2}
     tasks = {
-        "projection and classifier": _task(
+        "projection and classifier": network_task(
             "discriminator", "cgan-pd-cifar10", image_size=16, aux_classifier=1.0
         ),
-        "mean, layer norm, features of the batch": _task(
+        "mean, layer norm, features of the batch": network_task(
             "discriminator",
             "wgan-gp-resnet-cifar10",
             d_norm="layer",
             d_weight_norm="weight",
             **features,
         ),
-        "evaluation": _task("discriminator", "cgan-pd-cifar10", training=False),
+        "attention": network_task(
+            "discriminator", "sagan", image_size=16, width=8, second_order=True
+        ),
+        "evaluation": network_task("discriminator", "cgan-pd-cifar10", training=False),
     }
     return _compare(tasks)
 
@@ -119,11 +134,17 @@ def _discriminator() -> list[Finding]:
 @check("network/residual/sizes", "network", _G_COVERS + _D_COVERS, full_only=True)
 def _sizes() -> list[Finding]:
     tasks = {
-        f"{network}, {size} pixels": _task(
+        f"{network}, {size} pixels": network_task(
             network, "sngan", image_size=size, width=4 if size == 32 else 1
         )
         for network in ("generator", "discriminator")
         for size in (32, 64, 128)
+    } | {
+        f"{network} with attention, {size} pixels": network_task(
+            network, "sagan", image_size=size, width=8 if size == 32 else 1
+        )
+        for network in ("generator", "discriminator")
+        for size in (32, 128)
     }
     return _compare(tasks)
 
@@ -132,7 +153,7 @@ def _sizes() -> list[Finding]:
 def _float32() -> list[Finding]:
     """Without batch norm, which leaves only rounding of the biases that it cancels."""
     tasks = {
-        network: _task(network, "cgan-pd-cifar10", g_norm="layer")
+        network: network_task(network, "cgan-pd-cifar10", g_norm="layer")
         for network in ("generator", "discriminator")
     }
     return _compare(tasks, _FLOAT32)
@@ -144,7 +165,7 @@ def _float32() -> list[Finding]:
 def _as_published() -> list[Finding]:
     """Values and gradients at the published widths."""
     tasks = {
-        f"{network}, {preset}, {size} pixels": _task(
+        f"{network}, {preset}, {size} pixels": network_task(
             network, preset, image_size=size, width=width, z_dim=128
         )
         for network in ("generator", "discriminator")
@@ -152,34 +173,40 @@ def _as_published() -> list[Finding]:
             ("cgan-pd-cifar10", 32, 128),
             ("wgan-gp-resnet-cifar10", 32, 128),
             ("sngan-cifar10", 64, 64),
+            ("sagan-cifar10", 32, 128),
         )
     }
     return _compare(tasks)
 
 
-def _stated(config: TrainConfig, name: str) -> dict[str, dict[str, Stated]]:
+def _stated(
+    config: TrainConfig, name: str, classes: int
+) -> dict[str, dict[str, Stated]]:
     """What each twin states of the arrays of one network."""
-    build, data = f"build_{name}", DataInfo(3, 10, 60, "")
+    build, data = f"build_{name}", DataInfo(3, classes, 60, "")
     network = getattr(gans_torch.models, build)(config, data)
-    module = getattr(gans_jax.models, build)(config, data)
+    make = getattr(gans_jax.models, build)
+    module = nnx.eval_shape(functools.partial(make, config, data))
     return {
         "gans_torch": gans_torch.arrays.network_statements(network, name),
         "gans_jax": gans_jax.arrays.network_statements(Network.of(module), name),
     }
 
 
-def known_sizes(sizes: dict[TrainConfig, tuple[int, int]]) -> list[Finding]:
+def known_sizes(
+    sizes: dict[TrainConfig, tuple[int, int]], classes: int = 10
+) -> list[Finding]:
     """Trainable parameters, against those that are published.
 
     Args:
-        sizes: of G and D, by configuration; for images of three channels in ten
-            classes.
+        sizes: of G and D, by configuration; for images of three channels.
+        classes: of the images.
     """
     worst = Worst()
     for config, expected in sizes.items():
         case = f"{config.preset}, {config.image_size} pixels, width {config.width}"
         for name, known in zip(("generator", "discriminator"), expected, strict=True):
-            for twin, stated in _stated(config, name).items():
+            for twin, stated in _stated(config, name, classes).items():
                 trained = [x.shape for x in stated.values() if x.kind.trained]
                 count = sum(int(np.prod(shape)) for shape in trained)
                 worst.compare(f"count, {twin}", count, known, "exact", case)
@@ -193,6 +220,7 @@ _PUBLISHED = (
     ("sngan-cifar10", 64, 64, (12_220_675, 10_141_441)),
     ("cgan-pd-cifar10", 64, 64, (12_272_515, 10_151_681)),
     ("wgan-gp-resnet-cifar10", 32, 128, (1_204_483, 1_053_825)),
+    ("sagan-cifar10", 32, 128, (4_386_308, 1_075_586)),
 )
 check("network/residual/known sizes", "network", _G_COVERS + _D_COVERS)(
     functools.partial(

@@ -1,17 +1,21 @@
-"""Mutants of the residual networks, R3GAN's among them."""
+"""Mutants of the residual networks, BigGAN's and R3GAN's among them."""
 
 from gans_jax import layers as jax_layers
+from gans_jax import standing as jax_standing
 from gans_jax._convolutions import convolution
 from gans_jax.models import head as jax_head
 from gans_jax.models import r3gan as jax_r3gan
 from gans_jax.models import resnet as jax_resnet
 from gans_torch import layers as torch_layers
+from gans_torch import standing as torch_standing
+from gans_torch.models import biggan as torch_biggan
 from gans_torch.models import r3gan as torch_r3gan
 from gans_torch.models import resnet as torch_resnet
 from parity_tests.mutants.mutation import mutant
 
 _GENERATOR = "network/residual/generator"
 _DISCRIMINATOR = "network/residual/discriminator"
+_BIGGAN = "network/biggan/generator"
 
 MUTANTS = (
     mutant(
@@ -112,6 +116,112 @@ MUTANTS = (
         jax_layers.Linear.__call__,
         {"return y if self.bias is None else": "return y if True else"},
         "layer/Linear",
+    ),
+    # Self-attention.
+    mutant(
+        "attention that each key divides among the queries",
+        "softmax over the wrong axis: the shares of a pixel do not add up to 1",
+        torch_layers.SelfAttention.forward,
+        {"query.transpose(1, 2) @ key, dim=2": "query.transpose(1, 2) @ key, dim=1"},
+        "layer/SelfAttention",
+    ),
+    mutant(
+        "scores over the root of their length",
+        "the transformers' attention; SAGAN's scores are not scaled",
+        torch_layers.SelfAttention.forward,
+        {
+            "query.transpose(1, 2) @ key": (
+                "query.transpose(1, 2) @ key / query.shape[1] ** 0.5"
+            )
+        },
+        "layer/SelfAttention",
+    ),
+    mutant(
+        "values that are means, keys that are the largest",
+        "what is found belongs to other pixels than what was asked",
+        torch_layers.SelfAttention.forward,
+        {"max_pool(self.value(x))": "average_pool(self.value(x))"},
+        "layer/SelfAttention",
+    ),
+    mutant(
+        "attention instead of the image",
+        "what is found replaces x, and is not added to it",
+        torch_layers.SelfAttention.forward,
+        {"self.out(found) + x": "self.out(found)"},
+        "layer/SelfAttention",
+    ),
+    mutant(
+        "attention one block too late",
+        "at the size of the image instead of half of it",
+        torch_resnet.ResnetGenerator.forward,
+        {"number == self.attention_after": "number == self.attention_after + 1"},
+        _GENERATOR,
+    ),
+    mutant(
+        "one of equal pixels takes the whole gradient",
+        "PyTorch's own pooling, where pixels are equal",
+        torch_layers.max_pool,
+        {
+            "x.unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).amax(dim=(3, 5))": (
+                "nn.functional.max_pool2d(x, kernel_size=2)"
+            )
+        },
+        "layer/resampling",
+    ),
+    # BigGAN.
+    mutant(
+        "a gain without its 1",
+        "what the condition says scales a map, instead of changing its scale",
+        torch_layers.ModulatedBatchNorm2d.forward,
+        {"(1 + gain)": "gain"},
+        _BIGGAN,
+    ),
+    mutant(
+        "parts of the latents in reverse",
+        "the last block has what belongs to the first",
+        torch_biggan.BigganGenerator.forward,
+        {"zip(self.blocks, conditions,": "zip(self.blocks, conditions[::-1],"},
+        _BIGGAN,
+    ),
+    mutant(
+        "what is left of the latents at their end",
+        "the first part begins where the blocks' parts end",
+        torch_biggan.BigganGenerator.forward,
+        {
+            "z[:, : self.first_part], z[:, self.first_part :]": (
+                "z[:, -self.first_part :], z[:, : -self.first_part]"
+            )
+        },
+        _BIGGAN,
+    ),
+    mutant(
+        "the latents before the class",
+        "columns of the norms' matrices belong to the other",
+        torch_biggan.BigganGenerator.forward,
+        {"[shared, part]": "[part, shared]"},
+        _BIGGAN,
+    ),
+    mutant(
+        "a ReLU before BigGAN's first block",
+        "the dark half of every image is gone",
+        torch_biggan.DownBlock.forward,
+        {"x if self.is_first else torch.relu(x)": "torch.relu(x)"},
+        "network/biggan/discriminator",
+    ),
+    # Standing statistics.
+    mutant(
+        "statistics that remember those of training",
+        "running averages move a tenth of the way to what the batch has",
+        torch_standing.batch_statistics,
+        {"layer.momentum = 1.0": "layer.momentum = 0.1"},
+        "network/batch statistics",
+    ),
+    mutant(
+        "statistics of training, once more",
+        "in evaluation mode batch norm looks at no batch",
+        jax_standing.batch_statistics,
+        {"layer.use_running_average = False": "layer.use_running_average = True"},
+        "network/batch statistics",
     ),
     # R3GAN.
     mutant(

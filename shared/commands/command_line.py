@@ -28,7 +28,12 @@ from shared.commands.options import (
 from shared.commands.parsing import parse, suggestion
 from shared.commands.version import describe_version
 from shared.config.choices import POINTS, validate_name
-from shared.config.limits import check_devices, check_limits, check_threads
+from shared.config.limits import (
+    check_devices,
+    check_limits,
+    check_threads,
+    check_truncation,
+)
 from shared.config.presets import PRESETS, SUMMARIES
 from shared.config.resume import check_resumed
 from shared.config.run_options import TrainOptions
@@ -151,7 +156,9 @@ def parse_sample(argv: Sequence[str] | None, prog: str) -> SampleOptions:
         description="Draw images from a run of either twin.",
         config=(tyro.conf.FlagCreatePairsOff,),
     )
-    _check_smallest(options, {"num": 1, "seed": 0, "columns": 1, "step": 0})
+    least = {"num": 1, "seed": 0, "columns": 1, "step": 0, "standing_stats": 1}
+    _check_smallest(options, least)
+    check_truncation(options.truncation)
     if options.interpolate and (options.num or 0) % options.columns:
         raise refuse(
             "num",
@@ -170,6 +177,7 @@ def parse_evaluate(argv: Sequence[str] | None, prog: str) -> EvaluateOptions:
         description="Score the samples of a run of either twin.",
     )
     least = {"num": 16, "draws": 1, "seed": 0, "step": 0, "image_size": 8}
+    least |= {"standing_stats": 1}
     _check_smallest(options, least)
     _check_scored(options, prog)
     return options
@@ -183,7 +191,7 @@ def parse_export(argv: Sequence[str] | None, prog: str) -> ExportOptions:
         prog=prog,
         description="Write the generator of a run of either twin, for others to load.",
     )
-    _check_smallest(options, {"step": 0})
+    _check_smallest(options, {"step": 0, "standing_stats": 1})
     check_format(options.format, prog.partition(".")[0])
     return options
 
@@ -206,7 +214,7 @@ def _check_scored(options: EvaluateOptions, prog: str) -> None:
                 options.samples,
                 "needs --reference: what the images are compared with",
             )
-        names = ("step", "dataset", "plugin")
+        names = ("step", "dataset", "plugin", "standing_stats")
         rule = "is for a run, and --samples are images"
     for name in names:
         if (value := getattr(options, name)) is not None:

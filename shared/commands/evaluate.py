@@ -75,7 +75,9 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
             split="test",
         )
     folder = _make_folder(options.out or root_of(path))
-    backend = load_backend(stored, str(path), make_backend, options.device)
+    backend = load_backend(
+        stored, str(path), make_backend, options.device, options.standing_stats
+    )
     evaluator = make_evaluator(
         backend,
         config,
@@ -85,12 +87,14 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
         say=terminal.say,
         cache_dir=options.cache_dir,
         against=against,
+        standing_stats=options.standing_stats,
     )
     num = options.num or evaluator.usual_num
     found = evaluation.evaluate(evaluator, num, options.draws, options.seed)
     content = {"step": stored.step, "checkpoint": path.name, **_content(found)}
     suffix = "" if options.features == "classifier" else f"-{options.features}"
     suffix += "" if options.split == "train" else f"-{options.split}"
+    suffix += "-standing-stats" * (options.standing_stats is not None)
     out = folder / f"evaluation-{stored.step:06d}{suffix}.json"
     _write(out, content)
     if found.nearest is not None:
@@ -148,6 +152,7 @@ def _evaluate_images(
             against=against,
             device=options.device,
             data_dir=options.data_dir,
+            standing_stats=None,
         ),
     )
     content = {"samples": path.name, **_content(found)}

@@ -25,5 +25,14 @@ def export(
         UsageError: as `library.export` does.
     """
     run, out = options.run, options.out
-    path = library.export(twin, load, convert, run, out, options.format, options.step)
+    path = library.export(
+        twin,
+        load,
+        convert,
+        run,
+        out,
+        options.format,
+        options.step,
+        options.standing_stats,
+    )
     terminal.say(f"exported: {path}")

@@ -80,6 +80,12 @@ class SampleOptions:
     class. With fewer rows than classes, each class has an equal share."""
     seed: int = 0
     """Seed of the latents, from 0 up."""
+    truncation: float | None = None
+    """Draw each number of a latent anew until it is at most so far from 0, as in
+    BigGAN: images that are more alike, and often better; from 0.05 up."""
+    standing_stats: int | None = None
+    """Batches of new samples whose statistics batch norm goes by, as in BigGAN; without
+    it, those of training."""
     labels: Annotated[
         tuple[int | str, ...],
         PrimitiveConstructorSpec(
@@ -138,6 +144,9 @@ class EvaluateOptions:
     """Independent draws, over which confidence intervals are made."""
     seed: int = 0
     """Seed of the samples, from 0 up."""
+    standing_stats: int | None = None
+    """Batches of new samples whose statistics batch norm goes by, as in BigGAN; without
+    it, those of training."""
     features: Features = "classifier"
     """What images are compared by: a classifier that is trained on the data's labels;
     Inception v3 as for the published FID (PyTorch; fetched when first used); none:
@@ -176,6 +185,9 @@ class ExportOptions:
     step: _Step = None
     """Checkpoint to export; best: by the scores of --evaluate-every; without it, the
     last."""
+    standing_stats: int | None = None
+    """Batches of new samples whose statistics batch norm goes by, as in BigGAN; without
+    it, those of training."""
     out: Path | None = None
     """File to write, or new folder of hub; without it, a new one in the run."""
     plugin: Annotated[Path | None, _FILE] = None

@@ -18,8 +18,7 @@ from shared.data.image_data import DataInfo
 from shared.drawing import images
 from shared.drawing.samples import draw_images, draw_points
 from shared.errors import UsageError
-from shared.randomness import noise
-from shared.randomness.latents import great_circle
+from shared.randomness.latents import draw_latents, great_circle
 from shared.run import checkpoint
 from shared.run.restore import load_backend
 from shared.run.run_dir import resolve_checkpoint, root_of
@@ -38,8 +37,8 @@ def sample(options: SampleOptions, make_backend: MakeBackend) -> None:
         make_backend: makes the twin's backend.
 
     Raises:
-        UsageError: there is no such checkpoint, class or device, there are fewer images
-            than classes, or points are to be written to a file each.
+        UsageError: there is no such checkpoint, class, device or batch norm, there are
+            fewer images than classes, or points are to be written to a file each.
     """
     path = resolve_checkpoint(options.run, options.step)
     stored = checkpoint.load(path)
@@ -52,7 +51,9 @@ def sample(options: SampleOptions, make_backend: MakeBackend) -> None:
     num = options.num or rows * options.columns
     check_drawn(num, config)
     z, labels = _latents(options, num, config.z_dim), _labels(options, num, classes)
-    backend = load_backend(stored, str(path), make_backend, options.device)
+    backend = load_backend(
+        stored, str(path), make_backend, options.device, options.standing_stats
+    )
     out = options.out or _default_out(options, path, stored.step)
     try:
         if are_points:
@@ -75,11 +76,17 @@ def sample(options: SampleOptions, make_backend: MakeBackend) -> None:
 
 def _latents(options: SampleOptions, num: int, z_dim: int) -> NDArray[np.float32]:
     """Independent latents or, with --interpolate, rows of paths between pairs."""
-    seed = options.seed
-    if not options.interpolate:
-        return noise.normal(seed, "drawn samples", 0, num, z_dim)
     rows = num // options.columns
-    ends = noise.normal(seed, "drawn samples", 0, 2 * rows, z_dim)
+    ends = draw_latents(
+        options.seed,
+        "drawn samples",
+        0,
+        2 * rows if options.interpolate else num,
+        z_dim,
+        options.truncation,
+    )
+    if not options.interpolate:
+        return ends
     paths = [
         great_circle(start, end, options.columns)
         for start, end in zip(ends[::2], ends[1::2], strict=True)

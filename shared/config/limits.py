@@ -9,6 +9,9 @@ import os
 from shared.config.train_config import TrainConfig, flag, refuse
 from shared.config.traits import ARCHITECTURES, PENALTIES
 
+# Of latents that are cut off nearer to 0, almost all would be drawn in vain.
+LEAST_TRUNCATION = 0.05
+
 # More than any device has: what takes more is refused before the device is looked at.
 _MOST_BYTES = 2**42
 # No framework makes an update of D in less.
@@ -99,6 +102,19 @@ def check_memory(
     _check(config, _networks(config), memory, networks, place)
     maps = "D's feature maps of one batch take"
     _check(config, _maps(config) // devices, memory, maps, place)
+
+
+def check_truncation(truncation: float | None) -> None:
+    """Refuse to cut latents off so near to 0 that almost all are drawn in vain.
+
+    Args:
+        truncation: how far from 0 they may be; None: as far as they are.
+
+    Raises:
+        UsageError: it is less than `LEAST_TRUNCATION`, or no number.
+    """
+    if truncation is not None and not truncation >= LEAST_TRUNCATION:
+        raise refuse("truncation", truncation, f"must be {LEAST_TRUNCATION} or more")
 
 
 def check_drawn(num: int, config: TrainConfig) -> None:

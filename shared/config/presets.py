@@ -64,6 +64,43 @@ _SNGAN = TrainConfig(
     sample_every=500,
     save_every=2000,
 )
+# Zhang et al. 2019, arXiv:1805.08318, section 5, with mimicry's networks for 32x32:
+# spectral norm in G too, one update of D for each of G, D's rate four times G's.
+_SAGAN = dataclasses.replace(
+    _SNGAN,
+    preset="sagan-cifar10",
+    architecture="sagan",
+    conditional=True,
+    g_norm="conditional-batch",
+    g_weight_norm="spectral",
+    n_critic=1,
+    g_lr=1e-4,
+    d_lr=4e-4,
+    lr_schedule="constant",
+)
+# Brock et al. 2019, arXiv:1809.11096, with the training of the authors' PyTorch code
+# for CIFAR-10. Its network there has neither attention nor hierarchical latents nor a
+# shared embedding, and other initial weights; this one has what the paper's has.
+_BIGGAN = TrainConfig(
+    preset="biggan-cifar10",
+    dataset="cifar10",
+    architecture="biggan",
+    width=64,
+    z_dim=128,
+    conditional=True,
+    d_norm="none",
+    g_weight_norm="spectral",
+    d_weight_norm="spectral",
+    objective="hinge",
+    n_critic=4,
+    batch_size=50,
+    adam_betas=(0.0, 0.999),
+    ema_decay=0.9999,
+    steps=125_000,
+    log_every=50,
+    sample_every=500,
+    save_every=2000,
+)
 # Huang et al. 2024, arXiv:2501.05441, appendix D: gamma / 2 is the penalty's weight.
 _R3GAN = TrainConfig(
     preset="r3gan-stacked-mnist",
@@ -203,6 +240,38 @@ PRESETS: dict[str, TrainConfig] = {
             objective="wasserstein",
             penalty="wgan-gp",
         ),
+        # SAGAN in a size that a CPU trains, at several times the rates.
+        dataclasses.replace(
+            _SAGAN,
+            preset="sagan",
+            dataset="digits",
+            width=16,
+            g_lr=5e-4,
+            d_lr=2e-3,
+            steps=1200,
+            log_every=10,
+            sample_every=50,
+            save_every=400,
+        ),
+        _SAGAN,
+        # BigGAN in a size that a CPU trains, at several times the rates.
+        dataclasses.replace(
+            _BIGGAN,
+            preset="biggan",
+            dataset="digits",
+            width=4,
+            z_dim=64,
+            n_critic=1,
+            batch_size=64,
+            g_lr=5e-4,
+            d_lr=2e-3,
+            ema_decay=0.99,
+            steps=1200,
+            log_every=10,
+            sample_every=50,
+            save_every=400,
+        ),
+        _BIGGAN,
         # R3GAN in a size that a CPU trains, with the published shares of the run for
         # the burn-in and the average, but five times the rates: the run is short.
         dataclasses.replace(
@@ -261,6 +330,10 @@ SUMMARIES = {
     "sngan-cifar10": "the same at full size: CIFAR-10 at 32x32, days without a GPU",
     "cgan-pd-cifar10": "Miyato and Koyama 2018: the same by class, with projection",
     "wgan-gp-resnet-cifar10": "Gulrajani 2017: WGAN-GP's residual networks, CIFAR-10",
+    "sagan": "Zhang 2019: self-attention, spectral norm in both, two rates; digits",
+    "sagan-cifar10": "the same at full size: CIFAR-10 by class, days without a GPU",
+    "biggan": "Brock 2019: one embedding and a part of z for each block of G; digits",
+    "biggan-cifar10": "the same at full size: CIFAR-10 by class, needs a GPU",
     "r3gan": "Huang 2024: no norm, no tricks, R1 + R2 at each step; digits at 16x16",
     "r3gan-stacked-mnist": "the same at full size: 1,000 modes at 32x32, needs GPUs",
     "r3gan-cifar10": "the same by class: CIFAR-10, DiffAugment for ADA, needs GPUs",

@@ -374,6 +374,10 @@ def _check_combinations(config: TrainConfig) -> None:
                 getattr(config, name),
                 f"{config.architecture} has no such thing; use {value}",
             )
+    size, least_z_dim = config.image_size, architecture.least_z_dim
+    if least_z_dim is not None and config.z_dim < (least := least_z_dim(size)):
+        rule = f"must be {least} or more, as {config.architecture} splits it at"
+        raise refuse("z_dim", config.z_dim, f"{rule} {size}x{size} into so many parts")
     if config.n_critic > 1 and config.d_every > 1:
         raise refuse(
             "d_every", config.d_every, "cannot be combined with --n-critic above 1"

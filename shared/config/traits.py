@@ -34,6 +34,8 @@ class ArchitectureTraits:
     """From 4 to 7: what images may be 2, 4, 8, ... times as high and wide as."""
     lacks: Mapping[str, object] = dataclasses.field(default_factory=dict)
     """Settings that mean nothing to its networks, and the value that says so."""
+    least_z_dim: Callable[[int], int] | None = None
+    """Least length of a latent vector, of image size; None: 1."""
     least_weights: Callable[[int, int, int], int] | None = None
     """Weights that both networks have at least, of width, image size and length of the
     latents; None: unknown."""
@@ -140,6 +142,26 @@ def _resnet_features(width: int, image_size: int) -> int:
     return 2 * width * image_size**2
 
 
+def _biggan_parts(image_size: int) -> int:
+    """Of a latent vector: one for the smallest map, and one for each block of G."""
+    return image_size.bit_length() - 2
+
+
+def _biggan_weights(width: int, image_size: int, z_dim: int) -> int:
+    """Kernels of both networks' blocks, and those from the first part of the latents.
+
+    Up to 32x32 as many as of residual networks of four times the width.
+    """
+    part = z_dim // _biggan_parts(image_size)
+    if image_size > 32:  # each size above 64 has one more block
+        return 12_000 * width**2 + 256 * width * part
+    return _resnet_weights(1)(4 * width, image_size, part)
+
+
+def _biggan_features(width: int, image_size: int) -> int:
+    return _resnet_features(width if image_size > 32 else 4 * width, image_size)
+
+
 def _r3gan_weights(width: int, image_size: int, z_dim: int) -> int:
     """Kernels of both networks' blocks up to 32x32, and those from the latents."""
     stages = min(image_size.bit_length() - 2, 4)
@@ -165,8 +187,17 @@ ARCHITECTURES = Table(
         "sngan-resnet": ArchitectureTraits(
             least_weights=_resnet_weights(2), least_features=_resnet_features
         ),
+        "sagan": ArchitectureTraits(
+            least_weights=_resnet_weights(2), least_features=_resnet_features
+        ),
         "wgan-gp-resnet": ArchitectureTraits(
             least_weights=_resnet_weights(1), least_features=_resnet_features
+        ),
+        "biggan": ArchitectureTraits(
+            lacks={"g_norm": "batch", "d_norm": "none"},
+            least_z_dim=_biggan_parts,
+            least_weights=_biggan_weights,
+            least_features=_biggan_features,
         ),
         "r3gan": ArchitectureTraits(
             bases=(4, 5, 6, 7),

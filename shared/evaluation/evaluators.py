@@ -87,6 +87,7 @@ def make_evaluator(
     say: Callable[[str], object] = lambda line: None,
     samples: Samples | None = None,
     cache_dir: Path | None = None,
+    standing_stats: int | None = None,
     against: ImageData | None = None,
 ) -> Evaluator:
     """What scores the samples of a backend, or images that are given.
@@ -100,6 +101,8 @@ def make_evaluator(
         say: is told, before a classifier is trained.
         samples: what is compared with the data; None: what the backend makes.
         cache_dir: as for `caches.places`.
+        standing_stats: batches whose statistics the backend's batch norm goes by; None:
+            those of training.
         against: what the samples' features are compared with; None: the data's.
 
     Raises:
@@ -107,8 +110,8 @@ def make_evaluator(
     """
     check_data(config, data.info, features)
     if config.dataset in choices.POINTS:
-        return PointEvaluator(backend, config, data)
-    samples = samples or GeneratedSamples(backend, config, data.labels)
+        return PointEvaluator(backend, config, data, standing_stats)
+    samples = samples or GeneratedSamples(backend, config, data.labels, standing_stats)
     if features == "none":
         return PixelEvaluator(samples, config, data)
     if features == "inception":

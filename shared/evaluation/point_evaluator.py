@@ -22,12 +22,20 @@ class PointEvaluator(Evaluator):
         backend: with the state to be scored, which may change between the calls.
         config: the run's configuration.
         data: its points.
+        standing_stats: as for `GeneratedSamples`.
     """
 
     usual_num = _NUM
 
-    def __init__(self, backend: Backend, config: TrainConfig, data: ImageData) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        config: TrainConfig,
+        data: ImageData,
+        standing_stats: int | None = None,
+    ) -> None:
         self._backend = backend
+        self._standing_stats = standing_stats
         self._config = config
         self._labels = data.labels
         self._modes = data.info.num_classes
@@ -76,7 +84,7 @@ class PointEvaluator(Evaluator):
         return {
             "dataset": self._config.dataset,
             "reference": "the distribution's own formula",
-            **sampling_protocol(self._config, num, draws, seed),
+            **sampling_protocol(self._config, num, draws, seed, self._standing_stats),
         }
 
     def _draw(

@@ -43,14 +43,21 @@ class GeneratedSamples(Samples):
         backend: with the state to be scored, which may change between the calls.
         config: the run's configuration.
         labels: of the data.
+        standing_stats: batches whose statistics the backend's batch norm goes by; None:
+            those of training.
     """
 
     def __init__(
-        self, backend: Backend, config: TrainConfig, labels: NDArray[np.int32] | None
+        self,
+        backend: Backend,
+        config: TrainConfig,
+        labels: NDArray[np.int32] | None,
+        standing_stats: int | None = None,
     ) -> None:
         self._backend = backend
         self._config = config
         self._labels = labels
+        self._standing_stats = standing_stats
         self.has_modes = config.g_has_batch_norm
 
     def draw(
@@ -62,7 +69,7 @@ class GeneratedSamples(Samples):
 
     def protocol(self, num: int, draws: int, seed: int) -> dict[str, str | int]:
         """Which weights, how many, and of what seed."""
-        return sampling_protocol(self._config, num, draws, seed)
+        return sampling_protocol(self._config, num, draws, seed, self._standing_stats)
 
 
 class GivenSamples(Samples):

@@ -78,7 +78,11 @@ class Evaluator(Protocol):
 
 
 def sampling_protocol(
-    config: TrainConfig, num: int, draws: int, seed: int
+    config: TrainConfig,
+    num: int,
+    draws: int,
+    seed: int,
+    standing_stats: int | None = None,
 ) -> dict[str, str | int]:
     """How the samples were drawn."""
     average = f"average of G, {config.averaging}" if config.averaging else "G"
@@ -88,6 +92,10 @@ def sampling_protocol(
         "draws": draws,
         "seed": seed,
     }
+    if standing_stats is not None:
+        protocol["batch norm"] = (
+            f"statistics of {standing_stats} batches of {config.batch_size} new samples"
+        )
     if draws > 1:
         protocol["interval"] = "95%, Student's t, over the draws"
     return protocol

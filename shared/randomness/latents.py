@@ -1,4 +1,4 @@
-"""Paths through the latent space."""
+"""Latents that are drawn from, and paths through their space."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,12 +6,47 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.config.limits import LEAST_TRUNCATION
 from shared.config.train_config import TrainConfig
 from shared.errors import UsageError
 from shared.randomness import noise
+from shared.randomness.noise import Purpose
 
 # One for all, or one for each.
 ClassIds = int | Sequence[int] | NDArray[Any]
+
+
+def draw_latents(
+    seed: int,
+    purpose: Purpose,
+    number: int,
+    num: int,
+    z_dim: int,
+    truncation: float | None = None,
+) -> NDArray[np.float32]:
+    """Latents from N(0, 1), shape [num, z_dim]; or from what is near 0 of it.
+
+    Of each sample what is too far off is drawn anew until it is not: a smaller
+    truncation changes no number that it need not.
+
+    Args:
+        seed: from 0 up.
+        purpose: of the random numbers.
+        number: of the draw.
+        num: how many; the first do not depend on it.
+        z_dim: length of each.
+        truncation: how far from 0 a number may be, `LEAST_TRUNCATION` or more; None:
+            as far as it is.
+
+    References:
+        Brock et al. 2019, arXiv:1809.11096, section 3.1 (the truncation trick).
+    """
+    z = noise.normal(seed, purpose, number, num, z_dim)
+    again = 0
+    while truncation is not None and (far := np.abs(z) > truncation).any():
+        again += 1
+        z = np.where(far, noise.normal(seed, purpose, number, num, z_dim, again), z)
+    return z
 
 
 def great_circle(
@@ -59,7 +94,12 @@ def draw_inputs(
 
 
 def sample_inputs(
-    config: TrainConfig, num_classes: int, n: int, labels: ClassIds | None, seed: int
+    config: TrainConfig,
+    num_classes: int,
+    n: int,
+    labels: ClassIds | None,
+    seed: int,
+    truncation: float | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int32] | None]:
     """Latents of the command ``sample --seed``, and class ids for a conditional run.
 
@@ -69,6 +109,7 @@ def sample_inputs(
         n: how many.
         labels: a class for all, or one for each; None: the classes in turn.
         seed: from 0 up.
+        truncation: as for `draw_latents`.
 
     Raises:
         UsageError: a number or a label is out of range, or there are no classes.
@@ -76,7 +117,10 @@ def sample_inputs(
     for name, value, least in (("n", n, 1), ("seed", seed, 0)):
         if not least <= value < 2**63:
             raise UsageError(f"{name} {value}: must be {least} or more, below 2**63")
-    z = noise.normal(seed, "drawn samples", 0, n, config.z_dim)
+    if truncation is not None and not truncation >= LEAST_TRUNCATION:
+        rule = f"must be {LEAST_TRUNCATION} or more"
+        raise UsageError(f"truncation {truncation}: {rule}")
+    z = draw_latents(seed, "drawn samples", 0, n, config.z_dim, truncation)
     if not config.conditional:
         if labels is not None:
             raise UsageError(f"labels {labels}: the run is not conditional, has none")

@@ -30,6 +30,7 @@ Purpose = Literal[
     "instance noise",
     "fixed latents",
     "drawn samples",
+    "standing statistics",
     "classifier weights",
     "evaluated samples",
     "evaluated labels",

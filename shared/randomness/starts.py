@@ -74,6 +74,29 @@ class Glorot:
 
 
 @dataclasses.dataclass(frozen=True)
+class Orthogonal:
+    """Orthonormal rows, one for each output; where these are too many, columns.
+
+    Every such matrix [out, all else] is as likely as any other.
+
+    References:
+        Saxe et al. 2014, arXiv:1312.6120, section 3.
+        Mezzadri 2007, arXiv:math-ph/0609050, section 5 (the signs).
+    """
+
+    def __call__(self, array: Stated, normal: Normals, arrays: Arrays) -> NDArray:
+        """See `statements.Start`."""
+        axis = array.kind.axes.index("out")
+        drawn = np.moveaxis(normal(array.name, array.shape), axis, 0)
+        matrix = drawn.reshape(len(drawn), -1).astype(np.float64)
+        is_wide = matrix.shape[0] < matrix.shape[1]
+        q, r = np.linalg.qr(matrix.T if is_wide else matrix)
+        q *= np.copysign(1.0, np.diagonal(r))  # which libraries choose differently
+        rows = q.T if is_wide else q
+        return np.moveaxis(rows.reshape(drawn.shape), 0, axis)
+
+
+@dataclasses.dataclass(frozen=True)
 class Lengths:
     """Of weight normalisation's directions, which are then the weights themselves."""
 
@@ -119,6 +142,8 @@ HE = FanIn(2.0)
 GLOROT = Glorot(1.0)
 # Before or after a ReLU, as Gulrajani et al. and Miyato et al. have it.
 GLOROT_RELU = Glorot(math.sqrt(2.0))
+
+ORTHOGONAL = Orthogonal()
 
 
 def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:

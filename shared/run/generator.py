@@ -30,7 +30,7 @@ def generator_of(state: Checkpoint | GeneratorState) -> GeneratorState:
     """The generator that draws for a run: its average, where the run keeps one."""
     if isinstance(state, GeneratorState):
         return state
-    prefix = "generator_ema." if state.config.averaging else PREFIX
+    prefix = _prefix(state.config)
     return GeneratorState(
         step=state.step,
         config=state.config,
@@ -42,3 +42,13 @@ def generator_of(state: Checkpoint | GeneratorState) -> GeneratorState:
         },
         plugin=state.plugin,
     )
+
+
+def arrays_of(state: GeneratorState) -> Arrays:
+    """The weights that are drawn with, by the names that they have in a run."""
+    prefix = _prefix(state.config)
+    return {prefix + k.removeprefix(PREFIX): x for k, x in state.arrays.items()}
+
+
+def _prefix(config: TrainConfig) -> str:
+    return "generator_ema." if config.averaging else PREFIX

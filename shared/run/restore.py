@@ -13,7 +13,8 @@ from shared.config.values import printable
 from shared.errors import UsageError
 from shared.files.arrays import Arrays
 from shared.run import checkpoint
-from shared.run.generator import GeneratorState, generator_of
+from shared.run.generator import GeneratorState, arrays_of, generator_of
+from shared.run.standing import stand
 from shared.statements import COUNTER, RUNNING_VARIANCE, Stated
 
 AVERAGES = {"adam": ("exp_avg", "exp_avg_sq"), "rmsprop": ("square_avg",)}
@@ -27,7 +28,11 @@ _OWNERS = {
 
 
 def load_backend(
-    stored: checkpoint.Checkpoint, name: str, make_backend: MakeBackend, device: str
+    stored: checkpoint.Checkpoint,
+    name: str,
+    make_backend: MakeBackend,
+    device: str,
+    standing_stats: int | None = None,
 ) -> Backend:
     """A twin's backend in the state of a checkpoint.
 
@@ -36,13 +41,20 @@ def load_backend(
         name: what an error calls it.
         make_backend: makes the twin's backend.
         device: name of a device, or auto.
+        standing_stats: batches whose statistics batch norm is to go by in what draws;
+            None: those of training.
 
     Raises:
-        UsageError: there is no such device, or the arrays do not fit the networks.
+        UsageError: there is no such device, the arrays do not fit the networks, or
+            there is no batch norm.
     """
     backend = make_backend(drawing_config(stored.config), stored.data, device)
     check_state(backend.statements(), stored, name)
     backend.load(stored.arrays)
+    if standing_stats is not None:
+        state = generator_of(stored)
+        standing = stand(state, backend.batch_statistics, standing_stats)
+        backend.load(stored.arrays | arrays_of(standing))
     return backend
 
 

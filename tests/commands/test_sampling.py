@@ -189,6 +189,28 @@ def test_few_images_are_drawn_at_a_time(tmp_path: Path) -> None:
     np.testing.assert_array_equal(probe(tmp_path, "--num 10").z[0], z[:10])
 
 
+def test_latents_can_be_cut_off(tmp_path: Path) -> None:
+    (z,) = probe(tmp_path, "--num 15 --truncation 0.4").z
+    assert 0.3 < np.abs(z).max() <= 0.4
+    (path,) = probe(tmp_path, "--num 3 --columns 3 --interpolate --truncation 0.4").z
+    assert np.abs(path[[0, -1]]).max() <= 0.4
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--truncation 0.01", "--truncation 0.01: must be 0.05 or more"),
+        ("--truncation nan", "--truncation nan: must be"),
+        ("--standing-stats 0", "--standing-stats 0: must be 1 or more"),
+    ],
+)
+def test_what_cannot_be_drawn_by_is_refused(
+    flags: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        probe(tmp_path, flags)
+
+
 def test_interpolations_follow_great_circles(tmp_path: Path) -> None:
     (z,) = probe(tmp_path, "--num 15 --columns 5 --interpolate").z
     ends = noise.normal(0, "drawn samples", 0, 6, 6).reshape(3, 2, 6)

@@ -90,6 +90,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         _R3GAN | {"minibatch_std": 4},
         "--minibatch-std 4: r3gan has no such thing; use 0",
     ),
+    (
+        {"architecture": "biggan", "d_norm": "none", "z_dim": 3},
+        "--z-dim 3: must be 4 or more, as biggan splits it at 32x32 into so many parts",
+    ),
     ({"n_critic": 2, "d_every": 2}, "--d-every 2: cannot be combined with --n-critic"),
     ({"g_norm": "conditional-batch"}, "conditional-batch: needs --conditional"),
     ({"minibatch_std": 3}, "--minibatch-std 3: must divide --batch-size 64"),

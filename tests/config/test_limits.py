@@ -81,7 +81,8 @@ def test_an_unknown_architecture_is_not_judged() -> None:
     [
         *(("dcgan", 8), ("dcgan", 64), ("mlp", 16)),
         *(("sngan-resnet", 8), ("sngan-resnet", 32), ("sngan-resnet", 64)),
-        *(("wgan-gp-resnet", 16), ("r3gan", 16)),
+        *(("sagan", 16), ("wgan-gp-resnet", 16), ("r3gan", 16)),
+        *(("biggan", 8), ("biggan", 32), ("biggan", 64)),
     ],
 )
 def test_estimates_are_below_the_truth(
@@ -90,15 +91,15 @@ def test_estimates_are_below_the_truth(
     """And not far below: the weights of the widest layers are what counts."""
     config = TrainConfig(
         architecture=architecture,
-        g_norm="none",
+        g_norm="batch" if architecture == "biggan" else "none",
         d_norm="none",
-        width=64,
+        width=16 if architecture == "biggan" else 64,
         image_size=size,
         z_dim=7,
     )
     traits = limits.ARCHITECTURES[architecture]
     assert traits.least_weights is not None
-    least = traits.least_weights(64, size, 7)
+    least = traits.least_weights(config.width, size, 7)
     info = twin.library.data.DataInfo(1, 2, 6, "")
     backend = twin.library.make_backend(config, info, "cpu")
     true = sum(map(math.prod, backend.shapes().values()))

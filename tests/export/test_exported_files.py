@@ -49,9 +49,19 @@ _CASES = {
         ),
         DataInfo(channels=1, num_classes=10, count=100, sha256=""),
     ),
-    "residual": (
-        TrainConfig(**_TINY, architecture="wgan-gp-resnet", d_norm="none"),
+    "residual, attention": (
+        TrainConfig(**_TINY, architecture="sagan", d_norm="none"),
         DataInfo(channels=1, num_classes=0, count=100, sha256=""),
+    ),
+    "biggan, classes": (
+        TrainConfig(
+            **_TINY,
+            architecture="biggan",
+            g_weight_norm="spectral",
+            d_norm="none",
+            conditional=True,
+        ),
+        DataInfo(channels=3, num_classes=10, count=100, sha256=""),
     ),
     "r3gan, classes": (
         TrainConfig(

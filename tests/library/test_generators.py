@@ -20,7 +20,9 @@ from shared.errors import UsageError
 from shared.randomness import noise
 from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
+from shared.run.generator import generator_of as generator_state
 from shared.run.restore import load_backend
+from shared.run.standing import stand
 from support import Train, Twin, forged_state, last_checkpoint
 
 SMALL: dict[str, Any] = {"image_size": 8, "width": 2, "z_dim": 3, "batch_size": 4}
@@ -94,6 +96,8 @@ def test_a_checkpoint_is_chosen(twin: Twin, finished: Path, tmp_path: Path) -> N
     assert load(finished, device="cpu").step == 6
     for run, step in ((finished, 3), (str(third), None), (moved, None)):
         assert load(run, step, "cpu").step == 3
+    with pytest.raises(UsageError, match=r"^standing_stats 0: must be 1"):
+        load(finished, device="cpu", standing_stats=0)
     for run, step, device, message in (
         (finished, 4, "cpu", r"^step 4: .* has no such checkpoint; has 3, 6"),
         (finished, "best", "cpu", "^step best: .* without evaluate_every"),
@@ -117,6 +121,7 @@ def test_what_cannot_be_drawn_is_refused(twin: Twin) -> None:
     for generator, arguments, message in (
         (plain, {"n": 0}, "^n 0: must be 1 or more"),
         (plain, {"n": 2, "seed": -1}, "^seed -1: must be 0 or more"),
+        (plain, {"n": 2, "truncation": 0.0}, "^truncation 0.0: must be 0.05 or more"),
         (plain, {"n": 2, "labels": 1}, "^labels 1: the run is not conditional"),
         (classes, {"n": 2, "labels": 10}, "^labels 10: must be from 0 to 9"),
         (classes, {"n": 2, "labels": [1, 2, 3]}, "must be a class id, or 2 of them"),
@@ -130,6 +135,58 @@ def test_what_cannot_be_drawn_is_refused(twin: Twin) -> None:
             generator.sample(**arguments)
     one = classes.sample(3, labels=4)
     np.testing.assert_array_equal(one, classes.sample(3, labels=[4, 4, 4]))
+
+
+def test_batch_norm_can_go_by_fresh_batches(
+    twin: Twin, finished: Path, sample: Train, tmp_path: Path
+) -> None:
+    load, export = twin.library.load_generator, twin.library.export
+    standing = load(finished, device="cpu", standing_stats=3)
+    drawn = standing.sample(8, seed=5, truncation=0.5)
+    usual = load(finished, device="cpu")
+    assert (drawn != usual.sample(8, seed=5, truncation=0.5)).any()
+    assert (drawn != standing.sample(8, seed=5)).any()
+    sample(
+        *(finished, "--num", 8, "--seed", 5, "--truncation", 0.5),
+        *("--standing-stats", 3, "--out", tmp_path / "grid.png"),
+    )
+    with Image.open(tmp_path / "grid.png") as picture:
+        grid = np.asarray(picture)[..., np.newaxis]
+    np.testing.assert_array_equal(images.grid(drawn, columns=8), grid)
+    # What is exported has them as its own.
+    folder = export(finished, tmp_path / "hub", standing_stats=3)
+    again = load(folder, device="cpu").sample(8, seed=5, truncation=0.5)
+    np.testing.assert_array_equal(again, drawn)
+
+
+def test_standing_statistics_are_means_over_batches_of_all_classes(twin: Twin) -> None:
+    config = TrainConfig(**SMALL, conditional=True, g_norm="conditional-batch")
+    state = generator_state(state_of(twin, config))
+    generator, batches = generator_of(twin, state_of(twin, config)), []
+
+    def statistics(z: Any, labels: Any) -> Any:
+        batches.append((z, labels.tolist(), generator.batch_statistics(z, labels)))
+        return batches[-1][-1]
+
+    found = stand(state, statistics, 3).arrays
+    latents, labels, seen = zip(*batches, strict=True)
+    assert len(np.unique(latents)) == 3 * 4 * 3
+    assert labels == ([0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 0, 1])
+    changed = {k for k, x in found.items() if (x != state.arrays[k]).any()}
+    assert changed == set(seen[0])
+    assert {name.rpartition(".")[2] for name in changed} == {
+        "running_mean",
+        "running_var",
+    }
+    for name in changed:
+        mean = np.mean([one[name] for one in seen], axis=0)
+        np.testing.assert_allclose(found[name], mean, rtol=1e-5, atol=1e-7)
+
+
+def test_without_batch_norm_there_are_no_statistics(twin: Twin) -> None:
+    state = state_of(twin, TrainConfig(**SMALL, g_norm="layer"))
+    with pytest.raises(UsageError, match="standing-stats 2: the generator has no batc"):
+        load_backend(state, "state", twin.library.make_backend, "cpu", 2)
 
 
 def test_points_are_points(twin: Twin) -> None:

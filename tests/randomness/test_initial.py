@@ -13,6 +13,7 @@ from shared.randomness.starts import (
     GLOROT_RELU,
     HE,
     ONES,
+    ORTHOGONAL,
     ZEROS,
     FanIn,
     Lengths,
@@ -172,6 +173,30 @@ def test_a_layer_more_changes_no_other() -> None:
     alone, among = initial_arrays(fewer, seed=1), initial_arrays(_STATED, seed=1)
     for name in fewer:
         np.testing.assert_array_equal(alone[name], among[name])
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [
+        (KERNEL, (6, 5, 3, 3)),
+        (TRANSPOSED_KERNEL, (5, 6, 3, 3)),
+        (LINEAR, (40, 12)),
+        (TABLE, (10, 32)),
+    ],
+)
+def test_orthogonal_weights_have_orthonormal_rows_or_columns(
+    kind: Kind, shape: Shape
+) -> None:
+    many = {f"w{k}": Stated(f"w{k}", shape, kind, ORTHOGONAL, ()) for k in range(200)}
+    weights = np.stack(list(initial_arrays(many, seed=1).values()))
+    rows = np.moveaxis(weights, 1 + kind.axes.index("out"), 1)
+    rows = rows.reshape(len(many), rows.shape[1], -1).astype(np.float64)
+    short = rows if rows.shape[1] <= rows.shape[2] else rows.swapaxes(1, 2)
+    identity = np.eye(short.shape[1])
+    np.testing.assert_allclose(short @ short.swapaxes(1, 2) - identity, 0, atol=1e-6)
+    # No entry leans to a side, as those on the diagonal of a bare QR's Q do.
+    error = weights.std() / np.sqrt(len(many))
+    assert np.abs(weights.mean(axis=0)).max() < 5 * error
 
 
 @pytest.mark.parametrize("kind", [KERNEL, TRANSPOSED_KERNEL])

@@ -25,7 +25,7 @@ def models(twin: Twin) -> ModuleType:
     return importlib.import_module(f"gans_{twin.name}.models")
 
 
-@pytest.fixture(params=["dcgan", "mlp", "sngan-resnet", "r3gan"])
+@pytest.fixture(params=["dcgan", "mlp", "sngan-resnet", "biggan", "r3gan"])
 def config(request: pytest.FixtureRequest) -> TrainConfig:
     return dataclasses.replace(
         PRESETS["cgan"],
