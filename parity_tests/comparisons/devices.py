@@ -7,6 +7,7 @@ of every variant, objective and remedy:
     python -m parity_tests --full --only 'devices/*'
 """
 
+import dataclasses
 import functools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from parity_tests.certificate.registry import Finding, check
-from parity_tests.comparisons import first_steps, trajectories
+from parity_tests.comparisons import accumulation, first_steps, trajectories
 from parity_tests.comparisons.trajectories import REMEDIES, VARIANTS, combine
 from parity_tests.harness import devices
 from parity_tests.harness.devices import Job, State
@@ -39,7 +40,7 @@ _COVERS = tuple(
 )
 _STEPS, _FULL_STEPS = 3, 20
 # Those that JAX tries in the short certificate; it takes seconds to compile one.
-_JAX = ("pairs", "burn-in")
+_JAX = ("pairs", "burn-in", "slices")
 
 
 def _short() -> dict[str, TrainConfig]:
@@ -54,6 +55,7 @@ def _short() -> dict[str, TrainConfig]:
     objective = {"objective": "relativistic-average", "penalty": "r1"}
     small_pairs = small | pairs | objective | {"batch_size": 12}
     configs["pairs"] = shrink(PRESETS["gan"], **small_pairs)
+    configs["slices"] = accumulation.CONFIGS["pairs"]
     configs["dragan"] = shrink(PRESETS["dragan"], **small, clip_grad_norm=0.1)
     return configs
 
@@ -126,8 +128,9 @@ def _trained(group: _Group) -> list[dict[str, list[State]]]:
 
 @functools.lru_cache(maxsize=20)
 def _alone(config: TrainConfig, steps: int) -> list[State]:
-    """The same on one device."""
-    return list(run(make_session(config, _channels(config), "torch"), steps))
+    """The same on one device, and of the whole batch at once."""
+    whole = dataclasses.replace(config, accumulate=1)
+    return list(run(make_session(whole, _channels(config), "torch"), steps))
 
 
 def _compare(group: _Group, name: str) -> list[Finding]:

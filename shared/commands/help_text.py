@@ -36,7 +36,14 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("config", "step", "allow-new-data", "on-nan", "check-reference", "plugin"),
     ),
     "Arithmetic": (
-        *("precision", "devices", "threads", "deterministic", "no-compile-cache"),
+        *(
+            "precision",
+            "accumulate",
+            "devices",
+            "threads",
+            "deterministic",
+            "no-compile-cache",
+        ),
     ),
 }
 """Flags of ``train`` by group, in the order of ``--help``; each is in one of them."""

@@ -69,14 +69,18 @@ def check_devices(config: TrainConfig, devices: int) -> None:
     """
     if devices < 1:
         raise refuse("devices", devices, "must be 1 or more")
-    size = config.batch_size
-    if size % devices:
-        below = size - size % devices
-        near = f"the nearest are {below} and {below + devices}"
+    size, slices = config.batch_size, config.accumulate
+    unit = devices * slices
+    if size % unit:
+        below = size - size % unit
+        near = f"the nearest are {below} and {below + unit}"
         if not below:
-            near = f"the nearest is {devices}"
+            near = f"the nearest is {unit}"
+        times = f" times --accumulate {slices}" if slices > 1 else ""
         raise refuse(
-            "batch_size", size, f"must be a multiple of the {devices} devices; {near}"
+            "batch_size",
+            size,
+            f"must be a multiple of the {devices} devices{times}; {near}",
         )
 
 
@@ -98,7 +102,8 @@ def check_memory(
     networks = "networks and optimisers take"
     _check(config, _networks(config), memory, networks, place)
     maps = "D's feature maps of one batch take"
-    _check(config, _maps(config) // devices, memory, maps, place)
+    at_once = _maps(config) // (devices * config.accumulate)
+    _check(config, at_once, memory, maps, place)
 
 
 def check_drawn(num: int, config: TrainConfig) -> None:
