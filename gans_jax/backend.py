@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -19,9 +19,9 @@ from gans_jax._network import Network
 from gans_jax.classifier import Classifier
 from gans_jax.distribution import AXIS
 from shared import backend as protocol
-from shared.backend import Arithmetic, FeatureNetwork
+from shared.backend import Arithmetic, FeatureNetwork, Latents
 from shared.config.choices import DataPlace
-from shared.config.limits import check_devices, check_memory
+from shared.config.limits import check_memory
 from shared.config.schedules import Scalars, constants
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo, ImageData
@@ -85,7 +85,6 @@ class Backend(protocol.Backend):
         self.samples = slice(0, config.batch_size)
         self.threads = _start_threads(threads)
         devices = 1 if devices is None else devices
-        check_devices(config, devices)
         self._mesh, self.device = self._find_devices(device, devices)
         place = f"the device {self.device}"
         check_memory(config, self._memory(), place, devices)
@@ -173,11 +172,38 @@ class Backend(protocol.Backend):
     ) -> NDArray[np.float32]:
         """Images in [-1, 1] from G's average or G; changes no state."""
         with self._settings():
-            average = self.state.generator_ema
-            generator = self.state.generator if average is None else average
             draw = self._evaluate_in_training if training else self._evaluate
-            images = draw(generator, jnp.asarray(z, self._dtype), labels)
+            images = draw(_drawing(self.state), jnp.asarray(z, self._dtype), labels)
         return np.asarray(images, np.float32)
+
+    def sample_batches(
+        self, batches: Sequence[Latents], training: bool = False
+    ) -> list[NDArray[np.float32]]:
+        """What `sample` makes of each batch, with all devices at work."""
+        # The last batch may be of another length. What is left is the first device's.
+        size, count = len(batches[0][0]), self._mesh.size
+        alike = sum(len(z) == size for z, _ in batches)
+        whole = 0 if self._is_one else alike // count * count
+        drawn: list[NDArray[np.float32]] = []
+        for i in range(0, whole, count):
+            drawn += self._sample_on_all(batches[i : i + count], training)
+        return [*drawn, *super().sample_batches(batches[whole:], training)]
+
+    def _sample_on_all(
+        self, batches: Sequence[Latents], training: bool
+    ) -> list[NDArray[np.float32]]:
+        """A batch on each device."""
+        z = np.concatenate([z for z, _ in batches])
+        given = [labels for _, labels in batches if labels is not None]
+        labels = np.concatenate(given) if given else None
+        with self._settings():
+            generator = _drawing(jax.tree.unflatten(self._tree, self._leaves))
+            draw = self._evaluate_on_all
+            if training:
+                draw = self._evaluate_in_training_on_all
+            sent = self._put((jnp.asarray(z, self._dtype), labels), P(AXIS))
+            images = draw(generator, *sent)
+        return np.split(np.asarray(images, np.float32), len(batches))
 
     def discriminate(
         self, images: NDArray[np.float32], labels: NDArray[np.int32] | None
@@ -211,6 +237,26 @@ class Backend(protocol.Backend):
     @functools.cached_property
     def _evaluate_in_training(self) -> Any:
         return jax.jit(lambda network, x, labels: network(x, labels)[0])
+
+    @functools.cached_property
+    def _evaluate_on_all(self) -> Any:
+        return self._on_all(self._evaluate)
+
+    @functools.cached_property
+    def _evaluate_in_training_on_all(self) -> Any:
+        return self._on_all(self._evaluate_in_training)
+
+    def _on_all(self, draw: Any) -> Any:
+        """The same on all devices, each with its batch."""
+        return jax.jit(
+            jax.shard_map(
+                draw,
+                mesh=self._mesh,
+                in_specs=(P(), P(AXIS), P(AXIS)),
+                out_specs=P(AXIS),
+                check_vma=False,
+            )
+        )
 
     @functools.cached_property
     def _train_steps(self) -> Any:
@@ -361,6 +407,12 @@ class Backend(protocol.Backend):
             jax.default_matmul_precision(self._matmul_precision),
         ):
             yield
+
+
+def _drawing(state: steps.TrainState) -> Network:
+    """What draws: G's average or, where there is none, G."""
+    average = state.generator_ema
+    return state.generator if average is None else average
 
 
 def find_device(name: str) -> jax.Device:

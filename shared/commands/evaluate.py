@@ -29,6 +29,7 @@ from shared.report import page
 from shared.run import checkpoint
 from shared.run.restore import load_backend
 from shared.run.run_dir import RunDir, resolve_checkpoint, root_of
+from shared.training.processes import processes
 
 
 def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
@@ -48,6 +49,10 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
     assert options.run is not None, "there is a run where there are no samples"
     path = resolve_checkpoint(options.run, options.step)
     stored = checkpoint.load(path)
+    how = (str(path), make_backend, options.device, options.devices)
+    if processes().follows:
+        with load_backend(stored, *how).helped():
+            return
     dataset = options.dataset or stored.config.dataset
     choices.validate_name(dataset)
     config = dataclasses.replace(stored.config, dataset=dataset)
@@ -65,7 +70,7 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
             f" {config.dataset} in --data-dir {options.data_dir}"
         )
     folder = _make_folder(options.out or root_of(path))
-    backend = load_backend(stored, str(path), make_backend, options.device)
+    backend = load_backend(stored, *how)
     evaluator = make_evaluator(
         backend,
         config,
@@ -76,7 +81,8 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
         cache_dir=options.cache_dir,
     )
     num = options.num or evaluator.usual_num
-    found = evaluation.evaluate(evaluator, num, options.draws, options.seed)
+    with backend.helped():
+        found = evaluation.evaluate(evaluator, num, options.draws, options.seed)
     content = {"step": stored.step, "checkpoint": path.name, **_content(found)}
     suffix = "" if options.features == "classifier" else f"-{options.features}"
     out = folder / f"evaluation-{stored.step:06d}{suffix}.json"

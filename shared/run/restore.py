@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.backend import Backend, MakeBackend
+from shared.backend import Arithmetic, Backend, MakeBackend
 from shared.config.train_config import TrainConfig
 from shared.config.values import printable
 from shared.errors import UsageError
@@ -27,7 +27,11 @@ _OWNERS = {
 
 
 def load_backend(
-    stored: checkpoint.Checkpoint, name: str, make_backend: MakeBackend, device: str
+    stored: checkpoint.Checkpoint,
+    name: str,
+    make_backend: MakeBackend,
+    device: str,
+    devices: int | None = None,
 ) -> Backend:
     """A twin's backend in the state of a checkpoint.
 
@@ -36,11 +40,13 @@ def load_backend(
         name: what an error calls it.
         make_backend: makes the twin's backend.
         device: name of a device, or auto.
+        devices: that draw; None: one, or one for each process.
 
     Raises:
         UsageError: there is no such device, or the arrays do not fit the networks.
     """
-    backend = make_backend(drawing_config(stored.config), stored.data, device)
+    config, arithmetic = drawing_config(stored.config), Arithmetic(devices=devices)
+    backend = make_backend(config, stored.data, device, arithmetic)
     check_state(backend.statements(), stored, name)
     backend.load(stored.arrays)
     return backend

@@ -1,8 +1,10 @@
 """Several devices: what is refused, who speaks and writes, how a run ends together."""
 
 import dataclasses
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,7 +24,7 @@ from shared.randomness.draws import BATCH_AXES, Draws, draw
 from shared.run import checkpoint
 from shared.run.run_dir import RunDir
 from shared.training.processes import Processes, processes
-from support import TINY, Train, Twin, metrics
+from support import TINY, Train, Twin, contents, copy, metrics, stopped
 
 _LONG = (*TINY, "--precision", "float64", "--steps", "100000")
 
@@ -276,6 +278,81 @@ def test_a_run_goes_on_elsewhere_on_another_number_of_devices(
         assert first.keys() == second.keys()
         for name, array in first.items():
             np.testing.assert_allclose(second[name], array, rtol=0, atol=1e-10)
+
+
+def _told_of(twin: str, devices: int) -> list[dict[str, str]]:
+    """What tells each process of its devices, and of the other processes."""
+    if twin == "jax":
+        return [{"JAX_NUM_CPU_DEVICES": str(devices)}]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    return [
+        place
+        | dict.fromkeys(("RANK", "LOCAL_RANK"), str(rank))
+        | {"WORLD_SIZE": str(devices)}
+        for rank in range(devices)
+    ]
+
+
+def _together(twin: Twin, commands: list[tuple[str, list[str]]]) -> list[str]:
+    """What each process writes to stdout that does these commands on two devices."""
+    script = (
+        "import importlib, json, sys\n"
+        "for name, words in json.loads(sys.argv[1]):\n"
+        f"    importlib.import_module(f'gans_{twin.name}.{{name}}').main(words)\n"
+    )
+    command = [sys.executable, "-c", script, json.dumps(commands)]
+    running = [
+        subprocess.Popen(
+            command, env=os.environ | told, stdout=subprocess.PIPE, text=True
+        )
+        for told in _told_of(twin.name, 2)
+    ]
+    said = [process.communicate(timeout=300)[0] for process in running]
+    assert [process.returncode for process in running] == [0] * len(running)
+    return said
+
+
+def test_several_devices_draw_what_one_draws_and_score_it_alike(
+    twin: Twin, finished: Path, data_dir: Path, tmp_path: Path
+) -> None:
+    run = copy(finished, tmp_path)
+
+    def commands(out: Path, *extra: str) -> list[tuple[str, list[str]]]:
+        # Batches of 64, 64, 64 and 8.
+        drawn = [str(run), "--num", "200", "--device", "cpu", *extra]
+        scored = [*drawn, "--features", "none", "--draws", "2"]
+        scored += ["--data-dir", str(data_dir), "--out", str(out)]
+        return [
+            ("sample", [*drawn, "--out", str(out / "grid.png")]),
+            ("evaluate", scored),
+        ]
+
+    for name, words in commands(tmp_path / "one"):
+        twin.main(name)(words)
+    extra = ("--devices", "2") if twin.name == "jax" else ()
+    first, *others = _together(twin, commands(tmp_path / "two", *extra))
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")
+    assert first.startswith("dcgan, step 6")
+    assert all(said == "" for said in others)
+
+
+def test_several_processes_do_not_judge_images(
+    twin: Twin, told: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    told(0, 2)
+    words = ["--samples", "x", "--reference", "y"]
+    stopped(2, lambda: twin.main("evaluate")(words))
+    assert "--samples x: are judged by one process" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["sample", "evaluate"])
+def test_no_devices_draw_nothing(
+    twin: Twin, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stopped(2, lambda: twin.main(command)(["run", "--devices", "0"]))
+    assert "--devices 0: must be 1 or more" in capsys.readouterr().err
 
 
 @pytest.mark.needs("torch")
