@@ -270,7 +270,8 @@ class Backend(protocol.Backend):
                 state, metrics = self._train_step(state, images, labels, draws)
                 return jax.tree.leaves(state), metrics
 
-            with distribution.together(self._mesh.size):
+            count, local = self._mesh.size, self.config.local_batch_norm > 0
+            with distribution.together(count, local):
                 return jax.lax.scan(one_step, leaves, draws)
 
         return jax.jit(

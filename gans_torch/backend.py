@@ -293,7 +293,8 @@ class Backend(protocol.Backend):
 
     def _step(self, update_d: bool, inputs: StepInputs) -> steps.Metrics:
         batches, noise, records, scalars = inputs
-        with self._precision(), distribution.together(self._processes.count):
+        count, local = self._processes.count, self.config.local_batch_norm > 0
+        with self._precision(), distribution.together(count, local):
             return steps.train_step(
                 self.config,
                 self.state,

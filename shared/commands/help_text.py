@@ -19,6 +19,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Networks": (
         *("architecture", "z-dim", "conditional", "g-norm", "d-norm"),
+        "local-batch-norm",
         *("g-weight-norm", "d-weight-norm", "minibatch-discrimination"),
         "minibatch-std",
     ),

@@ -65,10 +65,16 @@ def check_devices(config: TrainConfig, devices: int) -> None:
         devices: that share each batch.
 
     Raises:
-        UsageError: they do not divide the batch.
+        UsageError: they do not divide the batch, or its norms are of other devices.
     """
     if devices < 1:
         raise refuse("devices", devices, "must be 1 or more")
+    if config.local_batch_norm not in (0, devices):
+        raise refuse(
+            "local_batch_norm",
+            config.local_batch_norm,
+            f"norms are those of so many devices, and --devices {devices} compute",
+        )
     size, slices = config.batch_size, config.accumulate
     unit = devices * slices
     if size % unit:

@@ -38,13 +38,8 @@ _POINTS_HINT = " start from the preset ring, as in: ring --dataset grid"
 _READING = ("channels", "crop", "pixel_bits")
 _STORED_IF_USED = (
     *(*_READING, "augment", "flip", "g_own_batch", "ema_half_life"),
-    *(
-        "accumulate",
-        "burn_in_images",
-        "final_g_lr",
-        "final_d_lr",
-        "final_penalty_weight",
-    ),
+    *("accumulate", "local_batch_norm"),
+    *("burn_in_images", "final_g_lr", "final_d_lr", "final_penalty_weight"),
     *("final_beta2", "final_ema_half_life"),
 )
 
@@ -109,6 +104,10 @@ class TrainConfig:
     """Normalisation in the generator."""
     d_norm: DiscriminatorNorm = "batch"
     """Normalisation in the discriminator."""
+    local_batch_norm: int = 0
+    """Batch norm takes the statistics of each device's own part of a batch, as others
+    do; says of how many devices, without which the run can then not go on. 0: those of
+    the whole batch, on any number of devices."""
     g_weight_norm: WeightNorm = "none"
     """Reparametrisation of the generator's weights."""
     d_weight_norm: WeightNorm = "none"
@@ -313,17 +312,12 @@ def _check_ranges(config: TrainConfig) -> None:
         raise refuse("pixel_bits", config.pixel_bits, "must be from 1 to 16")
     at_least(2, "batch_size")  # batch norm has no variance of a single image
     at_least(1, "steps", "z_dim", "width", "n_critic", "d_every")
-    at_least(
-        1,
-        "accumulate",
-        "instance_noise_steps",
-        "log_every",
-        "sample_every",
-        "save_every",
-    )
+    at_least(1, "instance_noise_steps", "log_every", "sample_every", "save_every")
+    at_least(1, "accumulate")
     at_least(0, "seed", "minibatch_discrimination", "minibatch_std", "warmup_steps")
     at_least(0, "penalty_weight", "weight_clip", "feature_matching", "aux_classifier")
     at_least(0, "instance_noise", "clip_grad_norm", "evaluate_every")
+    at_least(0, "local_batch_norm")
     at_least(0, "final_penalty_weight", "ema_half_life", "final_ema_half_life")
     at_least(1, "burn_in_images")
     positive("epochs", "g_lr", "d_lr", "final_g_lr", "final_d_lr")
@@ -408,6 +402,7 @@ def _check_combinations(config: TrainConfig) -> None:
             " use instance, layer, group or none",
         )
     _check_slices(config)
+    _check_local_norms(config)
     if config.g_norm == "conditional-batch" and not config.conditional:
         raise refuse("g_norm", config.g_norm, "needs --conditional")
     if config.minibatch_std and config.batch_size % config.minibatch_std:
@@ -445,6 +440,17 @@ def _check_slices(config: TrainConfig) -> None:
         raise refuse("accumulate", count, rule)
     if size % count:
         raise refuse("accumulate", count, f"must divide --batch-size {size}")
+
+
+def _check_local_norms(config: TrainConfig) -> None:
+    devices, size = config.local_batch_norm, config.batch_size
+    if not devices:
+        return
+    if not (config.g_has_batch_norm or config.d_norm == "batch"):
+        raise refuse("local_batch_norm", devices, "neither network has batch norm")
+    if size % devices or size < 2 * devices:
+        rule = f"must divide --batch-size {size}, and leave two images or more to each"
+        raise refuse("local_batch_norm", devices, rule)
 
 
 def _check_burn_in(config: TrainConfig) -> None:

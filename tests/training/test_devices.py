@@ -115,6 +115,49 @@ def test_devices_that_do_not_divide_the_batch_are_refused(
     limits.check_devices(config, size)
 
 
+def test_local_norms_are_of_as_many_devices_as_compute() -> None:
+    config = dataclasses.replace(PRESETS["dcgan"], local_batch_norm=4)
+    limits.check_devices(config, 4)
+    rule = "--local-batch-norm 4: norms are those of so many devices, and --devices 2"
+    with pytest.raises(UsageError, match=rule):
+        limits.check_devices(config, 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"g_norm": "none", "d_norm": "none"}, "2: neither network has batch norm"),
+        ({"batch_size": 65}, "2: must divide --batch-size 65, and leave two images"),
+        ({"batch_size": 2}, "2: must divide --batch-size 2, and leave two images"),
+    ],
+)
+def test_local_norms_that_make_no_sense(changes: dict[str, Any], rule: str) -> None:
+    with pytest.raises(UsageError, match=f"--local-batch-norm {rule}"):
+        dataclasses.replace(PRESETS["dcgan"], local_batch_norm=2, **changes)
+
+
+def test_local_norms_of_one_device_are_those_of_the_batch(
+    twin: Twin,
+    train: Train,
+    finished: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = tmp_path / "run"
+    train(*TINY, "--local-batch-norm", 1, "--run-dir", run)
+    assert json.loads((run / "config.json").read_text())["local_batch_norm"] == 1
+    assert metrics(run) == metrics(finished)
+    local, usual = (
+        checkpoint.load(RunDir.open(x).checkpoint_path(6)).arrays
+        for x in (run, finished)
+    )
+    for name, array in usual.items():
+        assert np.array_equal(local[name], array), name
+    for flags in (("--local-batch-norm", 2), ("--devices", 2)):
+        stopped(2, lambda flags=flags: train("--resume", run, "--steps", 7, *flags))
+        assert "--local-batch-norm " in capsys.readouterr().err
+
+
 def test_processes_are_those_that_torchrun_tells_of(told: Callable[..., None]) -> None:
     assert processes() == Processes() == (0, 1, 0)
     assert not processes().follows
