@@ -24,7 +24,16 @@ from shared.randomness.draws import BATCH_AXES, Draws, draw
 from shared.run import checkpoint
 from shared.run.run_dir import RunDir
 from shared.training.processes import Processes, processes
-from support import TINY, Train, Twin, contents, copy, metrics, stopped
+from support import (
+    TINY,
+    Train,
+    Twin,
+    contents,
+    copy,
+    metrics,
+    stopped,
+    untimed_contents,
+)
 
 _LONG = (*TINY, "--precision", "float64", "--steps", "100000")
 
@@ -238,14 +247,17 @@ def test_each_process_has_a_device_of_its_own() -> None:
         backend._own("cuda:1", Processes(5, 8, 1))
 
 
-def _command(twin: Twin, *arguments: object) -> tuple[list[str], dict[str, str]]:
-    """A training on two devices."""
+def _command(
+    twin: Twin, *arguments: object, restarts: int = 0
+) -> tuple[list[str], dict[str, str]]:
+    """A training on two devices, which torchrun starts anew so many times."""
     words = list(map(str, arguments))
     if twin.name == "jax":
         command = [*twin.command("train"), "--devices", "2", *words]
         return command, {"JAX_NUM_CPU_DEVICES": "2"}
     launch = "from torch.distributed.run import main; main()"
     here = ["--nproc-per-node=2", "--master-port=0", "--rdzv-backend=c10d"]
+    here.append(f"--max-restarts={restarts}")
     endpoint = ["--rdzv-endpoint=127.0.0.1:0", "-m", "gans_torch.train"]
     return [sys.executable, "-c", launch, *here, *endpoint, *words], {}
 
@@ -256,8 +268,9 @@ def started(
 ) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     running: list[subprocess.Popen[str]] = []
 
-    def start(*arguments: object) -> subprocess.Popen[str]:
-        command, environment = _command(twin, *arguments, "--data-dir", data_dir)
+    def start(*arguments: object, restarts: int = 0) -> subprocess.Popen[str]:
+        words = (*arguments, "--data-dir", data_dir)
+        command, environment = _command(twin, *words, restarts=restarts)
         with (tmp_path / "log").open("w") as log:
             process = subprocess.Popen(
                 command, env=os.environ | environment, stderr=log, text=True
@@ -428,3 +441,35 @@ def test_processes_stop_and_die_together(
     newest = RunDir.open(run).checkpoint_steps()[-1]
     checkpoint.load(RunDir.open(run).checkpoint_path(newest))
     assert "rank      : 1" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.long
+@pytest.mark.needs("torch")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("twin", ["torch"], indirect=True, scope="session")
+def test_a_run_that_dies_goes_on_by_itself_and_ends_as_if_it_had_not(
+    twin: Twin, started: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    flags = (*TINY, "--steps", 200, "--save-every", 20, "--sample-every", 100)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert started(*flags, "--run-dir", whole).wait(300) == 0
+    again = ("--resume", "auto", "--run-dir", broken)
+    process = started(*flags, *again, restarts=2)
+    for saved in (20, 60):
+        while not any(step >= saved for step in RunDir(broken).checkpoint_steps()):
+            assert process.poll() is None
+            time.sleep(0.05)
+        _kill_one(process)
+    assert process.wait(300) == 0, (tmp_path / "log").read_text()
+    said = (tmp_path / "log").read_text()
+    assert said.count(f"--resume auto: {broken}") == 2
+    assert untimed_contents(broken) == untimed_contents(whole)
+    assert metrics(broken) == metrics(whole)
+
+
+def _kill_one(process: subprocess.Popen[str]) -> None:
+    """Kill the last of the processes that train, once they are there."""
+    while len(workers := _workers(process)) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.kill(workers[1], signal.SIGKILL)
