@@ -41,7 +41,7 @@ _COVERS = tuple(
 )
 _STEPS, _FULL_STEPS = 3, 20
 # Those that JAX tries in the short certificate; it takes seconds to compile one.
-_JAX = ("pairs", "burn-in", "slices", "local norms")
+_JAX = ("pairs", "burn-in", "sliced points", "local norms")
 
 
 def _short() -> dict[str, TrainConfig]:
@@ -58,6 +58,7 @@ def _short() -> dict[str, TrainConfig]:
     configs["pairs"] = shrink(PRESETS["gan"], **small_pairs)
     configs["local norms"] = _with_local_norms(batch_size=16)
     configs["slices"] = accumulation.CONFIGS["pairs"]
+    configs["sliced points"] = accumulation.CONFIGS["points"]
     configs["dragan"] = shrink(PRESETS["dragan"], **small, clip_grad_norm=0.1)
     return configs
 
