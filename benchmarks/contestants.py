@@ -5,9 +5,12 @@ from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.cases import Case
 from shared.backend import Backend
+from shared.drawing.images import to_uint8
+from shared.evaluation.samples import GeneratedSamples
 from shared.training.background import prefetch
 from shared.training.session import Prepared, Session
 
@@ -32,6 +35,17 @@ class Contestant(Protocol):
 
     def sample(self) -> None:
         """Draw one grid of images, on the host."""
+        ...
+
+    def images(self, num: int) -> NDArray[np.uint8]:
+        """Images of new latents, in evaluation mode, for a judge.
+
+        Args:
+            num: how many.
+
+        Returns:
+            Shape [num, height, width, channels].
+        """
         ...
 
 
@@ -68,6 +82,15 @@ class TextbookContestant:
             z = self._torch.randn(64, self._textbook.config.z_dim, 1, 1)
             self._textbook.generator(z.to(self._textbook.device)).cpu()
 
+    def images(self, num: int) -> NDArray[np.uint8]:
+        """Draw in evaluation mode, as textbooks forget to do."""
+        generator = self._textbook.generator.eval()
+        with self._torch.no_grad():
+            z = self._torch.randn(num, self._textbook.config.z_dim, 1, 1)
+            drawn = generator(z.to(self._textbook.device)).cpu()
+        generator.train()
+        return to_uint8(drawn.permute(0, 2, 3, 1).numpy())
+
 
 class TwinContestant:
     """A twin, used just as `shared.training.loop` uses it."""
@@ -102,6 +125,13 @@ class TwinContestant:
         config = self._session.config
         labels = np.arange(64, dtype=np.int32) % 10 if config.conditional else None
         self._session.backend.sample(np.zeros((64, config.z_dim), np.float32), labels)
+
+    def images(self, num: int) -> NDArray[np.uint8]:
+        """Draw as `evaluate` does, from G's average where there is one."""
+        session = self._session
+        labels = session.data.labels if session.config.conditional else None
+        samples = GeneratedSamples(session.backend, session.config, labels)
+        return samples.draw(num, seed=0, number=0)
 
     def _prepare(self, call: int) -> Prepared:
         steps = range(call * self._count, (call + 1) * self._count)

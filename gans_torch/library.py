@@ -183,6 +183,7 @@ def evaluate(
     draws: int = 5,
     seed: int = 0,
     step: int | Literal["best"] | None = None,
+    against: ImageData | None = None,
     device: str = "auto",
     data_dir: str | Path | None = None,
 ) -> Evaluation:
@@ -200,6 +201,9 @@ def evaluate(
         draws: of a run, independent draws, over which intervals are made.
         seed: of a run's samples, from 0 up.
         step: of a run, which checkpoint; as for `load_generator`.
+        against: images, 16 or more, whose features the samples' are compared with in
+            the place of the reference's, such as ``data.load("mnist", split="test")``;
+            the reference still teaches the classifier, and may have been copied.
         device: ``auto`` (the best there is) or the name of a device.
         data_dir: folder that keeps the classifier; None: it is trained anew.
 
@@ -221,6 +225,7 @@ def evaluate(
                 draws=draws,
                 seed=seed,
                 step=step,
+                against=against,
                 device=device,
                 data_dir=data_dir,
             ),

@@ -77,6 +77,7 @@ class EvaluateOptions:
     draws: int
     seed: int
     step: int | Literal["best"] | None
+    against: ImageData | None
     device: str
     data_dir: str | Path | None
 
@@ -262,6 +263,7 @@ def evaluate(
         value = getattr(options, name)
         if value is not None and not least <= value < 2**63:
             raise UsageError(f"{name} {value}: must be {least} or more, below 2**63")
+    _check_against(options, reference)
     if isinstance(samples, np.ndarray):
         return _evaluate_images(make_backend, samples, reference, options)
     state = find_state(samples, options.step)
@@ -311,6 +313,22 @@ def _evaluate_images(
     return _score(backend, config, reference, options, GivenSamples(images))
 
 
+def _check_against(options: EvaluateOptions, reference: ImageData) -> None:
+    against = options.against
+    if against is None:
+        return
+    if options.features == "none" or reference.name in POINTS:
+        raise UsageError("against: needs features, by which images are compared")
+    shape = reference.images.shape[1:]
+    if against.images.dtype != np.uint8 or against.images.shape[1:] != shape:
+        raise UsageError(
+            f"against: images of shape {list(against.images.shape)}: must be uint8"
+            f" {['count', *shape]}, as those of the reference"
+        )
+    if len(against.images) < 16:
+        raise UsageError(f"against: {len(against.images)} images: must be 16 or more")
+
+
 def _score(
     backend: Backend,
     config: TrainConfig,
@@ -320,7 +338,13 @@ def _score(
 ) -> Evaluation:
     folder = None if options.data_dir is None else Path(options.data_dir)
     evaluator = make_evaluator(
-        backend, config, reference, folder, options.features, samples=given
+        backend,
+        config,
+        reference,
+        folder,
+        options.features,
+        samples=given,
+        against=options.against,
     )
     num = options.num or evaluator.usual_num
     return evaluation.evaluate(evaluator, num, options.draws, options.seed)

@@ -20,7 +20,7 @@ from shared.data.image_data import ImageData
 from shared.drawing import images
 from shared.errors import UsageError
 from shared.evaluation import evaluation
-from shared.evaluation.evaluators import check_data, make_evaluator
+from shared.evaluation.evaluators import check_data, check_split, make_evaluator
 from shared.files.atomic import write_atomically
 from shared.files.records import finite
 from shared.quantities import QUANTITIES
@@ -57,6 +57,7 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
     choices.validate_name(dataset)
     config = dataclasses.replace(stored.config, dataset=dataset)
     check_data(config, stored.data, options.features)
+    check_split(options.split, dataset, options.features)
     check_drawn(options.num or 0, config)
     data = datasets.load_for(
         config,
@@ -69,6 +70,15 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
             f"{path}: was trained on other images than those of --dataset"
             f" {config.dataset} in --data-dir {options.data_dir}"
         )
+    against = None
+    if options.split == "test":
+        against = datasets.load_for(
+            config,
+            options.data_dir,
+            options.cache_dir,
+            trust_cache=options.trust_cache,
+            split="test",
+        )
     folder = _make_folder(options.out or root_of(path))
     backend = load_backend(stored, *how)
     evaluator = make_evaluator(
@@ -79,12 +89,14 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
         options.features,
         say=terminal.say,
         cache_dir=options.cache_dir,
+        against=against,
     )
     num = options.num or evaluator.usual_num
     with backend.helped():
         found = evaluation.evaluate(evaluator, num, options.draws, options.seed)
     content = {"step": stored.step, "checkpoint": path.name, **_content(found)}
     suffix = "" if options.features == "classifier" else f"-{options.features}"
+    suffix += "" if options.split == "train" else f"-{options.split}"
     out = folder / f"evaluation-{stored.step:06d}{suffix}.json"
     _write(out, content)
     if found.nearest is not None:
@@ -105,7 +117,9 @@ def _evaluate_images(
         name = f"{choices.FOLDER}{name}"
     size = options.image_size or TrainConfig.image_size
 
-    def load(dataset: str, channels: choices.Channels) -> ImageData:
+    def load(
+        dataset: str, channels: choices.Channels, split: choices.Split = "train"
+    ) -> ImageData:
         return datasets.load(
             dataset,
             size,
@@ -113,9 +127,14 @@ def _evaluate_images(
             channels=channels,
             cache_dir=options.cache_dir,
             trust_cache=options.trust_cache,
+            split=split,
         )
 
+    check_split(options.split, name, options.features)
     reference = load(name, options.channels or "auto")
+    against = None
+    if options.split == "test":
+        against = load(name, options.channels or "auto", "test")
     check_data(TrainConfig(dataset=name), reference.info, options.features)
     kind = "grey" if reference.info.channels == 1 else "colour"
     given = load(f"{choices.FOLDER}{path}", kind).images
@@ -132,6 +151,7 @@ def _evaluate_images(
             draws=1,
             seed=options.seed,
             step=None,
+            against=against,
             device=options.device,
             data_dir=options.data_dir,
         ),

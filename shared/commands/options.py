@@ -10,7 +10,7 @@ from tyro.constructors import (
     PrimitiveConstructorSpec,
 )
 
-from shared.config.choices import Channels, Crop, DataPlace, Features, OnNan
+from shared.config.choices import Channels, Crop, DataPlace, Features, OnNan, Split
 from shared.config.tables import Table
 from shared.config.train_config import TrainConfig
 from shared.config.traits import ARCHITECTURES, OBJECTIVES, PENALTIES
@@ -132,6 +132,9 @@ class EvaluateOptions:
     it, 32."""
     channels: Channels | None = None
     """Of --samples and --reference: as for train; without it, auto."""
+    split: Split = "train"
+    """Images that the samples are compared with, of mnist, fashion-mnist, cifar10 and
+    stacked-mnist: those that were trained on, or the test images."""
     num: int | None = None
     """Samples in each draw, from 16 up; without it, 2048 or, if that is less, as many
     as there are training images; 26000 of stacked-mnist, 2500 points in the plane,

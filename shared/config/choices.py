@@ -21,6 +21,10 @@ Channels = Literal["auto", "grey", "colour"]
 Crop = Literal["centre", "pad", "stretch"]
 
 
+# Images to learn from, and others that were set aside when the data set was made.
+Split = Literal["train", "test"]
+
+
 # What to do when losses or weights are no longer finite.
 OnNan = Literal["stop", "rollback"]
 
@@ -47,6 +51,10 @@ Precision = Literal["float32", "tf32", "bfloat16", "float64"]
 
 NAMES = ("digits", "mnist", "fashion-mnist", "cifar10", "stacked-mnist")
 """Data sets that have a name of their own; ``folder:PATH`` is anybody's images."""
+
+
+TESTED = ("mnist", "fashion-mnist", "cifar10", "stacked-mnist")
+"""Those with a test split."""
 
 
 STACKED = "stacked-mnist"

@@ -9,8 +9,10 @@ from shared.config.choices import (
     FOLDER,
     POINTS,
     STACKED,
+    TESTED,
     Channels,
     Crop,
+    Split,
     is_folder,
     validate_name,
 )
@@ -18,6 +20,7 @@ from shared.config.train_config import TrainConfig
 from shared.data import folder_images, image_cache, image_sources, points
 from shared.data.image_data import ImageData
 from shared.data.reading import Reading, reading_of
+from shared.errors import UsageError
 
 
 def load(
@@ -30,8 +33,9 @@ def load(
     pixel_bits: int | None = None,
     cache_dir: str | Path | None = None,
     trust_cache: bool = False,
+    split: Split = "train",
 ) -> ImageData:
-    """The training images of a data set, resized, with their labels.
+    """The images of a data set, resized, with their labels.
 
     The first call reads the originals (mnist, fashion-mnist and cifar10 are fetched
     into ``data_dir`` where they are missing) and writes the resized images under
@@ -51,14 +55,15 @@ def load(
         cache_dir: folder of the cache; None: as above or, where ``data_dir`` may only
             be read, the user's own.
         trust_cache: leave out the check of the cached images' digest.
+        split: ``train``; or ``test``, of which only scores are made.
 
     Raises:
-        UsageError: there is no such data set, it cannot be fetched or holds no readable
-            image, or the cache cannot be written.
+        UsageError: there is no such data set or split, it cannot be fetched or holds no
+            readable image, or the cache cannot be written.
     """
     reading = Reading(channels, crop, pixel_bits)
     caching = _Caching(data_dir, cache_dir, trust_cache)
-    return _load(dataset, image_size, caching, reading, terminal.say)
+    return _load(dataset, image_size, caching, reading, terminal.say, split)
 
 
 def load_for(
@@ -68,8 +73,9 @@ def load_for(
     say: Callable[[str], None] = lambda line: None,
     *,
     trust_cache: bool = False,
+    split: Split = "train",
 ) -> ImageData:
-    """The training images of a run; as `load`.
+    """The training images of a run, or those to test it by; as `load`.
 
     Args:
         config: the run's configuration.
@@ -77,9 +83,11 @@ def load_for(
         cache_dir: as for `load`.
         say: is told what is left out or changed.
         trust_cache: as for `load`.
+        split: as for `load`.
     """
     caching = _Caching(data_dir, cache_dir, trust_cache)
-    return _load(config.dataset, config.image_size, caching, reading_of(config), say)
+    reading = reading_of(config)
+    return _load(config.dataset, config.image_size, caching, reading, say, split)
 
 
 class _Caching(NamedTuple):
@@ -96,8 +104,11 @@ def _load(
     caching: _Caching,
     reading: Reading,
     say: Callable[[str], None],
+    split: Split,
 ) -> ImageData:
     validate_name(dataset)
+    if split == "test" and dataset not in TESTED:
+        raise UsageError(f"split test: of {', '.join(TESTED)} only, not of {dataset}")
     if dataset in POINTS:
         return points.load(dataset)._replace(name=dataset)
 
@@ -108,15 +119,17 @@ def _load(
         if dataset == "digits":
             source = image_sources.digits()
         elif dataset == STACKED:
-            source = image_sources.stacked_mnist(data_dir)
+            source = image_sources.stacked_mnist(data_dir, split)
         else:
-            source = image_sources.fetched(dataset, data_dir)
+            source = image_sources.fetched(dataset, data_dir, split)
         source = image_sources.in_channels(source, reading)
     cache = None if caching.cache_dir is None else Path(caching.cache_dir)
     data = image_cache.load(
         source, image_size, data_dir, cache, say, trust=caching.trust
     )
-    data = data._replace(name=dataset, reading=reading)
+    # What learns from test images learns from arrays in memory: no command finds them.
+    name = dataset if split == "train" else ""
+    data = data._replace(name=name, reading=reading, split=split)
     if data.survey is None:
         return data
     survey = data.survey.after(source.notes, source.flags)

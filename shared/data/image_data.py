@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.config.choices import Split
 from shared.data.reading import Reading
 from shared.data.survey import Survey
 
@@ -57,6 +58,8 @@ class ImageData(NamedTuple):
     """How the images were read."""
     survey: Survey | None = None
     """What was seen of a folder's images."""
+    split: Split = "train"
+    """Which images of the data set these are."""
 
 
 def names_beyond_ids(class_names: Sequence[str]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from shared import terminal
-from shared.config.choices import Crop
+from shared.config.choices import Crop, Split
 from shared.data.image_data import digest
 from shared.data.reading import Reading
 from shared.data.survey import Survey
@@ -117,14 +117,18 @@ def digits() -> Source:
     return Source("digits", "scikit-learn", open_digits)
 
 
+# Of the names of cached files.
+_TAGS: dict[Split, str] = {"train": "", "test": "-test"}
+
+
 class _Files(NamedTuple):
     """What torchvision calls a data set, and the files that it takes."""
 
     class_name: str
     files: str
     folder: str
-    sha256: str
-    """`image_data.digest` of the published training images and labels."""
+    sha256: Mapping[Split, str]
+    """`image_data.digest` of the published images and labels."""
 
 
 _IDX_FILES = ", ".join(
@@ -137,52 +141,63 @@ _FETCHED = {
         "MNIST",
         _IDX_FILES,
         "MNIST/raw",
-        "7df31034f8770a950e2a25015082acf39bc1d6d1f5f30ada353f9068d3f973ee",
+        {
+            "train": "7df31034f8770a950e2a25015082acf39bc1d6d1f5f30ada353f9068d3f973ee",
+            "test": "1c2b5ccc864506a905e1f43996cf889c7833ff3d87128174a9b5a3499e2fcae9",
+        },
     ),
     "fashion-mnist": _Files(
         "FashionMNIST",
         _IDX_FILES,
         "FashionMNIST/raw",
-        "f7cca0d89c4a87e733c946850aa86a149e5211d3177f9303d292dca39c0743c3",
+        {
+            "train": "f7cca0d89c4a87e733c946850aa86a149e5211d3177f9303d292dca39c0743c3",
+            "test": "2884e0efb1c0dfea2207d3211adc855306723e02bc0f93185bf296f82ca80911",
+        },
     ),
     "cifar10": _Files(
         "CIFAR10",
         "cifar-10-python.tar.gz",
         "",
-        "e633839690108df661c3f938ab0e3c3d85ec6155a8c67b9af3043757ec9a5492",
+        {
+            "train": "e633839690108df661c3f938ab0e3c3d85ec6155a8c67b9af3043757ec9a5492",
+            "test": "10e37259e21c91ee03930e3a902b7e0f9df626e2c66b3be78e828029173bd254",
+        },
     ),
 }
 
 
-def fetched(name: str, data_dir: Path) -> Source:
-    """The training split of a data set that torchvision fetches and checks.
+def fetched(name: str, data_dir: Path, split: Split = "train") -> Source:
+    """A data set that torchvision fetches and checks.
 
     Args:
         name: mnist, fashion-mnist or cifar10.
         data_dir: torchvision's ``root``.
+        split: which of its images.
     """
 
     def open_fetched(image_size: int) -> Pictures:
-        return _from_arrays(*_fetch(name, data_dir), image_size)
+        return _from_arrays(*_fetch(name, data_dir, split), image_size)
 
-    return Source(name, "torchvision", open_fetched)
+    return Source(name + _TAGS[split], "torchvision", open_fetched)
 
 
-def stacked_mnist(data_dir: Path) -> Source:
-    """60,000 images of three digits of MNIST, one in each colour; always the same.
+def stacked_mnist(data_dir: Path, split: Split = "train") -> Source:
+    """Images of three digits of MNIST, one in each colour; always the same.
 
-    Each digit occurs once in each channel. The class is the number that red, green and
-    blue digit spell, 0 to 999: one of 1,000 modes.
+    There are as many as digits, 60,000, and each occurs once in each channel. The class
+    is the number that red, green and blue digit spell, 0 to 999: one of 1,000 modes.
 
     Args:
         data_dir: torchvision's ``root``, with MNIST.
+        split: of which digits.
 
     References:
         Metz et al. 2017, arXiv:1611.02163, section 3.3.
     """
 
     def open_stacked(image_size: int) -> Pictures:
-        digits, labels, _ = _fetch("mnist", data_dir)
+        digits, labels, _ = _fetch("mnist", data_dir, split)
         count = len(digits)
         orders = [noise.batch_indices(0, i, count, count) for i in range(3)]
         images = np.stack([digits[order] for order in orders], axis=-1)
@@ -191,11 +206,11 @@ def stacked_mnist(data_dir: Path) -> Source:
         spelled = 100 * hundreds + 10 * tens + ones
         return _from_arrays(images, spelled, names, image_size)
 
-    return Source("stacked-mnist", "torchvision-1", open_stacked)
+    return Source("stacked-mnist" + _TAGS[split], "torchvision-1", open_stacked)
 
 
 def _fetch(
-    name: str, data_dir: Path
+    name: str, data_dir: Path, split: Split
 ) -> tuple[NDArray[np.uint8], NDArray[Any], tuple[str, ...]]:
     """Images, labels and class names by torchvision, which fetches what is missing.
 
@@ -218,15 +233,19 @@ def _fetch(
 
             socket.setdefaulttimeout(_TIMEOUT_SECONDS)
             data = getattr(datasets, wanted.class_name)(
-                root=data_dir, train=True, download=True
+                root=data_dir, train=split == "train", download=True
             )
             images, labels = np.asarray(data.data), np.asarray(data.targets)
         # Torchvision checks what it fetches, Fashion-MNIST without encryption, but not
         # what lies in the folder already.
-        if (found := digest(np.ascontiguousarray(images), labels)) != wanted.sha256:
+        found, published = (
+            digest(np.ascontiguousarray(images), labels),
+            wanted.sha256[split],
+        )
+        if found != published:
             raise ValueError(
                 f"images and labels of digest {found[:8]}, where the published ones"
-                f" have {wanted.sha256[:8]}"
+                f" have {published[:8]}"
             )
         return images, labels, tuple(data.classes)
     except ImportError as error:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from shared.backend import Backend
 from shared.config import choices
-from shared.config.choices import Features
+from shared.config.choices import Features, Split
 from shared.config.train_config import TrainConfig, refuse
 from shared.data.image_data import DataInfo, ImageData
 from shared.errors import UsageError
@@ -57,6 +57,27 @@ def check_data(
         )
 
 
+def check_split(split: Split, dataset: str, features: Features) -> None:
+    """Refuse a split that there is not, or that nothing is compared with.
+
+    Args:
+        split: asked for.
+        dataset: of the run, or of the reference.
+        features: what images are compared by.
+
+    Raises:
+        UsageError: the data set has no such split, or there are no features.
+    """
+    if split == "train":
+        return
+    if dataset not in choices.TESTED:
+        raise refuse(
+            "split", split, f"of {', '.join(choices.TESTED)} only, not of {dataset}"
+        )
+    if features == "none":
+        raise refuse("split", split, "needs features, by which images are compared")
+
+
 def make_evaluator(
     backend: Backend,
     config: TrainConfig,
@@ -66,6 +87,7 @@ def make_evaluator(
     say: Callable[[str], object] = lambda line: None,
     samples: Samples | None = None,
     cache_dir: Path | None = None,
+    against: ImageData | None = None,
 ) -> Evaluator:
     """What scores the samples of a backend, or images that are given.
 
@@ -78,6 +100,7 @@ def make_evaluator(
         say: is told, before a classifier is trained.
         samples: what is compared with the data; None: what the backend makes.
         cache_dir: as for `caches.places`.
+        against: what the samples' features are compared with; None: the data's.
 
     Raises:
         UsageError: as `check_data`, or the network for the features cannot be had.
@@ -92,4 +115,4 @@ def make_evaluator(
         extractor = InceptionExtractor(backend)
     else:
         extractor = ClassifierExtractor(backend, config, data, data_dir, say, cache_dir)
-    return ImageEvaluator(samples, config, data, extractor)
+    return ImageEvaluator(samples, config, data, extractor, against)

@@ -30,11 +30,14 @@ _LEAST_REAL = 5
 class ImageEvaluator(PixelEvaluator):
     """Compares images with the training images, by the features of both too.
 
+    Copies are looked for in the training images, whatever the features are compared to.
+
     Args:
         samples: what is compared; it may change between the calls.
         config: the run's configuration.
         data: its training images.
         extractor: of the features; the data have labels if it knows their classes.
+        against: whose features the samples' are compared with; None: the data's.
     """
 
     def __init__(
@@ -43,8 +46,10 @@ class ImageEvaluator(PixelEvaluator):
         config: TrainConfig,
         data: ImageData,
         extractor: FeatureExtractor,
+        against: ImageData | None = None,
     ) -> None:
         super().__init__(samples, config, data)
+        self._against = against
         self._classes = data.info.num_classes
         self._extractor = extractor
         most = _MOST_REAL
@@ -54,7 +59,13 @@ class ImageEvaluator(PixelEvaluator):
             most = _MOST_REAL_INCEPTION
         elif config.dataset == choices.STACKED:
             self.usual_num = _NUM_STACKED
-        real = self._extractor(self._images[self._order[:most]]).features
+        self._used = self._order[:most]
+        reference = self._images[self._used]
+        if against is not None:
+            count = against.info.count
+            order = noise.batch_indices(0, 0, count, count)
+            reference = classifier.pixels(against)[order[:most]]
+        real = self._extractor(reference).features
         # Else the scale of FID and KID would depend on the classifier's training;
         # that of Inception is part of its standard.
         self._scale = (
@@ -70,8 +81,9 @@ class ImageEvaluator(PixelEvaluator):
         ]
         found = [_compare(self._real, one.features) for one in drawn]
         inception = [metrics.inception_score(one.probabilities) for one in drawn]
-        sets = f"{num} samples, {len(self._real)} training images"
-        few = f"{compared} samples, {compared} training images"
+        kind = "training" if self._against is None else "reference"
+        sets = f"{num} samples, {len(self._real)} {kind} images"
+        few = f"{compared} samples, {compared} {kind} images"
         how = {
             "fid": sets,
             "kid": few,
@@ -99,17 +111,18 @@ class ImageEvaluator(PixelEvaluator):
         """The scores of real images, of noise, and of copies of training images.
 
         The real ones are the tenth that a classifier does not learn; they are compared
-        with the others.
+        with the others, or with what the samples are compared with.
         """
         num = min(num, _MOST_COMPARED)
         count = len(self._images)
-        used = self._order[: len(self._real)]
         unseen = np.flatnonzero(classifier.held_out(count))[:num]
         copied = self._order[np.resize(np.arange(count)[::-1], num)]
         shape = self._images.shape[1:]
         unit = noise.uniform(0, "noise images", 0, num, math.prod(shape))
         greys = (unit * 256).astype(np.uint8).reshape(num, *shape)
-        seen = self._real[~classifier.held_out(count)[used]]
+        seen = self._real
+        if self._against is None:
+            seen = seen[~classifier.held_out(count)[self._used]]
         sets = {
             "real images, held out": (self._images[unseen], seen),
             NOISE: (greys, self._real),
@@ -123,11 +136,16 @@ class ImageEvaluator(PixelEvaluator):
 
     def protocol(self, num: int, draws: int, seed: int) -> dict[str, str | int]:
         """What holds for all scores."""
-        return {
+        found = {
             **super().protocol(num, draws, seed),
             "features": self._extractor.description,
             **self._samples.protocol(num, draws, seed),
         }
+        if self._against is not None:
+            named = self._against.split == "test"
+            count = self._against.info.count
+            found["reference"] = "test split" if named else f"{count} images, as given"
+        return found
 
     def _class_scores(
         self, drawn: list[NDArray[np.int64]], num: int

@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Iterator
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shared.config import choices
+from shared.config.choices import Split
 from shared.data import datasets, image_cache, image_sources
 from shared.data.image_data import ImageData, digest
 from shared.data.image_sources import Pictures, Source
@@ -115,11 +116,12 @@ class FakeColour:
     classes = ("first", "second")
 
     def __init__(self, root: Path, train: bool, download: bool) -> None:
-        assert train
         assert download
         assert Path(root).is_dir()
         print("noise")  # noqa: T201
         self.data = np.arange(4 * 6 * 6 * 3).reshape(4, 6, 6, 3).astype(np.uint8)
+        if not train:
+            self.data = self.data[::-1]
         self.targets = [1, 0, 0, 1]
 
 
@@ -141,9 +143,11 @@ class FakeOffline:
 def publish(monkeypatch: pytest.MonkeyPatch, fake: type) -> None:
     """Have the project know these images as the published ones."""
     if issubclass(fake, FakeColour):
-        data = fake(Path(), True, True)
-        images = np.ascontiguousarray(data.data)
-        sha256 = digest(images, np.asarray(data.targets, np.int32))
+        sha256: dict[Split, str] = {}
+        for split in get_args(Split):
+            data = fake(Path(), split == "train", True)
+            images = np.ascontiguousarray(data.data)
+            sha256[split] = digest(images, np.asarray(data.targets, np.int32))
         for name, files in image_sources._FETCHED.items():
             known = files._replace(sha256=sha256)
             monkeypatch.setitem(image_sources._FETCHED, name, known)
@@ -187,6 +191,32 @@ def test_fetched_sets_come_from_torchvision_once(
     np.testing.assert_array_equal(again.images, data.images)
     assert again.info == data.info
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", choices.TESTED)
+def test_the_test_split_is_another_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    pretend(monkeypatch, FakeGrey if name == choices.STACKED else FakeColour)
+    data = {
+        split: datasets.load(name, 6, tmp_path, split=split)
+        for split in get_args(Split)
+    }
+    train, test = data["train"], data["test"]
+    assert not np.array_equal(test.images, train.images)
+    if name != choices.STACKED:  # whose digits come in an order of their own
+        np.testing.assert_array_equal(test.images, train.images[::-1])
+    assert (train.split, test.split) == ("train", "test")
+    # A run on it is one on arrays: no data set of a command has these images.
+    assert (train.name, test.name) == (name, "")
+    again = datasets.load(name, 6, tmp_path, split="test")
+    np.testing.assert_array_equal(again.images, test.images)
+
+
+@pytest.mark.parametrize("name", ["digits", "ring", "folder:photos"])
+def test_what_has_no_test_split_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=f"^split test: of .* only, not of {name}$"):
+        datasets.load(name, 8, tmp_path, split="test")
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "cifar10"])

@@ -35,7 +35,7 @@ def test_the_page_works(
         assert number in text
         text = text.replace(number, small)
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(finished, tmp_path / "runs" / "dcgan-digits-001")
+    shutil.copytree(finished, tmp_path / "runs" / "quick-digits-001")
     shutil.copytree(data_dir, tmp_path / "data")
     names: dict[str, Any] = {}
     for title, code in _BLOCK.findall(text):

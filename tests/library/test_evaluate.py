@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from jaxtyping import TypeCheckError
 
+from shared.config import choices
 from shared.data import datasets, points
 from shared.data.image_data import ImageData
 from shared.data.memory import from_arrays
 from shared.errors import UsageError
-from support import Twin
+from support import Twin, stopped
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,54 @@ def test_images_from_anywhere_are_scored(twin: Twin, digits: ImageData) -> None:
     assert found.values["nearest_distance"] > 50
 
 
+def test_samples_are_compared_with_other_images_than_the_classifier_learns(
+    twin: Twin, digits: ImageData, data_dir: Path
+) -> None:
+    pixels, labels = np.array(digits.images), np.array(digits.labels)
+    options: dict[str, Any] = {"device": "cpu", "data_dir": data_dir}
+    other = from_arrays(pixels[:300, :, ::-1].copy(), labels[:300])
+    plain, found = (
+        twin.library.evaluate(np.array(other.images), digits, against=x, **options)
+        for x in (None, other)
+    )
+    assert found.values["fid"] == pytest.approx(0, abs=1e-6)
+    assert found.values["coverage"] == 1
+    assert plain.values["fid"] > 0.1
+    # Both are judged by the classifier of the digits, in which copies are looked for.
+    assert found.protocol["features"] == plain.protocol["features"]
+    assert found.values["nearest_distance"] == plain.values["nearest_distance"]
+    assert plain.protocol["reference"] == "as given"
+    assert found.protocol["reference"] == "300 images, as given"
+    assert "300 reference images" in found.scores["fid"]["protocol"]
+    assert "180 real images, held out" in found.sanity
+
+
+def test_a_run_is_compared_with_the_test_split(
+    twin: Twin,
+    finished: Path,
+    tmp_path: Path,
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    evaluate = twin.main("evaluate")
+    words = [str(finished), "--data-dir", str(data_dir), "--out", str(tmp_path)]
+    words += ["--device", "cpu", "--num", "20", "--draws", "1", "--split", "test"]
+    stopped(2, lambda: evaluate(words))
+    refusal = capsys.readouterr().err
+    assert "--split test: of mnist, fashion-mnist, cifar10, stacked-mnist" in refusal
+    # As if the digits' test split were the digits.
+    for module in (choices, datasets):
+        monkeypatch.setattr(module, "TESTED", ("digits",))
+    stopped(2, lambda: evaluate([*words, "--features", "none"]))
+    assert "--split test: needs features" in capsys.readouterr().err
+    evaluate(words)
+    stored = json.loads((tmp_path / "evaluation-000006-test.json").read_text())
+    assert stored["protocol"]["reference"] == "test split"
+    assert "1797 reference images" in stored["scores"]["fid"]["protocol"]
+    assert "test split" in capsys.readouterr().out
+
+
 def test_images_of_a_size_that_one_architecture_has_are_scored(twin: Twin) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (32, 28, 28, 3), np.uint8)
     reference = from_arrays(pixels)
@@ -73,6 +122,8 @@ def test_what_does_not_fit_is_refused(
         labels=None, info=digits.info._replace(num_classes=0), class_names=()
     )
     run: Any = shutil.copytree(finished, tmp_path / "run")
+    few = pictures[:15]
+    small = pictures[:, :8, :8].copy()
     ring = points.load("ring")._replace(name="ring")
     for samples, reference, options, message in (
         (run, other, {}, "^reference: must be the images that the run was trained on"),
@@ -85,6 +136,14 @@ def test_what_does_not_fit_is_refused(
         (pictures[:15], digits, {}, "must be uint8 .'16 or more', 16, 16, 1."),
         (pictures[:, :8], digits, {}, "shape .20, 8, 16, 1.: must be uint8"),
         (pictures / 255, digits, {}, "images of type float64|numpy.uint8"),
+        (
+            pictures,
+            digits,
+            {"against": digits, "features": "none"},
+            "^against: needs features",
+        ),
+        (run, digits, {"against": from_arrays(small)}, "^against: images of shape"),
+        (run, digits, {"against": from_arrays(few)}, "^against: 15 images: must be"),
         (pictures, ring, {}, "^reference: of points in the plane only a run"),
     ):
         with pytest.raises((UsageError, TypeCheckError), match=message):

@@ -1,0 +1,77 @@
+import dataclasses
+import itertools
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import quality
+from benchmarks.quality import Options, Runner
+from shared.config.presets import PRESETS
+from shared.errors import UsageError
+
+
+@pytest.mark.parametrize("framework", ["textbook", "torch"])
+def test_a_runner_shows_images_of_what_it_has_learnt(
+    framework: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = dataclasses.replace(PRESETS["dcgan"], width=2, z_dim=4, batch_size=8)
+    monkeypatch.setitem(PRESETS, "dcgan", tiny)
+    # Each look at the clock takes a second.
+    clock = SimpleNamespace(time=itertools.count().__next__)
+    monkeypatch.setattr(quality, "time", clock)
+    options = Options(
+        out=tmp_path, image_size=8, seconds=20, looks=2, data_dir=tmp_path
+    )
+    looks: list[Any] = []
+
+    def tell(look: Any) -> None:
+        looks.append(look)
+        for _ in range(5):
+            clock.time()
+
+    quality._run(tell, options, Runner(framework, "dcgan"), seed=0, start=0)
+    # What it took to tell of the first look is left out.
+    assert [(seconds, steps) for seconds, steps, _ in looks] == [(11, 10), (21, 18)]
+    first, second = (images for *_, images in looks)
+    assert first.shape == (1797, 8, 8, 1)
+    assert first.dtype == np.uint8
+    assert not np.array_equal(first, second)
+
+
+def _results() -> dict[str, Any]:
+    rows = [
+        {"framework": framework, "preset": "dcgan", "seed": seed, "seconds": seconds}
+        | {"steps": 10 * seconds, "fid": fid + seed / seconds, "coverage": 0.25}
+        for framework, fid in (("textbook", 3.0), ("torch", 1.0), ("jax", 2.0))
+        for seed in range(3)
+        for seconds in (1, 2)
+    ]
+    held_out = {"fid": 0.1, "coverage": 0.9}
+    return {
+        "machine": "here",
+        "dataset": "digits",
+        "ceiling": {"16 real images, held out": held_out},
+        "rows": rows,
+    }
+
+
+def test_the_table_has_the_median_of_the_last_look(tmp_path: Path) -> None:
+    results = _results()
+    assert quality.table(results).splitlines()[-3:] == [
+        "| textbook | 2 | 20 | 3.500 | 0.250 |",
+        "| dcgan, torch | 2 | 20 | 1.500 | 0.250 |",
+        "| dcgan, jax | 2 | 20 | 2.500 | 0.250 |",
+    ]
+    quality.write(results, tmp_path)
+    assert json.loads((tmp_path / "quality.json").read_text()) == results
+    assert (tmp_path / "quality.png").stat().st_size > 1000
+
+
+def test_points_do_not_race(tmp_path: Path) -> None:
+    options = Options(out=tmp_path, presets=("ring",), data_dir=tmp_path)
+    with pytest.raises(UsageError, match="--presets ring: must be presets of images"):
+        next(quality.measure(options))
