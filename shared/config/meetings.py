@@ -5,12 +5,9 @@ of a batch that come one after the other cannot, so ``--accumulate`` is refused 
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 from shared.config.traits import ARCHITECTURES, OBJECTIVES, PENALTIES
-
-if TYPE_CHECKING:
-    from shared.config.train_config import TrainConfig
 
 
 class Meeting(NamedTuple):
@@ -18,8 +15,8 @@ class Meeting(NamedTuple):
 
     field: str
     """The setting that brings it."""
-    happens: "Callable[[TrainConfig], bool]"
-    """Whether a configuration has it."""
+    happens: Callable[[Any], bool]
+    """Whether a `TrainConfig` has it."""
     how: str
     """What it does, for people."""
 
@@ -65,6 +62,10 @@ MEETINGS = (
 """All of them: besides these, only means over the batch ask `distribution` for sums."""
 
 
-def meetings(config: "TrainConfig") -> list[Meeting]:
-    """Where the samples of a batch meet, in this order."""
+def meetings(config: Any) -> list[Meeting]:
+    """Where the samples of a batch meet, in this order.
+
+    Args:
+        config: a `TrainConfig`, whose rules ask for this.
+    """
     return [x for x in MEETINGS if x.happens(config)]
