@@ -76,7 +76,7 @@ def _full() -> dict[str, TrainConfig]:
     for name in REMEDIES:
         base = "hinge" if name.startswith("penalty") else "gan"
         configs[f"remedy, {name}"] = combine(base, name)
-    configs["local norms"] = _with_local_norms(batch_size=24)
+    configs["norms, local"] = _with_local_norms(batch_size=24)
     return configs
 
 
