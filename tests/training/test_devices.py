@@ -450,9 +450,9 @@ def test_processes_stop_and_die_together(
 def test_a_run_that_dies_goes_on_by_itself_and_ends_as_if_it_had_not(
     twin: Twin, started: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
-    flags = (*TINY, "--steps", 200, "--save-every", 20, "--sample-every", 100)
+    flags = (*TINY, "--steps", 120, "--save-every", 20, "--sample-every", 60)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert started(*flags, "--run-dir", whole).wait(300) == 0
+    assert started(*flags, "--run-dir", whole).wait(900) == 0
     again = ("--resume", "auto", "--run-dir", broken)
     process = started(*flags, *again, restarts=2)
     for saved in (20, 60):
@@ -460,7 +460,7 @@ def test_a_run_that_dies_goes_on_by_itself_and_ends_as_if_it_had_not(
             assert process.poll() is None
             time.sleep(0.05)
         _kill_one(process)
-    assert process.wait(300) == 0, (tmp_path / "log").read_text()
+    assert process.wait(900) == 0, (tmp_path / "log").read_text()
     said = (tmp_path / "log").read_text()
     assert said.count(f"--resume auto: {broken}") == 2
     assert untimed_contents(broken) == untimed_contents(whole)
