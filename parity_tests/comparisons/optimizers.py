@@ -117,7 +117,8 @@ def _run_torch(
         scalars = [float(rate), _beta2(config, stream, step)]
         if is_recorded:
             scalars = [torch.tensor(x, dtype=loss.dtype) for x in scalars]
-        gans_torch.steps._update(config, network, optimizer, loss, *scalars)
+        gans_torch._slices.set_gradients(network, [(loss, {})], 1)
+        gans_torch.steps._update(config, network, optimizer, *scalars)
     numbers: dict[str, dict[str, torch.Tensor]] = {"parameters": dict(network.items())}
     for slot in gans_torch.optim.SLOTS[config.optimizer]:
         numbers[slot] = {
