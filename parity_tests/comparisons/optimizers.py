@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 import gans_jax.optim
 import gans_jax.steps
+import gans_torch._slices
 import gans_torch.optim
 import gans_torch.steps
 from parity_tests.certificate.registry import Finding, Worst, check
