@@ -16,8 +16,6 @@ from shared.config.train_config import TrainConfig
 from shared.config.traits import ARCHITECTURES, OBJECTIVES, PENALTIES
 from shared.export.formats import Format
 
-_DEFAULT_PRESET = "dcgan"
-
 
 def _parse_labels(texts: list[str]) -> tuple[int | str, ...]:
     labels = tuple(int(x) if x.isdecimal() else x for x in texts[0].split(","))
@@ -226,7 +224,7 @@ class CompareOptions:
     """Python file that registers objectives, penalties or architectures of your own."""
 
 
-DEFAULT_PRESET = "dcgan"
+DEFAULT_PRESET = "quick"
 """What ``train`` trains without a preset."""
 
 

@@ -44,7 +44,7 @@ def run(tmp_path: Path) -> Path:
 
 def test_no_arguments_give_the_default_preset_and_places() -> None:
     assert train() == command_line.TrainOptions(
-        config=PRESETS["dcgan"],
+        config=PRESETS["quick"],
         data_dir=Path("data"),
         run_dir=None,
         resume=None,
