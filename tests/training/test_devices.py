@@ -390,7 +390,7 @@ def test_several_devices_draw_what_one_draws_and_score_it_alike(
     extra = ("--devices", "2") if twin.name == "jax" else ()
     first, *others = _together(twin, commands(tmp_path / "two", *extra))
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
-    assert first.startswith("dcgan, step 6")
+    assert ", step 6\n" in first
     assert all(said == "" for said in others)
 
 
@@ -450,26 +450,16 @@ def test_processes_stop_and_die_together(
 def test_a_run_that_dies_goes_on_by_itself_and_ends_as_if_it_had_not(
     twin: Twin, started: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
-    flags = (*TINY, "--steps", 120, "--save-every", 20, "--sample-every", 60)
+    flags = (*TINY, "--steps", 60, "--save-every", 20, "--sample-every", 60)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert started(*flags, "--run-dir", whole).wait(900) == 0
-    again = ("--resume", "auto", "--run-dir", broken)
-    process = started(*flags, *again, restarts=2)
-    for saved in (20, 60):
-        while not any(step >= saved for step in RunDir(broken).checkpoint_steps()):
-            assert process.poll() is None
-            time.sleep(0.05)
-        _kill_one(process)
-    assert process.wait(900) == 0, (tmp_path / "log").read_text()
-    said = (tmp_path / "log").read_text()
-    assert said.count(f"--resume auto: {broken}") == 2
-    assert untimed_contents(broken) == untimed_contents(whole)
-    assert metrics(broken) == metrics(whole)
-
-
-def _kill_one(process: subprocess.Popen[str]) -> None:
-    """Kill the last of the processes that train, once they are there."""
-    while len(workers := _workers(process)) < 2:
+    process = started(*flags, "--resume", "auto", "--run-dir", broken, restarts=1)
+    while not RunDir(broken).checkpoint_steps():
         assert process.poll() is None
         time.sleep(0.05)
-    os.kill(workers[1], signal.SIGKILL)
+    os.kill(_workers(process)[1], signal.SIGKILL)
+    assert process.wait(900) == 0, (tmp_path / "log").read_text()
+    said = (tmp_path / "log").read_text()
+    assert said.count(f"--resume auto: {broken}\n") == 1
+    assert untimed_contents(broken) == untimed_contents(whole)
+    assert metrics(broken) == metrics(whole)
