@@ -23,7 +23,7 @@ from support import TINY, Twin, contents, last_checkpoint, stopped
 # folder, {faces} a folder of pictures without labels, {loop} a link to itself, {long}
 # nothing that can be; {piped} is a run whose configuration is a pipe.
 REFUSED_AT_ONCE = {
-    "train dgan": "preset 'dgan': must be one of gan, dcgan,",
+    "train dgan": "preset 'dgan': must be one of quick, gan, dcgan,",
     "train --dataset mnits": "--dataset mnits: must be digits,",
     "train --dataset folder:nowhere": "folder:nowhere: must be a folder of images",
     "train --dataset folder:{file}": "--dataset folder:{file}: ",
@@ -53,7 +53,7 @@ REFUSED_AT_ONCE = {
     "train --log-every 0": "--log-every 0: must be 1 or more",
     "train --sample-every 0": "--sample-every 0: must be 1 or more",
     "train --save-every -5": "--save-every -5: must be 1 or more",
-    "train --penalty wgan-gp": "--penalty wgan-gp: is per sample, but --d-norm batch",
+    "train dcgan --penalty wgan-gp": "--penalty wgan-gp: is per sample, but --d-norm batch",
     "train --run-dir {run}": "--run-dir {run}: already holds a run; resume it with",
     "train --resume nowhere": "--resume nowhere: no such folder",
     "train --resume {empty}": "--resume {empty}: holds no run: no config.json",
