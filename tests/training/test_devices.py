@@ -32,7 +32,6 @@ from support import (
     copy,
     metrics,
     stopped,
-    untimed_contents,
 )
 
 _LONG = (*TINY, "--precision", "float64", "--steps", "100000")
