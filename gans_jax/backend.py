@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -19,9 +19,9 @@ from gans_jax._network import Network
 from gans_jax.classifier import Classifier
 from gans_jax.distribution import AXIS
 from shared import backend as protocol
-from shared.backend import Arithmetic, FeatureNetwork
+from shared.backend import Arithmetic, FeatureNetwork, Latents
 from shared.config.choices import DataPlace
-from shared.config.limits import check_devices, check_memory
+from shared.config.limits import check_memory
 from shared.config.schedules import Scalars, constants
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo, ImageData
@@ -85,7 +85,6 @@ class Backend(protocol.Backend):
         self.samples = slice(0, config.batch_size)
         self.threads = _start_threads(threads)
         devices = 1 if devices is None else devices
-        check_devices(config, devices)
         self._mesh, self.device = self._find_devices(device, devices)
         place = f"the device {self.device}"
         check_memory(config, self._memory(), place, devices)
@@ -186,6 +185,35 @@ class Backend(protocol.Backend):
             latents = jnp.asarray(z, self._dtype)
             return standing.batch_statistics(self._drawing, latents, ids)
 
+    def sample_batches(
+        self, batches: Sequence[Latents], training: bool = False
+    ) -> list[NDArray[np.float32]]:
+        """What `sample` makes of each batch, with all devices at work."""
+        # The last batch may be of another length. What is left is the first device's.
+        size, count = len(batches[0][0]), self._mesh.size
+        alike = sum(len(z) == size for z, _ in batches)
+        whole = 0 if self._is_one else alike // count * count
+        drawn: list[NDArray[np.float32]] = []
+        for i in range(0, whole, count):
+            drawn += self._sample_on_all(batches[i : i + count], training)
+        return [*drawn, *super().sample_batches(batches[whole:], training)]
+
+    def _sample_on_all(
+        self, batches: Sequence[Latents], training: bool
+    ) -> list[NDArray[np.float32]]:
+        """A batch on each device."""
+        z = np.concatenate([z for z, _ in batches])
+        given = [labels for _, labels in batches if labels is not None]
+        labels = np.concatenate(given) if given else None
+        with self._settings():
+            generator = _drawing_of(jax.tree.unflatten(self._tree, self._leaves))
+            draw = self._evaluate_on_all
+            if training:
+                draw = self._evaluate_in_training_on_all
+            sent = self._put((jnp.asarray(z, self._dtype), labels), P(AXIS))
+            images = draw(generator, *sent)
+        return np.split(np.asarray(images, np.float32), len(batches))
+
     def discriminate(
         self, images: NDArray[np.float32], labels: NDArray[np.int32] | None
     ) -> NDArray[np.float32]:
@@ -213,8 +241,7 @@ class Backend(protocol.Backend):
 
     @property
     def _drawing(self) -> Network:
-        state = self.state
-        return state.generator if state.generator_ema is None else state.generator_ema
+        return _drawing_of(self.state)
 
     @functools.cached_property
     def _evaluate(self) -> Any:
@@ -223,6 +250,26 @@ class Backend(protocol.Backend):
     @functools.cached_property
     def _evaluate_in_training(self) -> Any:
         return jax.jit(lambda network, x, labels: network(x, labels)[0])
+
+    @functools.cached_property
+    def _evaluate_on_all(self) -> Any:
+        return self._on_all(self._evaluate)
+
+    @functools.cached_property
+    def _evaluate_in_training_on_all(self) -> Any:
+        return self._on_all(self._evaluate_in_training)
+
+    def _on_all(self, draw: Any) -> Any:
+        """The same on all devices, each with its batch."""
+        return jax.jit(
+            jax.shard_map(
+                draw,
+                mesh=self._mesh,
+                in_specs=(P(), P(AXIS), P(AXIS)),
+                out_specs=P(AXIS),
+                check_vma=False,
+            )
+        )
 
     @functools.cached_property
     def _train_steps(self) -> Any:
@@ -236,7 +283,8 @@ class Backend(protocol.Backend):
                 state, metrics = self._train_step(state, images, labels, draws)
                 return jax.tree.leaves(state), metrics
 
-            with distribution.together(self._mesh.size):
+            count, local = self._mesh.size, self.config.local_batch_norm > 0
+            with distribution.together(count, local):
                 return jax.lax.scan(one_step, leaves, draws)
 
         return jax.jit(
@@ -373,6 +421,12 @@ class Backend(protocol.Backend):
             jax.default_matmul_precision(self._matmul_precision),
         ):
             yield
+
+
+def _drawing_of(state: steps.TrainState) -> Network:
+    """What draws: G's average or, where there is none, G."""
+    average = state.generator_ema
+    return state.generator if average is None else average
 
 
 def find_device(name: str) -> jax.Device:

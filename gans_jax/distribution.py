@@ -28,23 +28,26 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Float
 
 _count: ContextVar[int] = ContextVar("count", default=1)
+_local_norms: ContextVar[bool] = ContextVar("local_norms", default=False)
 
 AXIS = "devices"
 """What JAX calls the devices."""
 
 
 @contextlib.contextmanager
-def together(devices: int) -> Iterator[None]:
+def together(devices: int, local_norms: bool = False) -> Iterator[None]:
     """Share each batch, in the computations inside.
 
     Args:
         devices: how many; all of them compute the same, each on its slice.
+        local_norms: whether batch norm takes the statistics of the slice alone.
     """
-    token = _count.set(devices)
+    token, token_of_norms = _count.set(devices), _local_norms.set(local_norms)
     try:
         yield
     finally:
         _count.reset(token)
+        _local_norms.reset(token_of_norms)
 
 
 def count() -> int:
@@ -98,6 +101,33 @@ def moments(
     """
     mean = average(x.mean(axis=axes, keepdims=True))
     return mean, average(jnp.square(x - mean).mean(axis=axes, keepdims=True))
+
+
+def norm_moments(
+    x: Float[Array, " batch *rest"], axes: tuple[int, ...]
+) -> tuple[Float[Array, " *kept"], Float[Array, " *kept"], int]:
+    """What batch norm normalises by: `moments`, of the slice alone if norms are local.
+
+    Args:
+        x: this device's slice.
+        axes: to take them over; the batch's is among them.
+
+    Returns:
+        Mean and biased variance; and how many devices they are of.
+    """
+    with together(1 if _local_norms.get() else count()):
+        return *moments(x, axes), count()
+
+
+def norm_record(x: Float[Array, " channels"]) -> Float[Array, " channels"]:
+    """What running statistics take in: if norms are local, the mean of the devices'.
+
+    All devices keep the same that way, and what they keep is of the whole batch.
+
+    Args:
+        x: mean or variance that this device normalises by.
+    """
+    return average(x) if _local_norms.get() else x
 
 
 def deviation(x: Float[Array, " batch *rest"]) -> Float[Array, ""]:

@@ -300,9 +300,11 @@ class BatchNorm2d(_Norm):
         if self.use_running_average:
             mean, variance = self.running_mean[...], self.running_var[...]
         else:
-            mean, variance = distribution.moments(_widen(x), axes=(0, 1, 2))
+            mean, variance, devices = distribution.norm_moments(
+                _widen(x), axes=(0, 1, 2)
+            )
             mean, variance = mean.reshape(-1), variance.reshape(-1)
-            count = distribution.count() * x.size // x.shape[-1]
+            count = devices * x.size // x.shape[-1]
             self._track(mean, variance, count)
         y = _standardise(x, _channels(mean), _channels(variance), self.eps)
         return _scale_and_shift(y, self.weight, self.bias)
@@ -313,7 +315,8 @@ class BatchNorm2d(_Norm):
         unbiased = variance * (count / (count - 1))
         for running, new in ((self.running_mean, mean), (self.running_var, unbiased)):
             kept = (1 - self.momentum) * running[...]
-            running[...] = kept + self.momentum * jax.lax.stop_gradient(new)
+            recorded = distribution.norm_record(jax.lax.stop_gradient(new))
+            running[...] = kept + self.momentum * recorded
         self.num_batches_tracked[...] = self.num_batches_tracked[...] + 1
 
 

@@ -514,6 +514,7 @@ def register_objective(
     *,
     probabilistic: bool = False,
     wasserstein: bool = False,
+    separable: bool = False,
     chance_loss: float | None = None,
 ) -> None:
     """Make an objective of the user's own known, as ``--objective NAME``.
@@ -532,6 +533,8 @@ def register_objective(
             metrics then have probabilities, and the value of the game.
         wasserstein: whether the gap between D's mean outputs estimates the Wasserstein
             distance; the metrics then have it.
+        separable: whether both losses are means over the batch of what one sample, or
+            one pair, says by itself, as ``--accumulate`` needs.
         chance_loss: D's loss when it says the same of every image, from which the
             diagnosis tells that D has won; None: it has no scale.
 
@@ -545,6 +548,7 @@ def register_objective(
         generator_loss,
         probabilistic=probabilistic,
         wasserstein=wasserstein,
+        separable=separable,
         chance_loss=chance_loss,
     )
     objective = Objective(discriminator_loss, generator_loss)

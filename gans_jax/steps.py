@@ -10,7 +10,7 @@ from flax import struct
 from jax import Array
 from jaxtyping import Bool, Float
 
-from gans_jax import augmentation, distribution, optim, penalties
+from gans_jax import _slices, augmentation, distribution, optim, penalties
 from gans_jax._network import Network
 from gans_jax.models import Outputs
 from gans_jax.terms import Labels, Metrics, discriminator_terms, generator_terms
@@ -70,6 +70,10 @@ def train_step(
     forward pass of G serves both networks. With ``config.g_own_batch`` the last batch
     is G's alone.
 
+    With ``config.accumulate`` above 1, each update takes its batch in so many slices.
+    For its own update G then makes the images again, slice by slice, as their graphs
+    would fill the memory that slices are to save.
+
     Args:
         config: the run's configuration.
         state: not changed.
@@ -85,7 +89,7 @@ def train_step(
     *earlier, last = batches
     history = []
     for batch in earlier:
-        fake, generator = state.generator(batch.z, batch.labels)
+        fake, generator = _generate(config, state.generator, batch)
         state = replace(state, generator=generator)
         state, metrics = discriminator_step(
             config, state, batch, fake, update_d, scalars
@@ -95,12 +99,17 @@ def train_step(
     def generate(params: Any) -> tuple[Images, Network]:
         return replace(state.generator, params=params)(last.z, last.labels)
 
-    # The forward pass of G's update; its backward pass, `pull_back`, comes after D's.
-    fake, pull_back, generator = jax.vjp(generate, state.generator.params, has_aux=True)
-    state = replace(state, generator=generator)
+    fake = pull_back = None
+    if config.accumulate == 1:
+        # The forward pass of G's update; its backward pass comes after D's.
+        fake, pull_back, generator = jax.vjp(
+            generate, state.generator.params, has_aux=True
+        )
+        state = replace(state, generator=generator)
     if not config.g_own_batch:
+        seen = _generate(config, state.generator, last)[0] if fake is None else fake
         state, metrics = discriminator_step(
-            config, state, last, fake, update_d, scalars
+            config, state, last, seen, update_d, scalars
         )
         history.append(metrics)
     d_metrics = {
@@ -139,11 +148,13 @@ def discriminator_step(
             either way).
         scalars: of this step.
     """
-    real, fake = _add_noise(batch.real, fake, batch.instance_noise)
-    seen_real = _augment(config, real, batch.augmentation, 0)
-    seen_fake = _augment(config, fake, batch.augmentation, 1)
 
-    def total_loss(params: Any) -> tuple[Float[Array, ""], tuple[Network, Metrics]]:
+    def total_loss(
+        params: Any, batch: Batch, fake: Images
+    ) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
+        real, fake = _add_noise(batch.real, fake, batch.instance_noise)
+        seen_real = _augment(config, real, batch.augmentation, 0)
+        seen_fake = _augment(config, fake, batch.augmentation, 1)
         discriminator = replace(state.discriminator, params=params)
         real_scores, discriminator = judge(discriminator, seen_real, batch.labels)
         fake_scores, discriminator = judge(discriminator, seen_fake, batch.labels)
@@ -157,14 +168,13 @@ def discriminator_step(
             batch.labels,
             batch.flips,
         )
-        return total, (discriminator, metrics)
+        return total, (discriminator.buffers, metrics)
 
     def update(
         params: Any, optimizer: optax.OptState
     ) -> tuple[Any, optax.OptState, Float[Array, ""]]:
-        (gradient,) = pull_back(jnp.ones_like(total))
         params, optimizer, norm = _update(
-            config, params, gradient, optimizer, scalars.d_lr, scalars.beta2
+            config, params, gradient(), optimizer, scalars.d_lr, scalars.beta2
         )
         if config.weight_clip:
             limit = config.weight_clip
@@ -172,8 +182,8 @@ def discriminator_step(
         return params, optimizer, norm
 
     params = state.discriminator.params
-    total, pull_back, (discriminator, metrics) = jax.vjp(
-        total_loss, params, has_aux=True
+    gradient, (buffers, metrics) = _slices.gradient(
+        total_loss, params, config.accumulate, batch, fake
     )
     if config.d_every == 1:
         params, optimizer, metrics["d_grad_norm"] = update(params, state.d_optimizer)
@@ -188,7 +198,7 @@ def discriminator_step(
         )
     state = replace(
         state,
-        discriminator=replace(discriminator, params=params),
+        discriminator=replace(state.discriminator, params=params, buffers=buffers),
         d_optimizer=optimizer,
     )
     return state, metrics
@@ -198,7 +208,7 @@ def generator_step(
     config: TrainConfig,
     state: TrainState,
     batch: Batch,
-    fake: Images,
+    fake: Images | None,
     pull_back: Any,
     noise: Float[Array, "2 batch height width channels"] | None,
     records: Records | None,
@@ -210,7 +220,7 @@ def generator_step(
         config: the run's configuration.
         state: not changed.
         batch: the real images that G's images are compared with, and the labels.
-        fake: images generated in training mode.
+        fake: images generated in training mode; None: each slice makes its own.
         pull_back: from a gradient of ``fake`` to that of G's parameters; PyTorch's
             ``fake`` carries it as its graph.
         noise: noise on D's input.
@@ -218,36 +228,56 @@ def generator_step(
         scalars: of this step.
     """
 
-    def total_loss(fake: Images) -> tuple[Float[Array, ""], tuple[Network, Metrics]]:
-        real, fake = _add_noise(batch.real, fake, noise)
-        seen_fake = _augment(config, fake, records, 1)
+    def total_loss(
+        fake: Images, batch: Batch
+    ) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
+        real, fake = _add_noise(batch.real, fake, batch.instance_noise)
+        seen_fake = _augment(config, fake, batch.augmentation, 1)
         fake_scores, discriminator = judge(state.discriminator, seen_fake, batch.labels)
         real_scores = fake_scores  # where the loss looks at generated images alone
         if config.g_sees_real:
-            seen_real = _augment(config, real, records, 0)
+            seen_real = _augment(config, real, batch.augmentation, 0)
             real_scores, discriminator = judge(discriminator, seen_real, batch.labels)
         total, metrics = generator_terms(config, real_scores, fake_scores, batch.labels)
-        return total, (discriminator, metrics)
+        return total, (discriminator.buffers, metrics)
 
+    def total_loss_of_slice(
+        params: Any, batch: Batch
+    ) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
+        network = replace(state.generator, params=params)
+        fake, network = network(batch.z, batch.labels)
+        total, (buffers, metrics) = total_loss(fake, batch)
+        return total, ((network.buffers, buffers), metrics)
+
+    batch = batch._replace(instance_noise=noise, augmentation=records)
+    generator = state.generator
     # With respect to the images alone: D's weight gradients are never computed.
-    fake_gradient, (discriminator, metrics) = jax.grad(total_loss, has_aux=True)(fake)
-    (gradient,) = pull_back(fake_gradient)
+    if fake is None:
+        make_gradient, ((of_g, buffers), metrics) = _slices.gradient(
+            total_loss_of_slice, generator.params, config.accumulate, batch
+        )
+        generator, gradient = replace(generator, buffers=of_g), make_gradient()
+    else:
+        fake_gradient, (buffers, metrics) = jax.grad(total_loss, has_aux=True)(
+            fake, batch
+        )
+        (gradient,) = pull_back(fake_gradient)
     params, optimizer, metrics["g_grad_norm"] = _update(
         config,
-        state.generator.params,
+        generator.params,
         gradient,
         state.g_optimizer,
         scalars.g_lr,
         scalars.beta2,
     )
-    generator = replace(state.generator, params=params)
+    generator = replace(generator, params=params)
     average = state.generator_ema
     if average is not None:
         average = _average(average, generator, scalars.ema_share)
     state = replace(
         state,
         generator=generator,
-        discriminator=discriminator,
+        discriminator=replace(state.discriminator, buffers=buffers),
         g_optimizer=optimizer,
         generator_ema=average,
     )
@@ -266,6 +296,21 @@ def judge(
         None if classes is None else _widen(classes),
     )
     return widened, discriminator
+
+
+def _generate(
+    config: TrainConfig, generator: Network, batch: Batch
+) -> tuple[Images, Network]:
+    """G(z), as constants."""
+    if config.accumulate == 1:
+        return generator(batch.z, batch.labels)
+
+    def generate(batch: Batch) -> tuple[Images, Any]:
+        images, network = generator(batch.z, batch.labels)
+        return images, network.buffers
+
+    images, buffers = _slices.in_turn(generate, config.accumulate, batch)
+    return images, replace(generator, buffers=buffers)
 
 
 def _widen(x: Array) -> Array:

@@ -106,7 +106,10 @@ class Norm:
 
 
 class BatchNorm2d(Norm, nn.BatchNorm2d):
-    """`torch.nn.BatchNorm2d`, over the whole batch where devices share it."""
+    """`torch.nn.BatchNorm2d`, over the whole batch where devices share it.
+
+    Or over each device's slice, where the configuration says so.
+    """
 
     def forward(self, input: Images) -> Images:
         """Normalise each channel; in training mode, advance the running statistics."""
@@ -114,8 +117,8 @@ class BatchNorm2d(Norm, nn.BatchNorm2d):
         if distribution.count() == 1 or not self.training:
             return super().forward(input)
         x = input.float() if input.dtype == torch.bfloat16 else input
-        mean, variance = distribution.moments(x, axes=(0, 2, 3))
-        count = distribution.count() * x.numel() // x.shape[1]
+        mean, variance, devices = distribution.norm_moments(x, axes=(0, 2, 3))
+        count = devices * x.numel() // x.shape[1]
         self._track(mean.flatten(), variance.flatten(), count)
         y = (x - mean) * torch.rsqrt(variance + self.eps)
         if self.affine:
@@ -127,7 +130,8 @@ class BatchNorm2d(Norm, nn.BatchNorm2d):
         unbiased = variance * (count / (count - 1))
         buffers, momentum = dict(self.named_buffers()), self.momentum or 0.0
         for name, new in (("running_mean", mean), ("running_var", unbiased)):
-            buffers[name].mul_(1 - momentum).add_(momentum * new)
+            recorded = distribution.norm_record(new)
+            buffers[name].mul_(1 - momentum).add_(momentum * recorded)
         buffers["num_batches_tracked"].add_(1)
 
     def statements(self) -> dict[str, Statement]:

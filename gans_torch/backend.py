@@ -4,7 +4,7 @@ import contextlib
 import copy
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -17,9 +17,9 @@ from gans_torch import augmentation, distribution, models, optim, standing, step
 from gans_torch._graphs import CudaRecorder, StepGraphs, StepInputs
 from gans_torch.classifier import Classifier
 from shared import backend as protocol
-from shared.backend import Arithmetic, FeatureNetwork
+from shared.backend import Arithmetic, FeatureNetwork, Latents
 from shared.config.choices import DataPlace
-from shared.config.limits import check_devices, check_memory
+from shared.config.limits import check_memory
 from shared.config.schedules import Scalars, constants
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo, ImageData
@@ -72,7 +72,6 @@ class Backend(protocol.Backend):
         rank, devices, _ = self._processes
         threads, deterministic, _ = self.agree(arithmetic or Arithmetic())
         self.config = config
-        check_devices(config, devices)
         share = config.batch_size // devices
         self.samples = slice(rank * share, (rank + 1) * share)
         self.device = find_device(_own(device, self._processes))
@@ -91,6 +90,7 @@ class Backend(protocol.Backend):
         self._labels: Tensor | None = None
         generator = self._place(models.build_generator(config, data))
         discriminator = self._place(models.build_discriminator(config, data))
+        self._is_helped = False
         self.state = steps.TrainState(
             generator=generator,
             discriminator=discriminator,
@@ -214,6 +214,49 @@ class Backend(protocol.Backend):
         with self._precision():
             return standing.batch_statistics(self._drawing, self._float(z), ids)
 
+    def sample_batches(
+        self, batches: Sequence[Latents], training: bool = False
+    ) -> list[NDArray[np.float32]]:
+        """What `sample` makes of each batch, with all devices at work."""
+        if not self._is_helped:
+            return super().sample_batches(batches, training)
+        self.agree((batches, training))
+        return self._share(batches, training)
+
+    @contextlib.contextmanager
+    def helped(self) -> Iterator[bool]:
+        """Inside, all processes of a run draw the batches of the first.
+
+        All have to enter. Those that help come in when the first leaves.
+
+        Yields:
+            Whether this process is the first.
+        """
+        if self._processes.follows:
+            while (asked := self.agree(None)) is not None:
+                self._share(*asked)
+            yield False
+            return
+        self._is_helped = self._processes.count > 1
+        try:
+            yield True
+        finally:
+            self._is_helped = False
+            self.agree(None)
+
+    def _share(
+        self, batches: Sequence[Latents], training: bool
+    ) -> list[NDArray[np.float32]]:
+        """Draw every so many-th batch; returns all of them to the first process."""
+        rank, count, _ = self._processes
+        own = super().sample_batches(batches[rank::count], training)
+        parts: list[Any] | None = None if rank else [None] * count
+        torch.distributed.gather_object(own, parts)
+        drawn: list[Any] = [None] * len(batches)
+        for first, part in enumerate(parts or []):
+            drawn[first::count] = part
+        return drawn
+
     def discriminate(
         self, images: NDArray[np.float32], labels: NDArray[np.int32] | None
     ) -> NDArray[np.float32]:
@@ -262,7 +305,8 @@ class Backend(protocol.Backend):
 
     def _step(self, update_d: bool, inputs: StepInputs) -> steps.Metrics:
         batches, noise, records, scalars = inputs
-        with self._precision(), distribution.together(self._processes.count):
+        count, local = self._processes.count, self.config.local_batch_norm > 0
+        with self._precision(), distribution.together(count, local):
             return steps.train_step(
                 self.config,
                 self.state,
@@ -404,7 +448,7 @@ def _join(arithmetic: Arithmetic) -> Processes:
     if asked not in (None, found.count):
         raise UsageError(
             f"--devices {asked}: in PyTorch each device has a process, of which there"
-            f" are {found.count}; torchrun --nproc-per-node={asked} -m gans_torch.train"
+            f" are {found.count}; torchrun --nproc-per-node={asked} -m gans_torch.…"
             " starts as many"
         )
     if found.count > 1 and not torch.distributed.is_initialized():

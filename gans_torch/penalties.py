@@ -195,6 +195,7 @@ def register_penalty(
     penalty: Callable[..., PenaltyTerms],
     *,
     per_sample: bool = True,
+    separable: bool = False,
     slope: float | None = None,
 ) -> None:
     """Make a penalty of the user's own known, as ``--penalty NAME``.
@@ -208,6 +209,8 @@ def register_penalty(
         penalty: unweighted, as those of this module.
         per_sample: whether D must judge each image by itself; batch norm in D is then
             refused.
+        separable: whether it is a mean over the batch of what each sample's own point
+            says, as ``--accumulate`` needs.
         slope: the norm that D's gradient is held at, or below; the diagnosis then tells
             when it stays far above. None: no such norm.
 
@@ -215,7 +218,9 @@ def register_penalty(
         UsageError: the name is taken or not well formed, the penalty takes something
             else, or the other twin has registered another one under this name.
     """
-    row = traits.penalty_traits(name, penalty, per_sample=per_sample, slope=slope)
+    row = traits.penalty_traits(
+        name, penalty, per_sample=per_sample, separable=separable, slope=slope
+    )
     register(name, traits.PENALTIES, row, PENALTIES, penalty)
 
 

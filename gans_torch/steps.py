@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from gans_torch import augmentation, distribution, penalties
+from gans_torch import _slices, augmentation, distribution, penalties
 from gans_torch.models import Outputs
 from gans_torch.terms import Labels, Metrics, discriminator_terms, generator_terms
 from shared.config.schedules import Scalars
@@ -67,6 +67,10 @@ def train_step(
     forward pass of G serves both networks. With ``config.g_own_batch`` the last batch
     is G's alone.
 
+    With ``config.accumulate`` above 1, each update takes its batch in so many slices.
+    For its own update G then makes the images again, slice by slice, as their graphs
+    would fill the memory that slices are to save.
+
     Args:
         config: the run's configuration.
         state: changed in place.
@@ -82,24 +86,20 @@ def train_step(
     *earlier, last = batches
     history = []
     for batch in earlier:
-        with torch.no_grad():
-            fake = state.generator(batch.z, batch.labels)
+        fake = _generate(config, state.generator, batch)
         history.append(
             discriminator_step(config, state, batch, fake, update_d, scalars)
         )
-    fake = state.generator(last.z, last.labels)
+    fake = None
+    if config.accumulate == 1:
+        fake = state.generator(last.z, last.labels)
     if not config.g_own_batch:
-        history.append(
-            discriminator_step(config, state, last, fake.detach(), update_d, scalars)
-        )
-    d_metrics = {
-        name: torch.stack([metrics[name] for metrics in history]).mean()
-        for name in history[0]
-    }
+        seen = _preview(config, state, last) if fake is None else fake.detach()
+        history.append(discriminator_step(config, state, last, seen, update_d, scalars))
     g_metrics = generator_step(
         config, state, last, fake, generator_noise, generator_augmentation, scalars
     )
-    return d_metrics | g_metrics
+    return _slices.mean(history) | g_metrics
 
 
 def discriminator_step(
@@ -121,45 +121,47 @@ def discriminator_step(
             either way).
         scalars: of this step.
     """
-    real, fake = _add_noise(batch.real, fake, batch.instance_noise)
-    seen_real = _augment(config, real, batch.augmentation, 0)
-    seen_fake = _augment(config, fake, batch.augmentation, 1)
-    real_scores = judge(state.discriminator, seen_real, batch.labels)
-    fake_scores = judge(state.discriminator, seen_fake, batch.labels)
-    penalty = _penalty(config, state.discriminator, batch, real, fake)
-    total, metrics = discriminator_terms(
-        config,
-        real_scores,
-        fake_scores,
-        penalty,
-        scalars.penalty_weight,
-        batch.labels,
-        batch.flips,
-    )
+    discriminator, count = state.discriminator, config.accumulate
+
+    def terms(batch: Batch, fake: Images) -> tuple[Float[Tensor, ""], Metrics]:
+        real, fake = _add_noise(batch.real, fake, batch.instance_noise)
+        seen_real = _augment(config, real, batch.augmentation, 0)
+        seen_fake = _augment(config, fake, batch.augmentation, 1)
+        real_scores = judge(discriminator, seen_real, batch.labels)
+        fake_scores = judge(discriminator, seen_fake, batch.labels)
+        penalty = _penalty(config, discriminator, batch, real, fake)
+        return discriminator_terms(
+            config,
+            real_scores,
+            fake_scores,
+            penalty,
+            scalars.penalty_weight,
+            batch.labels,
+            batch.flips,
+        )
+
+    parts = zip(_slices.split(batch, count), fake.chunk(count), strict=True)
+    losses = (terms(*part) for part in _slices.in_turn(parts, discriminator))
+    metrics = _slices.set_gradients(discriminator, losses, count, update_d)
     if update_d:
         norm = _update(
-            config,
-            state.discriminator,
-            state.d_optimizer,
-            total,
-            scalars.d_lr,
-            scalars.beta2,
+            config, discriminator, state.d_optimizer, scalars.d_lr, scalars.beta2
         )
         # Where D only looks at some steps, those would have no gradient to measure.
         if config.d_every == 1:
             metrics["d_grad_norm"] = norm
         if config.weight_clip:
             with torch.no_grad():
-                for parameter in state.discriminator.parameters():
+                for parameter in discriminator.parameters():
                     parameter.clamp_(-config.weight_clip, config.weight_clip)
-    return {name: value.detach() for name, value in metrics.items()}
+    return metrics
 
 
 def generator_step(
     config: TrainConfig,
     state: TrainState,
     batch: Batch,
-    fake: Images,
+    fake: Images | None,
     noise: Float[Tensor, "2 batch channels height width"] | None,
     records: Records | None,
     scalars: Scalars,
@@ -170,32 +172,37 @@ def generator_step(
         config: the run's configuration.
         state: changed in place.
         batch: the real images that G's images are compared with, and the labels.
-        fake: images generated in training mode, with their graph.
+        fake: images generated in training mode, with their graph; None: each slice
+            makes its own.
         noise: noise on D's input.
         records: what D sees instead of images.
         scalars: of this step.
     """
-    real, fake = _add_noise(batch.real, fake, noise)
-    seen_fake = _augment(config, fake, records, 1)
-    fake_scores = judge(state.discriminator, seen_fake, batch.labels)
-    real_scores = fake_scores  # where the loss looks at generated images alone
-    if config.g_sees_real:
-        with torch.no_grad():
-            seen_real = _augment(config, real, records, 0)
-            real_scores = judge(state.discriminator, seen_real, batch.labels)
-    total, metrics = generator_terms(config, real_scores, fake_scores, batch.labels)
+    generator, discriminator = state.generator, state.discriminator
+    count = config.accumulate
+
+    def terms(batch: Batch) -> tuple[Float[Tensor, ""], Metrics]:
+        images = generator(batch.z, batch.labels) if fake is None else fake
+        real, images = _add_noise(batch.real, images, batch.instance_noise)
+        seen_fake = _augment(config, images, batch.augmentation, 1)
+        fake_scores = judge(discriminator, seen_fake, batch.labels)
+        real_scores = fake_scores  # where the loss looks at generated images alone
+        if config.g_sees_real:
+            with torch.no_grad():
+                seen_real = _augment(config, real, batch.augmentation, 0)
+                real_scores = judge(discriminator, seen_real, batch.labels)
+        return generator_terms(config, real_scores, fake_scores, batch.labels)
+
+    batch = batch._replace(instance_noise=noise, augmentation=records)
+    parts = _slices.in_turn(_slices.split(batch, count), generator, discriminator)
     # Only G's gradients are asked for: D's weight gradients are never computed.
+    metrics = _slices.set_gradients(generator, map(terms, parts), count)
     metrics["g_grad_norm"] = _update(
-        config,
-        state.generator,
-        state.g_optimizer,
-        total,
-        scalars.g_lr,
-        scalars.beta2,
+        config, generator, state.g_optimizer, scalars.g_lr, scalars.beta2
     )
     if state.generator_ema is not None:
-        _average(state.generator_ema, state.generator, scalars.ema_share)
-    return {name: value.detach() for name, value in metrics.items()}
+        _average(state.generator_ema, generator, scalars.ema_share)
+    return metrics
 
 
 def judge(discriminator: nn.Module, images: Images, labels: Labels) -> Outputs:
@@ -207,6 +214,20 @@ def judge(discriminator: nn.Module, images: Images, labels: Labels) -> Outputs:
         _widen(scores.features),
         None if classes is None else _widen(classes),
     )
+
+
+@torch.no_grad()
+def _generate(config: TrainConfig, generator: nn.Module, batch: Batch) -> Images:
+    """G(z), without its graph."""
+    parts = _slices.in_turn(_slices.split(batch, config.accumulate), generator)
+    images = [generator(part.z, part.labels) for part in parts]
+    return images[0] if config.accumulate == 1 else torch.cat(images)
+
+
+def _preview(config: TrainConfig, state: TrainState, batch: Batch) -> Images:
+    """The same for D's update, before G's makes these images for itself."""
+    with _slices.unchanged(state.generator):
+        return _generate(config, state.generator, batch)
 
 
 def _widen(x: Tensor) -> Tensor:
@@ -265,17 +286,11 @@ def _update(
     config: TrainConfig,
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
-    loss: Float[Tensor, ""],
     lr: float | Float[Tensor, ""],
     beta2: float | Float[Tensor, ""],
 ) -> Float[Tensor, ""]:
     """Update the network; returns its gradient's global norm, before clipping."""
     parameters = list(network.parameters())
-    for parameter in parameters:
-        parameter.grad = None
-    # Not autograd.grad: only backward gives each gradient the memory layout of its
-    # parameter, which a fused Adam takes for granted without checking.
-    loss.backward(inputs=parameters)
     for parameter in parameters:
         if parameter.grad is None:  # untouched by the loss; JAX has zeros there
             parameter.grad = torch.zeros_like(parameter)

@@ -46,7 +46,7 @@ LATE = {
 }
 # Of the proof's rooms, what needs one framework, and so not the other; what needs both,
 # as the comparisons do. The rest needs none.
-PROOF_WITH_ONE = {"torch_side": JAX, "jax_side": TORCH}
+PROOF_WITH_ONE = {"torch_side": JAX, "local_norms": JAX, "jax_side": TORCH}
 PROOF_WITH_BOTH = {"architecture", "modules", "trajectories"}
 # What a help text and a refusal need not wait for.
 HEAVY = {"numpy", "PIL", "matplotlib", "scipy", "sklearn", "jinja2", "safetensors"}

@@ -60,10 +60,10 @@ DIFFERENCES: dict[str, list[tuple[str, str]]] = {
     "steps.generator_step": [
         _STATE_IN,
         _STATE_OUT,
-        ("fake: Images,", "fake: Images, pull_back: Any,"),
+        ("fake: Images | None,", "fake: Images | None, pull_back: Any,"),
         (
-            "training mode, with their graph.",
-            "training mode.\n"
+            "training mode, with their graph; None: each slice\nmakes its own.",
+            "training mode; None: each slice makes its own.\n"
             "pull_back: from a gradient of ``fake`` to that of G's parameters;"
             " Framework's\n``fake`` carries it as its graph.",
         ),
@@ -112,6 +112,7 @@ ALONE = {
     "backend.Backend.steps_per_call": "JAX sets it by the device, on construction",
     "backend.Backend.agree": "JAX has one process",
     "backend.Backend.highest": "JAX has one process",
+    "backend.Backend.helped": "JAX has one process",
     "distribution.AXIS": "JAX calls the devices by a name",
     "backend.Backend.state": "JAX keeps it as a list of arrays, and puts it together",
 }

@@ -1,6 +1,7 @@
 """What the driver asks of a twin: the small `Backend` protocol."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -14,6 +15,8 @@ from shared.randomness.draws import Draws
 from shared.statements import Shape, Stated
 
 _ValueT = TypeVar("_ValueT")
+# What a batch is drawn from: latents and, for a conditional generator, class ids.
+Latents = tuple[NDArray[np.float32], NDArray[np.int32] | None]
 
 
 class Arithmetic(NamedTuple):
@@ -188,6 +191,28 @@ class Backend(Protocol):
             Means and unbiased variances, by the names of the generator's running ones.
         """
         ...
+
+    def sample_batches(
+        self, batches: Sequence[Latents], training: bool = False
+    ) -> list[NDArray[np.float32]]:
+        """What `sample` makes of each batch, with all devices at work.
+
+        Args:
+            batches: latents and labels, as `sample` takes them.
+            training: likewise.
+        """
+        return [self.sample(*batch, training) for batch in batches]
+
+    @contextlib.contextmanager
+    def helped(self) -> Iterator[bool]:
+        """Inside, all processes of a run draw the batches of the first.
+
+        All have to enter. Those that help come in when the first leaves.
+
+        Yields:
+            Whether this process is the first.
+        """
+        yield True
 
     def discriminate(
         self, images: NDArray[np.float32], labels: NDArray[np.int32] | None

@@ -317,7 +317,11 @@ def evaluate(
         )
     config = state.config
     backend = load_backend(
-        state, "run", make_backend, options.device, options.standing_stats
+        state,
+        "run",
+        make_backend,
+        options.device,
+        standing_stats=options.standing_stats,
     )
     return _score(backend, config, reference, options, given=None)
 

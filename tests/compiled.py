@@ -59,6 +59,7 @@ def _quick() -> str:
 def share() -> None:
     """Have all backends of this process share what they compile."""
     from gans_jax import (
+        _slices,
         augmentation,
         backend,
         distribution,
@@ -71,7 +72,7 @@ def share() -> None:
         terms,
     )
 
-    modules = (augmentation, backend, distribution, layers, losses, models)
+    modules = (_slices, augmentation, backend, distribution, layers, losses, models)
     modules += (optim, penalties, steps, terms)
     kept: dict[Any, Any] = {}
 

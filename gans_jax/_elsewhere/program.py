@@ -10,6 +10,7 @@ from gans_jax._elsewhere.collectives import copied_once, messages
 from gans_jax._elsewhere.data import data_like
 from gans_jax._elsewhere.report import Memory, Program
 from gans_jax._elsewhere.target import Target
+from shared.config.limits import check_devices
 from shared.config.run_options import TrainOptions
 from shared.config.train_config import refuse
 from shared.errors import UsageError
@@ -36,6 +37,7 @@ def lower(options: TrainOptions, target: Target) -> tuple[jax.stages.Lowered, in
         )
     data = data_like(config, options.data_dir, options.cache_dir)
     driver.check_data(config, data.info)
+    check_devices(config, target.number)
     backend = Elsewhere(config, data.info, target)
     session = Session(config, data, backend, options.data_on)
     steps = min(backend.steps_per_call, session.total)

@@ -141,6 +141,7 @@ def register_architecture(
     *,
     makes_points: bool = False,
     has_feature_maps: bool = True,
+    separable: bool = False,
 ) -> None:
     """Make an architecture of the user's own known, as ``--architecture NAME``.
 
@@ -154,13 +155,17 @@ def register_architecture(
         makes_points: whether the networks can be of points in the plane.
         has_feature_maps: whether the layers that are normalised have more than one
             pixel, without which instance norm has nothing to do.
+        separable: whether the networks treat each sample by itself, where their norms
+            do, as ``--accumulate`` needs.
 
     Raises:
         UsageError: the name is taken or not well formed, or the other twin has
             registered another architecture under it.
     """
     row = traits.ArchitectureTraits(
-        makes_points=makes_points, has_feature_maps=has_feature_maps
+        makes_points=makes_points,
+        has_feature_maps=has_feature_maps,
+        separable=separable,
     )
     member = Architecture(generator, discriminator)
     register(name, traits.ARCHITECTURES, row, ARCHITECTURES, member)

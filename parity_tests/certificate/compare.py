@@ -61,6 +61,8 @@ TOLERANCES: dict[str, Tolerance] = {
     "trajectory, bfloat16": Tolerance(2e-2, 2.4e-3, "rounding, through 5 steps"),
     "gradient, bfloat16": Tolerance(1.5e-1, 6.9e-2, "rounding, in thin networks"),
     "critic cycle, bfloat16": Tolerance(3e-3, 4.4e-4, "rounding, through a cycle"),
+    # Slices of a batch against the batch; differences have floor 1.
+    "slices, float64": Tolerance(5e-13, 1.1e-14, "rounding, through 20 steps"),
     # Several devices against one; differences have floor 1.
     "devices, float64": Tolerance(1e-13, 1.3e-15, "rounding, through 3 steps"),
     "devices, float64, free bias": Tolerance(

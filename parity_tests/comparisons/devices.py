@@ -7,6 +7,7 @@ of every variant, objective and remedy:
     python -m parity_tests --full --only 'devices/*'
 """
 
+import dataclasses
 import functools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -14,10 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from parity_tests.certificate.registry import Finding, check
-from parity_tests.comparisons import first_steps, trajectories
+from parity_tests.comparisons import accumulation, first_steps, trajectories
 from parity_tests.comparisons.trajectories import REMEDIES, VARIANTS, combine
 from parity_tests.harness import devices
 from parity_tests.harness.devices import Job, State
+from parity_tests.harness.local_norms import norms_of_parts
 from parity_tests.harness.trajectories import (
     compare_runs,
     make_data,
@@ -34,12 +36,12 @@ _COVERS = tuple(
     f"distribution.{name}"
     for name in (
         *("average", "average_gradients", "count", "deviation", "gather", "moments"),
-        *("own", "together"),
+        *("norm_moments", "norm_record", "own", "together"),
     )
 )
 _STEPS, _FULL_STEPS = 3, 20
 # Those that JAX tries in the short certificate; it takes seconds to compile one.
-_JAX = ("pairs", "burn-in")
+_JAX = ("pairs", "burn-in", "sliced points", "local norms")
 
 
 def _short() -> dict[str, TrainConfig]:
@@ -54,8 +56,17 @@ def _short() -> dict[str, TrainConfig]:
     objective = {"objective": "relativistic-average", "penalty": "r1"}
     small_pairs = small | pairs | objective | {"batch_size": 12}
     configs["pairs"] = shrink(PRESETS["gan"], **small_pairs)
+    configs["local norms"] = _with_local_norms(batch_size=16)
+    configs["slices"] = accumulation.CONFIGS["pairs"]
+    configs["sliced points"] = accumulation.CONFIGS["points"]
     configs["dragan"] = shrink(PRESETS["dragan"], **small, clip_grad_norm=0.1)
     return configs
+
+
+def _with_local_norms(**changes: Any) -> TrainConfig:
+    norms = {"g_norm": "batch", "d_norm": "batch", "local_batch_norm": 2}
+    points = {"dataset": "ring", "image_size": 1}
+    return shrink(PRESETS["ring"], **points | norms | changes)
 
 
 def _full() -> dict[str, TrainConfig]:
@@ -65,6 +76,7 @@ def _full() -> dict[str, TrainConfig]:
     for name in REMEDIES:
         base = "hinge" if name.startswith("penalty") else "gan"
         configs[f"remedy, {name}"] = combine(base, name)
+    configs["norms, local"] = _with_local_norms(batch_size=24)
     return configs
 
 
@@ -81,14 +93,23 @@ class _Group(NamedTuple):
     @property
     def configs(self) -> dict[str, TrainConfig]:
         """What they are trained with."""
-        if self.is_full:
-            return FULL
-        return {k: x for k, x in SHORT.items() if self.twin == "torch" or k in _JAX}
+        chosen = FULL if self.is_full else SHORT
+        return {
+            name: _on(self.count, config)
+            for name, config in chosen.items()
+            if self.is_full or self.twin == "torch" or name in _JAX
+        }
 
     @property
     def steps(self) -> int:
         """How many."""
         return _FULL_STEPS if self.is_full else _STEPS
+
+
+def _on(count: int, config: TrainConfig) -> TrainConfig:
+    """The configuration for so many devices."""
+    count = count if config.local_batch_norm else 0
+    return dataclasses.replace(config, local_batch_norm=count)
 
 
 def _groups() -> Iterator[_Group]:
@@ -126,8 +147,10 @@ def _trained(group: _Group) -> list[dict[str, list[State]]]:
 
 @functools.lru_cache(maxsize=20)
 def _alone(config: TrainConfig, steps: int) -> list[State]:
-    """The same on one device."""
-    return list(run(make_session(config, _channels(config), "torch"), steps))
+    """The same on one device, and of the whole batch at once."""
+    whole = dataclasses.replace(config, accumulate=1)
+    with norms_of_parts(config.local_batch_norm or 1):
+        return list(run(make_session(whole, _channels(config), "torch"), steps))
 
 
 def _compare(group: _Group, name: str) -> list[Finding]:
@@ -142,6 +165,10 @@ def _compare(group: _Group, name: str) -> list[Finding]:
         for state in states[1:]
         for key, value in states[0].items()
     )
+    if config.local_batch_norm:
+        whole = _alone(dataclasses.replace(config, local_batch_norm=0), group.steps)
+        same = all(x.holds for x in compare_runs(alone, whole, findings[0].tolerance))
+        findings.append(Finding("as with global norms", float(same), "exact"))
     if others:
         findings.append(Finding("devices that differ", float(differing), "exact"))
     return findings

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 import gans_jax.optim
 import gans_jax.steps
+import gans_torch._slices
 import gans_torch.optim
 import gans_torch.steps
 from parity_tests.certificate.registry import Finding, Worst, check
@@ -117,7 +118,8 @@ def _run_torch(
         scalars = [float(rate), _beta2(config, stream, step)]
         if is_recorded:
             scalars = [torch.tensor(x, dtype=loss.dtype) for x in scalars]
-        gans_torch.steps._update(config, network, optimizer, loss, *scalars)
+        gans_torch._slices.set_gradients(network, [(loss, {})], 1)
+        gans_torch.steps._update(config, network, optimizer, *scalars)
     numbers: dict[str, dict[str, torch.Tensor]] = {"parameters": dict(network.items())}
     for slot in gans_torch.optim.SLOTS[config.optimizer]:
         numbers[slot] = {

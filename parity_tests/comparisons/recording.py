@@ -19,6 +19,7 @@ import gans_torch.backend
 from gans_torch._graphs import StepGraphs
 from parity_tests.certificate.compare import difference
 from parity_tests.certificate.registry import Finding, check
+from parity_tests.comparisons import accumulation
 from parity_tests.comparisons.first_steps import CONFIGS, make_config
 from parity_tests.harness.trajectories import (
     compare_runs,
@@ -100,3 +101,4 @@ for _name in CONFIGS:
     _check(_name, dataclasses.replace(_config, final_beta2=None), "exact")
     if _config.final_beta2 is not None:
         _check(f"{_name}, beta2", _config, "trajectory, float64")
+_check("slices", accumulation.CONFIGS["pairs"], "exact")

@@ -6,6 +6,7 @@ JAX, not a wrong number.
 """
 
 from parity_tests.mutants import (
+    accumulation,
     augmentation,
     export,
     formulas,
@@ -16,7 +17,16 @@ from parity_tests.mutants import (
 )
 from parity_tests.mutants.mutation import Mutant
 
-MODULES = (augmentation, export, formulas, layers, networks, schedules, training)
+MODULES = (
+    accumulation,
+    augmentation,
+    export,
+    formulas,
+    layers,
+    networks,
+    schedules,
+    training,
+)
 
 MUTANTS: dict[str, Mutant] = {
     mutant.name: mutant for module in MODULES for mutant in module.MUTANTS

@@ -113,8 +113,9 @@ MUTANTS = (
         "values go through T, gradients past it",
         torch_steps.generator_step,
         {
-            "_augment(config, fake, records, 1)": (
-                "fake + (_augment(config, fake, records, 1) - fake).detach()"
+            "_augment(config, images, batch.augmentation, 1)": (
+                "images + (_augment(config, images, batch.augmentation, 1)"
+                " - images).detach()"
             )
         },
         "first steps/augmentation",
@@ -123,7 +124,7 @@ MUTANTS = (
         "only D's images augmented",
         "the update of G forgets it: G learns the gaps of D's view",
         torch_steps.generator_step,
-        {"_augment(config, fake, records, 1)": "fake"},
+        {"_augment(config, images, batch.augmentation, 1)": "images"},
         "first steps/augmentation",
     ),
     mutant(

@@ -71,6 +71,20 @@ MUTANTS = (
         "averages",
     ),
     mutant(
+        "local norms that are global",
+        "batch norm takes the statistics of all devices all the same",
+        torch_distribution.norm_moments,
+        {"1 if _local_norms.get() else count()": "count()"},
+        "local norms",
+    ),
+    mutant(
+        "running statistics of one device",
+        "with local norms, what evaluation normalises by is of a slice",
+        torch_distribution.norm_record,
+        {"average(x)": "x"},
+        "local norms",
+    ),
+    mutant(
         "a forgotten sum in JAX",
         "each device trains by the gradient of its own slice",
         jax_distribution.average_gradients,

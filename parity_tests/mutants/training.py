@@ -6,6 +6,7 @@ from gans_jax import backend as jax_backend
 from gans_jax import layers as jax_layers
 from gans_jax import optim as jax_optim
 from gans_jax import steps as jax_steps
+from gans_torch import _slices as torch_slices
 from gans_torch import arrays as torch_arrays
 from gans_torch import backend as torch_backend
 from gans_torch import steps as torch_steps
@@ -78,12 +79,12 @@ MUTANTS = (
     mutant(
         "memory layouts mixed",
         "gradients of autograd.grad, which a fused Adam reads in the parameters' order",
-        torch_steps._update,
+        torch_slices.set_gradients,
         {
-            "loss.backward(inputs=parameters)": (
-                "gradients = torch.autograd.grad(loss, parameters)\n"
-                "    for parameter, gradient in zip(parameters, gradients):\n"
-                "        parameter.grad = gradient"
+            "share.backward(inputs=parameters)": (
+                "gradients = torch.autograd.grad(share, parameters)\n"
+                "            for parameter, gradient in zip(parameters, gradients):\n"
+                "                parameter.grad = gradient"
             )
         },
         "optimizer/adam/memory layout",
@@ -127,14 +128,17 @@ MUTANTS = (
         (
             Edit(torch_steps.train_step, {"fake.detach()": "fake"}),
             Edit(
-                torch_steps._update,
+                torch_slices.set_gradients,
                 {
                     "parameter.grad = None": "pass",
-                    "loss.backward(inputs=parameters)": (
-                        "loss.backward(retain_graph=True)"
+                    "share.backward(inputs=parameters)": (
+                        "share.backward(retain_graph=True)"
                     ),
-                    "optimizer.step()": ("optimizer.step()\n    optimizer.zero_grad()"),
                 },
+            ),
+            Edit(
+                torch_steps._update,
+                {"optimizer.step()": "optimizer.step()\n    optimizer.zero_grad()"},
             ),
         ),
         ("first steps/averages",),
@@ -142,10 +146,8 @@ MUTANTS = (
     mutant(
         "gradients pile up",
         "zero_grad is forgotten: each update takes the sum of all gradients so far",
-        torch_steps._update,
-        {
-            "parameter.grad = None": "pass",
-        },
+        torch_slices.set_gradients,
+        {"parameter.grad = None": "pass"},
         "first steps/averages",
     ),
     mutant(
@@ -153,11 +155,11 @@ MUTANTS = (
         "batch norm's statistics are taken over both together",
         torch_steps.discriminator_step,
         {
-            "real_scores = judge(state.discriminator, seen_real, batch.labels)": (
-                "both = judge(state.discriminator, torch.cat([real, fake]), None)\n"
-                "    real_scores = both._replace(logits=both.logits[: len(real)])"
+            "real_scores = judge(discriminator, seen_real, batch.labels)": (
+                "both = judge(discriminator, torch.cat([real, fake]), None)\n"
+                "        real_scores = both._replace(logits=both.logits[: len(real)])"
             ),
-            "fake_scores = judge(state.discriminator, seen_fake, batch.labels)": (
+            "fake_scores = judge(discriminator, seen_fake, batch.labels)": (
                 "fake_scores = both._replace(logits=both.logits[len(real) :])"
             ),
         },

@@ -156,8 +156,8 @@ def parse_sample(argv: Sequence[str] | None, prog: str) -> SampleOptions:
         description="Draw images from a run of either twin.",
         config=(tyro.conf.FlagCreatePairsOff,),
     )
-    least = {"num": 1, "seed": 0, "columns": 1, "step": 0, "standing_stats": 1}
-    _check_smallest(options, least)
+    _check_smallest(options, dict.fromkeys(("num", "columns", "devices"), 1))
+    _check_smallest(options, {"seed": 0, "step": 0, "standing_stats": 1})
     check_truncation(options.truncation)
     if options.interpolate and (options.num or 0) % options.columns:
         raise refuse(
@@ -176,8 +176,8 @@ def parse_evaluate(argv: Sequence[str] | None, prog: str) -> EvaluateOptions:
         prog=prog,
         description="Score the samples of a run of either twin.",
     )
-    least = {"num": 16, "draws": 1, "seed": 0, "step": 0, "image_size": 8}
-    least |= {"standing_stats": 1}
+    least = {"num": 16, "draws": 1, "devices": 1, "image_size": 8}
+    least |= {"seed": 0, "step": 0, "standing_stats": 1}
     _check_smallest(options, least)
     _check_scored(options, prog)
     return options
@@ -214,7 +214,10 @@ def _check_scored(options: EvaluateOptions, prog: str) -> None:
                 options.samples,
                 "needs --reference: what the images are compared with",
             )
-        names = ("step", "dataset", "plugin", "standing_stats")
+        if processes().count > 1:
+            rule = "are judged by one process; start it without torchrun"
+            raise refuse("samples", options.samples, rule)
+        names = ("step", "dataset", "plugin", "devices", "standing_stats")
         rule = "is for a run, and --samples are images"
     for name in names:
         if (value := getattr(options, name)) is not None:

@@ -1,6 +1,7 @@
 """The command ``evaluate``: a table of scores, and the same as a file in the run."""
 
 import dataclasses
+import functools
 import json
 import sys
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from shared.report import page
 from shared.run import checkpoint
 from shared.run.restore import load_backend
 from shared.run.run_dir import RunDir, resolve_checkpoint, root_of
+from shared.training.processes import processes
 
 
 def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
@@ -48,6 +50,18 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
     assert options.run is not None, "there is a run where there are no samples"
     path = resolve_checkpoint(options.run, options.step)
     stored = checkpoint.load(path)
+    load = functools.partial(
+        load_backend,
+        stored,
+        str(path),
+        make_backend,
+        options.device,
+        devices=options.devices,
+        standing_stats=options.standing_stats,
+    )
+    if processes().follows:
+        with load().helped():
+            return
     dataset = options.dataset or stored.config.dataset
     choices.validate_name(dataset)
     config = dataclasses.replace(stored.config, dataset=dataset)
@@ -75,9 +89,7 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
             split="test",
         )
     folder = _make_folder(options.out or root_of(path))
-    backend = load_backend(
-        stored, str(path), make_backend, options.device, options.standing_stats
-    )
+    backend = load()
     evaluator = make_evaluator(
         backend,
         config,
@@ -90,7 +102,8 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
         standing_stats=options.standing_stats,
     )
     num = options.num or evaluator.usual_num
-    found = evaluation.evaluate(evaluator, num, options.draws, options.seed)
+    with backend.helped():
+        found = evaluation.evaluate(evaluator, num, options.draws, options.seed)
     content = {"step": stored.step, "checkpoint": path.name, **_content(found)}
     suffix = "" if options.features == "classifier" else f"-{options.features}"
     suffix += "" if options.split == "train" else f"-{options.split}"

@@ -19,6 +19,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Networks": (
         *("architecture", "z-dim", "conditional", "g-norm", "d-norm"),
+        "local-batch-norm",
         *("g-weight-norm", "d-weight-norm", "minibatch-discrimination"),
         "minibatch-std",
     ),
@@ -36,7 +37,14 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("config", "step", "allow-new-data", "on-nan", "check-reference", "plugin"),
     ),
     "Arithmetic": (
-        *("precision", "devices", "threads", "deterministic", "no-compile-cache"),
+        *(
+            "precision",
+            "accumulate",
+            "devices",
+            "threads",
+            "deterministic",
+            "no-compile-cache",
+        ),
     ),
 }
 """Flags of ``train`` by group, in the order of ``--help``; each is in one of them."""

@@ -111,6 +111,9 @@ class SampleOptions:
     """File to write, or folder with --separate; without it, a new one in the run."""
     device: str = "auto"
     """auto (the best there is), cpu, cuda, cuda:N, tpu, ..."""
+    devices: int | None = None
+    """Devices that draw. In JAX, one process has them; in PyTorch, torchrun starts a
+    process for each, and says how many."""
     plugin: Annotated[Path | None, _FILE] = None
     """Python file that registers objectives, penalties or architectures of your own."""
 
@@ -167,6 +170,8 @@ class EvaluateOptions:
     """Folder to write into; without it, the run."""
     device: str = "auto"
     """auto (the best there is), cpu, cuda, cuda:N, tpu, ..."""
+    devices: int | None = None
+    """Devices that draw the samples; as for sample."""
     plugin: Annotated[Path | None, _FILE] = None
     """Python file that registers objectives, penalties or architectures of your own."""
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared import terminal
-from shared.backend import MakeBackend
+from shared.backend import Backend, MakeBackend
 from shared.commands.options import SampleOptions
 from shared.config.choices import POINTS
 from shared.config.limits import check_drawn
@@ -43,8 +43,7 @@ def sample(options: SampleOptions, make_backend: MakeBackend) -> None:
     path = resolve_checkpoint(options.run, options.step)
     stored = checkpoint.load(path)
     config = stored.config
-    are_points = config.dataset in POINTS
-    if are_points and options.separate:
+    if config.dataset in POINTS and options.separate:
         raise UsageError("--separate: points in the plane are drawn in one picture")
     classes = _classes(options, stored)
     rows = len(classes) if classes else _ROWS
@@ -52,11 +51,30 @@ def sample(options: SampleOptions, make_backend: MakeBackend) -> None:
     check_drawn(num, config)
     z, labels = _latents(options, num, config.z_dim), _labels(options, num, classes)
     backend = load_backend(
-        stored, str(path), make_backend, options.device, options.standing_stats
+        stored,
+        str(path),
+        make_backend,
+        options.device,
+        devices=options.devices,
+        standing_stats=options.standing_stats,
     )
+    with backend.helped() as leads:
+        if leads:
+            _draw(options, stored, path, backend, z, labels)
+
+
+def _draw(
+    options: SampleOptions,
+    stored: checkpoint.Checkpoint,
+    path: Path,
+    backend: Backend,
+    z: NDArray[np.float32],
+    labels: NDArray[np.int32] | None,
+) -> None:
+    config = stored.config
     out = options.out or _default_out(options, path, stored.step)
     try:
-        if are_points:
+        if config.dataset in POINTS:
             out.parent.mkdir(parents=True, exist_ok=True)
             density = points.load(config.dataset).images
             real = np.asarray(density, np.float32).reshape(-1, 2)

@@ -68,18 +68,28 @@ def check_devices(config: TrainConfig, devices: int) -> None:
         devices: that share each batch.
 
     Raises:
-        UsageError: they do not divide the batch.
+        UsageError: they do not divide the batch, or its norms are of other devices.
     """
     if devices < 1:
         raise refuse("devices", devices, "must be 1 or more")
-    size = config.batch_size
-    if size % devices:
-        below = size - size % devices
-        near = f"the nearest are {below} and {below + devices}"
-        if not below:
-            near = f"the nearest is {devices}"
+    if config.local_batch_norm not in (0, devices):
         raise refuse(
-            "batch_size", size, f"must be a multiple of the {devices} devices; {near}"
+            "local_batch_norm",
+            config.local_batch_norm,
+            f"norms are those of so many devices, and --devices {devices} compute",
+        )
+    size, slices = config.batch_size, config.accumulate
+    unit = devices * slices
+    if size % unit:
+        below = size - size % unit
+        near = f"the nearest are {below} and {below + unit}"
+        if not below:
+            near = f"the nearest is {unit}"
+        times = f" times --accumulate {slices}" if slices > 1 else ""
+        raise refuse(
+            "batch_size",
+            size,
+            f"must be a multiple of the {devices} devices{times}; {near}",
         )
 
 
@@ -101,7 +111,8 @@ def check_memory(
     networks = "networks and optimisers take"
     _check(config, _networks(config), memory, networks, place)
     maps = "D's feature maps of one batch take"
-    _check(config, _maps(config) // devices, memory, maps, place)
+    at_once = _maps(config) // (devices * config.accumulate)
+    _check(config, at_once, memory, maps, place)
 
 
 def check_truncation(truncation: float | None) -> None:

@@ -19,6 +19,7 @@ from shared.config.choices import (
     WeightNorm,
     is_folder,
 )
+from shared.config.meetings import meetings
 from shared.config.tables import Table, suggestion
 from shared.config.traits import ARCHITECTURES, OBJECTIVES, PENALTIES
 from shared.config.values import Mismatch, conform, printable, shown
@@ -37,13 +38,18 @@ _POINTS_HINT = " start from the preset ring, as in: ring --dataset grid"
 _READING = ("channels", "crop", "pixel_bits")
 _STORED_IF_USED = (
     *(*_READING, "augment", "flip", "g_own_batch", "ema_half_life"),
+    *("accumulate", "local_batch_norm"),
     *("burn_in_images", "final_g_lr", "final_d_lr", "final_penalty_weight"),
     *("final_beta2", "final_ema_half_life"),
 )
 
 # What a resumed run may change: how long it goes on, and what it writes on the way.
 CHANGEABLE_ON_RESUME = frozenset(
-    {"steps", "epochs", "log_every", "sample_every", "save_every", "evaluate_every"}
+    {
+        *("steps", "epochs", "log_every", "sample_every", "save_every"),
+        # Computes the same, in other slices.
+        *("evaluate_every", "accumulate"),
+    }
 )
 
 
@@ -98,6 +104,10 @@ class TrainConfig:
     """Normalisation in the generator."""
     d_norm: DiscriminatorNorm = "batch"
     """Normalisation in the discriminator."""
+    local_batch_norm: int = 0
+    """Batch norm takes the statistics of each device's own part of a batch, as others
+    do; says of how many devices, without which the run can then not go on. 0: those of
+    the whole batch, on any number of devices."""
     g_weight_norm: WeightNorm = "none"
     """Reparametrisation of the generator's weights."""
     d_weight_norm: WeightNorm = "none"
@@ -175,6 +185,10 @@ class TrainConfig:
     # Arithmetic.
     precision: Precision = "float32"
     """Arithmetic of the networks; parameters stay float32, or are float64."""
+    accumulate: int = 1
+    """Slices that each update takes its batch in, one after the other: the same update
+    in the memory of a slice. Refused where the samples of a batch meet, as in batch
+    norm."""
 
     # What the run writes.
     log_every: int = 10
@@ -299,9 +313,11 @@ def _check_ranges(config: TrainConfig) -> None:
     at_least(2, "batch_size")  # batch norm has no variance of a single image
     at_least(1, "steps", "z_dim", "width", "n_critic", "d_every")
     at_least(1, "instance_noise_steps", "log_every", "sample_every", "save_every")
+    at_least(1, "accumulate")
     at_least(0, "seed", "minibatch_discrimination", "minibatch_std", "warmup_steps")
     at_least(0, "penalty_weight", "weight_clip", "feature_matching", "aux_classifier")
     at_least(0, "instance_noise", "clip_grad_norm", "evaluate_every")
+    at_least(0, "local_batch_norm")
     at_least(0, "final_penalty_weight", "ema_half_life", "final_ema_half_life")
     at_least(1, "burn_in_images")
     positive("epochs", "g_lr", "d_lr", "final_g_lr", "final_d_lr")
@@ -389,6 +405,8 @@ def _check_combinations(config: TrainConfig) -> None:
             "is per sample, but --d-norm batch ties the samples of a batch together;"
             " use instance, layer, group or none",
         )
+    _check_slices(config)
+    _check_local_norms(config)
     if config.g_norm == "conditional-batch" and not config.conditional:
         raise refuse("g_norm", config.g_norm, "needs --conditional")
     if config.minibatch_std and config.batch_size % config.minibatch_std:
@@ -411,6 +429,32 @@ def _check_combinations(config: TrainConfig) -> None:
             config.aux_classifier,
             "needs --conditional: G must know the class that its images are judged by",
         )
+
+
+def _check_slices(config: TrainConfig) -> None:
+    """Refuse slices of a batch that would be no batch to something."""
+    count, size = config.accumulate, config.batch_size
+    if count == 1:
+        return
+    if found := meetings(config):
+        where = ", ".join(
+            f"{flag(x.field)} {getattr(config, x.field)} ({x.how})" for x in found
+        )
+        rule = f"must be 1, as the samples of a batch meet in {where}"
+        raise refuse("accumulate", count, rule)
+    if size % count:
+        raise refuse("accumulate", count, f"must divide --batch-size {size}")
+
+
+def _check_local_norms(config: TrainConfig) -> None:
+    devices, size = config.local_batch_norm, config.batch_size
+    if not devices:
+        return
+    if not (config.g_has_batch_norm or config.d_norm == "batch"):
+        raise refuse("local_batch_norm", devices, "neither network has batch norm")
+    if size % devices or size < 2 * devices:
+        rule = f"must divide --batch-size {size}, and leave two images or more to each"
+        raise refuse("local_batch_norm", devices, rule)
 
 
 def _check_burn_in(config: TrainConfig) -> None:

@@ -32,6 +32,8 @@ class ArchitectureTraits:
     instance norm has nothing to do."""
     bases: tuple[int, ...] = (4,)
     """From 4 to 7: what images may be 2, 4, 8, ... times as high and wide as."""
+    separable: bool = False
+    """Whether its networks treat each sample by itself, where their norms do."""
     lacks: Mapping[str, object] = dataclasses.field(default_factory=dict)
     """Settings that mean nothing to its networks, and the value that says so."""
     least_z_dim: Callable[[int], int] | None = None
@@ -64,6 +66,9 @@ class ObjectiveTraits:
     wasserstein: bool = False
     """Whether the gap between D's mean outputs estimates the Wasserstein distance, and
     D is a critic, which must not be steep."""
+    separable: bool = False
+    """Whether each loss is a mean over the batch of what one sample, or one pair, says
+    by itself."""
     saturating: bool = False
     """Whether the generator's loss is flat where D is certain."""
     chance_loss: float | None = None
@@ -85,6 +90,8 @@ class PenaltyTraits:
     points: int = 0
     """At how many points for each image of a batch D is differentiated; 0: no
     penalty."""
+    separable: bool = False
+    """Whether it is a mean over the batch of what each sample's own point says."""
     per_sample: bool = True
     """Whether D must judge each image by itself, which batch norm does not."""
     slope: float | None = None
@@ -174,10 +181,11 @@ ARCHITECTURES = Table(
     "architecture",
     {
         "dcgan": ArchitectureTraits(
-            least_weights=_dcgan_weights, least_features=_dcgan_features
+            separable=True, least_weights=_dcgan_weights, least_features=_dcgan_features
         ),
         "mlp": ArchitectureTraits(
             makes_points=True,
+            separable=True,
             has_feature_maps=False,
             least_weights=lambda width, size, z_dim: (
                 width * (4 * width + 2 * size**2 + z_dim)
@@ -185,13 +193,17 @@ ARCHITECTURES = Table(
             least_features=lambda width, size: 3 * width,
         ),
         "sngan-resnet": ArchitectureTraits(
-            least_weights=_resnet_weights(2), least_features=_resnet_features
+            separable=True,
+            least_weights=_resnet_weights(2),
+            least_features=_resnet_features,
         ),
         "sagan": ArchitectureTraits(
             least_weights=_resnet_weights(2), least_features=_resnet_features
         ),
         "wgan-gp-resnet": ArchitectureTraits(
-            least_weights=_resnet_weights(1), least_features=_resnet_features
+            separable=True,
+            least_weights=_resnet_weights(1),
+            least_features=_resnet_features,
         ),
         "biggan": ArchitectureTraits(
             lacks={"g_norm": "batch", "d_norm": "none"},
@@ -201,6 +213,7 @@ ARCHITECTURES = Table(
         ),
         "r3gan": ArchitectureTraits(
             bases=(4, 5, 6, 7),
+            separable=True,
             lacks={
                 **{"g_norm": "none", "d_norm": "none"},
                 **{"g_weight_norm": "none", "d_weight_norm": "none"},
@@ -219,6 +232,7 @@ OBJECTIVES = Table(
     "objective",
     {
         "minimax": ObjectiveTraits(
+            separable=True,
             has_targets=True,
             probabilistic=True,
             saturating=True,
@@ -227,23 +241,30 @@ OBJECTIVES = Table(
             least_loss=_least_entropy,
         ),
         "non-saturating": ObjectiveTraits(
+            separable=True,
             has_targets=True,
             probabilistic=True,
             chance_loss=2 * math.log(2),
             g_chance_loss=math.log(2),
             least_loss=_least_entropy,
         ),
-        "wasserstein": ObjectiveTraits(wasserstein=True),
+        "wasserstein": ObjectiveTraits(wasserstein=True, separable=True),
         "least-squares": ObjectiveTraits(
+            separable=True,
             has_targets=True,
             chance_loss=0.25,
             g_chance_loss=0.125,
             least_loss=_least_square,
         ),
-        "least-squares-pearson": ObjectiveTraits(chance_loss=1.0, g_chance_loss=0.0),
-        "hinge": ObjectiveTraits(chance_loss=2.0),
+        "least-squares-pearson": ObjectiveTraits(
+            separable=True, chance_loss=1.0, g_chance_loss=0.0
+        ),
+        "hinge": ObjectiveTraits(separable=True, chance_loss=2.0),
         "relativistic": ObjectiveTraits(
-            relativistic=True, chance_loss=math.log(2), g_chance_loss=math.log(2)
+            separable=True,
+            relativistic=True,
+            chance_loss=math.log(2),
+            g_chance_loss=math.log(2),
         ),
         "relativistic-average": ObjectiveTraits(
             relativistic=True,
@@ -257,13 +278,17 @@ OBJECTIVES = Table(
 PENALTIES = Table(
     "penalty",
     {
-        "none": PenaltyTraits(per_sample=False),
-        "wgan-gp": PenaltyTraits(inputs=("real", "fake", "alpha"), points=1, slope=1.0),
-        "wgan-lp": PenaltyTraits(inputs=("real", "fake", "alpha"), points=1, slope=1.0),
+        "none": PenaltyTraits(separable=True, per_sample=False),
+        "wgan-gp": PenaltyTraits(
+            separable=True, inputs=("real", "fake", "alpha"), points=1, slope=1.0
+        ),
+        "wgan-lp": PenaltyTraits(
+            separable=True, inputs=("real", "fake", "alpha"), points=1, slope=1.0
+        ),
         "dragan": PenaltyTraits(inputs=("real", "penalty_noise"), points=1, slope=1.0),
-        "r1": PenaltyTraits(inputs=("real",), points=1),
-        "r2": PenaltyTraits(inputs=("fake",), points=1),
-        "r1-r2": PenaltyTraits(inputs=("real", "fake"), points=2),
+        "r1": PenaltyTraits(separable=True, inputs=("real",), points=1),
+        "r2": PenaltyTraits(separable=True, inputs=("fake",), points=1),
+        "r1-r2": PenaltyTraits(separable=True, inputs=("real", "fake"), points=2),
     },
 )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.backend import Backend
+from shared.backend import Backend, Latents
 from shared.config.train_config import TrainConfig
 from shared.data import points
 from shared.drawing import images, point_plots
@@ -61,13 +61,8 @@ def draw_images(
         labels: class ids [count], for a conditional generator.
         training: as in `Backend.sample`.
     """
-
-    def draw(
-        z: NDArray[np.float32], labels: NDArray[np.int32] | None
-    ) -> NDArray[np.float32]:
-        return backend.sample(z, labels, training)
-
-    return images.to_uint8(in_batches(draw, z, labels))
+    drawn = backend.sample_batches(_batches(z, labels), training)
+    return images.to_uint8(np.concatenate(drawn))
 
 
 def in_batches(
@@ -78,13 +73,16 @@ def in_batches(
     labels: NDArray[np.int32] | None,
 ) -> NDArray[np.float32]:
     """What ``draw`` makes of latents and class ids, given about 64 at a time."""
+    return np.concatenate([draw(*batch) for batch in _batches(z, labels)])
+
+
+def _batches(z: NDArray[np.float32], labels: NDArray[np.int32] | None) -> list[Latents]:
     # The last image is never alone: batch norm has no variance of one.
     starts = range(0, max(len(z) - 1, 1), 64)
-    drawn = [
-        draw(z[i:j], None if labels is None else labels[i:j])
+    return [
+        (z[i:j], None if labels is None else labels[i:j])
         for i, j in itertools.pairwise([*starts, len(z)])
     ]
-    return np.concatenate(drawn)
 
 
 def _landscape(backend: Backend, config: TrainConfig) -> NDArray[np.float32]:

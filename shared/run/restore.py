@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.backend import Backend, MakeBackend
+from shared.backend import Arithmetic, Backend, MakeBackend
 from shared.config.train_config import TrainConfig
 from shared.config.values import printable
 from shared.errors import UsageError
@@ -32,6 +32,8 @@ def load_backend(
     name: str,
     make_backend: MakeBackend,
     device: str,
+    *,
+    devices: int | None = None,
     standing_stats: int | None = None,
 ) -> Backend:
     """A twin's backend in the state of a checkpoint.
@@ -41,6 +43,7 @@ def load_backend(
         name: what an error calls it.
         make_backend: makes the twin's backend.
         device: name of a device, or auto.
+        devices: that draw; None: one, or one for each process.
         standing_stats: batches whose statistics batch norm is to go by in what draws;
             None: those of training.
 
@@ -48,7 +51,8 @@ def load_backend(
         UsageError: there is no such device, the arrays do not fit the networks, or
             there is no batch norm.
     """
-    backend = make_backend(drawing_config(stored.config), stored.data, device)
+    config, arithmetic = drawing_config(stored.config), Arithmetic(devices=devices)
+    backend = make_backend(config, stored.data, device, arithmetic)
     check_state(backend.statements(), stored, name)
     backend.load(stored.arrays)
     if standing_stats is not None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from shared.backend import Arithmetic, MakeBackend
 from shared.config.choices import DataPlace, OnNan
-from shared.config.limits import check_limits
+from shared.config.limits import check_devices, check_limits
 from shared.config.schedules import is_saved
 from shared.config.train_config import TrainConfig, refuse
 from shared.data.image_data import DataInfo, ImageData
@@ -125,6 +125,8 @@ def train(
     if processes().follows:
         place, options = Memory(), _quietly(options)
     check_limits(config, options.device)
+    count = processes().count if options.devices is None else options.devices
+    check_devices(config, count)
     check_data(config, data.info)
     reference = ReferenceCheck(config) if options.check_reference else None
     with contextlib.ExitStack() as held:

@@ -162,7 +162,8 @@ class Training:
     def _evaluate(self) -> None:
         evaluate = self._onlookers.evaluate
         assert evaluate is not None, "there is one where --evaluate-every is"
-        scores = {"step": self._session.step, **evaluate()}
+        with self._session.backend.helped():
+            scores = {"step": self._session.step, **evaluate()}
         self._background.do(self._recorder.log_scores, scores)
 
     def _save(self) -> None:

@@ -53,7 +53,9 @@ REFUSED_AT_ONCE = {
     "train --log-every 0": "--log-every 0: must be 1 or more",
     "train --sample-every 0": "--sample-every 0: must be 1 or more",
     "train --save-every -5": "--save-every -5: must be 1 or more",
-    "train dcgan --penalty wgan-gp": "--penalty wgan-gp: is per sample, but --d-norm batch",
+    "train dcgan --penalty wgan-gp": (
+        "--penalty wgan-gp: is per sample, but --d-norm batch"
+    ),
     "train --run-dir {run}": "--run-dir {run}: already holds a run; resume it with",
     "train --resume nowhere": "--resume nowhere: no such folder",
     "train --resume {empty}": "--resume {empty}: holds no run: no config.json",

@@ -144,6 +144,10 @@ def test_channels_are_those_that_a_run_reads(tmp_path: Path) -> None:
         (("--for", "tpu", "--device", "cpu"), "--device cpu: --for says"),
         (("--for", "tpu", "--steps", "x"), "--steps x: must be a whole number"),
         (("dgan", "--for", "tpu"), "preset 'dgan': must be one of"),
+        (
+            ("hinge", "--g-norm", "none", "--accumulate", "2", "--for", "tpu"),
+            "--accumulate 2: is not counted here",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(

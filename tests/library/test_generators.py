@@ -186,7 +186,7 @@ def test_standing_statistics_are_means_over_batches_of_all_classes(twin: Twin) -
 def test_without_batch_norm_there_are_no_statistics(twin: Twin) -> None:
     state = state_of(twin, TrainConfig(**SMALL, g_norm="layer"))
     with pytest.raises(UsageError, match="standing-stats 2: the generator has no batc"):
-        load_backend(state, "state", twin.library.make_backend, "cpu", 2)
+        load_backend(state, "state", twin.library.make_backend, "cpu", standing_stats=2)
 
 
 def test_points_are_points(twin: Twin) -> None:

@@ -1,8 +1,10 @@
 """Several devices: what is refused, who speaks and writes, how a run ends together."""
 
 import dataclasses
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,7 +24,15 @@ from shared.randomness.draws import BATCH_AXES, Draws, draw
 from shared.run import checkpoint
 from shared.run.run_dir import RunDir
 from shared.training.processes import Processes, processes
-from support import TINY, Train, Twin, metrics
+from support import (
+    TINY,
+    Train,
+    Twin,
+    contents,
+    copy,
+    metrics,
+    stopped,
+)
 
 _LONG = (*TINY, "--precision", "float64", "--steps", "100000")
 
@@ -113,6 +123,49 @@ def test_devices_that_do_not_divide_the_batch_are_refused(
     limits.check_devices(config, size)
 
 
+def test_local_norms_are_of_as_many_devices_as_compute() -> None:
+    config = dataclasses.replace(PRESETS["dcgan"], local_batch_norm=4)
+    limits.check_devices(config, 4)
+    rule = "--local-batch-norm 4: norms are those of so many devices, and --devices 2"
+    with pytest.raises(UsageError, match=rule):
+        limits.check_devices(config, 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"g_norm": "none", "d_norm": "none"}, "2: neither network has batch norm"),
+        ({"batch_size": 65}, "2: must divide --batch-size 65, and leave two images"),
+        ({"batch_size": 2}, "2: must divide --batch-size 2, and leave two images"),
+    ],
+)
+def test_local_norms_that_make_no_sense(changes: dict[str, Any], rule: str) -> None:
+    with pytest.raises(UsageError, match=f"--local-batch-norm {rule}"):
+        dataclasses.replace(PRESETS["dcgan"], local_batch_norm=2, **changes)
+
+
+def test_local_norms_of_one_device_are_those_of_the_batch(
+    twin: Twin,
+    train: Train,
+    finished: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = tmp_path / "run"
+    train(*TINY, "--local-batch-norm", 1, "--run-dir", run)
+    assert json.loads((run / "config.json").read_text())["local_batch_norm"] == 1
+    assert metrics(run) == metrics(finished)
+    local, usual = (
+        checkpoint.load(RunDir.open(x).checkpoint_path(6)).arrays
+        for x in (run, finished)
+    )
+    for name, array in usual.items():
+        assert np.array_equal(local[name], array), name
+    for flags in (("--local-batch-norm", 2), ("--devices", 2)):
+        stopped(2, lambda flags=flags: train("--resume", run, "--steps", 7, *flags))
+        assert "--local-batch-norm " in capsys.readouterr().err
+
+
 def test_processes_are_those_that_torchrun_tells_of(told: Callable[..., None]) -> None:
     assert processes() == Processes() == (0, 1, 0)
     assert not processes().follows
@@ -193,14 +246,17 @@ def test_each_process_has_a_device_of_its_own() -> None:
         backend._own("cuda:1", Processes(5, 8, 1))
 
 
-def _command(twin: Twin, *arguments: object) -> tuple[list[str], dict[str, str]]:
-    """A training on two devices."""
+def _command(
+    twin: Twin, *arguments: object, restarts: int = 0
+) -> tuple[list[str], dict[str, str]]:
+    """A training on two devices, which torchrun starts anew so many times."""
     words = list(map(str, arguments))
     if twin.name == "jax":
         command = [*twin.command("train"), "--devices", "2", *words]
         return command, {"JAX_NUM_CPU_DEVICES": "2"}
     launch = "from torch.distributed.run import main; main()"
     here = ["--nproc-per-node=2", "--master-port=0", "--rdzv-backend=c10d"]
+    here.append(f"--max-restarts={restarts}")
     endpoint = ["--rdzv-endpoint=127.0.0.1:0", "-m", "gans_torch.train"]
     return [sys.executable, "-c", launch, *here, *endpoint, *words], {}
 
@@ -211,8 +267,9 @@ def started(
 ) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     running: list[subprocess.Popen[str]] = []
 
-    def start(*arguments: object) -> subprocess.Popen[str]:
-        command, environment = _command(twin, *arguments, "--data-dir", data_dir)
+    def start(*arguments: object, restarts: int = 0) -> subprocess.Popen[str]:
+        words = (*arguments, "--data-dir", data_dir)
+        command, environment = _command(twin, *words, restarts=restarts)
         with (tmp_path / "log").open("w") as log:
             process = subprocess.Popen(
                 command, env=os.environ | environment, stderr=log, text=True
@@ -276,6 +333,81 @@ def test_a_run_goes_on_elsewhere_on_another_number_of_devices(
         assert first.keys() == second.keys()
         for name, array in first.items():
             np.testing.assert_allclose(second[name], array, rtol=0, atol=1e-10)
+
+
+def _told_of(twin: str, devices: int) -> list[dict[str, str]]:
+    """What tells each process of its devices, and of the other processes."""
+    if twin == "jax":
+        return [{"JAX_NUM_CPU_DEVICES": str(devices)}]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    return [
+        place
+        | dict.fromkeys(("RANK", "LOCAL_RANK"), str(rank))
+        | {"WORLD_SIZE": str(devices)}
+        for rank in range(devices)
+    ]
+
+
+def _together(twin: Twin, commands: list[tuple[str, list[str]]]) -> list[str]:
+    """What each process writes to stdout that does these commands on two devices."""
+    script = (
+        "import importlib, json, sys\n"
+        "for name, words in json.loads(sys.argv[1]):\n"
+        f"    importlib.import_module(f'gans_{twin.name}.{{name}}').main(words)\n"
+    )
+    command = [sys.executable, "-c", script, json.dumps(commands)]
+    running = [
+        subprocess.Popen(
+            command, env=os.environ | told, stdout=subprocess.PIPE, text=True
+        )
+        for told in _told_of(twin.name, 2)
+    ]
+    said = [process.communicate(timeout=300)[0] for process in running]
+    assert [process.returncode for process in running] == [0] * len(running)
+    return said
+
+
+def test_several_devices_draw_what_one_draws_and_score_it_alike(
+    twin: Twin, finished: Path, data_dir: Path, tmp_path: Path
+) -> None:
+    run = copy(finished, tmp_path)
+
+    def commands(out: Path, *extra: str) -> list[tuple[str, list[str]]]:
+        # Batches of 64, 64, 64 and 8.
+        drawn = [str(run), "--num", "200", "--device", "cpu", *extra]
+        scored = [*drawn, "--features", "none", "--draws", "2"]
+        scored += ["--data-dir", str(data_dir), "--out", str(out)]
+        return [
+            ("sample", [*drawn, "--out", str(out / "grid.png")]),
+            ("evaluate", scored),
+        ]
+
+    for name, words in commands(tmp_path / "one"):
+        twin.main(name)(words)
+    extra = ("--devices", "2") if twin.name == "jax" else ()
+    first, *others = _together(twin, commands(tmp_path / "two", *extra))
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")
+    assert ", step 6\n" in first
+    assert all(said == "" for said in others)
+
+
+def test_several_processes_do_not_judge_images(
+    twin: Twin, told: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    told(0, 2)
+    words = ["--samples", "x", "--reference", "y"]
+    stopped(2, lambda: twin.main("evaluate")(words))
+    assert "--samples x: are judged by one process" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["sample", "evaluate"])
+def test_no_devices_draw_nothing(
+    twin: Twin, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stopped(2, lambda: twin.main(command)(["run", "--devices", "0"]))
+    assert "--devices 0: must be 1 or more" in capsys.readouterr().err
 
 
 @pytest.mark.needs("torch")

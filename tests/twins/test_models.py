@@ -117,10 +117,12 @@ def test_a_user_adds_an_architecture(
     def make(config: TrainConfig, data: DataInfo) -> Any:
         return layers.MinibatchStd(config.width + data.channels)
 
-    register("of-a-test", make, make, makes_points=True, has_feature_maps=False)
+    traits = {"has_feature_maps": False, "separable": True}
+    register("of-a-test", make, make, makes_points=True, **traits)
     config = dataclasses.replace(
         PRESETS["ring"], architecture="of-a-test", g_norm="none", width=5
     )
+    dataclasses.replace(config, d_norm="none", accumulate=2)
     assert models.build_generator(config, _DATA).group_size == 6
     assert models.build_discriminator(config, _DATA).group_size == 6
     with pytest.raises(UsageError, match="normalise in of-a-test"):
@@ -133,7 +135,11 @@ def test_a_users_architecture_makes_images_unless_it_says_more(
     register: Callable[..., None],
 ) -> None:
     register("of-a-test", print, print)
-    dataclasses.replace(PRESETS["dcgan"], architecture="of-a-test", d_norm="instance")
+    config = dataclasses.replace(
+        PRESETS["dcgan"], architecture="of-a-test", g_norm="none", d_norm="instance"
+    )
+    with pytest.raises(UsageError, match="meet in --architecture of-a-test"):
+        dataclasses.replace(config, accumulate=2)
     with pytest.raises(UsageError, match="ring needs mlp;"):
         dataclasses.replace(PRESETS["ring"], architecture="of-a-test")
 

@@ -91,11 +91,12 @@ def test_a_critic_and_a_penalty_of_one_s_own(
         norm = penalties.gradient_norm(penalties.input_gradient(critic, mix))
         return penalties.PenaltyTerms(((norm - 1) ** 2).mean(), norm.mean())
 
-    losses.register_objective("my-critic", gap, score, wasserstein=True)
-    penalties.register_penalty("my-penalty", penalty, slope=1.0)
-    ours = trained(tmp_path / "a", train, "wgan-gp", "--n-critic", 2)
+    losses.register_objective("my-critic", gap, score, wasserstein=True, separable=True)
+    penalties.register_penalty("my-penalty", penalty, slope=1.0, separable=True)
+    critic = ("wgan-gp", "--n-critic", 2, "--g-norm", "none", "--accumulate", 2)
+    ours = trained(tmp_path / "a", train, *critic)
     flags = ("--objective", "my-critic", "--penalty", "my-penalty")
-    own = trained(tmp_path / "b", train, "wgan-gp", "--n-critic", 2, *flags)
+    own = trained(tmp_path / "b", train, *critic, *flags)
     assert_equal(ours, own)
     assert {"wasserstein_estimate", "penalty", "gradient_norm"} <= own[0][0].keys()
 
