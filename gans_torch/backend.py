@@ -454,8 +454,25 @@ def _join(arithmetic: Arithmetic) -> Processes:
     if found.count > 1 and not torch.distributed.is_initialized():
         # Of the host too, for what is no tensor of the device.
         both = torch.cuda.is_available() and torch.distributed.is_nccl_available()
-        torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if both else "gloo")
+        store, rank, count = next(torch.distributed.rendezvous("env://"))
+        torch.distributed.init_process_group(
+            "cpu:gloo,cuda:nccl" if both else "gloo",
+            store=torch.distributed.PrefixStore(_attempt(), store),
+            rank=rank,
+            world_size=count,
+        )
     return found
+
+
+def _attempt() -> str:
+    """What torchrun's --max-restarts has started, for the first time or again.
+
+    Its processes meet at a store that outlives them, where those that are gone have
+    left their addresses. Several nodes may count differently, and so do not tell.
+    """
+    if os.environ.get("GROUP_WORLD_SIZE", "1") != "1":
+        return "attempt"
+    return f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
 
 
 def _own(device: str, processes: Processes) -> str:

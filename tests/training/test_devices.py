@@ -32,6 +32,7 @@ from support import (
     copy,
     metrics,
     stopped,
+    untimed_contents,
 )
 
 _LONG = (*TINY, "--precision", "float64", "--steps", "100000")
@@ -440,3 +441,25 @@ def test_processes_stop_and_die_together(
     newest = RunDir.open(run).checkpoint_steps()[-1]
     checkpoint.load(RunDir.open(run).checkpoint_path(newest))
     assert "rank      : 1" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.long
+@pytest.mark.needs("torch")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("twin", ["torch"], indirect=True, scope="session")
+def test_a_run_that_dies_goes_on_by_itself_and_ends_as_if_it_had_not(
+    twin: Twin, started: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    flags = (*TINY, "--steps", 60, "--save-every", 20, "--sample-every", 60)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert started(*flags, "--run-dir", whole).wait(900) == 0
+    process = started(*flags, "--resume", "auto", "--run-dir", broken, restarts=1)
+    while not RunDir(broken).checkpoint_steps():
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.kill(_workers(process)[1], signal.SIGKILL)
+    assert process.wait(900) == 0, (tmp_path / "log").read_text()
+    said = (tmp_path / "log").read_text()
+    assert said.count(f"--resume auto: {broken}\n") == 1
+    assert untimed_contents(broken) == untimed_contents(whole)
+    assert metrics(broken) == metrics(whole)
