@@ -127,7 +127,7 @@ def sample(twin: Twin) -> Callable[..., None]:
 def finished(
     twin: Twin, train: Callable[..., None], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """A finished run of this twin, with the flags `TINY`; copy it to change it."""
+    """A finished `dcgan` of this twin, with the flags `TINY`; copy it to change it."""
     run = tmp_path_factory.mktemp(f"finished-{twin.name}") / "run"
-    train(*TINY, "--run-dir", run)
+    train("dcgan", *TINY, "--run-dir", run)
     return run

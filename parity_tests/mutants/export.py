@@ -4,14 +4,14 @@ from gans_jax import formats as jax_formats
 from gans_jax._convolutions import convolution
 from gans_torch import formats as torch_formats
 from parity_tests.mutants.mutation import mutant
-from shared.run.generator import generator_of
+from shared.run import generator
 
 MUTANTS = (
     mutant(
         "the last weights are exported",
         "and not their average, with which the run draws",
-        generator_of,
-        {'"generator_ema." if state.config.averaging else PREFIX': "PREFIX"},
+        generator._prefix,
+        {'"generator_ema." if config.averaging else PREFIX': "PREFIX"},
         "fact/export",
     ),
     mutant(

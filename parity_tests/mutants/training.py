@@ -232,12 +232,8 @@ MUTANTS = (
     mutant(
         "samples of G, not of its average",
         "the average is kept, but never used",
-        jax_backend.Backend.sample,
-        {
-            "self.state.generator if average is None else average": (
-                "self.state.generator"
-            )
-        },
+        jax_backend._drawing_of,
+        {"state.generator if average is None else average": "state.generator"},
         "first steps/averages",
     ),
     mutant(

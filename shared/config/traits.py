@@ -198,7 +198,9 @@ ARCHITECTURES = Table(
             least_features=_resnet_features,
         ),
         "sagan": ArchitectureTraits(
-            least_weights=_resnet_weights(2), least_features=_resnet_features
+            separable=True,
+            least_weights=_resnet_weights(2),
+            least_features=_resnet_features,
         ),
         "wgan-gp-resnet": ArchitectureTraits(
             separable=True,

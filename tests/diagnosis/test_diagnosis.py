@@ -306,7 +306,7 @@ def test_a_run_made_to_fail_is_warned_and_remembers_it(
 ) -> None:
     run = tmp_path / "run"
     fail = ("--d-lr", 0.02, "--g-lr", 1e-6, "--log-every", 10, "--sample-every", 100)
-    words = [*TINY, *fail, "--save-every", 250]
+    words = ["dcgan", *TINY, *fail, "--save-every", 250]
     train(*words, "--steps", 250, "--run-dir", run)
     warnings = [x for x in capsys.readouterr().err.splitlines() if "warning" in x]
     assert len(warnings) == 1

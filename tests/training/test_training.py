@@ -73,7 +73,7 @@ def test_a_run_leaves_these_files(finished: Path) -> None:
 
 def test_the_configuration_is_stored_with_the_data(finished: Path) -> None:
     config, data = RunDir.open(finished).read_config()
-    assert config == command_line.parse_train(TINY, "prog").config
+    assert config == command_line.parse_train(["dcgan", *TINY], "prog").config
     assert data[:3] == (1, 10, 1797)
     state = checkpoint.load(last_checkpoint(finished))
     assert (state.step, state.config, state.data) == (6, config, data)
@@ -273,8 +273,8 @@ def test_a_run_that_was_stopped_before_its_first_checkpoint_resumes(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ("--width 8", "--width 8: the run was started with 4; only --epochs"),
-        ("--seed 1", "--seed 1: the run was started with 0; only --epochs"),
+        ("--width 8", "--width 8: the run was started with 4; only --accumulate"),
+        ("--seed 1", "--seed 1: the run was started with 0; only --accumulate"),
         ("gan", "preset 'gan': the run was started with 'dcgan'"),
         ("--steps 5", "--steps 5: the run has already done 6 steps"),
         ("--run-dir elsewhere", "--run-dir elsewhere: a resumed run stays in its own"),
