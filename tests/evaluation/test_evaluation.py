@@ -7,7 +7,7 @@ import json
 import re
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -499,6 +499,11 @@ class Copier:
         # Latents that differ give other images, and the same always the same.
         chosen = (np.abs(z[:, 0]) * 1e4).astype(int) % len(self.pictures)
         return self.pictures[chosen].astype(np.float32) / 127.5 - 1
+
+    def sample_batches(
+        self, batches: Sequence[Any], training: bool = False
+    ) -> list[NDArray]:
+        return [self.sample(*batch, training) for batch in batches]
 
 
 def _classifier(twin: Twin, config: TrainConfig, info: Any, size: int) -> Any:
