@@ -1,8 +1,9 @@
 """Drawing from a run: what is drawn, where it goes, and that the run stays as it is."""
 
+import contextlib
 import dataclasses
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,15 @@ class Probe:
         self.z.append(z)
         self.labels.append(labels)
         return np.zeros((len(z), 8, 8, 1), np.float32)
+
+    def sample_batches(
+        self, batches: Sequence[Any], training: bool = False
+    ) -> list[NDArray[np.float32]]:
+        return [self.sample(z, labels, training) for z, labels in batches]
+
+    @contextlib.contextmanager
+    def helped(self) -> Iterator[bool]:
+        yield True
 
 
 def probe(folder: Path, flags: str, conditional: bool = False) -> Probe:

@@ -503,7 +503,7 @@ class Copier:
     def sample_batches(
         self, batches: Sequence[Any], training: bool = False
     ) -> list[NDArray]:
-        return [self.sample(*batch, training) for batch in batches]
+        return [self.sample(z, labels, training) for z, labels in batches]
 
 
 def _classifier(twin: Twin, config: TrainConfig, info: Any, size: int) -> Any:
