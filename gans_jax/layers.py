@@ -763,7 +763,7 @@ def _squares(x: Images) -> Float[Array, "batch out_height 2 out_width 2 channels
 
 
 def _flat(x: Images) -> Float[Array, "batch pixels channels"]:
-    return x.reshape(len(x), -1, x.shape[3])
+    return x.reshape(x.shape[0], -1, x.shape[3])
 
 
 def _padded(

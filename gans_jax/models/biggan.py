@@ -183,7 +183,7 @@ class BigganGenerator(nnx.Module):
                 jnp.concatenate([shared, part], axis=1) for part in conditions
             ]
         # Unflattened in PyTorch's order, because the weights are.
-        x = self.linear(first).reshape(len(z), -1, 4, 4).transpose(0, 2, 3, 1)
+        x = self.linear(first).reshape(z.shape[0], -1, 4, 4).transpose(0, 2, 3, 1)
         blocks = zip(self.blocks, conditions, strict=True)
         for number, (block, condition) in enumerate(blocks, 1):
             x = block(x, condition)

@@ -49,6 +49,10 @@ _CASES = {
         ),
         DataInfo(channels=1, num_classes=10, count=100, sha256=""),
     ),
+    "residual": (
+        TrainConfig(**_TINY, architecture="wgan-gp-resnet", d_norm="none"),
+        DataInfo(channels=1, num_classes=0, count=100, sha256=""),
+    ),
     "residual, attention": (
         TrainConfig(**_TINY, architecture="sagan", d_norm="none"),
         DataInfo(channels=1, num_classes=0, count=100, sha256=""),
