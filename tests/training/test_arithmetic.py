@@ -87,7 +87,7 @@ def test_a_run_goes_on_with_its_own_threads(
 def test_on_a_cpu_deterministic_changes_nothing(
     train: Train, finished: Path, tmp_path: Path
 ) -> None:
-    train(*TINY, "--run-dir", tmp_path / "run", "--deterministic")
+    train("dcgan", *TINY, "--run-dir", tmp_path / "run", "--deterministic")
     ours, theirs = last_checkpoint(tmp_path / "run"), last_checkpoint(finished)
     assert ours.read_bytes() == theirs.read_bytes()
 

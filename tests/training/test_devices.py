@@ -153,7 +153,7 @@ def test_local_norms_of_one_device_are_those_of_the_batch(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = tmp_path / "run"
-    train(*TINY, "--local-batch-norm", 1, "--run-dir", run)
+    train("dcgan", *TINY, "--local-batch-norm", 1, "--run-dir", run)
     assert json.loads((run / "config.json").read_text())["local_batch_norm"] == 1
     assert metrics(run) == metrics(finished)
     local, usual = (

@@ -594,7 +594,7 @@ def test_the_other_twin_continues_a_run(
 ) -> None:
     other = Twin({"torch": "jax", "jax": "torch"}[twin.name])
     run = tmp_path / "run"
-    train(*TINY, "--steps", 3, "--run-dir", run)
+    train("dcgan", *TINY, "--steps", 3, "--run-dir", run)
     flags = ("--resume", run, "--steps", 6, "--device", "cpu", "--data-dir", data_dir)
     other.main("train")(list(map(str, flags)))
     # The first part ended with a grid that the unbroken run does not have.
