@@ -59,6 +59,7 @@ class TextbookContestant:
 
         self.images_per_call = case.config.batch_size * case.config.n_critic
         self._torch = torch
+        torch.manual_seed(case.config.seed)
         self._textbook = Textbook(case, device)
         self._batches = self._textbook.batches()
         self._at_hand = tuple(

@@ -42,6 +42,23 @@ def test_a_runner_shows_images_of_what_it_has_learnt(
     assert not np.array_equal(first, second)
 
 
+def test_a_textbook_has_its_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = dataclasses.replace(PRESETS["dcgan"], width=2, z_dim=4, batch_size=8)
+    monkeypatch.setitem(PRESETS, "dcgan", tiny)
+    options = Options(out=tmp_path, image_size=8, seconds=2, looks=1, data_dir=tmp_path)
+    looks: list[Any] = []
+    for seed in (0, 0, 1):
+        clock = SimpleNamespace(time=itertools.count().__next__)
+        monkeypatch.setattr(quality, "time", clock)
+        runner = Runner("textbook", "dcgan")
+        quality._run(looks.append, options, runner, seed=seed, start=0)
+    first, again, other = (look.images for look in looks)
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
 def _results() -> dict[str, Any]:
     rows = [
         {"framework": framework, "preset": "dcgan", "seed": seed, "seconds": seconds}
