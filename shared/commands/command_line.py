@@ -156,8 +156,8 @@ def parse_sample(argv: Sequence[str] | None, prog: str) -> SampleOptions:
         description="Draw images from a run of either twin.",
         config=(tyro.conf.FlagCreatePairsOff,),
     )
-    _check_smallest(options, dict.fromkeys(("num", "columns", "devices"), 1))
-    _check_smallest(options, {"seed": 0, "step": 0, "standing_stats": 1})
+    least = {"num": 1, "columns": 1, "devices": 1, "standing_stats": 1}
+    _check_smallest(options, {**least, "seed": 0, "step": 0})
     check_truncation(options.truncation)
     if options.interpolate and (options.num or 0) % options.columns:
         raise refuse(
@@ -176,9 +176,8 @@ def parse_evaluate(argv: Sequence[str] | None, prog: str) -> EvaluateOptions:
         prog=prog,
         description="Score the samples of a run of either twin.",
     )
-    least = {"num": 16, "draws": 1, "devices": 1, "image_size": 8}
-    least |= {"seed": 0, "step": 0, "standing_stats": 1}
-    _check_smallest(options, least)
+    least = {"num": 16, "draws": 1, "devices": 1, "image_size": 8, "standing_stats": 1}
+    _check_smallest(options, {**least, "seed": 0, "step": 0})
     _check_scored(options, prog)
     return options
 

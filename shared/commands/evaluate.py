@@ -68,26 +68,20 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
     check_data(config, stored.data, options.features)
     check_split(options.split, dataset, options.features)
     check_drawn(options.num or 0, config)
-    data = datasets.load_for(
+    load_data = functools.partial(
+        datasets.load_for,
         config,
         options.data_dir,
         options.cache_dir,
         trust_cache=options.trust_cache,
     )
+    data = load_data()
     if not data.info.has_images_of(stored.data):
         raise UsageError(
             f"{path}: was trained on other images than those of --dataset"
             f" {config.dataset} in --data-dir {options.data_dir}"
         )
-    against = None
-    if options.split == "test":
-        against = datasets.load_for(
-            config,
-            options.data_dir,
-            options.cache_dir,
-            trust_cache=options.trust_cache,
-            split="test",
-        )
+    against = load_data(split="test") if options.split == "test" else None
     folder = _make_folder(options.out or root_of(path))
     backend = load()
     evaluator = make_evaluator(

@@ -37,14 +37,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("config", "step", "allow-new-data", "on-nan", "check-reference", "plugin"),
     ),
     "Arithmetic": (
-        *(
-            "precision",
-            "accumulate",
-            "devices",
-            "threads",
-            "deterministic",
-            "no-compile-cache",
-        ),
+        *("precision", "accumulate", "devices", "threads", "deterministic"),
+        "no-compile-cache",
     ),
 }
 """Flags of ``train`` by group, in the order of ``--help``; each is in one of them."""

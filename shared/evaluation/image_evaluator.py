@@ -60,8 +60,9 @@ class ImageEvaluator(PixelEvaluator):
         elif config.dataset == choices.STACKED:
             self.usual_num = _NUM_STACKED
         self._used = self._order[:most]
-        reference = self._images[self._used]
-        if against is not None:
+        if against is None:
+            reference = self._images[self._used]
+        else:
             count = against.info.count
             order = noise.batch_indices(0, 0, count, count)
             reference = classifier.pixels(against)[order[:most]]
