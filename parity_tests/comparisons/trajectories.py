@@ -118,7 +118,8 @@ REMEDIES: dict[str, dict[str, Any]] = {
     # Against mode collapse.
     "minibatch-discrimination": {"minibatch_discrimination": 3},
     "minibatch-std": {"minibatch_std": 4},
-    "feature-matching": {"feature_matching": 1.0},
+    # Little of it: its gradients are hundreds, and what they round to free biases is.
+    "feature-matching": {"feature_matching": 0.01},
     "instance-noise": {"instance_noise": 0.2, "instance_noise_steps": 15},
     # For few images.
     "diffaugment, flip": {"augment": "diffaugment", "flip": True},
