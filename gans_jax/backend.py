@@ -4,7 +4,7 @@ import contextlib
 import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +13,16 @@ from jax import Array, P
 from jax.sharding import Mesh, NamedSharding
 from numpy.typing import NDArray
 
+from gans_jax import (
+    _processes,
+    augmentation,
+    distribution,
+    models,
+    optim,
+    standing,
+    steps,
+)
 from gans_jax import arrays as state_arrays
-from gans_jax import augmentation, distribution, models, optim, standing, steps
 from gans_jax._network import Network
 from gans_jax.classifier import Classifier
 from gans_jax.distribution import AXIS
@@ -30,9 +38,9 @@ from shared.errors import UsageError
 from shared.files.arrays import Arrays
 from shared.randomness.draws import BATCH_AXES, Draws
 from shared.statements import Stated
-from shared.training.processes import processes
 from shared.training.threads import processors
 
+_ValueT = TypeVar("_ValueT")
 _Leaves = list[Array]
 
 _DRAWS_SPECS: Any = Draws._make(
@@ -76,21 +84,23 @@ class Backend(protocol.Backend):
         arithmetic: Arithmetic | None = None,
     ) -> None:
         threads, deterministic, devices = arithmetic or Arithmetic()
-        if (started := processes().count) > 1:
-            raise UsageError(
-                f"--devices: in JAX one process has all devices, and {started} were"
-                f" started; without torchrun, --devices {started} takes as many"
-            )
-        self.config = config
-        self.samples = slice(0, config.batch_size)
+        self._own_devices = devices = 1 if devices is None else devices
         self.threads = _start_threads(threads)
-        devices = 1 if devices is None else devices
+        self._processes = _processes.meet(devices)
+        rank, count, _ = self._processes
+        self.config = config
+        self.devices = devices * count
+        share = config.batch_size // count
+        self.samples = slice(rank * share, (rank + 1) * share)
         self._mesh, self.device = self._find_devices(device, devices)
+        if count > 1:
+            _processes.connect(self._mesh)
         place = f"the device {self.device}"
-        check_memory(config, self._memory(), place, devices)
+        check_memory(config, self._memory(), place, self.devices)
         self._compiler_options = _compiler_options(deterministic, self.device.platform)
         self.steps_per_call = 1 if self.device.platform == "cpu" else 10
         self._matmul_precision = _find_matmul_precision(config, self.device.platform)
+        self._is_helped = False
         # The data: either on the host, or as arrays on the device.
         self._data: ImageData | None = None
         self._images: Array | None = None
@@ -135,9 +145,22 @@ class Backend(protocol.Backend):
         """A copy of the state, the inverse of `load`."""
         return state_arrays.state_to_arrays(self.config, self.state)
 
+    def agree(self, value: _ValueT) -> _ValueT:
+        """What the first of the run's processes says; all have to ask."""
+        if self._processes.count == 1:
+            return value
+        return _processes.said_by_first(value)
+
+    def highest(self, number: int) -> int:
+        """The highest number that a process of the run says; all have to ask."""
+        if self._processes.count == 1:
+            return number
+        return int(_processes.highest(np.asarray(number, np.int32)))
+
     def load_data(self, data: ImageData, place: DataPlace = "auto") -> None:
         """Keep the images as bytes; they are normalised on the device."""
         on_host = stays_on_host(data, place, self._free_memory())
+        on_host = bool(self.highest(int(on_host)))  # their programs differ
         self._data = data if on_host else None
         if on_host:
             return
@@ -148,7 +171,7 @@ class Backend(protocol.Backend):
         """What `train` needs for these steps; depends on no state."""
         images, labels = self._images, self._labels
         if self._data is not None:
-            data, draws = gather(self._data, draws, self._mesh.size)
+            data, draws = gather(self._data, draws, self._own_devices)
             images, labels = data.images, data.labels
         assert images is not None, "load_data comes first"
         with self._settings():
@@ -189,6 +212,37 @@ class Backend(protocol.Backend):
         self, batches: Sequence[Latents], training: bool = False
     ) -> list[NDArray[np.float32]]:
         """What `sample` makes of each batch, with all devices at work."""
+        if self._is_helped:
+            self.agree((batches, training))
+        elif self._processes.count > 1:
+            return super().sample_batches(batches, training)
+        return self._share(batches, training)
+
+    @contextlib.contextmanager
+    def helped(self) -> Iterator[bool]:
+        """Inside, all processes of a run draw the batches of the first.
+
+        All have to enter. Those that help come in when the first leaves.
+
+        Yields:
+            Whether this process is the first.
+        """
+        if self._processes.follows:
+            while (asked := self.agree(None)) is not None:
+                self._share(*asked)
+            yield False
+            return
+        self._is_helped = self._processes.count > 1
+        try:
+            yield True
+        finally:
+            self._is_helped = False
+            self.agree(None)
+
+    def _share(
+        self, batches: Sequence[Latents], training: bool
+    ) -> list[NDArray[np.float32]]:
+        """Draw so many batches at a time as there are devices."""
         # The last batch may be of another length. What is left is the first device's.
         size, count = len(batches[0][0]), self._mesh.size
         alike = sum(len(z) == size for z, _ in batches)
@@ -196,14 +250,17 @@ class Backend(protocol.Backend):
         drawn: list[NDArray[np.float32]] = []
         for i in range(0, whole, count):
             drawn += self._sample_on_all(batches[i : i + count], training)
-        return [*drawn, *super().sample_batches(batches[whole:], training)]
+        left = () if self._processes.follows else batches[whole:]
+        return [*drawn, *super().sample_batches(left, training)]
 
     def _sample_on_all(
         self, batches: Sequence[Latents], training: bool
     ) -> list[NDArray[np.float32]]:
-        """A batch on each device."""
-        z = np.concatenate([z for z, _ in batches])
-        given = [labels for _, labels in batches if labels is not None]
+        """A batch on each device; all of them to each process."""
+        start = self._processes.rank * self._own_devices
+        own = batches[start : start + self._own_devices]
+        z = np.concatenate([z for z, _ in own])
+        given = [labels for _, labels in own if labels is not None]
         labels = np.concatenate(given) if given else None
         with self._settings():
             generator = _drawing_of(jax.tree.unflatten(self._tree, self._leaves))
@@ -260,13 +317,17 @@ class Backend(protocol.Backend):
         return self._on_all(self._evaluate_in_training)
 
     def _on_all(self, draw: Any) -> Any:
-        """The same on all devices, each with its batch."""
+        """The same on all devices, each with its batch; all have all images."""
+
+        def draw_and_gather(network: Network, z: Array, labels: Array | None) -> Array:
+            return jax.lax.all_gather(draw(network, z, labels), AXIS, tiled=True)
+
         return jax.jit(
             jax.shard_map(
-                draw,
+                draw_and_gather,
                 mesh=self._mesh,
                 in_specs=(P(), P(AXIS), P(AXIS)),
-                out_specs=P(AXIS),
+                out_specs=P(),
                 check_vma=False,
             )
         )
@@ -314,9 +375,9 @@ class Backend(protocol.Backend):
         return self._mesh.size == 1
 
     def _find_devices(self, name: str, count: int) -> tuple[Mesh, jax.Device]:
-        """All devices of the run, and the first of them."""
+        """All devices of the run, and the first of this process."""
         mesh = _find_mesh(name, count)
-        return mesh, mesh.devices[0]
+        return mesh, mesh.local_devices[0]
 
     def _send(self, data: ImageData) -> None:
         """Have all images on each device."""
@@ -330,7 +391,14 @@ class Backend(protocol.Backend):
     def _put(self, tree: Any, spec: P) -> Any:
         if self._is_one:
             return jax.device_put(tree)
-        return jax.device_put(tree, NamedSharding(self._mesh, spec))
+        sharding = NamedSharding(self._mesh, spec)
+        if self._processes.count == 1:
+            return jax.device_put(tree, sharding)
+
+        def put(x: Any) -> Array:  # each process has its part of what is shared
+            return jax.make_array_from_process_local_data(sharding, np.asarray(x))
+
+        return jax.tree.map(put, tree)
 
     def _train_step(
         self, state: steps.TrainState, images: Array, labels: Array | None, draws: Draws
@@ -436,12 +504,12 @@ def find_device(name: str) -> jax.Device:
         UsageError: there is none.
     """
     if name == "auto":
-        return jax.devices()[0]
+        return jax.local_devices()[0]
     platform, _, index = name.partition(":")
     there = {
-        f"{kind}:{device.id}": device
+        f"{kind}:{number}": device
         for kind in ("cpu", "cuda", "tpu")
-        for device in _devices(kind)
+        for number, device in enumerate(_devices(kind))
     }
     found = there.get(f"{platform}:{index or 0}")
     if found is None:
@@ -453,7 +521,11 @@ def find_device(name: str) -> jax.Device:
 
 
 def _find_mesh(name: str, count: int) -> Mesh:
-    """The device of that name, and those that follow it: so many."""
+    """The device of that name, and those that follow it: so many of each process."""
+    if ":" in name and jax.process_count() > 1:
+        raise UsageError(
+            f"--device {name}: each process has its own devices; use cuda, tpu or cpu"
+        )
     first = find_device(name)
     there = _devices(first.platform)
     if count > 1 and ":" in name:
@@ -467,12 +539,18 @@ def _find_mesh(name: str, count: int) -> Mesh:
         raise UsageError(
             f"--devices {count}: JAX sees {len(there)} {first.platform} devices{hint}"
         )
-    return Mesh(np.array(there[:count] if count > 1 else [first]), (AXIS,))
+    found = [first]
+    if ":" not in name:  # the processes in the order of their ranks
+        ranks = range(jax.process_count(first.platform))
+        every = [jax.local_devices(rank, first.platform)[:count] for rank in ranks]
+        found = [device for own in every for device in own]
+    return Mesh(np.array(found), (AXIS,))
 
 
 def _devices(platform: str) -> list[jax.Device]:
+    """Those of this process."""
     try:
-        return jax.devices(platform)
+        return jax.local_devices(backend=platform)
     except RuntimeError:  # JAX's way of saying that there is no such platform
         return []
 

@@ -72,6 +72,7 @@ class Backend(protocol.Backend):
         rank, devices, _ = self._processes
         threads, deterministic, _ = self.agree(arithmetic or Arithmetic())
         self.config = config
+        self.devices = devices
         share = config.batch_size // devices
         self.samples = slice(rank * share, (rank + 1) * share)
         self.device = find_device(_own(device, self._processes))

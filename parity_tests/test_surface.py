@@ -110,9 +110,6 @@ ALONE = {
     "layers": "most of PyTorch's are torch.nn's: their introductions differ",
     "layers.reparametrise": "annotated by JAX's own layers, by torch.nn.Module",
     "backend.Backend.steps_per_call": "JAX sets it by the device, on construction",
-    "backend.Backend.agree": "JAX has one process",
-    "backend.Backend.highest": "JAX has one process",
-    "backend.Backend.helped": "JAX has one process",
     "distribution.AXIS": "JAX calls the devices by a name",
     "backend.Backend.state": "JAX keeps it as a list of arrays, and puts it together",
 }

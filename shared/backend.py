@@ -30,7 +30,8 @@ class Arithmetic(NamedTuple):
     deterministic: bool = False
     """Whether a GPU adds up in the same order each time, which costs speed."""
     devices: int | None = None
-    """That share each batch; None: one, or one for each process of the run."""
+    """That share each batch: in JAX those of each process, None being one; in PyTorch
+    as many as there are processes, each of which has one."""
 
 
 @runtime_checkable
@@ -99,6 +100,8 @@ class Backend(Protocol):
     """How many steps one call of `train` should be given."""
     threads: int
     """Of the CPU that compute."""
+    devices: int = 1
+    """That share each batch, of all processes of the run."""
     samples: slice
     """Which samples of each batch `prepare` takes: all, or this process's own."""
 

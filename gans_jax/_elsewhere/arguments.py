@@ -23,7 +23,7 @@ it takes of them.
 All flags of train mean what they mean there; --batch-size is that of the whole batch.
 """
 # What the target says, and so no flag.
-_SAID = {"device": "auto", "devices": None}
+_SAID = {"device": "auto", "devices": None, "num_processes": None}
 
 
 def parse_compile(argv: Sequence[str] | None, prog: str) -> tuple[TrainOptions, Target]:

@@ -40,7 +40,7 @@ from shared.config.run_options import TrainOptions
 from shared.config.train_config import TrainConfig, refuse
 from shared.errors import UsageError
 from shared.export.formats import check_format
-from shared.training.processes import processes
+from shared.training.processes import hear_flags, hear_slurm, processes
 
 # A run of that name is ./auto.
 _AUTO = Path("auto")
@@ -88,6 +88,7 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
         )
     start = PRESETS[preset or DEFAULT_PRESET]
     flags = _parse_flags(start, args, prog)
+    _hear_of_processes(flags, prog)
     notes = ()
     if flags.config is not None:
         if flags.resume not in (None, _AUTO):
@@ -110,8 +111,7 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
         check_resumed(config, start)
     validate_name(config.dataset)
     check_threads(flags.threads)
-    devices = processes().count if flags.devices is None else flags.devices
-    check_devices(config, devices)
+    check_devices(config, _all_devices(flags.devices, prog))
     check_limits(config, flags.device)
     if flags.check_reference and flags.resume is not None:
         raise UsageError(
@@ -135,6 +135,9 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
         data_on=flags.data_on,
         threads=flags.threads,
         devices=flags.devices,
+        coordinator_address=flags.coordinator_address,
+        num_processes=flags.num_processes,
+        process_id=flags.process_id,
         deterministic=flags.deterministic,
         on_nan=flags.on_nan,
         no_compile_cache=flags.no_compile_cache,
@@ -156,6 +159,7 @@ def parse_sample(argv: Sequence[str] | None, prog: str) -> SampleOptions:
         description="Draw images from a run of either twin.",
         config=(tyro.conf.FlagCreatePairsOff,),
     )
+    _hear_of_processes(options, prog)
     least = {"num": 1, "columns": 1, "devices": 1, "standing_stats": 1}
     _check_smallest(options, {**least, "seed": 0, "step": 0})
     check_truncation(options.truncation)
@@ -176,6 +180,7 @@ def parse_evaluate(argv: Sequence[str] | None, prog: str) -> EvaluateOptions:
         prog=prog,
         description="Score the samples of a run of either twin.",
     )
+    _hear_of_processes(options, prog)
     least = {"num": 16, "draws": 1, "devices": 1, "image_size": 8, "standing_stats": 1}
     _check_smallest(options, {**least, "seed": 0, "step": 0})
     _check_scored(options, prog)
@@ -214,7 +219,7 @@ def _check_scored(options: EvaluateOptions, prog: str) -> None:
                 "needs --reference: what the images are compared with",
             )
         if processes().count > 1:
-            rule = "are judged by one process; start it without torchrun"
+            rule = "are judged by one process; start it alone"
             raise refuse("samples", options.samples, rule)
         names = ("step", "dataset", "plugin", "devices", "standing_stats")
         rule = "is for a run, and --samples are images"
@@ -260,6 +265,24 @@ def parse_compare(argv: Sequence[str] | None, prog: str) -> CompareOptions:
     if not options.runs:
         raise UsageError(f"RUN: name one run or more; see {prog} --help")
     return options
+
+
+def _hear_of_processes(
+    options: TrainFlags | SampleOptions | EvaluateOptions, prog: str
+) -> None:
+    """Have `processes` know what flags say or, in JAX, SLURM."""
+    hear_flags(options.coordinator_address, options.num_processes, options.process_id)
+    if prog.startswith("gans_jax."):  # in PyTorch, SLURM starts torchrun
+        hear_slurm()
+
+
+def _all_devices(asked: int | None, prog: str) -> int:
+    """How many devices share each batch."""
+    count = processes().count
+    if asked is None:
+        return count
+    # In PyTorch each process has one: their number can only be said again.
+    return asked * count if prog.startswith("gans_jax.") else asked
 
 
 def _words(argv: Sequence[str] | None, prog: str) -> list[str]:

@@ -40,6 +40,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("precision", "accumulate", "devices", "threads", "deterministic"),
         "no-compile-cache",
     ),
+    "Several processes": ("coordinator-address", "num-processes", "process-id"),
 }
 """Flags of ``train`` by group, in the order of ``--help``; each is in one of them."""
 

@@ -67,6 +67,7 @@ _Keep = Annotated[
 
 _FILE = tyro.conf.arg(metavar="FILE")
 _FOLDER = tyro.conf.arg(metavar="FOLDER")
+_PLACE = tyro.conf.arg(metavar="HOST:PORT")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -112,8 +113,15 @@ class SampleOptions:
     device: str = "auto"
     """auto (the best there is), cpu, cuda, cuda:N, tpu, ..."""
     devices: int | None = None
-    """Devices that draw. In JAX, one process has them; in PyTorch, torchrun starts a
-    process for each, and says how many."""
+    """Devices of each process that draw. In PyTorch each device has a process, which
+    torchrun starts, and says how many."""
+    coordinator_address: Annotated[str | None, _PLACE] = None
+    """Where the first of several processes listens that no torchrun starts; as for
+    train."""
+    num_processes: int | None = None
+    """How many they are."""
+    process_id: int | None = None
+    """Which of them this one is, from 0 up."""
     plugin: Annotated[Path | None, _FILE] = None
     """Python file that registers objectives, penalties or architectures of your own."""
 
@@ -172,6 +180,13 @@ class EvaluateOptions:
     """auto (the best there is), cpu, cuda, cuda:N, tpu, ..."""
     devices: int | None = None
     """Devices that draw the samples; as for sample."""
+    coordinator_address: Annotated[str | None, _PLACE] = None
+    """Where the first of several processes listens that no torchrun starts; as for
+    train."""
+    num_processes: int | None = None
+    """How many they are."""
+    process_id: int | None = None
+    """Which of them this one is, from 0 up."""
     plugin: Annotated[Path | None, _FILE] = None
     """Python file that registers objectives, penalties or architectures of your own."""
 
@@ -304,8 +319,15 @@ class TrainFlags(TrainConfig):
     """Threads of the CPU that compute, on whose number the last digits depend; without
     it, what the run to --resume was trained with, or what the framework takes."""
     devices: int | None = None
-    """Devices that share each batch, of --batch-size images in all. In JAX, one process
-    has them; in PyTorch, torchrun starts a process for each, and says how many."""
+    """Devices of each process that share each batch, of --batch-size images in all. In
+    PyTorch each device has a process, which torchrun starts, and says how many."""
+    coordinator_address: Annotated[str | None, _PLACE] = None
+    """Where the first of several processes listens, which the others reach it by; where
+    torchrun or, in JAX, SLURM starts them, they need not be told."""
+    num_processes: int | None = None
+    """How many they are; each is started by this same command."""
+    process_id: int | None = None
+    """Which of them this one is, from 0 up; the first speaks and writes."""
     deterministic: tyro.conf.FlagCreatePairsOff[bool] = False
     """Have a GPU add up in the same order each time, which costs speed; a CPU does."""
     no_compile_cache: tyro.conf.FlagCreatePairsOff[bool] = False

@@ -61,6 +61,27 @@ def run_command(prog: str, argv: Sequence[str] | None = ()) -> Iterator[None]:
         terminal.take_streams()
         signals.end_at_once()
     try:
+        with _in_words(prog):
+            yield
+    except _Failure as failure:
+        # Others may wait for this process, and a library for them, to be taken down.
+        if argv is None and processes().count > 1:
+            os._exit(failure.status)
+        raise
+
+
+class _Failure(SystemExit):
+    """What has been said ends the program."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+@contextlib.contextmanager
+def _in_words(prog: str) -> Iterator[None]:
+    """Say what went wrong, and end with its status."""
+    try:
         try:
             yield
         finally:
@@ -129,7 +150,7 @@ def _fail(status: int, line: str) -> None:
     if processes().follows:  # which may have found what no other process has
         line = f"rank {processes().rank}: {line}"
     terminal.say(line)
-    sys.exit(status)
+    raise _Failure(status)
 
 
 def _amounts(error: str) -> str:

@@ -1,5 +1,6 @@
 """The command ``train``: data by name, what the user is told, and the exit status."""
 
+import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -107,14 +108,18 @@ def describe_data(data: ImageData) -> list[str]:
 def resume_command(options: TrainOptions, run: Path, prog: str) -> str:
     """The command that continues ``run``, which was trained with these options."""
     words = ["python"]
-    if (count := processes().count) > 1:
+    if (count := processes().count) > 1 and options.num_processes is None:
+        by_slurm = "MASTER_ADDR" not in os.environ
         words = ["torchrun", f"--nproc-per-node={count}"]
+        if by_slurm:
+            words = ["srun", f"--ntasks={count}", "python"]
     # Not threads: the run knows them.
     names = (
         "data_dir",
         "cache_dir",
         "device",
         "devices",
+        *("coordinator_address", "num_processes", "process_id"),
         "data_on",
         "on_nan",
         "plugin",

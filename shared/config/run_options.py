@@ -35,7 +35,13 @@ class TrainOptions:
     threads: int | None = None
     """Of the CPU that compute; None: as the run, or the framework's choice."""
     devices: int | None = None
-    """That share each batch; None: one, or one for each process of the run."""
+    """That share each batch, as `shared.backend.Arithmetic` says."""
+    coordinator_address: str | None = None
+    """Where the run's first process listens, if flags tell of several."""
+    num_processes: int | None = None
+    """How many these are."""
+    process_id: int | None = None
+    """Which this one is."""
     deterministic: bool = False
     """Whether a GPU adds up in the same order each time."""
     on_nan: OnNan = "stop"

@@ -53,6 +53,8 @@ def load_backend(
     """
     config, arithmetic = drawing_config(stored.config), Arithmetic(devices=devices)
     backend = make_backend(config, stored.data, device, arithmetic)
+    # The run may have gone on between two processes' reading it.
+    stored = backend.agree(stored)
     check_state(backend.statements(), stored, name)
     backend.load(stored.arrays)
     if standing_stats is not None:

@@ -62,7 +62,7 @@ class Options:
     on_nan: OnNan = "stop"
     """What to do when the losses or weights are no longer finite."""
     devices: int | None = None
-    """That share each batch; None: one, or one for each process of the run."""
+    """That share each batch, as `Arithmetic` says."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,18 +122,20 @@ def train(
             longer be written.
         Interrupted: Ctrl-C, where ``options.stop`` does not take it.
     """
+    # Of all processes: they have to know it before they can ask each other.
+    threads = options.threads or place.threads
     if processes().follows:
         place, options = Memory(), _quietly(options)
     check_limits(config, options.device)
-    count = processes().count if options.devices is None else options.devices
-    check_devices(config, count)
+    if options.devices is not None and options.devices < 1:
+        raise refuse("devices", options.devices, "must be 1 or more")
     check_data(config, data.info)
     reference = ReferenceCheck(config) if options.check_reference else None
     with contextlib.ExitStack() as held:
         found = place.find(config, data.info, held)
-        threads = options.threads or place.threads
         arithmetic = Arithmetic(threads, options.deterministic, options.devices)
         backend = make_backend(config, data.info, options.device, arithmetic)
+        check_devices(config, backend.devices)
         found = backend.agree(found)
         _tell_threads(place.threads, backend.threads, options.progress.say)
         if found is not None:

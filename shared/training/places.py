@@ -38,8 +38,14 @@ class Place(Protocol):
     What it holds, such as a lock, is entered into ``held``.
     """
 
-    threads: int | None = None
-    """Threads of the CPU that a stored run was trained with; known after `find`."""
+    @property
+    def threads(self) -> int | None:
+        """Threads of the CPU that a stored run was trained with.
+
+        Raises:
+            UsageError: its folder cannot be read.
+        """
+        return None
 
     def find(
         self, config: TrainConfig, data: DataInfo, held: contextlib.ExitStack
@@ -193,6 +199,11 @@ class OldFolder(Place):
         self._allow_new_data = allow_new_data
         self._damaged: DamagedError | None = None
 
+    @property
+    def threads(self) -> int | None:
+        """As the folder says; as `Place.threads`."""
+        return RunDir.open(self._run.path).read_threads()
+
     def find(
         self, config: TrainConfig, data: DataInfo, held: contextlib.ExitStack
     ) -> Found | None:
@@ -201,7 +212,6 @@ class OldFolder(Place):
         # Before the state is read: until then another process may be adding to it.
         held.enter_context(run.lock(self._keeping.say))
         plugins.check_same(self._keeping.plugin, run.read_plugin())
-        self.threads = run.read_threads()
         self._stored_config, stored_data = run.read_config()
         _check_data(config, data, stored_data, self._allow_new_data)
         found = self._last_whole() if self._step is None else self._named(self._step)

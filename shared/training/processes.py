@@ -1,7 +1,18 @@
-"""The processes of a run, where it has several: one speaks, draws and writes."""
+"""The processes of a run, where it has several: one speaks, draws and writes.
+
+They are told of each other by variables of the environment, as ``torchrun`` sets them;
+what flags and SLURM say becomes the same here.
+"""
 
 import os
 from typing import NamedTuple
+
+from shared.config.train_config import refuse
+
+_NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+# What SLURM calls these, and the nodes, which it tells of to what `srun` starts.
+_NAMES_OF_SLURM = ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID")
+_STEP_OF_SLURM = "SLURM_STEP_NODELIST"
 
 
 class Processes(NamedTuple):
@@ -20,8 +31,58 @@ class Processes(NamedTuple):
 
 
 def processes() -> Processes:
-    """As ``torchrun`` has told this process; one, where nobody has."""
-    told = [os.environ.get(name) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")]
+    """As ``torchrun``, flags or SLURM have told; one, where nobody has."""
+    told = [os.environ.get(name) for name in _NAMES]
     if None in told:
         return Processes()
     return Processes(*(int(value or 0) for value in told))
+
+
+def hear_flags(address: str | None, count: int | None, rank: int | None) -> None:
+    """Have `processes` know what flags say, if they say anything.
+
+    Args:
+        address: where the first process listens, as HOST:PORT.
+        count: of the processes.
+        rank: of this one.
+
+    Raises:
+        UsageError: one of them is missing or out of range, or another has told.
+    """
+    flags = {
+        "coordinator_address": address,
+        "num_processes": count,
+        "process_id": rank,
+    }
+    given = [name for name, value in flags.items() if value is not None]
+    if address is None or count is None or rank is None:
+        if given:
+            rule = "needs --coordinator-address, --num-processes and --process-id"
+            raise refuse(given[0], flags[given[0]], rule)
+        return
+    told = processes()
+    if "RANK" in os.environ and (rank, count) != told[:2]:
+        rule = f"the environment tells of process {told.rank} of {told.count}"
+        raise refuse("num_processes", count, rule)
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdecimal() and 0 < int(port) < 2**16):
+        raise refuse("coordinator_address", address, "must be HOST:PORT")
+    if not 1 <= count < 2**31:
+        raise refuse("num_processes", count, "must be 1 or more")
+    if not 0 <= rank < count:
+        rule = f"must be from 0 to {count - 1}, the last of --num-processes"
+        raise refuse("process_id", rank, rule)
+    os.environ |= dict(zip(_NAMES, (str(rank), str(count), "0"), strict=True))
+    os.environ |= {"MASTER_ADDR": host, "MASTER_PORT": port}
+
+
+def hear_slurm() -> None:
+    """Have `processes` know what SLURM has told what ``srun`` has started, if it has.
+
+    Where the first one listens is found by who can read SLURM's list of nodes.
+    """
+    names = (*_NAMES_OF_SLURM, _STEP_OF_SLURM)
+    if "RANK" in os.environ or not all(name in os.environ for name in names):
+        return
+    for name, called in zip(_NAMES, _NAMES_OF_SLURM, strict=True):
+        os.environ[name] = os.environ[called]

@@ -109,6 +109,7 @@ def test_what_does_not_fit_is_refused_in_words_of_python(
         ({}, few, {}, "^batch_size 8: must be at most the 4 images of dataset digits"),
         ({"conditional": True}, without, {}, "^conditional: needs labels of two"),
         ({"evaluate_every": 2}, without, {}, "^evaluate_every 2: needs labels"),
+        ({}, digits, {"devices": 0}, "^devices 0: must be 1 or more"),
         ({}, digits, {"device": "nonsense"}, "^device nonsense: no such device"),
         ({"width": 8}, digits, {"resume": finished}, "^width 8: the run was started"),
         ({}, other, {"resume": finished}, "^dataset digits: holds other images than"),

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shared.commands import command_line
+from shared.commands import train as train_command
 from shared.config import limits
 from shared.config.presets import PRESETS
 from shared.data.image_data import DataInfo, ImageData
@@ -23,7 +25,7 @@ from shared.errors import UsageError
 from shared.randomness.draws import BATCH_AXES, Draws, draw
 from shared.run import checkpoint
 from shared.run.run_dir import RunDir
-from shared.training.processes import Processes, processes
+from shared.training.processes import Processes, hear_flags, hear_slurm, processes
 from support import (
     TINY,
     Train,
@@ -228,12 +230,143 @@ def test_a_single_device_by_name_is_not_several() -> None:
 
 
 @pytest.mark.needs("jax")
-def test_jax_has_one_process(told: Callable[..., None]) -> None:
-    from gans_jax.backend import Backend
+def test_processes_that_do_not_meet_are_refused(
+    told: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gans_jax.backend import Backend, find_device
 
+    find_device("cpu")  # as from then on it is too late
     told(0, 2)
-    with pytest.raises(UsageError, match="in JAX one process has all devices"):
+    monkeypatch.setenv("MASTER_ADDR", "here")
+    monkeypatch.setenv("MASTER_PORT", "1000")
+    with pytest.raises(UsageError, match="2 processes do not meet at here:1000: "):
         Backend(PRESETS["dcgan"], DataInfo(1, 2, 64, ""), "cpu")
+
+
+@pytest.mark.needs("jax")
+def test_where_processes_of_jax_meet(monkeypatch: pytest.MonkeyPatch) -> None:
+    from gans_jax import _processes
+
+    for name in ("MASTER_ADDR", "JAX_COORDINATOR_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    assert _processes._address() is None  # SLURM knows
+    monkeypatch.setenv("MASTER_ADDR", "node1")
+    monkeypatch.setenv("MASTER_PORT", "1000")
+    assert _processes._address() == "node1:1000"
+    # Where torchrun itself listens.
+    monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
+    assert _processes._address() == "node1:1001"
+    monkeypatch.setenv("JAX_COORDINATOR_ADDRESS", "node2:5")
+    assert _processes._address() == "node2:5"
+
+
+@pytest.mark.needs("jax")
+def test_processes_of_jax_have_devices_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from gans_jax import backend
+
+    monkeypatch.setattr("jax.process_count", lambda platform=None: 2)
+    with pytest.raises(UsageError, match="each process has its own devices; use cuda"):
+        backend._find_mesh("cpu:0", 1)
+
+
+@pytest.fixture
+def untold(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """No variable tells of processes, and none that is set now stays."""
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    return monkeypatch
+
+
+def test_processes_are_those_that_flags_tell_of(untold: pytest.MonkeyPatch) -> None:
+    hear_flags(None, None, None)
+    assert processes() == (0, 1, 0)
+    hear_flags("node1:29500", 4, 2)
+    assert processes() == (2, 4, 0)
+    place = os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]
+    assert place == ("node1", "29500")
+
+
+@pytest.mark.parametrize(
+    ("told", "rule"),
+    [
+        (("a:1", 2, None), "coordinator-address a:1: needs --coordinator-address, --n"),
+        ((None, None, 0), "process-id 0: needs --coordinator-address"),
+        (("a", 2, 0), "coordinator-address a: must be HOST:PORT"),
+        (("a:0", 2, 0), "coordinator-address a:0: must be HOST:PORT"),
+        (("a:70000", 2, 0), "coordinator-address a:70000: must be HOST:PORT"),
+        (("a:1", 0, 0), "num-processes 0: must be 1 or more"),
+        (("a:1", 2, 2), "process-id 2: must be from 0 to 1, the last of"),
+        (("a:1", 2, -1), "process-id -1: must be from 0 to 1"),
+    ],
+)
+def test_flags_that_tell_of_no_processes(
+    untold: pytest.MonkeyPatch, told: tuple[Any, ...], rule: str
+) -> None:
+    with pytest.raises(UsageError, match=f"--{rule}"):
+        hear_flags(*told)
+    assert processes() == (0, 1, 0)
+
+
+def test_processes_are_told_of_once(
+    twin: Twin, told: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    told(0, 2)
+    flags = ["--coordinator-address", "a:1", "--num-processes", "3"]
+    flags += ["--process-id", "0"]
+    for command, words in (("train", TINY), ("sample", ["x"]), ("evaluate", ["x"])):
+        stopped(
+            2, lambda command=command, words=words: twin.main(command)([*words, *flags])
+        )
+        line = capsys.readouterr().err
+        assert "--num-processes 3: the environment tells of process 0 of 2" in line
+
+
+def test_slurm_tells_jax_of_processes(
+    twin: Twin, untold: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slurm = {"SLURM_PROCID": "1", "SLURM_NTASKS": "3", "SLURM_LOCALID": "1"}
+    for name, value in slurm.items():
+        untold.setenv(name, value)
+    hear_slurm()  # `srun` has started nothing
+    assert processes() == (0, 1, 0)
+    untold.setenv("SLURM_STEP_NODELIST", "node[1-2]")
+    words = [*TINY, "--resume", "nowhere", "--devices", "2"]
+    stopped(2, lambda: twin.main("train")(words))
+    found = (1, 3, 1) if twin.name == "jax" else (0, 1, 0)
+    assert processes() == found
+    assert capsys.readouterr().err.startswith("rank 1: ") == (twin.name == "jax")
+
+
+@pytest.mark.parametrize(
+    ("told", "flags", "words"),
+    [
+        ({"MASTER_ADDR": "a"}, {}, "torchrun --nproc-per-node=2 -m gans_jax.train "),
+        ({}, {}, "srun --ntasks=2 python -m gans_jax.train "),
+        (
+            {"MASTER_ADDR": "a"},
+            {"coordinator_address": "a:1", "num_processes": 2, "process_id": 0},
+            "python -m gans_jax.train --resume RUN --device cpu"
+            " --coordinator-address a:1 --num-processes 2 --process-id 0",
+        ),
+    ],
+)
+def test_a_run_is_resumed_as_it_was_started(
+    untold: pytest.MonkeyPatch,
+    told: dict[str, str],
+    flags: dict[str, Any],
+    words: str,
+) -> None:
+    parsed = command_line.parse_train(TINY, "gans_jax.train")
+    options = dataclasses.replace(parsed, **flags)
+    for name, value in (
+        told | {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}
+    ).items():
+        untold.setenv(name, value)
+    command = train_command.resume_command(options, Path("RUN"), "gans_jax.train")
+    assert command.startswith(words)
 
 
 @pytest.mark.needs("torch")
@@ -248,17 +381,17 @@ def test_each_process_has_a_device_of_its_own() -> None:
 
 
 def _command(
-    twin: Twin, *arguments: object, restarts: int = 0
+    twin: Twin, *arguments: object, by_torchrun: bool = False, restarts: int = 0
 ) -> tuple[list[str], dict[str, str]]:
     """A training on two devices, which torchrun starts anew so many times."""
     words = list(map(str, arguments))
-    if twin.name == "jax":
+    if twin.name == "jax" and not by_torchrun:
         command = [*twin.command("train"), "--devices", "2", *words]
         return command, {"JAX_NUM_CPU_DEVICES": "2"}
     launch = "from torch.distributed.run import main; main()"
     here = ["--nproc-per-node=2", "--master-port=0", "--rdzv-backend=c10d"]
     here.append(f"--max-restarts={restarts}")
-    endpoint = ["--rdzv-endpoint=127.0.0.1:0", "-m", "gans_torch.train"]
+    endpoint = ["--rdzv-endpoint=127.0.0.1:0", "-m", f"gans_{twin.name}.train"]
     return [sys.executable, "-c", launch, *here, *endpoint, *words], {}
 
 
@@ -268,9 +401,9 @@ def started(
 ) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     running: list[subprocess.Popen[str]] = []
 
-    def start(*arguments: object, restarts: int = 0) -> subprocess.Popen[str]:
+    def start(*arguments: object, **how: Any) -> subprocess.Popen[str]:
         words = (*arguments, "--data-dir", data_dir)
-        command, environment = _command(twin, *words, restarts=restarts)
+        command, environment = _command(twin, *words, **how)
         with (tmp_path / "log").open("w") as log:
             process = subprocess.Popen(
                 command, env=os.environ | environment, stderr=log, text=True
@@ -336,10 +469,8 @@ def test_a_run_goes_on_elsewhere_on_another_number_of_devices(
             np.testing.assert_allclose(second[name], array, rtol=0, atol=1e-10)
 
 
-def _told_of(twin: str, devices: int) -> list[dict[str, str]]:
-    """What tells each process of its devices, and of the other processes."""
-    if twin == "jax":
-        return [{"JAX_NUM_CPU_DEVICES": str(devices)}]
+def _told_of(devices: int) -> list[dict[str, str]]:
+    """What tells each process of the others, of which each has a device."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
@@ -351,19 +482,31 @@ def _told_of(twin: str, devices: int) -> list[dict[str, str]]:
     ]
 
 
-def _together(twin: Twin, commands: list[tuple[str, list[str]]]) -> list[str]:
-    """What each process writes to stdout that does these commands on two devices."""
+def _together(
+    twin: Twin,
+    commands: Callable[[int], list[tuple[str, list[str]]]],
+    told: list[dict[str, str]],
+) -> list[str]:
+    """What each process writes to stdout that does these commands.
+
+    Args:
+        twin: whose they are.
+        commands: of the process of a rank.
+        told: what the environment tells each.
+    """
     script = (
         "import importlib, json, sys\n"
         "for name, words in json.loads(sys.argv[1]):\n"
         f"    importlib.import_module(f'gans_{twin.name}.{{name}}').main(words)\n"
     )
-    command = [sys.executable, "-c", script, json.dumps(commands)]
     running = [
         subprocess.Popen(
-            command, env=os.environ | told, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", script, json.dumps(commands(rank))],
+            env=os.environ | environment,
+            stdout=subprocess.PIPE,
+            text=True,
         )
-        for told in _told_of(twin.name, 2)
+        for rank, environment in enumerate(told)
     ]
     said = [process.communicate(timeout=300)[0] for process in running]
     assert [process.returncode for process in running] == [0] * len(running)
@@ -387,11 +530,66 @@ def test_several_devices_draw_what_one_draws_and_score_it_alike(
 
     for name, words in commands(tmp_path / "one"):
         twin.main(name)(words)
-    extra = ("--devices", "2") if twin.name == "jax" else ()
-    first, *others = _together(twin, commands(tmp_path / "two", *extra))
-    assert contents(tmp_path / "two") == contents(tmp_path / "one")
+    two, extra = tmp_path / "two", ()
+    told = _told_of(2)
+    if twin.name == "jax":
+        extra, told = ("--devices", "2"), [{"JAX_NUM_CPU_DEVICES": "2"}]
+    first, *others = _together(twin, lambda _: commands(two, *extra), told)
+    assert contents(two) == contents(tmp_path / "one")
     assert ", step 6\n" in first
     assert all(said == "" for said in others)
+
+
+def test_processes_score_a_run_in_training_as_one_would(
+    twin: Twin, data_dir: Path, tmp_path: Path
+) -> None:
+    """All of them draw the samples, of which there are 29 batches."""
+    run, place = tmp_path / "run", ["--data-dir", str(data_dir)]
+    words = [*TINY, "--evaluate-every", "6", "--run-dir", str(run), *place]
+    said = _together(twin, lambda _: [("train", ["dcgan", *words])], _told_of(2))
+    assert said == ["", ""]
+    drawn = ["--num", "1797", "--draws", "1", "--device", "cpu", *place]
+    twin.main("evaluate")([str(run), *drawn])
+    report = json.loads((run / "evaluation-000006.json").read_text())
+    record = json.loads((run / "scores.jsonl").read_text())
+    for name in ("fid", "kid", "coverage"):
+        assert report["scores"][name]["draws"] == [record[name]], name
+
+
+@pytest.mark.needs("jax")
+@pytest.mark.parametrize("twin", ["jax"], indirect=True, scope="session")
+def test_processes_of_jax_compute_what_devices_of_one_do(
+    twin: Twin, data_dir: Path, tmp_path: Path
+) -> None:
+    """Byte for byte: what is written while training, drawn and scored."""
+
+    def commands(run: Path, *extra: str) -> list[tuple[str, list[str]]]:
+        common = ["--device", "cpu", *extra]
+        place = ["--data-dir", str(data_dir), *common]
+        shared = ["--precision", "float64", "--data-on", "host", "--steps", "3"]
+        resumed = ["--resume", str(run), "--steps", "4"]
+        drawn = ["--separate", "--num", "200", "--out", str(run / "drawn")]
+        scored = ["--num", "200", "--draws", "1", "--features", "none"]
+        return [
+            ("train", ["dcgan", *TINY, *shared, "--run-dir", str(run), *place]),
+            ("train", [*resumed, *place]),
+            ("sample", [str(run), *drawn, *common]),
+            ("evaluate", [str(run), *scored, *place]),
+        ]
+
+    port = _told_of(2)[0]["MASTER_PORT"]
+
+    def flags(rank: int) -> list[str]:
+        place = ["--coordinator-address", f"127.0.0.1:{port}"]
+        return [*place, "--num-processes", "2", "--process-id", str(rank)]
+
+    one, two = tmp_path / "one", tmp_path / "two"
+    devices = [{"JAX_NUM_CPU_DEVICES": "2"}]
+    [said] = _together(twin, lambda _: commands(one, "--devices", "2"), devices)
+    told = _together(twin, lambda rank: commands(two, *flags(rank)), [{}, {}])
+    assert untimed_contents(two) == untimed_contents(one)
+    assert metrics(two) == metrics(one)
+    assert told == [said, ""]
 
 
 def test_several_processes_do_not_judge_images(
@@ -411,25 +609,26 @@ def test_no_devices_draw_nothing(
     assert "--devices 0: must be 1 or more" in capsys.readouterr().err
 
 
-@pytest.mark.needs("torch")
+@pytest.mark.needs("torch")  # which has torchrun
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("twin", ["torch"], indirect=True, scope="session")
 def test_processes_stop_and_die_together(
     twin: Twin, started: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    process = started(*_LONG, "--save-every", 5, "--run-dir", run)
+    flags = (*_LONG, "--save-every", 5, "--run-dir", run)
+    process = started(*flags, by_torchrun=True)
     _wait_for_checkpoint(process, run)
     # To one that does not write.
     os.kill(_workers(process)[1], signal.SIGUSR1)
     assert process.wait(300) != 0
     said = (tmp_path / "log").read_text()
     assert said.count("stopped after ") == 1
-    assert "torchrun --nproc-per-node=2 -m gans_torch.train --resume" in said
+    assert f"torchrun --nproc-per-node=2 -m gans_{twin.name}.train --resume" in said
     last = RunDir.open(run).checkpoint_steps()[-1]
     assert f"stopped after {last} of 100000 steps" in said
 
-    process = started("--resume", run, "--steps", "100001", "--device", "cpu")
+    more = ("--resume", run, "--steps", "100001", "--device", "cpu")
+    process = started(*more, by_torchrun=True)
     while RunDir.open(run).checkpoint_steps()[-1] == last:
         assert process.poll() is None, (tmp_path / "log").read_text()
         time.sleep(0.1)
@@ -446,14 +645,14 @@ def test_processes_stop_and_die_together(
 @pytest.mark.long
 @pytest.mark.needs("torch")
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("twin", ["torch"], indirect=True, scope="session")
 def test_a_run_that_dies_goes_on_by_itself_and_ends_as_if_it_had_not(
     twin: Twin, started: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
     flags = (*TINY, "--steps", 60, "--save-every", 20, "--sample-every", 60)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert started(*flags, "--run-dir", whole).wait(900) == 0
-    process = started(*flags, "--resume", "auto", "--run-dir", broken, restarts=1)
+    assert started(*flags, "--run-dir", whole, by_torchrun=True).wait(900) == 0
+    again = ("--resume", "auto", "--run-dir", broken)
+    process = started(*flags, *again, by_torchrun=True, restarts=1)
     while not RunDir(broken).checkpoint_steps():
         assert process.poll() is None
         time.sleep(0.05)
