@@ -77,6 +77,16 @@ _CASES = {
         ),
         DataInfo(channels=3, num_classes=10, count=100, sha256=""),
     ),
+    "stylegan2, classes": (
+        TrainConfig(
+            **_TINY,
+            architecture="stylegan2",
+            g_norm="none",
+            d_norm="none",
+            conditional=True,
+        ),
+        DataInfo(channels=3, num_classes=10, count=100, sha256=""),
+    ),
     "perceptron": (
         TrainConfig(
             **_TINY, architecture="mlp", g_norm="group", d_norm="none", conditional=True
