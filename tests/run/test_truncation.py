@@ -35,9 +35,8 @@ def state(twin: Twin) -> Checkpoint:
     for name, array in forged.arrays.items():
         if name.startswith("generator"):
             scale = np.float32(100.0 if ".mapping.layers" in name else 1.0)
-            forged.arrays[name] = scale * noise.normal(
-                len(name), "points", array.ndim, 1, array.size
-            ).reshape(array.shape)
+            drawn = noise.normal(len(name), "points", array.ndim, 1, array.size)
+            forged.arrays[name] = np.asarray(scale * drawn.reshape(array.shape))
     return forged
 
 
