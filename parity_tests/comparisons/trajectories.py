@@ -265,6 +265,16 @@ def _register() -> dict[str, str]:
 
 
 REFUSED = _register()
+# Two lazy updates of each network: what its mutants are tried by.
+check("variant/stylegan2/first steps", "variant", _COVERS)(
+    functools.partial(
+        compare_trajectories,
+        VARIANTS["stylegan2"].short.config,
+        6,
+        "trajectory, float64",
+        VARIANTS["stylegan2"].channels,
+    )
+)
 
 
 @check("remedy/refused combinations", "remedy")
