@@ -30,7 +30,7 @@ from shared import backend as protocol
 from shared.backend import Arithmetic, FeatureNetwork, Latents
 from shared.config.choices import DataPlace
 from shared.config.limits import check_memory
-from shared.config.schedules import Scalars, constants
+from shared.config.schedules import Phases, Scalars, constants
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo, ImageData
 from shared.data.placement import gather, stays_on_host
@@ -411,7 +411,9 @@ class Backend(protocol.Backend):
             [self._batch(images, labels, draws, k) for k in range(len(draws.z))],
             None if noise is None else self._float(noise[n_critic]),
             None if records is None else self._float(records[n_critic]),
-            update_d=jnp.asarray(draws.update_d),
+            phases=Phases(
+                jnp.asarray(draws.update_d), draws.penalise, draws.hold_paths
+            ),
             scalars=self._scalars(draws),
         )
 
@@ -445,6 +447,7 @@ class Backend(protocol.Backend):
         )
         if mirrored is not None:
             real = augmentation.mirror(real, mirrored)
+        maps, other_z, to = draws.noise_maps, draws.other_z, draws.directions
         return steps.Batch(
             real=real,
             labels=None if labels is None else labels[indices],
@@ -454,6 +457,10 @@ class Backend(protocol.Backend):
             flips=flips,
             instance_noise=None if noise is None else self._float(noise),
             augmentation=None if records is None else self._float(records),
+            noise_maps=None if maps is None else self._float(maps[k]),
+            other_z=None if other_z is None else self._float(other_z[k]),
+            mixed=None if draws.mixed is None else draws.mixed[k],
+            directions=None if to is None else self._float(to[0]),
         )
 
     def _free_memory(self) -> int:

@@ -57,6 +57,7 @@ __all__ = [
     "ModulatedBatchNorm2d",
     "SelfAttention",
     "average_pool",
+    "blur",
     "blur_downsample",
     "blur_upsample",
     "build_norm",
@@ -157,9 +158,18 @@ class Conv2d(_Weighted):
 
     def __call__(self, x: Images) -> Features:
         """Convolve, as `torch.nn.functional.conv2d` does."""
+        return self.convolve(x, _constrained(self))
+
+    def convolve(self, x: Images, weight: Float[Array, "..."]) -> Features:
+        """The same with another weight.
+
+        Args:
+            x: images.
+            weight: of the shape of the layer's own.
+        """
         y = _convolutions.conv(
             x,
-            _constrained(self),
+            weight,
             stride=self.stride,
             padding=self.padding,
             groups=self.groups,
@@ -757,6 +767,29 @@ def blur_downsample(x: Images) -> Float[Array, "batch out_height out_width chann
     return x
 
 
+def blur(
+    x: Images, padding: int
+) -> Float[Array, "batch out_height out_width channels"]:
+    """The filter [1, 3, 3, 1] / 8 along both axes: 3 pixels less, and the padding.
+
+    Args:
+        x: images.
+        padding: zeros on every side.
+
+    References:
+        As for `blur_upsample`.
+    """
+    for axis in (1, 2):
+        padded = _padded(x, axis, padding)
+        size = padded.shape[axis] - 3
+        first, second, third, fourth = (
+            jax.lax.slice_in_dim(padded, start, start + size, axis=axis)
+            for start in range(4)
+        )
+        x = (3 * (second + third) + first + fourth) / 8
+    return x
+
+
 def _squares(x: Images) -> Float[Array, "batch out_height 2 out_width 2 channels"]:
     n, height, width, channels = x.shape
     return x.reshape(n, height // 2, 2, width // 2, 2, channels)
@@ -767,10 +800,11 @@ def _flat(x: Images) -> Float[Array, "batch pixels channels"]:
 
 
 def _padded(
-    x: Float[Array, "batch height width channels"], axis: int
+    x: Float[Array, "batch height width channels"], axis: int, padding: int = 1
 ) -> Float[Array, "batch padded_height padded_width channels"]:
-    """With a row, or a column, of zeros on both sides."""
-    return jnp.pad(x, [(1, 1) if i == axis else (0, 0) for i in range(4)])
+    """With so many rows, or columns, of zeros on both sides."""
+    pads = (padding, padding)
+    return jnp.pad(x, [pads if i == axis else (0, 0) for i in range(4)])
 
 
 def _constrained(layer: _Weighted) -> Float[Array, "..."]:

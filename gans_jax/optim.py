@@ -17,7 +17,9 @@ SLOTS = {
 
 
 def build_optimizer(
-    config: TrainConfig, beta2: float | Float[Array, ""] | None = None
+    config: TrainConfig,
+    beta2: float | Float[Array, ""] | None = None,
+    share: float = 1.0,
 ) -> optax.GradientTransformation:
     """The optimiser of one network; `steps` sets its rate and beta2 at each step.
 
@@ -34,7 +36,10 @@ def build_optimizer(
             decay=0.99, eps=1e-8, initial_scale=0.0, eps_in_sqrt=False
         )
     b1, b2 = config.adam_betas
-    return _scale_by_adam(b1, b2 if beta2 is None else beta2)
+    b2 = b2 if beta2 is None else beta2
+    if share < 1:  # or else not touched: XLA rounds a power with an exponent of 1
+        b1, b2 = b1**share, b2**share
+    return _scale_by_adam(b1, b2)
 
 
 def _scale_by_adam(

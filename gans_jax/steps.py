@@ -10,11 +10,11 @@ from flax import struct
 from jax import Array
 from jaxtyping import Bool, Float
 
-from gans_jax import _slices, augmentation, distribution, optim, penalties
+from gans_jax import _slices, augmentation, distribution, optim, paths, penalties
 from gans_jax._network import Network
 from gans_jax.models import Outputs
 from gans_jax.terms import Labels, Metrics, discriminator_terms, generator_terms
-from shared.config.schedules import Scalars
+from shared.config.schedules import Phases, Scalars
 from shared.config.train_config import TrainConfig
 from shared.config.traits import PENALTIES
 
@@ -52,6 +52,22 @@ class Batch(NamedTuple):
     """Noise on D's input: on real images, on generated ones."""
     augmentation: Records | None = None
     """What D sees instead: of real images, of generated ones."""
+    noise_maps: Float[Array, "batch numbers"] | None = None
+    """What G's layers add to their maps."""
+    other_z: Float[Array, "batch z_dim"] | None = None
+    """Latents of the styles that are mixed in."""
+    mixed: Bool[Array, " layers"] | None = None
+    """Which of G's layers have these."""
+    directions: Images | None = None
+    """In which G's images are moved for path lengths."""
+
+    @property
+    def of_generator(self) -> tuple[Any, ...]:
+        """What G makes its images of; with styles, what else these take."""
+        taken = (self.z, self.labels)
+        if self.noise_maps is None:
+            return taken
+        return (*taken, self.noise_maps, self.other_z, self.mixed)
 
 
 def train_step(
@@ -61,7 +77,7 @@ def train_step(
     generator_noise: Float[Array, "2 batch height width channels"] | None,
     generator_augmentation: Records | None,
     *,
-    update_d: Bool[Array, ""],
+    phases: Phases,
     scalars: Scalars,
 ) -> tuple[TrainState, Metrics]:
     """Update D on each batch, then G once, on the last batch's latents.
@@ -80,7 +96,7 @@ def train_step(
         batches: one for each update of D and, where it has its own, one for G's.
         generator_noise: noise on D's input in G's update.
         generator_augmentation: what D sees instead of images in G's update.
-        update_d: whether D is updated, or only looked at.
+        phases: which updates are made beside G's.
         scalars: learning rates and whatever else may have a schedule.
 
     Returns:
@@ -91,13 +107,11 @@ def train_step(
     for batch in earlier:
         fake, generator = _generate(config, state.generator, batch)
         state = replace(state, generator=generator)
-        state, metrics = discriminator_step(
-            config, state, batch, fake, update_d, scalars
-        )
+        state, metrics = discriminator_step(config, state, batch, fake, phases, scalars)
         history.append(metrics)
 
     def generate(params: Any) -> tuple[Images, Network]:
-        return replace(state.generator, params=params)(last.z, last.labels)
+        return replace(state.generator, params=params)(*last.of_generator)
 
     fake = pull_back = None
     if config.accumulate == 1:
@@ -108,9 +122,7 @@ def train_step(
         state = replace(state, generator=generator)
     if not config.g_own_batch:
         seen = _generate(config, state.generator, last)[0] if fake is None else fake
-        state, metrics = discriminator_step(
-            config, state, last, seen, update_d, scalars
-        )
+        state, metrics = discriminator_step(config, state, last, seen, phases, scalars)
         history.append(metrics)
     d_metrics = {
         name: jnp.stack([metrics[name] for metrics in history]).mean()
@@ -124,6 +136,7 @@ def train_step(
         pull_back,
         generator_noise,
         generator_augmentation,
+        phases,
         scalars,
     )
     return state, d_metrics | g_metrics
@@ -134,18 +147,18 @@ def discriminator_step(
     state: TrainState,
     batch: Batch,
     fake: Images,
-    update_d: Bool[Array, ""],
+    phases: Phases,
     scalars: Scalars,
 ) -> tuple[TrainState, Metrics]:
-    """Update D once, on ``batch.real`` against ``fake``.
+    """Update D once, on ``batch.real`` against ``fake``; then by a lazy penalty.
 
     Args:
         config: the run's configuration.
         state: not changed.
         batch: the real images and this update's random numbers.
         fake: generated images, taken as constants.
-        update_d: whether to update, or only to look (running statistics are kept up
-            either way).
+        phases: whether to update, or only to look (running statistics are kept up
+            either way), and whether by the penalty too.
         scalars: of this step.
     """
 
@@ -158,7 +171,9 @@ def discriminator_step(
         discriminator = replace(state.discriminator, params=params)
         real_scores, discriminator = judge(discriminator, seen_real, batch.labels)
         fake_scores, discriminator = judge(discriminator, seen_fake, batch.labels)
-        penalty = _penalty(config, discriminator, batch, real, fake)
+        penalty = None
+        if config.penalty_every == 1:
+            penalty = _penalty(config, discriminator, batch, real, fake)
         total, metrics = discriminator_terms(
             config,
             real_scores,
@@ -173,13 +188,7 @@ def discriminator_step(
     def update(
         params: Any, optimizer: optax.OptState
     ) -> tuple[Any, optax.OptState, Float[Array, ""]]:
-        params, optimizer, norm = _update(
-            config, params, gradient(), optimizer, scalars.d_lr, scalars.beta2
-        )
-        if config.weight_clip:
-            limit = config.weight_clip
-            params = jax.tree.map(lambda p: jnp.clip(p, -limit, limit), params)
-        return params, optimizer, norm
+        return _update_d(config, params, gradient(), optimizer, scalars)
 
     params = state.discriminator.params
     gradient, (buffers, metrics) = _slices.gradient(
@@ -190,7 +199,7 @@ def discriminator_step(
     else:
         # The steps that only look have no gradient to measure.
         params, optimizer = jax.lax.cond(
-            update_d,
+            phases.discriminator,
             lambda *old: update(*old)[:2],
             lambda *old: old,
             params,
@@ -201,7 +210,49 @@ def discriminator_step(
         discriminator=replace(state.discriminator, params=params, buffers=buffers),
         d_optimizer=optimizer,
     )
+    if config.penalty_every > 1:
+        state = jax.lax.cond(
+            phases.penalty,
+            lambda state: penalty_step(config, state, batch, fake, scalars),
+            lambda state: state,
+            state,
+        )
     return state, metrics
+
+
+def penalty_step(
+    config: TrainConfig, state: TrainState, batch: Batch, fake: Images, scalars: Scalars
+) -> TrainState:
+    """Update D once by its penalty alone, for all steps of the penalty's interval.
+
+    Args:
+        config: the run's configuration.
+        state: not changed.
+        batch: as for `discriminator_step`.
+        fake: generated images, taken as constants.
+        scalars: of this step.
+
+    References:
+        Karras et al. 2020, arXiv:1912.04958, section 3.1 ("lazy regularization").
+    """
+
+    def loss(
+        params: Any, batch: Batch, fake: Images
+    ) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
+        real, fake = _add_noise(batch.real, fake, batch.instance_noise)
+        discriminator = replace(state.discriminator, params=params)
+        found = _penalty(config, discriminator, batch, real, fake)
+        assert found is not None, "configurations without a penalty have no interval"
+        value = config.penalty_every * scalars.penalty_weight * found.penalty
+        return value, (discriminator.buffers, {})
+
+    params = state.discriminator.params
+    gradient, _ = _slices.gradient(loss, params, config.accumulate, batch, fake)
+    params, optimizer, _ = _update_d(
+        config, params, gradient(), state.d_optimizer, scalars
+    )
+    discriminator = replace(state.discriminator, params=params)
+    return replace(state, discriminator=discriminator, d_optimizer=optimizer)
 
 
 def generator_step(
@@ -212,9 +263,10 @@ def generator_step(
     pull_back: Any,
     noise: Float[Array, "2 batch height width channels"] | None,
     records: Records | None,
+    phases: Phases,
     scalars: Scalars,
 ) -> tuple[TrainState, Metrics]:
-    """Update G once, through what D says of ``fake``.
+    """Update G once, through what D says of ``fake``; then by its path lengths.
 
     Args:
         config: the run's configuration.
@@ -225,6 +277,7 @@ def generator_step(
             ``fake`` carries it as its graph.
         noise: noise on D's input.
         records: what D sees instead of images.
+        phases: whether it is updated by its path lengths.
         scalars: of this step.
     """
 
@@ -245,7 +298,7 @@ def generator_step(
         params: Any, batch: Batch
     ) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
         network = replace(state.generator, params=params)
-        fake, network = network(batch.z, batch.labels)
+        fake, network = network(*batch.of_generator)
         total, (buffers, metrics) = total_loss(fake, batch)
         return total, ((network.buffers, buffers), metrics)
 
@@ -262,26 +315,66 @@ def generator_step(
             fake, batch
         )
         (gradient,) = pull_back(fake_gradient)
-    params, optimizer, metrics["g_grad_norm"] = _update(
-        config,
-        generator.params,
-        gradient,
-        state.g_optimizer,
-        scalars.g_lr,
-        scalars.beta2,
+    params, optimizer, metrics["g_grad_norm"] = _update_g(
+        config, generator.params, gradient, state.g_optimizer, scalars
     )
-    generator = replace(generator, params=params)
-    average = state.generator_ema
-    if average is not None:
-        average = _average(average, generator, scalars.ema_share)
     state = replace(
         state,
-        generator=generator,
+        generator=replace(generator, params=params),
         discriminator=replace(state.discriminator, buffers=buffers),
         g_optimizer=optimizer,
-        generator_ema=average,
     )
-    return state, metrics
+    if config.path_length:
+        state = jax.lax.cond(
+            phases.path_length,
+            lambda state: path_step(config, state, batch, scalars),
+            lambda state: state,
+            state,
+        )
+    average = state.generator_ema
+    if average is not None:
+        average = _average(average, state.generator, scalars.ema_share)
+    return replace(state, generator_ema=average), metrics
+
+
+def path_step(
+    config: TrainConfig, state: TrainState, batch: Batch, scalars: Scalars
+) -> TrainState:
+    """Update G once by its path lengths alone, for all steps of their interval.
+
+    Args:
+        config: the run's configuration.
+        state: not changed; the running mean is a buffer of G.
+        batch: has G's latents and the directions.
+        scalars: of this step.
+
+    References:
+        Karras et al. 2020, arXiv:1912.04958, section 3.2.
+    """
+    generator, directions = state.generator, batch.directions
+    assert directions is not None, "they are drawn where they are needed"
+    styles = jnp.zeros((config.style_layers, *batch.z.shape), batch.z.dtype)
+    # Fresh variables, of which one is set below.
+    buffers = jax.tree.map(lambda x: x, generator.buffers)
+
+    def loss(params: Any) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        # Evaluation mode: this pass must not advance the average of styles.
+        def images(offsets: Array) -> Images:
+            network = replace(generator, params=params)
+            return network.evaluate(*batch.of_generator, offsets)
+
+        penalty, mean = paths.path_penalty(
+            images, styles, directions, buffers["path_length"][...]
+        )
+        return config.path_length_every * config.path_length * penalty, mean
+
+    gradient, mean = jax.grad(loss, has_aux=True)(generator.params)
+    params, optimizer, _ = _update_g(
+        config, generator.params, gradient, state.g_optimizer, scalars
+    )
+    buffers["path_length"][...] = mean
+    generator = replace(generator, params=params, buffers=buffers)
+    return replace(state, generator=generator, g_optimizer=optimizer)
 
 
 def judge(
@@ -303,10 +396,10 @@ def _generate(
 ) -> tuple[Images, Network]:
     """G(z), as constants."""
     if config.accumulate == 1:
-        return generator(batch.z, batch.labels)
+        return generator(*batch.of_generator)
 
     def generate(batch: Batch) -> tuple[Images, Any]:
-        images, network = generator(batch.z, batch.labels)
+        images, network = generator(*batch.of_generator)
         return images, network.buffers
 
     images, buffers = _slices.in_turn(generate, config.accumulate, batch)
@@ -361,6 +454,48 @@ def _penalty(
     )
 
 
+def _update_d(
+    config: TrainConfig,
+    params: Any,
+    gradient: Any,
+    optimizer: optax.OptState,
+    scalars: Scalars,
+) -> tuple[Any, optax.OptState, Float[Array, ""]]:
+    """Update D's parameters; returns as `_update`."""
+    params, optimizer, norm = _update(
+        config,
+        params,
+        gradient,
+        optimizer,
+        scalars.d_lr,
+        scalars.beta2,
+        config.d_share,
+    )
+    if config.weight_clip:
+        limit = config.weight_clip
+        params = jax.tree.map(lambda p: jnp.clip(p, -limit, limit), params)
+    return params, optimizer, norm
+
+
+def _update_g(
+    config: TrainConfig,
+    params: Any,
+    gradient: Any,
+    optimizer: optax.OptState,
+    scalars: Scalars,
+) -> tuple[Any, optax.OptState, Float[Array, ""]]:
+    """Update G's parameters; returns as `_update`."""
+    return _update(
+        config,
+        params,
+        gradient,
+        optimizer,
+        scalars.g_lr,
+        scalars.beta2,
+        config.g_share,
+    )
+
+
 def _update(
     config: TrainConfig,
     params: Any,
@@ -368,15 +503,20 @@ def _update(
     optimizer: optax.OptState,
     lr: Float[Array, ""],
     beta2: float | Float[Array, ""],
+    share: float = 1.0,
 ) -> tuple[Any, optax.OptState, Float[Array, ""]]:
     """Update parameters; returns also the gradient's global norm, before clipping."""
     gradient = distribution.average_gradients(gradient)
     norm = _global_norm(gradient)
     if config.clip_grad_norm:
         gradient = _clip(gradient, config.clip_grad_norm, norm)
-    rule = optim.build_optimizer(config, beta2)
+    rule = optim.build_optimizer(config, beta2, share)
     updates, optimizer = rule.update(gradient, optimizer)
-    return jax.tree.map(lambda p, u: p - lr * u, params, updates), optimizer, norm
+    return (
+        jax.tree.map(lambda p, u: p - lr * share * u, params, updates),
+        optimizer,
+        norm,
+    )
 
 
 def _global_norm(gradient: Any) -> Float[Array, ""]:

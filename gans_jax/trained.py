@@ -1,6 +1,7 @@
 """Trained generators, as modules to build on."""
 
 import contextlib
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,9 +15,14 @@ from numpy.typing import NDArray
 
 from gans_jax import models
 from gans_jax._network import Network
-from gans_jax.arrays import arrays_to_network, network_statements
+from gans_jax.arrays import (
+    arrays_to_network,
+    network_statements,
+    network_to_arrays,
+)
 from gans_jax.backend import find_device
 from gans_jax.standing import batch_statistics
+from shared.config.traits import ARCHITECTURES
 from shared.drawing.images import to_uint8
 from shared.drawing.samples import in_batches
 from shared.files.arrays import Arrays
@@ -24,6 +30,7 @@ from shared.randomness.latents import ClassIds, sample_inputs
 from shared.run.checkpoint import Checkpoint
 from shared.run.generator import GeneratorState
 from shared.run.restore import drawing_config, generator_arrays
+from shared.run.truncation import truncated
 
 Images = Float[Array, "batch height width channels"]
 Labels = Integer[Array, " batch"] | None
@@ -81,8 +88,8 @@ class TrainedGenerator(nnx.Module):
             labels: of a conditional run: a class for all, or one for each; None: the
                 classes in turn.
             seed: of the latents, from 0 up.
-            truncation: how far from 0 a number of a latent may be; None: as far as it
-                is.
+            truncation: how far from 0 a number of a latent may be, or in StyleGAN2 the
+                share of its way from the average that a style goes; None: all the way.
 
         Returns:
             uint8 [n, height, width, channels]; of points in the plane, float32 [n, 2].
@@ -94,8 +101,19 @@ class TrainedGenerator(nnx.Module):
             self.config, self.num_classes, n, labels, seed, truncation
         )
         with self._settings():
-            images = in_batches(self._draw, z, ids)
+            images = in_batches(self._truncated(truncation)._draw, z, ids)
         return images.reshape(n, 2) if images.shape[1] == 1 else to_uint8(images)
+
+    def _truncated(self, truncation: float | None) -> "TrainedGenerator":
+        """The same, or where there are styles, one whose styles are truncated."""
+        of_styles = ARCHITECTURES[self.config.architecture].has_styles
+        if truncation is None or not of_styles:
+            return self
+        other, network = copy.copy(self), self._taken_apart()
+        arrays = truncated(network_to_arrays(network, "generator"), truncation)
+        network = arrays_to_network(network, "generator", arrays)
+        other.network = nnx.merge(network.evaluation, network.params, network.buffers)
+        return other
 
     def batch_statistics(
         self, z: NDArray[np.float32], labels: NDArray[np.int32] | None

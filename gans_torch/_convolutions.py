@@ -21,11 +21,19 @@ class Conv2d(Weighted, nn.Conv2d):
 
     def forward(self, input: Images) -> Features:
         """Convolve, as `torch.nn.functional.conv2d` does."""
-        # Not the weight's shape: each look at a constrained weight computes it anew.
+        return self.convolve(input, self.weight)
+
+    def convolve(self, input: Images, weight: Tensor) -> Features:
+        """The same with another weight.
+
+        Args:
+            input: images.
+            weight: of the shape of the layer's own.
+        """
         covers = self.padding == (0, 0) and input.shape[2:] == self.kernel_size
         if not covers or self.groups > 1:
-            return super().forward(input)
-        y = linear(_flat_pixels(input), _flat_pixels(self.weight), self.bias)
+            return self._conv_forward(input, weight, self.bias)
+        y = linear(_flat_pixels(input), _flat_pixels(weight), self.bias)
         return y[:, :, None, None]
 
 

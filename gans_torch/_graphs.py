@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from gans_torch.steps import Batch, Images, Metrics, Records
-from shared.config.schedules import Scalars
+from shared.config.schedules import Phases, Scalars
 
 
 class StepInputs(NamedTuple):
@@ -98,13 +98,13 @@ class StepGraphs:
     The tensors that it changes must stay where they are, or be followed by a `clear`.
 
     Args:
-        step: from whether to update D, and the inputs, to the step's metrics. It waits
-            for nothing, and reads nothing else that changes, but the state.
+        step: from which updates to make, and the inputs, to the step's metrics. It
+            waits for nothing, and reads nothing else that changes, but the state.
         recorder: usually a `CudaRecorder`.
     """
 
     def __init__(
-        self, step: Callable[[bool, StepInputs], Metrics], recorder: Recorder
+        self, step: Callable[[Phases, StepInputs], Metrics], recorder: Recorder
     ) -> None:
         self._step = step
         self._recorder = recorder
@@ -113,25 +113,25 @@ class StepGraphs:
 
     def clear(self) -> None:
         """Forget what was recorded."""
-        self._seen: Counter[bool] = Counter()
-        self._recorded: dict[bool, _Recorded] = {}
+        self._seen: Counter[Phases] = Counter()
+        self._recorded: dict[Phases, _Recorded] = {}
 
-    def __call__(self, update_d: bool, inputs: StepInputs) -> Metrics:
+    def __call__(self, phases: Phases, inputs: StepInputs) -> Metrics:
         """Do a step."""
-        if update_d in self._recorded:
-            return self._recorded[update_d](inputs)
-        if self._seen[update_d] >= self._eager_runs:
+        if phases in self._recorded:
+            return self._recorded[phases](inputs)
+        if self._seen[phases] >= self._eager_runs:
             try:
-                recorded = _Recorded(self._step, self._recorder, update_d, inputs)
+                recorded = _Recorded(self._step, self._recorder, phases, inputs)
             except RuntimeError as error:  # too little memory, for example
                 message = f"training goes on without CUDA graphs: {error}"
                 warnings.warn(message, stacklevel=2)
                 self._eager_runs = math.inf
             else:
-                self._recorded[update_d] = recorded
+                self._recorded[phases] = recorded
                 return recorded.metrics()
-        self._seen[update_d] += 1
-        return self._recorder.run(lambda: self._step(update_d, inputs))
+        self._seen[phases] += 1
+        return self._recorder.run(lambda: self._step(phases, inputs))
 
 
 class _Recorded:
@@ -139,15 +139,15 @@ class _Recorded:
 
     def __init__(
         self,
-        step: Callable[[bool, StepInputs], Metrics],
+        step: Callable[[Phases, StepInputs], Metrics],
         recorder: Recorder,
-        update_d: bool,
+        phases: Phases,
         inputs: StepInputs,
     ) -> None:
         self._inputs = _copy(inputs)
 
         def recorded() -> Tensor:
-            metrics = step(update_d, self._inputs)
+            metrics = step(phases, self._inputs)
             self._names = list(metrics)
             return torch.stack(list(metrics.values()))
 

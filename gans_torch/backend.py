@@ -20,7 +20,7 @@ from shared import backend as protocol
 from shared.backend import Arithmetic, FeatureNetwork, Latents
 from shared.config.choices import DataPlace
 from shared.config.limits import check_memory
-from shared.config.schedules import Scalars, constants
+from shared.config.schedules import Phases, Scalars, constants
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo, ImageData
 from shared.data.placement import gather, stays_on_host
@@ -302,9 +302,19 @@ class Backend(protocol.Backend):
             self._scalars(draws, t),
         )
         step = self._step if self._graphs is None else self._graphs
-        return step(bool(draws.update_d[t]), step_inputs)
+        return step(self._phases(draws, t), step_inputs)
 
-    def _step(self, update_d: bool, inputs: StepInputs) -> steps.Metrics:
+    def _phases(self, draws: Any, t: int) -> Phases:
+        """Which of a step's updates are made, for the host to decide."""
+
+        def comes(field: NDArray[np.bool_] | None) -> bool:
+            return field is not None and bool(field[t])
+
+        return Phases(
+            bool(draws.update_d[t]), comes(draws.penalise), comes(draws.hold_paths)
+        )
+
+    def _step(self, phases: Phases, inputs: StepInputs) -> steps.Metrics:
         batches, noise, records, scalars = inputs
         count, local = self._processes.count, self.config.local_batch_norm > 0
         with self._precision(), distribution.together(count, local):
@@ -314,7 +324,7 @@ class Backend(protocol.Backend):
                 batches,
                 noise,
                 records,
-                update_d=update_d,
+                phases=phases,
                 scalars=scalars,
             )
 
@@ -357,6 +367,12 @@ class Backend(protocol.Backend):
             flips=flips,
             instance_noise=None if noise is None else _to_nchw(noise),
             augmentation=records,
+            noise_maps=None if draws.noise_maps is None else draws.noise_maps[t, k],
+            other_z=None if draws.other_z is None else draws.other_z[t, k],
+            mixed=None if draws.mixed is None else draws.mixed[t, k],
+            directions=(
+                None if draws.directions is None else _to_nchw(draws.directions[t, 0])
+            ),
         )
 
     def _tensor(self, array: NDArray[Any] | None) -> Tensor | None:

@@ -36,6 +36,7 @@ __all__ = [
     "ModulatedBatchNorm2d",
     "SelfAttention",
     "average_pool",
+    "blur",
     "blur_downsample",
     "blur_upsample",
     "build_norm",
@@ -380,11 +381,35 @@ def blur_downsample(x: Images) -> Float[Tensor, "batch channels out_height out_w
     return x.movedim(3, 1)
 
 
+def blur(
+    x: Images, padding: int
+) -> Float[Tensor, "batch channels out_height out_width"]:
+    """The filter [1, 3, 3, 1] / 8 along both axes: 3 pixels less, and the padding.
+
+    Args:
+        x: images.
+        padding: zeros on every side.
+
+    References:
+        As for `blur_upsample`.
+    """
+    x = x.movedim(1, 3)
+    for axis in (1, 2):
+        padded = _padded(x, axis, padding)
+        size = padded.shape[axis] - 3
+        first, second, third, fourth = (
+            padded.narrow(axis, start, size) for start in range(4)
+        )
+        x = (3 * (second + third) + first + fourth) / 8
+    return x.movedim(3, 1)
+
+
 def _padded(
-    x: Float[Tensor, "batch height width channels"], axis: int
+    x: Float[Tensor, "batch height width channels"], axis: int, padding: int = 1
 ) -> Float[Tensor, "batch padded_height padded_width channels"]:
-    """With a row, or a column, of zeros on both sides; channels last."""
-    return nn.functional.pad(x, (0, 0, 0, 0, 1, 1) if axis == 1 else (0, 0, 1, 1))
+    """With so many rows, or columns, of zeros on both sides; channels last."""
+    pads = (padding, padding)
+    return nn.functional.pad(x, (0, 0, 0, 0, *pads) if axis == 1 else (0, 0, *pads))
 
 
 def needs_bias(norm: str) -> bool:

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from gans_torch import _slices, augmentation, distribution, penalties
+from gans_torch import _slices, augmentation, distribution, paths, penalties
 from gans_torch.models import Outputs
 from gans_torch.terms import Labels, Metrics, discriminator_terms, generator_terms
-from shared.config.schedules import Scalars
+from shared.config.schedules import Phases, Scalars
 from shared.config.train_config import TrainConfig
 from shared.config.traits import PENALTIES
 
@@ -49,6 +49,22 @@ class Batch(NamedTuple):
     """Noise on D's input: on real images, on generated ones."""
     augmentation: Records | None = None
     """What D sees instead: of real images, of generated ones."""
+    noise_maps: Float[Tensor, "batch numbers"] | None = None
+    """What G's layers add to their maps."""
+    other_z: Float[Tensor, "batch z_dim"] | None = None
+    """Latents of the styles that are mixed in."""
+    mixed: Bool[Tensor, " layers"] | None = None
+    """Which of G's layers have these."""
+    directions: Images | None = None
+    """In which G's images are moved for path lengths."""
+
+    @property
+    def of_generator(self) -> tuple[Any, ...]:
+        """What G makes its images of; with styles, what else these take."""
+        taken = (self.z, self.labels)
+        if self.noise_maps is None:
+            return taken
+        return (*taken, self.noise_maps, self.other_z, self.mixed)
 
 
 def train_step(
@@ -58,7 +74,7 @@ def train_step(
     generator_noise: Float[Tensor, "2 batch channels height width"] | None,
     generator_augmentation: Records | None,
     *,
-    update_d: bool,
+    phases: Phases,
     scalars: Scalars,
 ) -> Metrics:
     """Update D on each batch, then G once, on the last batch's latents.
@@ -77,7 +93,7 @@ def train_step(
         batches: one for each update of D and, where it has its own, one for G's.
         generator_noise: noise on D's input in G's update.
         generator_augmentation: what D sees instead of images in G's update.
-        update_d: whether D is updated, or only looked at.
+        phases: which updates are made beside G's.
         scalars: learning rates and whatever else may have a schedule.
 
     Returns:
@@ -87,17 +103,22 @@ def train_step(
     history = []
     for batch in earlier:
         fake = _generate(config, state.generator, batch)
-        history.append(
-            discriminator_step(config, state, batch, fake, update_d, scalars)
-        )
+        history.append(discriminator_step(config, state, batch, fake, phases, scalars))
     fake = None
     if config.accumulate == 1:
-        fake = state.generator(last.z, last.labels)
+        fake = state.generator(*last.of_generator)
     if not config.g_own_batch:
         seen = _preview(config, state, last) if fake is None else fake.detach()
-        history.append(discriminator_step(config, state, last, seen, update_d, scalars))
+        history.append(discriminator_step(config, state, last, seen, phases, scalars))
     g_metrics = generator_step(
-        config, state, last, fake, generator_noise, generator_augmentation, scalars
+        config,
+        state,
+        last,
+        fake,
+        generator_noise,
+        generator_augmentation,
+        phases,
+        scalars,
     )
     return _slices.mean(history) | g_metrics
 
@@ -107,18 +128,18 @@ def discriminator_step(
     state: TrainState,
     batch: Batch,
     fake: Images,
-    update_d: bool,
+    phases: Phases,
     scalars: Scalars,
 ) -> Metrics:
-    """Update D once, on ``batch.real`` against ``fake``.
+    """Update D once, on ``batch.real`` against ``fake``; then by a lazy penalty.
 
     Args:
         config: the run's configuration.
         state: changed in place.
         batch: the real images and this update's random numbers.
         fake: generated images, taken as constants.
-        update_d: whether to update, or only to look (running statistics are kept up
-            either way).
+        phases: whether to update, or only to look (running statistics are kept up
+            either way), and whether by the penalty too.
         scalars: of this step.
     """
     discriminator, count = state.discriminator, config.accumulate
@@ -129,7 +150,9 @@ def discriminator_step(
         seen_fake = _augment(config, fake, batch.augmentation, 1)
         real_scores = judge(discriminator, seen_real, batch.labels)
         fake_scores = judge(discriminator, seen_fake, batch.labels)
-        penalty = _penalty(config, discriminator, batch, real, fake)
+        penalty = None
+        if config.penalty_every == 1:
+            penalty = _penalty(config, discriminator, batch, real, fake)
         return discriminator_terms(
             config,
             real_scores,
@@ -142,19 +165,44 @@ def discriminator_step(
 
     parts = zip(_slices.split(batch, count), fake.chunk(count), strict=True)
     losses = (terms(*part) for part in _slices.in_turn(parts, discriminator))
-    metrics = _slices.set_gradients(discriminator, losses, count, update_d)
-    if update_d:
-        norm = _update(
-            config, discriminator, state.d_optimizer, scalars.d_lr, scalars.beta2
-        )
+    metrics = _slices.set_gradients(discriminator, losses, count, phases.discriminator)
+    if phases.discriminator:
+        norm = _update_d(config, state, scalars)
         # Where D only looks at some steps, those would have no gradient to measure.
         if config.d_every == 1:
             metrics["d_grad_norm"] = norm
-        if config.weight_clip:
-            with torch.no_grad():
-                for parameter in discriminator.parameters():
-                    parameter.clamp_(-config.weight_clip, config.weight_clip)
+    if phases.penalty:
+        penalty_step(config, state, batch, fake, scalars)
     return metrics
+
+
+def penalty_step(
+    config: TrainConfig, state: TrainState, batch: Batch, fake: Images, scalars: Scalars
+) -> None:
+    """Update D once by its penalty alone, for all steps of the penalty's interval.
+
+    Args:
+        config: the run's configuration.
+        state: changed in place.
+        batch: as for `discriminator_step`.
+        fake: generated images, taken as constants.
+        scalars: of this step.
+
+    References:
+        Karras et al. 2020, arXiv:1912.04958, section 3.1 ("lazy regularization").
+    """
+    discriminator, count = state.discriminator, config.accumulate
+
+    def loss(batch: Batch, fake: Images) -> tuple[Float[Tensor, ""], Metrics]:
+        real, fake = _add_noise(batch.real, fake, batch.instance_noise)
+        found = _penalty(config, discriminator, batch, real, fake)
+        assert found is not None, "configurations without a penalty have no interval"
+        return config.penalty_every * scalars.penalty_weight * found.penalty, {}
+
+    parts = zip(_slices.split(batch, count), fake.chunk(count), strict=True)
+    losses = (loss(*part) for part in _slices.in_turn(parts, discriminator))
+    _slices.set_gradients(discriminator, losses, count)
+    _update_d(config, state, scalars)
 
 
 def generator_step(
@@ -164,9 +212,10 @@ def generator_step(
     fake: Images | None,
     noise: Float[Tensor, "2 batch channels height width"] | None,
     records: Records | None,
+    phases: Phases,
     scalars: Scalars,
 ) -> Metrics:
-    """Update G once, through what D says of ``fake``.
+    """Update G once, through what D says of ``fake``; then by its path lengths.
 
     Args:
         config: the run's configuration.
@@ -176,13 +225,14 @@ def generator_step(
             makes its own.
         noise: noise on D's input.
         records: what D sees instead of images.
+        phases: whether it is updated by its path lengths.
         scalars: of this step.
     """
     generator, discriminator = state.generator, state.discriminator
     count = config.accumulate
 
     def terms(batch: Batch) -> tuple[Float[Tensor, ""], Metrics]:
-        images = generator(batch.z, batch.labels) if fake is None else fake
+        images = generator(*batch.of_generator) if fake is None else fake
         real, images = _add_noise(batch.real, images, batch.instance_noise)
         seen_fake = _augment(config, images, batch.augmentation, 1)
         fake_scores = judge(discriminator, seen_fake, batch.labels)
@@ -197,12 +247,46 @@ def generator_step(
     parts = _slices.in_turn(_slices.split(batch, count), generator, discriminator)
     # Only G's gradients are asked for: D's weight gradients are never computed.
     metrics = _slices.set_gradients(generator, map(terms, parts), count)
-    metrics["g_grad_norm"] = _update(
-        config, generator, state.g_optimizer, scalars.g_lr, scalars.beta2
-    )
+    metrics["g_grad_norm"] = _update_g(config, state, scalars)
+    if phases.path_length:
+        path_step(config, state, batch, scalars)
     if state.generator_ema is not None:
         _average(state.generator_ema, generator, scalars.ema_share)
     return metrics
+
+
+def path_step(
+    config: TrainConfig, state: TrainState, batch: Batch, scalars: Scalars
+) -> None:
+    """Update G once by its path lengths alone, for all steps of their interval.
+
+    Args:
+        config: the run's configuration.
+        state: changed in place; the running mean is a buffer of G.
+        batch: has G's latents and the directions.
+        scalars: of this step.
+
+    References:
+        Karras et al. 2020, arXiv:1912.04958, section 3.2.
+    """
+    generator, directions = state.generator, batch.directions
+    assert directions is not None, "they are drawn where they are needed"
+
+    def images(offsets: Tensor) -> Images:
+        return generator(*batch.of_generator, offsets)
+
+    running = dict(generator.named_buffers())["path_length"]
+    styles = batch.z.new_zeros(config.style_layers, *batch.z.shape)
+    # Evaluation mode: this pass must not advance the average of styles.
+    generator.eval()
+    try:
+        penalty, mean = paths.path_penalty(images, styles, directions, running)
+        loss = config.path_length_every * config.path_length * penalty
+        _slices.set_gradients(generator, [(loss, {})], 1)
+    finally:
+        generator.train()
+    _update_g(config, state, scalars)
+    running.copy_(mean.detach())
 
 
 def judge(discriminator: nn.Module, images: Images, labels: Labels) -> Outputs:
@@ -220,7 +304,7 @@ def judge(discriminator: nn.Module, images: Images, labels: Labels) -> Outputs:
 def _generate(config: TrainConfig, generator: nn.Module, batch: Batch) -> Images:
     """G(z), without its graph."""
     parts = _slices.in_turn(_slices.split(batch, config.accumulate), generator)
-    images = [generator(part.z, part.labels) for part in parts]
+    images = [generator(*part.of_generator) for part in parts]
     return images[0] if config.accumulate == 1 else torch.cat(images)
 
 
@@ -282,12 +366,46 @@ def _penalty(
         discriminator.train()
 
 
+def _update_d(
+    config: TrainConfig, state: TrainState, scalars: Scalars
+) -> Float[Tensor, ""]:
+    """Update D; returns as `_update`."""
+    norm = _update(
+        config,
+        state.discriminator,
+        state.d_optimizer,
+        scalars.d_lr,
+        scalars.beta2,
+        config.d_share,
+    )
+    if config.weight_clip:
+        with torch.no_grad():
+            for parameter in state.discriminator.parameters():
+                parameter.clamp_(-config.weight_clip, config.weight_clip)
+    return norm
+
+
+def _update_g(
+    config: TrainConfig, state: TrainState, scalars: Scalars
+) -> Float[Tensor, ""]:
+    """Update G; returns as `_update`."""
+    return _update(
+        config,
+        state.generator,
+        state.g_optimizer,
+        scalars.g_lr,
+        scalars.beta2,
+        config.g_share,
+    )
+
+
 def _update(
     config: TrainConfig,
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
     lr: float | Float[Tensor, ""],
     beta2: float | Float[Tensor, ""],
+    share: float = 1.0,
 ) -> Float[Tensor, ""]:
     """Update the network; returns its gradient's global norm, before clipping."""
     parameters = list(network.parameters())
@@ -300,9 +418,9 @@ def _update(
     if config.clip_grad_norm:
         nn.utils.clip_grads_with_norm_(parameters, config.clip_grad_norm, norm)
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * share
         if config.optimizer == "adam":
-            group["betas"] = (config.adam_betas[0], beta2)
+            group["betas"] = (config.adam_betas[0] ** share, beta2**share)
     optimizer.step()
     return norm
 

@@ -1,6 +1,7 @@
 """Trained generators, as modules to build on."""
 
 import contextlib
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,9 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gans_torch import models
-from gans_torch.arrays import arrays_to_network, network_statements
+from gans_torch.arrays import (
+    arrays_to_network,
+    network_statements,
+    network_to_arrays,
+)
 from gans_torch.backend import find_device
 from gans_torch.standing import batch_statistics
+from shared.config.traits import ARCHITECTURES
 from shared.drawing.images import to_uint8
 from shared.drawing.samples import in_batches
 from shared.files.arrays import Arrays
@@ -21,6 +27,7 @@ from shared.randomness.latents import ClassIds, sample_inputs
 from shared.run.checkpoint import Checkpoint
 from shared.run.generator import GeneratorState
 from shared.run.restore import drawing_config, generator_arrays
+from shared.run.truncation import truncated
 
 Images = Float[Tensor, "batch channels height width"]
 Labels = Integer[Tensor, " batch"] | None
@@ -79,8 +86,8 @@ class TrainedGenerator(nn.Module):
             labels: of a conditional run: a class for all, or one for each; None: the
                 classes in turn.
             seed: of the latents, from 0 up.
-            truncation: how far from 0 a number of a latent may be; None: as far as it
-                is.
+            truncation: how far from 0 a number of a latent may be, or in StyleGAN2 the
+                share of its way from the average that a style goes; None: all the way.
 
         Returns:
             uint8 [n, height, width, channels]; of points in the plane, float32 [n, 2].
@@ -92,8 +99,18 @@ class TrainedGenerator(nn.Module):
             self.config, self.num_classes, n, labels, seed, truncation
         )
         with _full_float32():
-            images = in_batches(self._draw, z, ids)
+            images = in_batches(self._truncated(truncation)._draw, z, ids)
         return images.reshape(n, 2) if images.shape[1] == 1 else to_uint8(images)
+
+    def _truncated(self, truncation: float | None) -> "TrainedGenerator":
+        """The same, or where there are styles, one whose styles are truncated."""
+        of_styles = ARCHITECTURES[self.config.architecture].has_styles
+        if truncation is None or not of_styles:
+            return self
+        other = copy.deepcopy(self)
+        arrays = truncated(network_to_arrays(self.network, "generator"), truncation)
+        arrays_to_network(other.network, "generator", arrays)
+        return other
 
     def batch_statistics(
         self, z: NDArray[np.float32], labels: NDArray[np.int32] | None

@@ -20,7 +20,6 @@ TORCH, JAX = (Path(twin.__path__[0]) for twin in (gans_torch, gans_jax))
 # stands for it in JAX. Whatever is not written here fails, as does what is not needed.
 _STATE_IN = ("state: changed in place.", "state: not changed.")
 _STATE_OUT = ("-> Metrics", "-> tuple[TrainState, Metrics]")
-_UPDATE_D = ("update_d: bool", "update_d: Bool[Array, '']")
 DIFFERENCES: dict[str, list[tuple[str, str]]] = {
     # Only JAX's arrays have to be renamed and transposed.
     "arrays": [
@@ -48,13 +47,13 @@ DIFFERENCES: dict[str, list[tuple[str, str]]] = {
     "steps.train_step": [
         _STATE_IN,
         _STATE_OUT,
-        _UPDATE_D,
         ("Metrics of the step;", "The new state, and metrics of the step;"),
     ],
-    "steps.discriminator_step": [
-        _STATE_IN,
-        _STATE_OUT,
-        _UPDATE_D,
+    "steps.discriminator_step": [_STATE_IN, _STATE_OUT],
+    "steps.penalty_step": [_STATE_IN, ("-> None", "-> TrainState")],
+    "steps.path_step": [
+        ("changed in place;", "not changed;"),
+        ("-> None", "-> TrainState"),
     ],
     # The graph of G's forward pass is part of a tensor, but a value of its own in JAX.
     "steps.generator_step": [
@@ -80,7 +79,10 @@ DIFFERENCES: dict[str, list[tuple[str, str]]] = {
         ("('square_avg',)", "{'square_avg': 'nu'}"),
     ],
     "optim.build_optimizer": [
-        (", network: Module", ", beta2: float | Float[Array, ''] | None=None"),
+        (
+            ", network: Module",
+            ", beta2: float | Float[Array, ''] | None=None, share: float=1.0",
+        ),
         ("torch.optim.Optimizer", "optax.GradientTransformation"),
     ],
     # PyTorch has a gradient with each parameter, JAX a tree of all.
@@ -100,6 +102,9 @@ DIFFERENCES: dict[str, list[tuple[str, str]]] = {
     "backend.find_device": [("torch.device", "jax.Device")],
     "backend.Backend.train": [("a GPU has finished", "they have finished")],
     "classifier.Classifier.__init__": [("torch.device", "jax.Device")],
+    # As torch.nn calls it.
+    "equalized.EqualConv2d.__call__": [("input: ", "x: ")],
+    "equalized.EqualLinear.__call__": [("input: ", "x: ")],
     # Images are NCHW, or NHWC.
     "models.mlp.MlpDiscriminator.__call__": [("[batch, 2, 1, 1]", "[batch, 1, 1, 2]")],
 }

@@ -84,6 +84,10 @@ GAIN = kind("gain", "channel")
 BIAS = kind("bias", "channel")
 RUNNING_MEAN = kind("running mean", "channel", trained=False)
 RUNNING_VARIANCE = kind("running variance", "channel", trained=False)
+# The same for all samples, where each has not its own.
+NOISE_MAP = kind("noise map", "height width", trained=False)
+AVERAGE_STYLE = kind("average style", "feature", trained=False)
+RUNNING_NUMBER = kind("running mean of a number", "", trained=False)
 # The one kind of whole numbers: int64 on file.
 COUNTER = kind("counter", "", trained=False)
 # Of the matrix [out, all else], whose columns are in the order on file.

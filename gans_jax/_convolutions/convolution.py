@@ -60,6 +60,9 @@ def conv(
     if groups > 1 and _is_here() and stride == 1 and size == 2 * padding + 1:
         stacked = _grouped(_stack(x, groups), _stack(kernel, groups))
         return jnp.moveaxis(stacked, 0, 3).reshape(*x.shape[:3], -1)
+    if groups == 1 and (extra := _missing(size, stride)):
+        kernel, x = _longer(kernel, (0, 1), extra), _longer(x, (1, 2), extra)
+        return conv(x, kernel, stride=stride, padding=padding)
     if groups > 1 or not _as_matmul(size, stride, padding):
         return lax.conv_general_dilated(
             x,
@@ -88,6 +91,10 @@ def conv_transpose(
         `[N, H', W', O]` with `H' = (H - 1) * stride + k - 2 * padding`.
     """
     size = kernel.shape[0]
+    if extra := _missing(size, stride):
+        kernel = _longer(kernel, (0, 1), extra)
+        y = conv_transpose(x, kernel, stride=stride, padding=padding)
+        return y[:, :-extra, :-extra]
     if not _as_matmul(size, stride, padding):
         # XLA pads the dilated input, PyTorch counts what is cut from the output.
         pads = [(size - 1 - padding,) * 2] * 2
@@ -101,6 +108,19 @@ def conv_transpose(
         )
     height, width = ((n - 1) * stride + size - 2 * padding for n in x.shape[1:3])
     return _images(_form(kernel, stride, padding, height, width), x, kernel)
+
+
+def _missing(size: int, stride: int) -> int:
+    """Zeros that a kernel lacks to be tiled by blocks of `stride` pixels, of use here.
+
+    A stride of two and a kernel of three make XLA's transposed form slow, as any other.
+    """
+    return -size % stride if _is_here() else 0
+
+
+def _longer(x: jax.Array, axes: tuple[int, ...], extra: int) -> jax.Array:
+    """With so many zeros at the end of these axes."""
+    return jnp.pad(x, [(0, extra if axis in axes else 0) for axis in range(x.ndim)])
 
 
 def _as_matmul(size: int, stride: int, padding: int) -> bool:

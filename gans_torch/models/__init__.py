@@ -11,6 +11,7 @@ from gans_torch.models.head import Head, Outputs
 from gans_torch.models.mlp import MlpDiscriminator, MlpGenerator
 from gans_torch.models.r3gan import R3ganDiscriminator, R3ganGenerator
 from gans_torch.models.resnet import ResnetDiscriminator, ResnetGenerator
+from gans_torch.models.stylegan2 import Stylegan2Discriminator, Stylegan2Generator
 from shared.config import traits
 from shared.config.tables import register
 from shared.config.train_config import TrainConfig
@@ -31,6 +32,8 @@ __all__ = [
     "R3ganGenerator",
     "ResnetDiscriminator",
     "ResnetGenerator",
+    "Stylegan2Discriminator",
+    "Stylegan2Generator",
     "build_discriminator",
     "build_generator",
     "register_architecture",
@@ -114,6 +117,21 @@ def _r3gan_discriminator(config: TrainConfig, data: DataInfo) -> nn.Module:
     return R3ganDiscriminator(**_sizes(config, data))
 
 
+def _stylegan2_generator(**options: Any) -> Build:
+    return lambda config, data: Stylegan2Generator(
+        **_sizes(config, data), z_dim=config.z_dim, **options
+    )
+
+
+def _stylegan2_discriminator(**options: Any) -> Build:
+    return lambda config, data: Stylegan2Discriminator(
+        **_sizes(config, data),
+        widest=config.z_dim,
+        minibatch_std=config.minibatch_std,
+        **options,
+    )
+
+
 ARCHITECTURES = {
     "dcgan": Architecture(
         _generator(DcganGenerator), _discriminator(DcganDiscriminator)
@@ -131,6 +149,10 @@ ARCHITECTURES = {
     ),
     "biggan": Architecture(_biggan_generator, _biggan_discriminator),
     "r3gan": Architecture(_r3gan_generator, _r3gan_discriminator),
+    "stylegan2": Architecture(_stylegan2_generator(), _stylegan2_discriminator()),
+    "stylegan2-cifar": Architecture(
+        _stylegan2_generator(mapping_layers=2), _stylegan2_discriminator(residual=False)
+    ),
 }
 
 

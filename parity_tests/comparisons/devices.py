@@ -59,6 +59,8 @@ def _short() -> dict[str, TrainConfig]:
     configs["local norms"] = _with_local_norms(batch_size=16)
     configs["slices"] = accumulation.CONFIGS["pairs"]
     configs["sliced points"] = accumulation.CONFIGS["points"]
+    # Averages that G keeps of styles and of path lengths; deviations in D.
+    configs["styles"] = VARIANTS["stylegan2"].config
     configs["dragan"] = shrink(PRESETS["dragan"], **small, clip_grad_norm=0.1)
     return configs
 

@@ -115,6 +115,7 @@ _SAMPLED: dict[str, dict[str, Any]] = {
     "cgan-pd-cifar10": {"n_critic": 1},
     "biggan": {"image_size": 8},
     "r3gan": {"image_size": 8, "width": 16},
+    "stylegan2": {"image_size": 8},
 }
 
 

@@ -280,6 +280,7 @@ def _linear() -> list[Finding]:
     "layer",
     (
         "layers.average_pool",
+        "layers.blur",
         "layers.blur_downsample",
         "layers.blur_upsample",
         "layers.max_pool",
@@ -295,6 +296,10 @@ def _resampling() -> list[Finding]:
         "max_pool": Task(lambda twin: twin.layers.max_pool, normal(1, 2, 3, 6, 4)),
         "max_pool of equals": Task(
             lambda twin: twin.layers.max_pool, normal(1, 2, 3, 6, 4).round()
+        ),
+        "blur": Task(
+            lambda twin: functools.partial(twin.layers.blur, padding=2),
+            normal(1, 2, 3, 5, 4),
         ),
         "blur_upsample": Task(
             lambda twin: twin.layers.blur_upsample, normal(1, 2, 3, 5, 2)

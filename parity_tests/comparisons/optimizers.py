@@ -115,11 +115,11 @@ def _run_torch(
             if name == "kernel" or gradients[step].any():
                 gradient = torch.from_numpy(gradients[step].astype(dtype))
                 loss = loss + (network[name] * gradient).sum()
-        scalars = [float(rate), _beta2(config, stream, step)]
+        lr, beta2 = float(rate), _beta2(config, stream, step)
         if is_recorded:
-            scalars = [torch.tensor(x, dtype=loss.dtype) for x in scalars]
+            lr, beta2 = (torch.tensor(x, dtype=loss.dtype) for x in (lr, beta2))
         gans_torch._slices.set_gradients(network, [(loss, {})], 1)
-        gans_torch.steps._update(config, network, optimizer, *scalars)
+        gans_torch.steps._update(config, network, optimizer, lr, beta2)
     numbers: dict[str, dict[str, torch.Tensor]] = {"parameters": dict(network.items())}
     for slot in gans_torch.optim.SLOTS[config.optimizer]:
         numbers[slot] = {

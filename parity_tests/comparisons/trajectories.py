@@ -33,6 +33,8 @@ _COVERS = (
     "steps.discriminator_step",
     "steps.generator_step",
     "steps.judge",
+    "steps.path_step",
+    "steps.penalty_step",
     "steps.train_step",
     "terms.discriminator_terms",
     "terms.generator_terms",
@@ -101,6 +103,17 @@ VARIANTS = {
         50,
         channels=3,
     ),
+    # With all that it has, and several lazy updates in the first steps.
+    "stylegan2": Variant(
+        shrink(
+            PRESETS["stylegan2"],
+            image_size=8,
+            penalty_every=4,
+            path_length=2.0,
+            style_mixing=0.9,
+        ),
+        channels=3,
+    ),
     # At usual rates: what a free bias gains by rounding (see `tolerance`) is a share of
     # the learning rate.
     "relativistic-average": Variant(
@@ -148,6 +161,13 @@ REMEDIES: dict[str, dict[str, Any]] = {
     "rmsprop": {"optimizer": "rmsprop"},
     "own batch of G": {"g_own_batch": True},
     # All that moves, with a penalty to be weighed.
+    "penalty, lazy": {
+        "penalty": "r1",
+        "penalty_every": 4,
+        "optimizer": "adam",
+        "n_critic": 1,
+        "d_every": 1,
+    },
     "penalty, burn-in": {
         "g_own_batch": True,
         "penalty": "r1-r2",
@@ -256,6 +276,16 @@ def _register() -> dict[str, str]:
 
 
 REFUSED = _register()
+# Two lazy updates of each network: what its mutants are tried by.
+check("variant/stylegan2/first steps", "variant", _COVERS)(
+    functools.partial(
+        compare_trajectories,
+        VARIANTS["stylegan2"].short.config,
+        6,
+        "trajectory, float64",
+        VARIANTS["stylegan2"].channels,
+    )
+)
 
 
 @check("remedy/refused combinations", "remedy")

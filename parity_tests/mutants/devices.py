@@ -4,6 +4,7 @@ import gans_jax.distribution as jax_distribution
 import gans_torch.distribution as torch_distribution
 from gans_torch import losses as torch_losses
 from gans_torch.backend import Backend
+from gans_torch.models.stylegan2 import Stylegan2Generator
 from parity_tests.mutants.mutation import mutant
 
 MUTANTS = (
@@ -90,5 +91,12 @@ MUTANTS = (
         jax_distribution.average_gradients,
         {"restore(average(flat))": "restore(flat)"},
         "pairs",
+    ),
+    mutant(
+        "an average style of its own",
+        "each device tracks the styles of its slice",
+        Stylegan2Generator._track,
+        {"distribution.average(": "("},
+        "styles",
     ),
 )

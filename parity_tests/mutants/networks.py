@@ -6,11 +6,13 @@ from gans_jax._convolutions import convolution
 from gans_jax.models import head as jax_head
 from gans_jax.models import r3gan as jax_r3gan
 from gans_jax.models import resnet as jax_resnet
+from gans_torch import equalized as torch_equalized
 from gans_torch import layers as torch_layers
 from gans_torch import standing as torch_standing
 from gans_torch.models import biggan as torch_biggan
 from gans_torch.models import r3gan as torch_r3gan
 from gans_torch.models import resnet as torch_resnet
+from gans_torch.models import stylegan2 as torch_stylegan2
 from parity_tests.mutants.mutation import mutant
 
 _GENERATOR = "network/residual/generator"
@@ -287,5 +289,66 @@ MUTANTS = (
         jax_r3gan.ResidualBlock.__init__,
         {" / math.sqrt(depth)": ""},
         "network/statements",
+    ),
+    # StyleGAN2.
+    mutant(
+        "no demodulation",
+        "maps keep the size that their style gives them",
+        torch_equalized.StyledConv2d.forward,
+        {
+            "torch.rsqrt(style.square() @ squares + _EPS)[:, :, None, None]": (
+                "torch.ones_like(style[:, :1, None, None])"
+            )
+        },
+        "network/stylegan2/generator",
+    ),
+    mutant(
+        "one sample's noise for all",
+        "the first map of a batch is added to each",
+        torch_equalized.StyledConv2d.forward,
+        {"noise[:, None]": "noise[:1, None]"},
+        "network/stylegan2/styles",
+    ),
+    mutant(
+        "zeros between pixels that nothing makes up for",
+        "of four pixels three are zeros before the blur",
+        torch_equalized.StyledConv2d.forward,
+        {"(4 * norm)": "norm"},
+        "network/stylegan2/generator",
+    ),
+    mutant(
+        "a bias at full rate",
+        "a mapping network's biases are not multiplied by its rate",
+        torch_equalized.EqualLinear.forward,
+        {"self.lr_multiplier * self.bias": "self.bias"},
+        "network/stylegan2/generator",
+    ),
+    mutant(
+        "latents as they are",
+        "the mapping network sees how long each is",
+        torch_stylegan2.MappingNetwork.forward,
+        {"[unit(z)]": "[z]"},
+        "network/stylegan2/generator",
+    ),
+    mutant(
+        "an average that forgets at once",
+        "0.995 of a new mean, instead of 0.005",
+        torch_stylegan2.Stylegan2Generator._track,
+        {"_AVERAGE_SHARE": "1 - _AVERAGE_SHARE"},
+        "network/stylegan2/generator",
+    ),
+    mutant(
+        "the style of the layer before",
+        "an output has the style of the convolution that precedes it",
+        torch_stylegan2.Stylegan2Generator.synthesise,
+        {"styles[2 * stage + 3]": "styles[2 * stage + 2]"},
+        "network/stylegan2/styles",
+    ),
+    mutant(
+        "a sum of two that is twice as large",
+        "a block adds its shortcut, and keeps the square root of 2",
+        torch_stylegan2.DownBlock.forward,
+        {" / math.sqrt(2)": ""},
+        "network/stylegan2/discriminator",
     ),
 )

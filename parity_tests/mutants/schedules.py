@@ -1,10 +1,12 @@
-"""Mutants of what moves over a burn-in, and of G's own batch."""
+"""Mutants of what moves over a burn-in, of G's own batch and of lazy updates."""
 
 from gans_jax import backend as jax_backend
 from gans_jax import optim as jax_optim
 from gans_jax import steps as jax_steps
 from gans_torch import backend as torch_backend
+from gans_torch import paths as torch_paths
 from gans_torch import steps as torch_steps
+from gans_torch.models import stylegan2 as torch_stylegan2
 from parity_tests.mutants.mutation import mutant
 from shared.config import schedules
 from shared.randomness import draws
@@ -58,7 +60,11 @@ MUTANTS = (
         "stale beta2",
         "Adam keeps the one that it was made with",
         jax_steps._update,
-        {"optim.build_optimizer(config, beta2)": "optim.build_optimizer(config)"},
+        {
+            "optim.build_optimizer(config, beta2, share)": (
+                "optim.build_optimizer(config, None, share)"
+            )
+        },
         "optimizer/adam/beta2 that changes",
         "first steps/burn-in",
     ),
@@ -114,5 +120,68 @@ MUTANTS = (
         draws._draw_step,
         {'"latents", "latents for G"': '"latents", "latents"'},
         "schedule/own batch",
+    ),
+    mutant(
+        "a lazy penalty of the usual weight",
+        "what comes at every k-th step alone is not k times as strong",
+        torch_steps.penalty_step,
+        {"config.penalty_every * ": ""},
+        "variant/stylegan2/first steps",
+    ),
+    mutant(
+        "lazy updates at full rate",
+        "k + 1 updates go further than k",
+        torch_steps._update,
+        {"lr * share": "lr"},
+        "variant/stylegan2/first steps",
+    ),
+    mutant(
+        "lazy updates that forget sooner",
+        "Adam's decay rates are those of k updates",
+        torch_steps._update,
+        {"beta2**share": "beta2"},
+        "variant/stylegan2/first steps",
+    ),
+    mutant(
+        "the penalty in each update as well",
+        "a lazy penalty is added to the loss, too",
+        torch_steps.discriminator_step,
+        {"config.penalty_every == 1": "True"},
+        "variant/stylegan2/first steps",
+    ),
+    mutant(
+        "path lengths held at those of the step alone",
+        "the running mean starts anew",
+        torch_steps.path_step,
+        {"running.copy_(mean.detach())": "pass"},
+        "variant/stylegan2/first steps",
+    ),
+    mutant(
+        "sums over layers",
+        "a path's length grows with the number of layers",
+        torch_paths.path_penalty,
+        {".mean(dim=0)": ".sum(dim=0)"},
+        "penalty/path lengths",
+    ),
+    mutant(
+        "a mean that is a constant",
+        "no gradient passes through the running mean",
+        torch_paths.path_penalty,
+        {"(batch_mean(lengths) - mean)": "(batch_mean(lengths.detach()) - mean)"},
+        "penalty/path lengths",
+    ),
+    mutant(
+        "styles mixed the other way round",
+        "the first layers have the other latents' styles",
+        torch_stylegan2.Stylegan2Generator.forward,
+        {"other, styles)": "styles, other.expand_as(styles))"},
+        "variant/stylegan2/first steps",
+    ),
+    mutant(
+        "the average of styles advances twice",
+        "the pass for path lengths counts as one of training",
+        torch_steps.path_step,
+        {"generator.eval()": "pass"},
+        "variant/stylegan2/first steps",
     ),
 )

@@ -54,7 +54,7 @@ MUTANTS = (
         "default betas of Adam",
         "0.9 and 0.999, where GANs have 0.5 or 0",
         torch_steps._update,
-        {"(config.adam_betas[0], beta2)": "(0.9, 0.999)"},
+        {"(config.adam_betas[0] ** share, beta2**share)": "(0.9, 0.999)"},
         "optimizer/adam/no momentum",
     ),
     mutant(
@@ -175,7 +175,7 @@ MUTANTS = (
     mutant(
         "G's learning rate for both",
         "separate learning rates are ignored",
-        torch_steps.discriminator_step,
+        torch_steps._update_d,
         {"scalars.d_lr": "scalars.g_lr"},
         "first steps/averages",
     ),
@@ -189,14 +189,14 @@ MUTANTS = (
     mutant(
         "D is updated at every step",
         "--d-every is ignored",
-        torch_backend.Backend._train_step,
+        torch_backend.Backend._phases,
         {"bool(draws.update_d[t])": "True"},
         "first steps/remedies",
     ),
     mutant(
         "weights clipped from above only",
         "the critic's weights are kept below c, not above -c",
-        torch_steps.discriminator_step,
+        torch_steps._update_d,
         {"-config.weight_clip, config.weight_clip": "max=config.weight_clip"},
         "optimizer/weight clipping",
     ),

@@ -13,8 +13,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("data-dir", "cache-dir", "trust-cache"),
     ),
     "The game": (
-        *("objective", "penalty", "penalty-weight", "weight-clip"),
+        *("objective", "penalty", "penalty-weight", "penalty-every", "weight-clip"),
         *("n-critic", "d-every", "g-own-batch", "feature-matching", "aux-classifier"),
+        *("style-mixing", "path-length", "path-length-every"),
         *("label-smoothing", "label-flip", "instance-noise", "instance-noise-steps"),
     ),
     "Networks": (

@@ -83,7 +83,8 @@ class SampleOptions:
     """Seed of the latents, from 0 up."""
     truncation: float | None = None
     """Draw each number of a latent anew until it is at most so far from 0, as in
-    BigGAN: images that are more alike, and often better; from 0.05 up."""
+    BigGAN; of stylegan2, go this share of the way from the average style to each.
+    Images are more alike, and often better; from 0.05 up."""
     standing_stats: int | None = None
     """Batches of new samples whose statistics batch norm goes by, as in BigGAN; without
     it, those of training."""

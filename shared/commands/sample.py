@@ -13,6 +13,7 @@ from shared.config.choices import POINTS
 from shared.config.limits import check_drawn
 from shared.config.tables import suggestion
 from shared.config.train_config import refuse
+from shared.config.traits import ARCHITECTURES
 from shared.data import points
 from shared.data.image_data import DataInfo
 from shared.drawing import images
@@ -22,6 +23,7 @@ from shared.randomness.latents import draw_latents, great_circle
 from shared.run import checkpoint
 from shared.run.restore import load_backend
 from shared.run.run_dir import resolve_checkpoint, root_of
+from shared.run.truncation import truncated
 
 # Of a grid, unless the user says otherwise or there are classes.
 _ROWS = 8
@@ -49,7 +51,11 @@ def sample(options: SampleOptions, make_backend: MakeBackend) -> None:
     rows = len(classes) if classes else _ROWS
     num = options.num or rows * options.columns
     check_drawn(num, config)
-    z, labels = _latents(options, num, config.z_dim), _labels(options, num, classes)
+    # Of styles it is the average that is drawn to, and no latent is cut off.
+    of_styles = ARCHITECTURES[config.architecture].has_styles
+    truncation = None if of_styles else options.truncation
+    z = _latents(options, num, config.z_dim, truncation)
+    labels = _labels(options, num, classes)
     backend = load_backend(
         stored,
         str(path),
@@ -58,6 +64,8 @@ def sample(options: SampleOptions, make_backend: MakeBackend) -> None:
         devices=options.devices,
         standing_stats=options.standing_stats,
     )
+    if of_styles and options.truncation is not None:
+        backend.load(truncated(stored.arrays, options.truncation))
     with backend.helped() as leads:
         if leads:
             _draw(options, stored, path, backend, z, labels)
@@ -92,7 +100,9 @@ def _draw(
     terminal.say(f"drawn: {out}")
 
 
-def _latents(options: SampleOptions, num: int, z_dim: int) -> NDArray[np.float32]:
+def _latents(
+    options: SampleOptions, num: int, z_dim: int, truncation: float | None
+) -> NDArray[np.float32]:
     """Independent latents or, with --interpolate, rows of paths between pairs."""
     rows = num // options.columns
     ends = draw_latents(
@@ -101,7 +111,7 @@ def _latents(options: SampleOptions, num: int, z_dim: int) -> NDArray[np.float32
         0,
         2 * rows if options.interpolate else num,
         z_dim,
-        options.truncation,
+        truncation,
     )
     if not options.interpolate:
         return ends

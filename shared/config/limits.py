@@ -190,6 +190,7 @@ def _draws(config: TrainConfig) -> int:
     """Bytes of the random numbers of a step."""
     pixels = config.image_size**2
     each = config.z_dim
+    each += ARCHITECTURES[config.architecture].noise_numbers(config.image_size)
     if "penalty_noise" in PENALTIES[config.penalty].inputs:
         each += pixels
     if config.instance_noise:

@@ -125,6 +125,32 @@ _R3GAN = TrainConfig(
     sample_every=500,
     save_every=2000,
 )
+# Karras et al. 2020, arXiv:1912.04958, in the setting of the authors' PyTorch code that
+# repeats the paper at 256 pixels: gamma / 2 is the penalty's weight.
+_STYLEGAN2 = TrainConfig(
+    preset="stylegan2-256",
+    dataset="folder:photos",
+    image_size=256,
+    architecture="stylegan2",
+    width=64,
+    z_dim=512,
+    g_norm="none",
+    d_norm="none",
+    minibatch_std=8,
+    penalty="r1",
+    penalty_weight=0.5,
+    penalty_every=16,
+    path_length=2.0,
+    style_mixing=0.9,
+    g_lr=2.5e-3,
+    d_lr=2.5e-3,
+    adam_betas=(0.0, 0.99),
+    ema_half_life=20_000.0,
+    steps=25_000_000 // 64,
+    log_every=50,
+    sample_every=500,
+    save_every=2000,
+)
 _ORIGINAL: dict[str, Any] = {
     "image_size": 64,
     "width": 64,
@@ -309,6 +335,49 @@ PRESETS: dict[str, TrainConfig] = {
             burn_in_images=20_000_000,
             steps=250_000_000 // 512,
         ),
+        # StyleGAN2 in a size that a CPU trains; as where its authors have small images,
+        # without path lengths and style mixing.
+        dataclasses.replace(
+            _STYLEGAN2,
+            preset="stylegan2",
+            dataset="digits",
+            image_size=32,
+            width=16,
+            z_dim=64,
+            minibatch_std=4,
+            penalty_weight=0.05,
+            path_length=0.0,
+            style_mixing=0.0,
+            batch_size=32,
+            ema_half_life=2000.0,
+            steps=1000,
+            log_every=10,
+            sample_every=50,
+            save_every=400,
+        ),
+        # As published.
+        _STYLEGAN2,
+        # Karras et al. 2020, arXiv:2006.06676, by class and without augmentation. Where
+        # the authors' average rises in a straight line, its half-life does so by half a
+        # cosine; and their G's rate is 4/5 of D's, though it has no path lengths.
+        dataclasses.replace(
+            _STYLEGAN2,
+            preset="stylegan2-cifar10",
+            dataset="cifar10",
+            image_size=32,
+            architecture="stylegan2-cifar",
+            width=512,
+            conditional=True,
+            minibatch_std=32,
+            penalty_weight=0.005,
+            path_length=0.0,
+            style_mixing=0.0,
+            g_lr=2e-3,
+            ema_half_life=0.0,
+            final_ema_half_life=500_000.0,
+            burn_in_images=10_000_000,
+            steps=100_000_000 // 64,
+        ),
     )
 }
 
@@ -337,6 +406,9 @@ SUMMARIES = {
     "r3gan": "Huang 2024: no norm, no tricks, R1 + R2 at each step; digits at 16x16",
     "r3gan-stacked-mnist": "the same at full size: 1,000 modes at 32x32, needs GPUs",
     "r3gan-cifar10": "the same by class: CIFAR-10, DiffAugment for ADA, needs GPUs",
+    "stylegan2": "Karras 2020: styles and noise in each layer of G, R1; digits",
+    "stylegan2-256": "the same at full size: a folder's images at 256x256, needs GPUs",
+    "stylegan2-cifar10": "the same as its authors had it for CIFAR-10, by class, a GPU",
     "gan-mnist": "the original at full size: MNIST at 64x64, 30 epochs, hours",
     "dcgan-cifar10": "the same in colour: CIFAR-10 at 64x64, 25 epochs, hours",
     "wgan-gp-mnist": "WGAN-GP at full size: MNIST at 64x64, 30 epochs, a day",

@@ -23,6 +23,17 @@ class Scalars(NamedTuple):
     """Share of G's new weights in their average; 1 - decay."""
 
 
+class Phases(NamedTuple):
+    """Which updates a step makes, beside G's; each may have an interval."""
+
+    discriminator: Any
+    """Whether D is updated, or only looked at."""
+    penalty: Any
+    """Whether D is updated once more, by a penalty of its own interval."""
+    path_length: Any
+    """Whether G is updated once more, by its path lengths."""
+
+
 def constants(config: TrainConfig) -> Scalars:
     """Each number as it is configured, before any schedule."""
     return Scalars(

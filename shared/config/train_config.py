@@ -38,7 +38,8 @@ _POINTS_HINT = " start from the preset ring, as in: ring --dataset grid"
 _READING = ("channels", "crop", "pixel_bits")
 _STORED_IF_USED = (
     *(*_READING, "augment", "flip", "g_own_batch", "ema_half_life"),
-    *("accumulate", "local_batch_norm"),
+    *("accumulate", "local_batch_norm", "penalty_every"),
+    *("style_mixing", "path_length", "path_length_every"),
     *("burn_in_images", "final_g_lr", "final_d_lr", "final_penalty_weight"),
     *("final_beta2", "final_ema_half_life"),
 )
@@ -70,8 +71,8 @@ class TrainConfig:
     folder:PATH (a folder or .zip; subfolders: classes), or the points ring, grid,
     swiss-roll."""
     image_size: int = 32
-    """Height and width in pixels: a power of two from 8 up; of r3gan also 5, 6 or 7
-    times one; 1 for points."""
+    """Height and width in pixels: a power of two from 8 up; of r3gan and stylegan2 also
+    5, 6 or 7 times one; 1 for points."""
     channels: Channels = "auto"
     """Whether images are grey or in colour; auto: in colour if one of them is."""
     crop: Crop = "centre"
@@ -124,6 +125,9 @@ class TrainConfig:
     """Gradient penalty on D."""
     penalty_weight: float = 10.0
     """Multiplier of the penalty: lambda of WGAN-GP, gamma/2 of R1 and R2."""
+    penalty_every: int = 1
+    """Apply the penalty at every k-th step alone, k times as strong, in an update of D
+    of its own, for which D's rates are a little lower; 1: in each update."""
     weight_clip: float = 0.0
     """Clip D's weights into [-c, c] after each of its updates; 0: off."""
     n_critic: int = 1
@@ -132,6 +136,15 @@ class TrainConfig:
     """Update D only at every k-th step."""
     g_own_batch: bool = False
     """Update G on real images and latents of its own, not on those of D's update."""
+    style_mixing: float = 0.0
+    """Probability that, at a step, the layers of stylegan2's G from some one on have
+    styles of other latents; 0: off."""
+    path_length: float = 0.0
+    """Weight of what path lengths in stylegan2's G (how far images move with styles)
+    deviate from their running mean; 0: off."""
+    path_length_every: int = 4
+    """Steps between updates of G by this alone, so many times as strong, for which G's
+    rates are a little lower."""
     feature_matching: float = 0.0
     """Weight of feature matching in G's loss; 0: off."""
     aux_classifier: float = 0.0
@@ -222,6 +235,22 @@ class TrainConfig:
         return OBJECTIVES[self.objective].relativistic or self.feature_matching > 0
 
     @property
+    def style_layers(self) -> int:
+        """Layers of G that have a style each; 0 where there are no styles."""
+        count = ARCHITECTURES[self.architecture].style_layers
+        return 0 if count is None else count(self.image_size)
+
+    @property
+    def d_share(self) -> float:
+        """What D's rates are multiplied by: see `lazy_share`."""
+        return lazy_share(self.penalty_every)
+
+    @property
+    def g_share(self) -> float:
+        """What G's rates are multiplied by."""
+        return lazy_share(self.path_length_every if self.path_length else 1)
+
+    @property
     def averaging(self) -> str:
         """How G's weights are averaged, for people; empty where they are not."""
         start, final = self.ema_half_life, self.final_ema_half_life
@@ -242,6 +271,21 @@ class TrainConfig:
             *(_check_length, _check_combinations),
         ):
             rule(self)
+
+
+def lazy_share(every: int) -> float:
+    """What rates, and exponents of decay rates, are multiplied by for lazy updates.
+
+    With one update more for each k, a network's k + 1 updates are to go as far, and to
+    remember as long, as the k did: c = k / (k + 1).
+
+    Args:
+        every: k, the interval; 1: there is no update more.
+
+    References:
+        Karras et al. 2020, arXiv:1912.04958, appendix B ("lazy regularization").
+    """
+    return every / (every + 1) if every > 1 else 1.0
 
 
 def flag(field: str) -> str:
@@ -313,7 +357,9 @@ def _check_ranges(config: TrainConfig) -> None:
     at_least(2, "batch_size")  # batch norm has no variance of a single image
     at_least(1, "steps", "z_dim", "width", "n_critic", "d_every")
     at_least(1, "instance_noise_steps", "log_every", "sample_every", "save_every")
-    at_least(1, "accumulate")
+    at_least(1, "accumulate", "penalty_every")
+    at_least(2, "path_length_every")
+    at_least(0, "path_length")
     at_least(0, "seed", "minibatch_discrimination", "minibatch_std", "warmup_steps")
     at_least(0, "penalty_weight", "weight_clip", "feature_matching", "aux_classifier")
     at_least(0, "instance_noise", "clip_grad_norm", "evaluate_every")
@@ -321,7 +367,7 @@ def _check_ranges(config: TrainConfig) -> None:
     at_least(0, "final_penalty_weight", "ema_half_life", "final_ema_half_life")
     at_least(1, "burn_in_images")
     positive("epochs", "g_lr", "d_lr", "final_g_lr", "final_d_lr")
-    share("label_smoothing", "label_flip", "ema_decay", "final_beta2")
+    share("label_smoothing", "label_flip", "ema_decay", "final_beta2", "style_mixing")
     if config.epochs is not None and config.epochs > _MOST_EPOCHS:
         raise refuse("epochs", config.epochs, f"must be at most {_MOST_EPOCHS}")
     if not all(0 <= beta < 1 for beta in config.adam_betas):
@@ -407,6 +453,7 @@ def _check_combinations(config: TrainConfig) -> None:
         )
     _check_slices(config)
     _check_local_norms(config)
+    _check_lazy(config)
     if config.g_norm == "conditional-batch" and not config.conditional:
         raise refuse("g_norm", config.g_norm, "needs --conditional")
     if config.minibatch_std and config.batch_size % config.minibatch_std:
@@ -444,6 +491,27 @@ def _check_slices(config: TrainConfig) -> None:
         raise refuse("accumulate", count, rule)
     if size % count:
         raise refuse("accumulate", count, f"must divide --batch-size {size}")
+
+
+def _check_lazy(config: TrainConfig) -> None:
+    """Refuse what has updates of its own where these are not that simple."""
+    has_styles = ARCHITECTURES[config.architecture].has_styles
+    for name in ("style_mixing", "path_length"):
+        if getattr(config, name) and not has_styles:
+            rule = f"{config.architecture} has no styles"
+            raise refuse(name, getattr(config, name), rule)
+    if config.path_length and config.optimizer != "adam":
+        raise refuse("path_length", config.path_length, "needs --optimizer adam")
+    if config.penalty_every == 1:
+        return
+    for is_right, rule in (
+        (config.penalty != "none", "needs a --penalty"),
+        (config.optimizer == "adam", "needs --optimizer adam"),
+        (config.n_critic == 1, "cannot be combined with --n-critic above 1"),
+        (config.d_every == 1, "cannot be combined with --d-every above 1"),
+    ):
+        if not is_right:
+            raise refuse("penalty_every", config.penalty_every, rule)
 
 
 def _check_local_norms(config: TrainConfig) -> None:

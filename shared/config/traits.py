@@ -36,6 +36,12 @@ class ArchitectureTraits:
     """Whether its networks treat each sample by itself, where their norms do."""
     lacks: Mapping[str, object] = dataclasses.field(default_factory=dict)
     """Settings that mean nothing to its networks, and the value that says so."""
+    style_layers: Callable[[int], int] | None = None
+    """Layers of its generator that have a style each, of image size; None: latents
+    become no styles."""
+    noise_numbers: Callable[[int], int] = lambda image_size: 0
+    """Numbers of noise that its generator takes for each sample beside the latents, of
+    image size."""
     least_z_dim: Callable[[int], int] | None = None
     """Least length of a latent vector, of image size; None: 1."""
     least_weights: Callable[[int, int, int], int] | None = None
@@ -44,6 +50,11 @@ class ArchitectureTraits:
     least_features: Callable[[int, int], int] | None = None
     """Features of an image in all of D's maps, at least, of width and image size; None:
     unknown."""
+
+    @property
+    def has_styles(self) -> bool:
+        """Whether ``--truncation`` draws styles to their average."""
+        return self.style_layers is not None
 
     def fits(self, image_size: int) -> bool:
         """Whether images may have this height and width."""
@@ -177,6 +188,34 @@ def _r3gan_weights(width: int, image_size: int, z_dim: int) -> int:
     return 2 * 2 * stages * block + width * z_dim
 
 
+def _stylegan2_noise(image_size: int) -> int:
+    """Pixels of the maps of G's convolutions: the smallest once, the others twice."""
+    sizes = [image_size >> k for k in range(image_size.bit_length() - 2)]
+    return 2 * sum(size**2 for size in sizes) - sizes[-1] ** 2
+
+
+def _stylegan2_weights(width: int, image_size: int, z_dim: int) -> int:
+    """Kernels between the maps of both networks, of G's smallest and D's last."""
+    widths = [min(width << k, z_dim) for k in range(image_size.bit_length() - 2)]
+    between = sum(9 * a * (a + b) for a, b in itertools.pairwise(widths))
+    return 2 * between + (9 + 9 + 16) * widths[-1] ** 2 + 2 * z_dim**2
+
+
+_STYLEGAN2 = ArchitectureTraits(
+    bases=(4, 5, 6, 7),
+    # Its average of styles is a mean over the batch.
+    lacks={
+        **{"g_norm": "none", "d_norm": "none"},
+        **{"g_weight_norm": "none", "d_weight_norm": "none"},
+        **{"minibatch_discrimination": 0, "aux_classifier": 0.0},
+    },
+    noise_numbers=_stylegan2_noise,
+    # Two of each size, up from 4x4.
+    style_layers=lambda image_size: 2 * (image_size.bit_length() - 2),
+    least_weights=_stylegan2_weights,
+)
+
+
 ARCHITECTURES = Table(
     "architecture",
     {
@@ -226,6 +265,8 @@ ARCHITECTURES = Table(
             # Inside a single block, and not of larger maps than 32x32.
             least_features=lambda width, size: 4 * width * min(size, 32) ** 2,
         ),
+        "stylegan2": _STYLEGAN2,
+        "stylegan2-cifar": _STYLEGAN2,
     },
 )
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from shared.config import schedules
 from shared.config.train_config import TrainConfig
-from shared.config.traits import PENALTIES
+from shared.config.traits import ARCHITECTURES, PENALTIES
 from shared.randomness import augmentation, noise
 from shared.randomness.noise import Purpose
 
@@ -41,8 +41,21 @@ class Draws(NamedTuple):
     entry, for G's: [steps, n_critic + 1, 2, batch, fields]."""
     mirrored: NDArray[np.bool_] | None
     """Which real images are mirrored: [steps, batches, batch]."""
+    noise_maps: NDArray[np.float32] | None
+    """What G's layers add to their maps: [steps, batches, batch, numbers]."""
+    other_z: NDArray[np.float32] | None
+    """Latents of the styles that are mixed in: [steps, batches, batch, z_dim]."""
+    mixed: NDArray[np.bool_] | None
+    """Which layers have these styles: [steps, batches, layers]."""
+    directions: NDArray[np.float32] | None
+    """In which images are moved for path lengths, for G's update alone; where there is
+    none, zeros: [steps, 1, batch, height, width, channels]."""
     update_d: NDArray[np.bool_]
     """Whether D is updated at this step: [steps]."""
+    penalise: NDArray[np.bool_] | None
+    """Whether it is updated by the penalty alone after that: [steps]."""
+    hold_paths: NDArray[np.bool_] | None
+    """Whether G is updated by its path lengths after its update: [steps]."""
     g_lr: NDArray[np.float64]
     """Learning rate of the generator: [steps]."""
     d_lr: NDArray[np.float64]
@@ -64,6 +77,9 @@ BATCH_AXES = {
     "instance_noise": 3,
     "augmentation": 3,
     "mirrored": 2,
+    "noise_maps": 2,
+    "other_z": 2,
+    "directions": 2,
 }
 """Which axis counts the samples of a batch, in the arrays that have one."""
 
@@ -149,6 +165,14 @@ def _draw_step(
         ]
     )
     alpha = penalty_noise = flips = instance_noise = records = mirrored = None
+    noise_maps = other_z = mixed = directions = None
+    if numbers := ARCHITECTURES[config.architecture].noise_numbers(size):
+        noise_maps = np.stack(
+            [
+                normal(seed, purpose, u, samples, numbers)
+                for purpose, u in streams("noise maps", "noise maps for G")
+            ]
+        )
     penalty_inputs = PENALTIES[config.penalty].inputs
     if "alpha" in penalty_inputs:
         alpha = each(lambda u: uniform(seed, "penalty mix", u, samples)[:, 0])
@@ -171,6 +195,25 @@ def _draw_step(
                 for purpose, u in streams("mirrored images", "mirrored images for G")
             ]
         )
+    if config.style_mixing:
+        other_z = np.stack(
+            [
+                normal(seed, purpose, u, samples, config.z_dim)
+                for purpose, u in streams("other latents", "other latents for G")
+            ]
+        )
+        mixed = np.stack(
+            [
+                _mixed(config, uniform(seed, purpose, u, 1, 2)[0])
+                for purpose, u in streams("style mixing", "style mixing for G")
+            ]
+        )
+    holds_paths = config.path_length > 0 and step % config.path_length_every == 0
+    if config.path_length:
+        directions = np.zeros((1, batch, *image), np.float32)
+    if holds_paths:
+        drawn = normal(seed, "path directions", step, samples, pixels)
+        directions = drawn.reshape(1, batch, *image) / np.float32(size)
     scheduled = schedules.scheduled(config, total_steps, step, rollbacks)
     scalars: dict[str, Any] = {
         name: None if value is None else np.asarray(value, np.float64)
@@ -185,9 +228,34 @@ def _draw_step(
         instance_noise=instance_noise,
         augmentation=records,
         mirrored=mirrored,
+        noise_maps=noise_maps,
+        other_z=other_z,
+        mixed=mixed,
+        directions=directions,
         update_d=np.asarray(step % config.d_every == 0),
+        penalise=(
+            np.asarray(step % config.penalty_every == 0)
+            if config.penalty_every > 1
+            else None
+        ),
+        hold_paths=np.asarray(holds_paths) if config.path_length else None,
         **scalars,
     )
+
+
+def _mixed(config: TrainConfig, unit: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Layers from one on, any but the first; or none.
+
+    Args:
+        config: the run's configuration.
+        unit: two numbers from U[0, 1).
+
+    References:
+        Karras et al. 2019, arXiv:1812.04948, section 3.1 (mixing regularization).
+    """
+    count = config.style_layers
+    first = 1 + int(float(unit[1]) * (count - 1))
+    return (np.arange(count) >= first) & (unit[0] < config.style_mixing)
 
 
 def _instance_noise(

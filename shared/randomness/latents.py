@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from shared.config.limits import LEAST_TRUNCATION
 from shared.config.train_config import TrainConfig
+from shared.config.traits import ARCHITECTURES
 from shared.errors import UsageError
 from shared.randomness import noise
 from shared.randomness.noise import Purpose
@@ -109,7 +110,8 @@ def sample_inputs(
         n: how many.
         labels: a class for all, or one for each; None: the classes in turn.
         seed: from 0 up.
-        truncation: as for `draw_latents`.
+        truncation: as for `draw_latents`, unless it is styles that are drawn to their
+            average instead.
 
     Raises:
         UsageError: a number or a label is out of range, or there are no classes.
@@ -120,7 +122,9 @@ def sample_inputs(
     if truncation is not None and not truncation >= LEAST_TRUNCATION:
         rule = f"must be {LEAST_TRUNCATION} or more"
         raise UsageError(f"truncation {truncation}: {rule}")
-    z = draw_latents(seed, "drawn samples", 0, n, config.z_dim, truncation)
+    of_styles = ARCHITECTURES[config.architecture].has_styles
+    cut = None if of_styles else truncation
+    z = draw_latents(seed, "drawn samples", 0, n, config.z_dim, cut)
     if not config.conditional:
         if labels is not None:
             raise UsageError(f"labels {labels}: the run is not conditional, has none")

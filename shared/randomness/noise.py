@@ -40,6 +40,13 @@ Purpose = Literal[
     "augmentation for G",
     "mirrored images",
     "mirrored images for G",
+    "noise maps",
+    "noise maps for G",
+    "other latents",
+    "other latents for G",
+    "style mixing",
+    "style mixing for G",
+    "path directions",
 ]
 
 

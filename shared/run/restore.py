@@ -201,5 +201,10 @@ def _description(array: NDArray[Any]) -> str:
 def _updates(state: checkpoint.Checkpoint) -> dict[str, int]:
     """How often each network has been updated."""
     config = state.config
+    of_g = state.step
+    if config.path_length:
+        of_g += -(-state.step // config.path_length_every)
     of_d = -(-state.step // config.d_every) * config.n_critic
-    return {"g_optimizer": state.step, "d_optimizer": of_d}
+    if config.penalty_every > 1:
+        of_d += -(-state.step // config.penalty_every)
+    return {"g_optimizer": of_g, "d_optimizer": of_d}

@@ -30,6 +30,12 @@ def refusal(**values: Any) -> str:
     return message
 
 
+_STYLES: dict[str, Any] = {
+    "architecture": "stylegan2",
+    "g_norm": "none",
+    "d_norm": "none",
+}
+_LAZY: dict[str, Any] = {"penalty": "r1", "d_norm": "none", "penalty_every": 4}
 _R3GAN: dict[str, Any] = {"architecture": "r3gan", "g_norm": "none", "d_norm": "none"}
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
@@ -91,8 +97,26 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "--minibatch-std 4: r3gan has no such thing; use 0",
     ),
     (
+        _STYLES | {"minibatch_discrimination": 4},
+        "--minibatch-discrimination 4: stylegan2 has no such thing; use 0",
+    ),
+    (
         {"architecture": "biggan", "d_norm": "none", "z_dim": 3},
         "--z-dim 3: must be 4 or more, as biggan splits it at 32x32 into so many parts",
+    ),
+    ({"penalty_every": 4}, "--penalty-every 4: needs a --penalty"),
+    (
+        _LAZY | {"optimizer": "rmsprop"},
+        "--penalty-every 4: needs --optimizer adam",
+    ),
+    (_LAZY | {"n_critic": 2}, "--penalty-every 4: cannot be combined with --n-critic"),
+    (_LAZY | {"d_every": 2}, "--penalty-every 4: cannot be combined with --d-every"),
+    ({"style_mixing": 0.5}, "--style-mixing 0.5: dcgan has no styles"),
+    ({"path_length": 2.0}, "--path-length 2.0: dcgan has no styles"),
+    ({"path_length_every": 1}, "--path-length-every 1: must be 2 or more"),
+    (
+        _STYLES | {"path_length": 2.0, "optimizer": "rmsprop"},
+        "--path-length 2.0: needs --optimizer adam",
     ),
     ({"n_critic": 2, "d_every": 2}, "--d-every 2: cannot be combined with --n-critic"),
     ({"g_norm": "conditional-batch"}, "conditional-batch: needs --conditional"),

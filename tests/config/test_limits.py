@@ -83,6 +83,7 @@ def test_an_unknown_architecture_is_not_judged() -> None:
         *(("sngan-resnet", 8), ("sngan-resnet", 32), ("sngan-resnet", 64)),
         *(("sagan", 16), ("wgan-gp-resnet", 16), ("r3gan", 16)),
         *(("biggan", 8), ("biggan", 32), ("biggan", 64)),
+        *(("stylegan2", 16), ("stylegan2-cifar", 32)),
     ],
 )
 def test_estimates_are_below_the_truth(

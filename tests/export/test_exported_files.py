@@ -77,6 +77,20 @@ _CASES = {
         ),
         DataInfo(channels=3, num_classes=10, count=100, sha256=""),
     ),
+    "stylegan2": (
+        TrainConfig(**_TINY, architecture="stylegan2", g_norm="none", d_norm="none"),
+        DataInfo(channels=1, num_classes=0, count=100, sha256=""),
+    ),
+    "stylegan2, classes": (
+        TrainConfig(
+            **_TINY,
+            architecture="stylegan2-cifar",
+            g_norm="none",
+            d_norm="none",
+            conditional=True,
+        ),
+        DataInfo(channels=3, num_classes=10, count=100, sha256=""),
+    ),
     "perceptron": (
         TrainConfig(
             **_TINY, architecture="mlp", g_norm="group", d_norm="none", conditional=True
@@ -151,6 +165,8 @@ def _state(twin: Twin, config: TrainConfig, data: DataInfo) -> Checkpoint:
             new = np.abs(new) + 0.1 if "running_var" in name else new
             # A length, as of weight norm, may be small by chance.
             new = new + 5 if name.endswith("original0") else new
+            # A mapping network multiplies these by a hundredth.
+            new = 250 * new if ".mapping.layers" in name else new
             # No norm and no tanh keeps these near [-1, 1], where images are.
             is_last = name.endswith(".conv.weight")
             new = new / 5000 if config.architecture == "r3gan" and is_last else new

@@ -38,6 +38,16 @@ OWN_BATCH = dataclasses.replace(
 )
 # Both penalties' noise is never drawn together.
 DRAGAN = dataclasses.replace(CONFIG, penalty="dragan", d_norm="layer", n_critic=2)
+# Maps of 4x4 and, twice, of 8x8; four layers with styles.
+NOISY = dataclasses.replace(
+    CONFIG,
+    architecture="stylegan2",
+    g_norm="none",
+    d_norm="none",
+    g_own_batch=True,
+    style_mixing=0.75,
+    path_length=2.0,
+)
 
 KNOWN_INDICES = [23, 45, 4, 48, 35, 40, 11, 3]
 KNOWN_Z = [-0.6921561, 0.8812385, -1.829459]
@@ -76,7 +86,7 @@ def test_nothing_is_drawn_that_is_not_used() -> None:
     assert drawn.keys() == {"indices", "z", "update_d", "g_lr", "d_lr"}
 
 
-@pytest.mark.parametrize("config", [EVERYTHING, DRAGAN, OWN_BATCH])
+@pytest.mark.parametrize("config", [EVERYTHING, DRAGAN, OWN_BATCH, NOISY])
 def test_steps_in_one_call_are_those_of_many_calls(config: TrainConfig) -> None:
     together = fields(draw(config, range(3, 9)))
     for row, step in enumerate(range(3, 9)):
@@ -114,6 +124,49 @@ def test_g_s_own_batch_comes_last() -> None:
     # 6 full batches make an epoch, in which no image comes twice.
     seen = draw(OWN_BATCH, range(6)).indices[:, 2]
     assert len(np.unique(seen)) == 48
+
+
+def test_each_sample_has_noise_maps_of_its_own() -> None:
+    maps = fields(draw(NOISY, range(3)))["noise_maps"]
+    assert (maps.shape, maps.dtype.name) == ((3, 2, 8, 144), "float32")
+    assert len(np.unique(maps)) == maps.size
+    for purpose, batch in (("noise maps", 0), ("noise maps for G", 1)):
+        expected = noise.normal(0, purpose, 2, 8, 144)
+        np.testing.assert_array_equal(maps[2, batch], expected)
+    part = draws.draw(NOISY, 1, COUNT, 100, range(3), samples=slice(2, 6))
+    assert part.noise_maps is not None
+    np.testing.assert_array_equal(part.noise_maps, maps[:, :, 2:6])
+    # After a rollback, others.
+    again = fields(draws.draw(NOISY, 1, COUNT, 100, range(3), rollbacks=1))
+    assert not np.isin(again["noise_maps"], maps).any()
+
+
+def test_styles_are_mixed_from_some_layer_on() -> None:
+    drawn = fields(draw(NOISY, range(200)))
+    mixed = drawn["mixed"].reshape(-1, 4)
+    # From no layer on, or from the second, third or fourth.
+    kinds, counts = np.unique(mixed, axis=0, return_counts=True)
+    assert kinds.astype(int).tolist() == [
+        [0, 0, 0, 0],
+        [0, 0, 0, 1],
+        [0, 0, 1, 1],
+        [0, 1, 1, 1],
+    ]
+    # A quarter each, up to five standard errors.
+    assert np.abs(counts - 100).max() < 5 * np.sqrt(400 * 3 / 16)
+    both = np.concatenate([drawn["z"][:3].ravel(), drawn["other_z"][:3].ravel()])
+    assert len(np.unique(both)) == both.size
+
+
+def test_directions_are_drawn_where_path_lengths_are_held() -> None:
+    drawn = fields(draw(NOISY, range(6)))
+    comes = [True, False, False, False, True, False]
+    assert drawn["hold_paths"].tolist() == comes
+    directions = drawn["directions"]
+    assert directions.shape == (6, 1, 8, 8, 8, 1)
+    assert [bool(x.any()) for x in directions] == comes
+    # Of 512 pixels, of deviation 1/8.
+    assert directions[0].std() == pytest.approx(1 / 8, rel=0.2)
 
 
 def test_g_s_own_batch_changes_nothing_of_d_s() -> None:

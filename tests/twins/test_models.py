@@ -25,7 +25,7 @@ def models(twin: Twin) -> ModuleType:
     return importlib.import_module(f"gans_{twin.name}.models")
 
 
-@pytest.fixture(params=["dcgan", "mlp", "sngan-resnet", "biggan", "r3gan"])
+@pytest.fixture(params=["dcgan", "mlp", "sngan-resnet", "biggan", "r3gan", "stylegan2"])
 def config(request: pytest.FixtureRequest) -> TrainConfig:
     return dataclasses.replace(
         PRESETS["cgan"],
@@ -33,7 +33,7 @@ def config(request: pytest.FixtureRequest) -> TrainConfig:
         image_size=8,
         width=4,
         z_dim=5,
-        g_norm="none" if request.param == "r3gan" else "batch",
+        g_norm="none" if request.param in ("r3gan", "stylegan2") else "batch",
         d_norm="none",
     )
 
