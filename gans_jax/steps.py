@@ -10,7 +10,14 @@ from flax import struct
 from jax import Array
 from jaxtyping import Bool, Float
 
-from gans_jax import _slices, augmentation, distribution, optim, penalties
+from gans_jax import (
+    _slices,
+    augmentation,
+    distribution,
+    optim,
+    orthogonality,
+    penalties,
+)
 from gans_jax._network import Network
 from gans_jax.models import Outputs
 from gans_jax.terms import Labels, Metrics, discriminator_terms, generator_terms
@@ -249,6 +256,9 @@ def generator_step(
         total, (buffers, metrics) = total_loss(fake, batch)
         return total, ((network.buffers, buffers), metrics)
 
+    def overlap(params: Any) -> Float[Array, ""]:
+        return orthogonality.overlap(replace(state.generator, params=params))
+
     batch = batch._replace(instance_noise=noise, augmentation=records)
     generator = state.generator
     # With respect to the images alone: D's weight gradients are never computed.
@@ -262,6 +272,12 @@ def generator_step(
             fake, batch
         )
         (gradient,) = pull_back(fake_gradient)
+    if config.g_orthogonal:
+        # Of weights alone: once, however many slices and devices there are.
+        metrics["g_overlap"], of_overlap = jax.value_and_grad(overlap)(generator.params)
+        gradient = jax.tree.map(
+            lambda g, own: g + config.g_orthogonal * own, gradient, of_overlap
+        )
     params, optimizer, metrics["g_grad_norm"] = _update(
         config,
         generator.params,

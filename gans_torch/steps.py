@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from gans_torch import _slices, augmentation, distribution, penalties
+from gans_torch import _slices, augmentation, distribution, orthogonality, penalties
 from gans_torch.models import Outputs
 from gans_torch.terms import Labels, Metrics, discriminator_terms, generator_terms
 from shared.config.schedules import Scalars
@@ -197,6 +197,11 @@ def generator_step(
     parts = _slices.in_turn(_slices.split(batch, count), generator, discriminator)
     # Only G's gradients are asked for: D's weight gradients are never computed.
     metrics = _slices.set_gradients(generator, map(terms, parts), count)
+    if config.g_orthogonal:
+        # Of weights alone: once, however many slices and devices there are.
+        overlap = orthogonality.overlap(generator)
+        (config.g_orthogonal * overlap).backward()
+        metrics["g_overlap"] = overlap.detach()
     metrics["g_grad_norm"] = _update(
         config, generator, state.g_optimizer, scalars.g_lr, scalars.beta2
     )

@@ -300,6 +300,14 @@ _ALL = (
         better="lower",
     ),
     Quantity(
+        "g_overlap",
+        "overlap of G's weights",
+        "how much the outputs of G's weights have in common, before its multiplier",
+        _TRAINING,
+        "Overlap of the weights",
+        "G",
+    ),
+    Quantity(
         "images_per_second",
         "images per second",
         "real images that D is trained on in a second",
@@ -401,6 +409,7 @@ GROUPS = (
         " shares of that distance among real images.",
     ),
     Group("Further terms"),
+    Group("Overlap of the weights", "0 where all are orthogonal.", log_scale=True),
     Group("Images per second"),
     Group(
         "Waiting for the host",

@@ -133,6 +133,7 @@ REMEDIES: dict[str, dict[str, Any]] = {
     "conditional-batch-norm": {"conditional": True, "g_norm": "conditional-batch"},
     "conditional, one-hot": {"conditional": True, "g_norm": "batch"},
     # For steadiness.
+    "orthogonal": {"g_orthogonal": 1e-4},
     "clip-grad-norm": {"clip_grad_norm": 0.05},
     "weight-clip": {"weight_clip": 0.01},
     "ema": {"ema_decay": 0.9},

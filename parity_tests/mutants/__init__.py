@@ -12,6 +12,7 @@ from parity_tests.mutants import (
     formulas,
     layers,
     networks,
+    orthogonality,
     schedules,
     training,
 )
@@ -24,6 +25,7 @@ MODULES = (
     formulas,
     layers,
     networks,
+    orthogonality,
     schedules,
     training,
 )

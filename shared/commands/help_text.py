@@ -15,7 +15,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "The game": (
         *("objective", "penalty", "penalty-weight", "weight-clip"),
         *("n-critic", "d-every", "g-own-batch", "feature-matching", "aux-classifier"),
-        *("label-smoothing", "label-flip", "instance-noise", "instance-noise-steps"),
+        *("g-orthogonal", "label-smoothing", "label-flip", "instance-noise"),
+        "instance-noise-steps",
     ),
     "Networks": (
         *("architecture", "z-dim", "conditional", "g-norm", "d-norm"),

@@ -38,7 +38,7 @@ _POINTS_HINT = " start from the preset ring, as in: ring --dataset grid"
 _READING = ("channels", "crop", "pixel_bits")
 _STORED_IF_USED = (
     *(*_READING, "augment", "flip", "g_own_batch", "ema_half_life"),
-    *("accumulate", "local_batch_norm"),
+    *("accumulate", "local_batch_norm", "g_orthogonal"),
     *("burn_in_images", "final_g_lr", "final_d_lr", "final_penalty_weight"),
     *("final_beta2", "final_ema_half_life"),
 )
@@ -136,6 +136,8 @@ class TrainConfig:
     """Weight of feature matching in G's loss; 0: off."""
     aux_classifier: float = 0.0
     """Weight of the auxiliary classifier's loss in both networks; 0: off."""
+    g_orthogonal: float = 0.0
+    """Weight of orthogonal regularisation of G's weights; 0: off."""
     label_smoothing: float = 0.0
     """One-sided: the real target is 1 - s."""
     label_flip: float = 0.0
@@ -316,7 +318,7 @@ def _check_ranges(config: TrainConfig) -> None:
     at_least(1, "accumulate")
     at_least(0, "seed", "minibatch_discrimination", "minibatch_std", "warmup_steps")
     at_least(0, "penalty_weight", "weight_clip", "feature_matching", "aux_classifier")
-    at_least(0, "instance_noise", "clip_grad_norm", "evaluate_every")
+    at_least(0, "g_orthogonal", "instance_noise", "clip_grad_norm", "evaluate_every")
     at_least(0, "local_batch_norm")
     at_least(0, "final_penalty_weight", "ema_half_life", "final_ema_half_life")
     at_least(1, "burn_in_images")

@@ -94,6 +94,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"architecture": "biggan", "d_norm": "none", "z_dim": 3},
         "--z-dim 3: must be 4 or more, as biggan splits it at 32x32 into so many parts",
     ),
+    ({"g_orthogonal": -1.0}, "--g-orthogonal -1.0: must be 0 or more"),
     ({"n_critic": 2, "d_every": 2}, "--d-every 2: cannot be combined with --n-critic"),
     ({"g_norm": "conditional-batch"}, "conditional-batch: needs --conditional"),
     ({"minibatch_std": 3}, "--minibatch-std 3: must divide --batch-size 64"),
@@ -228,6 +229,13 @@ def test_an_augmentation_is_stored_only_where_it_is_chosen() -> None:
     usual = config_to_json(TrainConfig())
     assert not {"augment", "flip"} & usual.keys()
     chosen = TrainConfig(augment="diffaugment:cutout,color", flip=True)
+    assert config_from_json(json.loads(json.dumps(config_to_json(chosen)))) == chosen
+
+
+def test_orthogonality_is_stored_only_where_it_is_chosen() -> None:
+    assert "g_orthogonal" not in config_to_json(TrainConfig())
+    chosen = PRESETS["biggan"]
+    assert config_to_json(chosen)["g_orthogonal"] == 1e-4
     assert config_from_json(json.loads(json.dumps(config_to_json(chosen)))) == chosen
 
 
