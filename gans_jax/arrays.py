@@ -16,6 +16,7 @@ from jax import Array
 from gans_jax._network import Network, path, stated
 from gans_jax.optim import SLOTS
 from gans_jax.steps import TrainState
+from shared.config.memory import initial_memory, on_file
 from shared.config.train_config import TrainConfig
 from shared.files.arrays import Arrays
 from shared.statements import COUNTER, Kind, Stated
@@ -62,13 +63,17 @@ def state_to_arrays(config: TrainConfig, state: TrainState) -> Arrays:
             arrays |= _collect(values, stated(network, f"{name}.{slot}"))
         if config.optimizer == "adam":
             arrays[f"{name}.step"] = np.asarray(optimizer.count, np.int64)
-    return arrays
+    start = initial_memory(config)
+    return arrays | {
+        on_file(name): np.asarray(number, start[name].dtype)
+        for name, number in state.memory.items()
+    }
 
 
 def arrays_to_state(
     config: TrainConfig, state: TrainState, arrays: Arrays
 ) -> TrainState:
-    """Set the state; optimiser arrays left out become zero, an EMA becomes G."""
+    """Set the state; an EMA left out becomes G, of the rest what is left out starts."""
     generator = arrays_to_network(state.generator, "generator", arrays)
     average = state.generator_ema
     if average is not None:
@@ -86,11 +91,16 @@ def arrays_to_state(
         if config.optimizer == "adam":
             fields["count"] = jnp.asarray(arrays.get(f"{name}.step", 0), jnp.int32)
         optimizers[name] = optimizer._replace(**fields)
+    memory = {
+        name: jnp.asarray(arrays.get(on_file(name), number), state.memory[name].dtype)
+        for name, number in initial_memory(config).items()
+    }
     return replace(
         state,
         generator=generator,
         discriminator=arrays_to_network(state.discriminator, "discriminator", arrays),
         generator_ema=average,
+        memory=memory,
         **optimizers,
     )
 

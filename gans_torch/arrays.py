@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from gans_torch._stated import stated
 from gans_torch.optim import SLOTS
 from gans_torch.steps import TrainState
+from shared.config.memory import initial_memory, on_file
 from shared.config.train_config import TrainConfig
 from shared.files.arrays import Arrays
 from shared.statements import Stated
@@ -63,11 +64,11 @@ def state_to_arrays(config: TrainConfig, state: TrainState) -> Arrays:
                 arrays[key] = _to_numpy(slots[slot])
             if config.optimizer == "adam":  # one count, kept with every parameter
                 arrays[f"{name}.step"] = np.asarray(slots["step"].item(), np.int64)
-    return arrays
+    return arrays | {on_file(k): _to_numpy(x) for k, x in state.memory.items()}
 
 
 def arrays_to_state(config: TrainConfig, state: TrainState, arrays: Arrays) -> None:
-    """Set the state; optimiser arrays left out become zero, an EMA becomes G."""
+    """Set the state; an EMA left out becomes G, of the rest what is left out starts."""
     arrays_to_network(state.generator, "generator", arrays)
     arrays_to_network(state.discriminator, "discriminator", arrays)
     if state.generator_ema is not None:
@@ -87,6 +88,8 @@ def arrays_to_state(config: TrainConfig, state: TrainState, arrays: Arrays) -> N
                 if (value := arrays.get(key)) is not None:
                     slots[slot].copy_(_to_tensor(value))
             optimizer.state[parameter] = slots
+    for name, number in initial_memory(config).items():
+        state.memory[name].copy_(_to_tensor(arrays.get(on_file(name), number)))
 
 
 def _optimizers(

@@ -300,6 +300,22 @@ _ALL = (
         better="lower",
     ),
     Quantity(
+        "augment_p",
+        "probability of ADA",
+        "probability of each of ADA's transformations, where it adapts",
+        _TRAINING,
+        "Augmentation",
+        "probability p",
+    ),
+    Quantity(
+        "real_sign",
+        "sign of D(x)",
+        "mean sign of D's output on real samples, as D sees them",
+        _TRAINING,
+        "Augmentation",
+        "mean sign of D(T(x))",
+    ),
+    Quantity(
         "g_overlap",
         "overlap of G's weights",
         "how much the outputs of G's weights have in common, before its multiplier",
@@ -410,6 +426,7 @@ GROUPS = (
     ),
     Group("Further terms"),
     Group("Overlap of the weights", "0 where all are orthogonal.", log_scale=True),
+    Group("Augmentation", "ADA raises p while the mean sign is above 0.6."),
     Group("Images per second"),
     Group(
         "Waiting for the host",

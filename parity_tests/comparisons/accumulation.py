@@ -51,6 +51,7 @@ CONFIGS: dict[str, TrainConfig] = {
         g_own_batch=True,
         clip_grad_norm=0.1,
         g_orthogonal=0.1,
+        augment="ada",
         d_every=2,
         accumulate=4,
     ),

@@ -7,6 +7,7 @@ JAX, not a wrong number.
 
 from parity_tests.mutants import (
     accumulation,
+    ada,
     augmentation,
     export,
     formulas,
@@ -20,6 +21,7 @@ from parity_tests.mutants.mutation import Mutant
 
 MODULES = (
     accumulation,
+    ada,
     augmentation,
     export,
     formulas,

@@ -9,7 +9,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("evaluate-every", "resume", "device"),
     ),
     "Data": (
-        *("channels", "crop", "pixel-bits", "augment", "flip", "data-on"),
+        *("channels", "crop", "pixel-bits", "augment", "augment-p", "flip"),
+        "data-on",
         *("data-dir", "cache-dir", "trust-cache"),
     ),
     "The game": (
