@@ -46,7 +46,7 @@ MUTANTS = (
     mutant(
         "x for y",
         "rows and columns exchanged: an image as high as wide would hardly tell",
-        jax_ada.warp,
+        torch_ada.warp,
         {"bilinear(images, row, column)": "bilinear(images, column, row)"},
         "augmentation/ada",
     ),
@@ -64,15 +64,15 @@ MUTANTS = (
     mutant(
         "edges drawn out",
         "clamped indices alone, without zeros beyond the mirror images",
-        jax_ada.bilinear,
-        {"jnp.where(inside, high * wide, 0.0)": "(high * wide)"},
+        torch_ada.bilinear,
+        {"torch.where(inside, high * wide, 0.0)": "(high * wide)"},
         "augmentation/ada",
     ),
     mutant(
         "colours transposed",
         "the map is applied from the other side",
-        jax_ada.recolour,
-        {"colours[:, None, None, :, :3]": "colours.mT[:, None, None, :3, :]"},
+        torch_ada.recolour,
+        {"colours[:, :, :3, None, None]": "colours[:, :, :3].mT[:, :, :, None, None]"},
         "augmentation/ada",
     ),
     mutant(
