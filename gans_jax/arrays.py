@@ -11,15 +11,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jax import Array
 
-from gans_jax._network import Network
+from gans_jax._network import Network, path, stated
 from gans_jax.optim import SLOTS
 from gans_jax.steps import TrainState
+from shared.config.memory import initial_memory, on_file
 from shared.config.train_config import TrainConfig
 from shared.files.arrays import Arrays
-from shared.statements import COUNTER, Kind, Stated, collect
+from shared.statements import COUNTER, Kind, Stated
 
 
 def network_statements(network: Network, prefix: str) -> dict[str, Stated]:
@@ -32,22 +32,22 @@ def network_statements(network: Network, prefix: str) -> dict[str, Stated]:
     Raises:
         ValueError: an array of which no layer states anything, or two of one name.
     """
-    return {array.name: array for array in _stated(network, prefix).values()}
+    return {array.name: array for array in stated(network, prefix).values()}
 
 
 def network_to_arrays(network: Network, prefix: str) -> Arrays:
     """A copy of a network's parameters and buffers."""
-    stated = _stated(network, prefix)
-    return _collect(network.params, stated) | _collect(network.buffers, stated)
+    found = stated(network, prefix)
+    return _collect(network.params, found) | _collect(network.buffers, found)
 
 
 def arrays_to_network(network: Network, prefix: str, arrays: Arrays) -> Network:
     """The network with its parameters and buffers set, in its own precision."""
-    stated = _stated(network, prefix)
+    found = stated(network, prefix)
     return replace(
         network,
-        params=_restore(network.params, stated, arrays),
-        buffers=_restore(network.buffers, stated, arrays),
+        params=_restore(network.params, found, arrays),
+        buffers=_restore(network.buffers, found, arrays),
     )
 
 
@@ -60,16 +60,20 @@ def state_to_arrays(config: TrainConfig, state: TrainState) -> Arrays:
     for name, network, optimizer in _optimizers(state):
         for slot, field in SLOTS[config.optimizer].items():
             values = getattr(optimizer, field)
-            arrays |= _collect(values, _stated(network, f"{name}.{slot}"))
+            arrays |= _collect(values, stated(network, f"{name}.{slot}"))
         if config.optimizer == "adam":
             arrays[f"{name}.step"] = np.asarray(optimizer.count, np.int64)
-    return arrays
+    start = initial_memory(config)
+    return arrays | {
+        on_file(name): np.asarray(number, start[name].dtype)
+        for name, number in state.memory.items()
+    }
 
 
 def arrays_to_state(
     config: TrainConfig, state: TrainState, arrays: Arrays
 ) -> TrainState:
-    """Set the state; optimiser arrays left out become zero, an EMA becomes G."""
+    """Set the state; an EMA left out becomes G, of the rest what is left out starts."""
     generator = arrays_to_network(state.generator, "generator", arrays)
     average = state.generator_ema
     if average is not None:
@@ -80,18 +84,23 @@ def arrays_to_state(
     for name, network, optimizer in _optimizers(state):
         fields = {
             field: _restore(
-                getattr(optimizer, field), _stated(network, f"{name}.{slot}"), arrays
+                getattr(optimizer, field), stated(network, f"{name}.{slot}"), arrays
             )
             for slot, field in SLOTS[config.optimizer].items()
         }
         if config.optimizer == "adam":
             fields["count"] = jnp.asarray(arrays.get(f"{name}.step", 0), jnp.int32)
         optimizers[name] = optimizer._replace(**fields)
+    memory = {
+        name: jnp.asarray(arrays.get(on_file(name), number), state.memory[name].dtype)
+        for name, number in initial_memory(config).items()
+    }
     return replace(
         state,
         generator=generator,
         discriminator=arrays_to_network(state.discriminator, "discriminator", arrays),
         generator_ema=average,
+        memory=memory,
         **optimizers,
     )
 
@@ -101,33 +110,11 @@ def _optimizers(state: TrainState) -> Iterator[tuple[str, Network, Any]]:
     yield "d_optimizer", state.discriminator, state.d_optimizer
 
 
-def _stated(network: Network, prefix: str) -> dict[str, Stated]:
-    """What is stated of each array, by its path in the NNX module."""
-    module = nnx.merge(network.training, network.params, network.buffers)
-    layers = ((".".join(map(str, path)), x) for path, x in nnx.iter_modules(module))
-    shapes = {
-        _path(keys): x.shape
-        for tree in (network.params, network.buffers)
-        for keys, x in jax.tree_util.tree_leaves_with_path(tree)
-    }
-    return {
-        path: replace(x, shape=tuple(x.shape[axis] for axis in x.kind.to_file))
-        for path, x in collect(prefix, layers, shapes).items()
-    }
-
-
-def _path(keys: tuple[Any, ...]) -> str:
-    """blocks.0.norm.weight; NNX adds a last key for the variable's value."""
-    return ".".join(
-        str(key.key) for key in keys if isinstance(key, jax.tree_util.DictKey)
-    )
-
-
 def _collect(tree: Any, stated: dict[str, Stated]) -> Arrays:
     """A network's tree, or one of its shape (an optimiser's), as arrays."""
     arrays = {}
     for keys, value in jax.tree_util.tree_leaves_with_path(tree):
-        array = stated[_path(keys)]
+        array = stated[path(keys)]
         arrays[array.name] = _to_numpy(value, array.kind)
     return arrays
 
@@ -136,7 +123,7 @@ def _restore(tree: Any, stated: dict[str, Stated], arrays: Arrays) -> Any:
     """The tree with the arrays' values; zero where there are none (an optimiser's)."""
 
     def restore(keys: tuple[Any, ...], old: Array) -> Array:
-        array = stated[_path(keys)]
+        array = stated[path(keys)]
         value = arrays.get(array.name)
         if value is None:
             return jnp.zeros_like(old)

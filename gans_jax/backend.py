@@ -30,6 +30,7 @@ from shared import backend as protocol
 from shared.backend import Arithmetic, FeatureNetwork, Latents
 from shared.config.choices import DataPlace
 from shared.config.limits import check_memory
+from shared.config.memory import initial_memory
 from shared.config.schedules import Phases, Scalars, constants
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo, ImageData
@@ -115,6 +116,7 @@ class Backend(protocol.Backend):
                 g_optimizer=optimizer.init(generator.params),
                 d_optimizer=optimizer.init(discriminator.params),
                 generator_ema=generator if config.averaging else None,
+                memory=_memory(config),
             )
             # The state lives as a flat list, because passing a tree of modules to a
             # compiled function costs more Python than the call itself.
@@ -496,6 +498,14 @@ class Backend(protocol.Backend):
             jax.default_matmul_precision(self._matmul_precision),
         ):
             yield
+
+
+def _memory(config: TrainConfig) -> dict[str, Array]:
+    """As a run starts; whole numbers in 32 bits, whatever the precision."""
+    return {
+        name: jnp.asarray(x, jnp.int32 if x.dtype.kind == "i" else x.dtype)
+        for name, x in initial_memory(config).items()
+    }
 
 
 def _drawing_of(state: steps.TrainState) -> Network:

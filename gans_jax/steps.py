@@ -10,10 +10,20 @@ from flax import struct
 from jax import Array
 from jaxtyping import Bool, Float
 
-from gans_jax import _slices, augmentation, distribution, optim, paths, penalties
+from gans_jax import (
+    _slices,
+    ada,
+    augmentation,
+    distribution,
+    optim,
+    orthogonality,
+    paths,
+    penalties,
+)
 from gans_jax._network import Network
 from gans_jax.models import Outputs
 from gans_jax.terms import Labels, Metrics, discriminator_terms, generator_terms
+from shared.config.augmentation import ADA
 from shared.config.schedules import Phases, Scalars
 from shared.config.train_config import TrainConfig
 from shared.config.traits import PENALTIES
@@ -31,6 +41,8 @@ class TrainState:
     g_optimizer: optax.OptState
     d_optimizer: optax.OptState
     generator_ema: Network | None
+    memory: dict[str, Array]
+    """Further numbers: those of `shared.config.memory`."""
 
 
 class Batch(NamedTuple):
@@ -51,7 +63,8 @@ class Batch(NamedTuple):
     instance_noise: Float[Array, "2 batch height width channels"] | None = None
     """Noise on D's input: on real images, on generated ones."""
     augmentation: Records | None = None
-    """What D sees instead: of real images, of generated ones."""
+    """What D sees instead: of real images, of generated ones. Inside a step, ADA's
+    records have become its maps."""
     noise_maps: Float[Array, "batch numbers"] | None = None
     """What G's layers add to their maps."""
     other_z: Float[Array, "batch z_dim"] | None = None
@@ -102,6 +115,13 @@ def train_step(
     Returns:
         The new state, and metrics of the step; those of D are means over its updates.
     """
+    if config.augment == ADA:
+        p = ada.probability(config, state.memory, batches[0].z.dtype)
+        batches = [
+            batch._replace(augmentation=_maps(batch.augmentation, p))
+            for batch in batches
+        ]
+        generator_augmentation = _maps(generator_augmentation, p)
     *earlier, last = batches
     history = []
     for batch in earlier:
@@ -139,7 +159,10 @@ def train_step(
         phases,
         scalars,
     )
-    return state, d_metrics | g_metrics
+    metrics = d_metrics | g_metrics
+    if config.adapts:
+        state, metrics["augment_p"] = _adapt(config, state, metrics["real_sign"])
+    return state, metrics
 
 
 def discriminator_step(
@@ -302,6 +325,9 @@ def generator_step(
         total, (buffers, metrics) = total_loss(fake, batch)
         return total, ((network.buffers, buffers), metrics)
 
+    def overlap(params: Any) -> Float[Array, ""]:
+        return orthogonality.overlap(replace(state.generator, params=params))
+
     batch = batch._replace(instance_noise=noise, augmentation=records)
     generator = state.generator
     # With respect to the images alone: D's weight gradients are never computed.
@@ -315,6 +341,12 @@ def generator_step(
             fake, batch
         )
         (gradient,) = pull_back(fake_gradient)
+    if config.g_orthogonal:
+        # Of weights alone: once, however many slices and devices there are.
+        metrics["g_overlap"], of_overlap = jax.value_and_grad(overlap)(generator.params)
+        gradient = jax.tree.map(
+            lambda g, own: g + config.g_orthogonal * own, gradient, of_overlap
+        )
     params, optimizer, metrics["g_grad_norm"] = _update_g(
         config, generator.params, gradient, state.g_optimizer, scalars
     )
@@ -418,12 +450,30 @@ def _add_noise(
     return (real, fake) if noise is None else (real + noise[0], fake + noise[1])
 
 
+def _adapt(
+    config: TrainConfig, state: TrainState, real_sign: Float[Array, ""]
+) -> tuple[TrainState, Float[Array, ""]]:
+    """Have ADA's controller look at a step; returns also the probability during it."""
+    p = ada.probability(config, state.memory, real_sign.dtype)
+    memory = state.memory | ada.adapted(config, state.memory, real_sign)
+    return replace(state, memory=memory), jnp.asarray(p)
+
+
+def _maps(
+    records: Records | None, p: float | Float[Array, ""]
+) -> Float[Array, "2 batch maps"] | None:
+    """What ADA's records amount to at this step."""
+    return None if records is None else ada.maps(records, p)
+
+
 def _augment(
     config: TrainConfig, images: Images, records: Records | None, which: int
 ) -> Images:
     """T(x), in float32 where the networks compute in bfloat16."""
     if records is None:
         return images
+    if config.augment == ADA:
+        return ada.ada(_widen(images), records[which])
     return augmentation.augment(config.policies, _widen(images), records[which])
 
 

@@ -27,7 +27,9 @@ from shared.statements import (
     TABLE,
     Kind,
     Start,
+    Stated,
     Statement,
+    collect,
     length_of,
 )
 
@@ -40,6 +42,20 @@ _RUNNING = {
     "running_var": Statement(RUNNING_VARIANCE, ONES),
     "num_batches_tracked": Statement(COUNTER, ZEROS),
 }
+
+
+def stated(network: nn.Module, prefix: str) -> dict[str, Stated]:
+    """What is stated of each array of a network, by its path in the module.
+
+    Args:
+        network: parameters and buffers of any values.
+        prefix: of the names on file, as in ``generator``.
+
+    Raises:
+        ValueError: an array of which no layer states anything, or two of one name.
+    """
+    shapes = {path: tuple(x.shape) for path, x in network.state_dict().items()}
+    return collect(prefix, network.named_modules(), shapes)
 
 
 class Weighted:

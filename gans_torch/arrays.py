@@ -10,11 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gans_torch._stated import stated
 from gans_torch.optim import SLOTS
 from gans_torch.steps import TrainState
+from shared.config.memory import initial_memory, on_file
 from shared.config.train_config import TrainConfig
 from shared.files.arrays import Arrays
-from shared.statements import Stated, collect
+from shared.statements import Stated
 
 
 def network_statements(network: nn.Module, prefix: str) -> dict[str, Stated]:
@@ -27,7 +29,7 @@ def network_statements(network: nn.Module, prefix: str) -> dict[str, Stated]:
     Raises:
         ValueError: an array of which no layer states anything, or two of one name.
     """
-    return {array.name: array for array in _stated(network, prefix).values()}
+    return {array.name: array for array in stated(network, prefix).values()}
 
 
 def network_to_arrays(network: nn.Module, prefix: str) -> Arrays:
@@ -35,7 +37,7 @@ def network_to_arrays(network: nn.Module, prefix: str) -> Arrays:
     values = network.state_dict()
     return {
         array.name: _to_numpy(values[path])
-        for path, array in _stated(network, prefix).items()
+        for path, array in stated(network, prefix).items()
     }
 
 
@@ -43,7 +45,7 @@ def arrays_to_network(network: nn.Module, prefix: str, arrays: Arrays) -> None:
     """Set a network's parameters and buffers, in its own precision."""
     values = network.state_dict()
     with torch.no_grad():
-        for path, array in _stated(network, prefix).items():
+        for path, array in stated(network, prefix).items():
             values[path].copy_(_to_tensor(arrays[array.name]))
 
 
@@ -54,19 +56,19 @@ def state_to_arrays(config: TrainConfig, state: TrainState) -> Arrays:
     if state.generator_ema is not None:
         arrays |= network_to_arrays(state.generator_ema, "generator_ema")
     for name, network, optimizer in _optimizers(state):
-        stated = _stated(network, "")
+        found = stated(network, "")
         for path, parameter in network.named_parameters():
             slots = optimizer.state[parameter]
             for slot in SLOTS[config.optimizer]:
-                key = f"{name}.{slot}.{stated[path].name}"
+                key = f"{name}.{slot}.{found[path].name}"
                 arrays[key] = _to_numpy(slots[slot])
             if config.optimizer == "adam":  # one count, kept with every parameter
                 arrays[f"{name}.step"] = np.asarray(slots["step"].item(), np.int64)
-    return arrays
+    return arrays | {on_file(k): _to_numpy(x) for k, x in state.memory.items()}
 
 
 def arrays_to_state(config: TrainConfig, state: TrainState, arrays: Arrays) -> None:
-    """Set the state; optimiser arrays left out become zero, an EMA becomes G."""
+    """Set the state; an EMA left out becomes G, of the rest what is left out starts."""
     arrays_to_network(state.generator, "generator", arrays)
     arrays_to_network(state.discriminator, "discriminator", arrays)
     if state.generator_ema is not None:
@@ -75,17 +77,19 @@ def arrays_to_state(config: TrainConfig, state: TrainState, arrays: Arrays) -> N
         arrays_to_network(state.generator_ema, prefix, arrays)
     for name, network, optimizer in _optimizers(state):
         step = float(arrays.get(f"{name}.step", 0))
-        stated = _stated(network, "")
+        found = stated(network, "")
         for path, parameter in network.named_parameters():
             # PyTorch counts in float32.
             count = torch.tensor(step, dtype=torch.float32, device=parameter.device)
             slots = {"step": count}
             for slot in SLOTS[config.optimizer]:
                 slots[slot] = torch.zeros_like(parameter)
-                key = f"{name}.{slot}.{stated[path].name}"
+                key = f"{name}.{slot}.{found[path].name}"
                 if (value := arrays.get(key)) is not None:
                     slots[slot].copy_(_to_tensor(value))
             optimizer.state[parameter] = slots
+    for name, number in initial_memory(config).items():
+        state.memory[name].copy_(_to_tensor(arrays.get(on_file(name), number)))
 
 
 def _optimizers(
@@ -93,12 +97,6 @@ def _optimizers(
 ) -> Iterator[tuple[str, nn.Module, torch.optim.Optimizer]]:
     yield "g_optimizer", state.generator, state.g_optimizer
     yield "d_optimizer", state.discriminator, state.d_optimizer
-
-
-def _stated(network: nn.Module, prefix: str) -> dict[str, Stated]:
-    """What is stated of each array, by its path in the module."""
-    shapes = {path: tuple(x.shape) for path, x in network.state_dict().items()}
-    return collect(prefix, network.named_modules(), shapes)
 
 
 def _to_numpy(value: Tensor) -> np.ndarray:

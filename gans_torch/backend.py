@@ -20,6 +20,7 @@ from shared import backend as protocol
 from shared.backend import Arithmetic, FeatureNetwork, Latents
 from shared.config.choices import DataPlace
 from shared.config.limits import check_memory
+from shared.config.memory import initial_memory
 from shared.config.schedules import Phases, Scalars, constants
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo, ImageData
@@ -98,6 +99,10 @@ class Backend(protocol.Backend):
             g_optimizer=optim.build_optimizer(config, generator),
             d_optimizer=optim.build_optimizer(config, discriminator),
             generator_ema=copy.deepcopy(generator) if config.averaging else None,
+            memory={
+                name: torch.as_tensor(number, device=self.device)
+                for name, number in initial_memory(config).items()
+            },
         )
         # A recorded Adam reads its rate in float32, which float64 is not for.
         is_recorded = config.precision != "float64" and devices == 1

@@ -8,9 +8,18 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from gans_torch import _slices, augmentation, distribution, paths, penalties
+from gans_torch import (
+    _slices,
+    ada,
+    augmentation,
+    distribution,
+    orthogonality,
+    paths,
+    penalties,
+)
 from gans_torch.models import Outputs
 from gans_torch.terms import Labels, Metrics, discriminator_terms, generator_terms
+from shared.config.augmentation import ADA
 from shared.config.schedules import Phases, Scalars
 from shared.config.train_config import TrainConfig
 from shared.config.traits import PENALTIES
@@ -28,6 +37,8 @@ class TrainState:
     g_optimizer: torch.optim.Optimizer
     d_optimizer: torch.optim.Optimizer
     generator_ema: nn.Module | None
+    memory: dict[str, Tensor]
+    """Further numbers: those of `shared.config.memory`."""
 
 
 class Batch(NamedTuple):
@@ -48,7 +59,8 @@ class Batch(NamedTuple):
     instance_noise: Float[Tensor, "2 batch channels height width"] | None = None
     """Noise on D's input: on real images, on generated ones."""
     augmentation: Records | None = None
-    """What D sees instead: of real images, of generated ones."""
+    """What D sees instead: of real images, of generated ones. Inside a step, ADA's
+    records have become its maps."""
     noise_maps: Float[Tensor, "batch numbers"] | None = None
     """What G's layers add to their maps."""
     other_z: Float[Tensor, "batch z_dim"] | None = None
@@ -99,6 +111,13 @@ def train_step(
     Returns:
         Metrics of the step; those of D are means over its updates.
     """
+    if config.augment == ADA:
+        p = ada.probability(config, state.memory, batches[0].z.dtype)
+        batches = [
+            batch._replace(augmentation=_maps(batch.augmentation, p))
+            for batch in batches
+        ]
+        generator_augmentation = _maps(generator_augmentation, p)
     *earlier, last = batches
     history = []
     for batch in earlier:
@@ -120,7 +139,10 @@ def train_step(
         phases,
         scalars,
     )
-    return _slices.mean(history) | g_metrics
+    metrics = _slices.mean(history) | g_metrics
+    if config.adapts:
+        metrics["augment_p"] = _adapt(config, state, metrics["real_sign"])
+    return metrics
 
 
 def discriminator_step(
@@ -247,6 +269,11 @@ def generator_step(
     parts = _slices.in_turn(_slices.split(batch, count), generator, discriminator)
     # Only G's gradients are asked for: D's weight gradients are never computed.
     metrics = _slices.set_gradients(generator, map(terms, parts), count)
+    if config.g_orthogonal:
+        # Of weights alone: once, however many slices and devices there are.
+        overlap = orthogonality.overlap(generator)
+        (config.g_orthogonal * overlap).backward()
+        metrics["g_overlap"] = overlap.detach()
     metrics["g_grad_norm"] = _update_g(config, state, scalars)
     if phases.path_length:
         path_step(config, state, batch, scalars)
@@ -326,12 +353,31 @@ def _add_noise(
     return (real, fake) if noise is None else (real + noise[0], fake + noise[1])
 
 
+def _adapt(
+    config: TrainConfig, state: TrainState, real_sign: Float[Tensor, ""]
+) -> Float[Tensor, ""]:
+    """Have ADA's controller look at a step; returns the probability during it."""
+    p = ada.probability(config, state.memory, real_sign.dtype)
+    for name, value in ada.adapted(config, state.memory, real_sign).items():
+        state.memory[name].copy_(value)
+    return torch.as_tensor(p)
+
+
+def _maps(
+    records: Records | None, p: float | Float[Tensor, ""]
+) -> Float[Tensor, "2 batch maps"] | None:
+    """What ADA's records amount to at this step."""
+    return None if records is None else ada.maps(records, p)
+
+
 def _augment(
     config: TrainConfig, images: Images, records: Records | None, which: int
 ) -> Images:
     """T(x), in float32 where the networks compute in bfloat16."""
     if records is None:
         return images
+    if config.augment == ADA:
+        return ada.ada(_widen(images), records[which])
     return augmentation.augment(config.policies, _widen(images), records[which])
 
 

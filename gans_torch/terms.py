@@ -52,6 +52,8 @@ def discriminator_terms(
         "d_real": mean_output(config, real.logits),
         "d_fake_before": mean_output(config, fake.logits),
     }
+    if config.adapts:
+        metrics["real_sign"] = losses.batch_mean(torch.sign(real.logits))
     if traits.probabilistic:
         metrics["value"] = losses.game_value(real.logits, fake.logits)
     if traits.wasserstein:

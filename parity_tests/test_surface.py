@@ -40,6 +40,7 @@ DIFFERENCES: dict[str, list[tuple[str, str]]] = {
         ),
     ],
     "arrays.arrays_to_state": [("-> None", "-> TrainState")],
+    "orthogonality.overlap": [("network: Module", "network: Network")],
     "standing.batch_statistics": [("generator: Module", "generator: Network")],
     "steps.TrainState.generator": [("Module", "Network")],
     "steps.TrainState.discriminator": [("Module", "Network")],

@@ -90,6 +90,8 @@ AVERAGE_STYLE = kind("average style", "feature", trained=False)
 RUNNING_NUMBER = kind("running mean of a number", "", trained=False)
 # The one kind of whole numbers: int64 on file.
 COUNTER = kind("counter", "", trained=False)
+# What makes outputs of inputs; a table's rows are chosen, not mixed.
+MAPS = (KERNEL, TRANSPOSED_KERNEL, LINEAR, MATRIX)
 # Of the matrix [out, all else], whose columns are in the order on file.
 SINGULAR_VECTOR = kind("singular vector", "entry", trained=False)
 

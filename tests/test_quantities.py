@@ -19,9 +19,11 @@ from support import Twin
 # What together records everything; perceptrons, which JAX compiles in a moment.
 _SHORT = ("--steps", 2, "--sample-every", 2, "--width", 8, "--batch-size", 8)
 _TINY = (*_SHORT, "--architecture", "mlp", "--image-size", 8)
-_LABELLED = ("--conditional", "--aux-classifier", 1, "--feature-matching", 1)
+_FURTHER = ("--g-orthogonal", 0.1)
+_ADAPTIVE = ("--augment", "ada")
+_LABELLED = ("--conditional", "--aux-classifier", 1, "--feature-matching", 1, *_FURTHER)
 RUNS = {
-    "images": ("dcgan", *_TINY, "--d-norm", "none", "--evaluate-every", 2),
+    "images": ("dcgan", *_TINY, "--d-norm", "none", "--evaluate-every", 2, *_ADAPTIVE),
     "critic": ("wgan-gp", *_TINY, "--d-norm", "none", "--n-critic", 1, *_LABELLED),
     "points": ("ring", *_SHORT, "--g-norm", "batch", "--evaluate-every", 2),
     "diverged": ("ring", *_SHORT, "--optimizer", "rmsprop", "--g-lr", 1e38),

@@ -43,6 +43,9 @@ TOLERANCES: dict[str, Tolerance] = {
     "gradient of a penalty, differences": Tolerance(
         5e-8, 1.1e-9, "rounding over a step of 1e-6"
     ),
+    # Orthogonal regularisation.
+    "orthogonality, float64": Tolerance(5e-14, 1.6e-15, "rounding"),
+    "orthogonality, float32": Tolerance(1e-5, 3.1e-7, "rounding"),
     # Augmentation.
     "augmentation, float64": Tolerance(2e-14, 1.4e-15, "rounding"),
     "augmentation, float32": Tolerance(5e-6, 1.5e-7, "rounding"),

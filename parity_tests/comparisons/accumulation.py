@@ -50,6 +50,8 @@ CONFIGS: dict[str, TrainConfig] = {
         penalty="r1",
         g_own_batch=True,
         clip_grad_norm=0.1,
+        g_orthogonal=0.1,
+        augment="ada",
         d_every=2,
         accumulate=4,
     ),
@@ -57,7 +59,12 @@ CONFIGS: dict[str, TrainConfig] = {
         PRESETS["wgan"], **_TINY | {"g_norm": "none"}, n_critic=2, accumulate=8
     ),
     "points": shrink(
-        PRESETS["ring"], dataset="ring", image_size=1, batch_size=12, accumulate=3
+        PRESETS["ring"],
+        dataset="ring",
+        image_size=1,
+        batch_size=12,
+        g_orthogonal=0.1,
+        accumulate=3,
     ),
 }
 # Those that JAX tries in the short certificate; it takes seconds to compile one.

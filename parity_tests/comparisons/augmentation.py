@@ -13,9 +13,11 @@ import torch
 from numpy.typing import NDArray
 
 import gans_jax
+import gans_jax.ada
 import gans_jax.augmentation
 import gans_jax.penalties
 import gans_torch
+import gans_torch.ada
 import gans_torch.augmentation
 import gans_torch.penalties
 from parity_tests.certificate.registry import Finding, Worst, check
@@ -23,7 +25,8 @@ from parity_tests.harness import oracle
 from parity_tests.harness.jax_side import jax_gradients
 from parity_tests.harness.tasks import normal, probe, to_nchw, to_nhwc
 from parity_tests.harness.torch_side import torch_gradients
-from shared.config.augmentation import POLICIES
+from shared.config.augmentation import ADA, POLICIES
+from shared.randomness import ada
 from shared.randomness.augmentation import Record, box_side, largest_shift
 
 Array = NDArray[Any]
@@ -48,6 +51,12 @@ _ORDERS = tuple(
 )
 
 
+_ADA: dict[ModuleType, Any] = {
+    gans_torch: gans_torch.ada.ada,
+    gans_jax: jax.jit(gans_jax.ada.ada),
+}
+
+
 def _images(shape: tuple[int, int, int]) -> Array:
     return normal(6, *shape).astype(np.float64)
 
@@ -68,8 +77,31 @@ def _records(shape: tuple[int, int, int]) -> Array:
     return np.array(records, np.float64)
 
 
+def ada_records(shape: tuple[int, int, int]) -> Array:
+    """Records of ADA, of such images as many as there are of the others."""
+    channels, height, width = shape
+    random = np.random.default_rng(height)
+    drawn = random.random((6, ada.GATES + 8)), random.standard_normal((6, 7))
+    return ada.records((height, width, channels), *drawn).astype(np.float64)
+
+
+def _rows(what: Any, shape: tuple[int, int, int]) -> Array:
+    """What `_transform` takes of each image."""
+    if what != ADA:
+        return _records(shape)
+    # All that there is; hardly anything; and what is between them.
+    chances = (1.0, 1.0, 0.1, 0.3, 0.5, 0.7)
+    pairs = zip(ada_records(shape), chances, strict=True)
+    maps = np.stack([oracle.ada_maps(record, p) for record, p in pairs])
+    # And what no steps lead to: colours of which each channel is changed otherwise.
+    return maps + normal(*maps.shape, std=0.05, mean=0.0).astype(np.float64)
+
+
 def _transform(twin: ModuleType, what: Any, images: Any, records: Any) -> Any:
     """What is named, or the policies that are listed, in either twin."""
+    if what == ADA:
+        # In one piece, as it takes JAX long to compile it piece by piece.
+        return _ADA[twin](images, records)
     if isinstance(what, tuple):
         return twin.augmentation.augment(what, images, records)
     fields = [Record._fields.index(name) for name in _ARGUMENTS[what]]
@@ -80,13 +112,16 @@ def _expected(what: Any, images: Array, records: Array) -> Array:
     """The same by the oracle; images [batch, ..., channels, height, width]."""
     return np.stack(
         [
-            _expected_one(what, image, Record(*record))
+            _expected_one(what, image, record)
             for image, record in zip(images, records, strict=True)
         ]
     )
 
 
-def _expected_one(what: Any, image: Array, record: Record) -> Array:
+def _expected_one(what: Any, image: Array, numbers: Array) -> Array:
+    if what == ADA:
+        return oracle.ada(image, numbers)
+    record = Record(*numbers)
     if isinstance(what, tuple):
         for policy in what:
             image = getattr(oracle, policy)(image, record)
@@ -100,7 +135,7 @@ def _expected_one(what: Any, image: Array, record: Record) -> Array:
 
 def _run(twin: str, what: Any, shape: tuple[int, int, int], dtype: str) -> list[Array]:
     """Images, transformed; and the gradient of their weighted sum."""
-    images, records = _images(shape), _records(shape)
+    images, records = _images(shape), _rows(what, shape)
     weights = probe(images.shape).astype(np.float64)
     if twin == "torch":
 
@@ -125,7 +160,7 @@ def _run(twin: str, what: Any, shape: tuple[int, int, int], dtype: str) -> list[
 
 
 def _oracle(what: Any, shape: tuple[int, int, int]) -> list[Array]:
-    images, records = _images(shape), _records(shape)
+    images, records = _images(shape), _rows(what, shape)
     value = _expected(what, images, records)
     weights = probe(images.shape).reshape(len(images), -1)
     gradient = np.einsum("nij,ni->nj", _matrices(what, records, shape), weights)
@@ -141,7 +176,7 @@ def _matrices(what: Any, records: Array, shape: tuple[int, int, int]) -> Array:
             (_expected_one(what, ones, record) - _expected_one(what, origin, record))
             .reshape(len(ones), -1)
             .T
-            for record in map(Record._make, records)
+            for record in records
         ]
     )
 
@@ -160,8 +195,11 @@ def _compare(named: tuple[Any, ...]) -> list[Finding]:
                 torch64,
                 "float32",
             ),
-            ", JAX float32 to float64": (run("jax", dtype="float32"), jax64, "float32"),
         }
+        # ADA takes JAX seconds to compile: once in float32, in colour.
+        if what != ADA or shape == _SHAPES[0]:
+            found = run("jax", dtype="float32")
+            pairs[", JAX float32 to float64"] = (found, jax64, "float32")
         for aspect, (first, second, precision) in pairs.items():
             for i, of in enumerate(("value", "gradient")):
                 worst.compare(
@@ -177,6 +215,13 @@ for _name in _ARGUMENTS:
 check("augmentation/policies", "augmentation", ("augmentation.augment",))(
     functools.partial(_compare, _ORDERS)
 )
+
+
+check(
+    "augmentation/ada",
+    "augmentation",
+    ("ada.ada", "ada.bilinear", "ada.recolour", "ada.warp"),
+)(functools.partial(_compare, (ADA,)))
 
 
 @check("augmentation/mirror", "augmentation", ("augmentation.mirror",))
@@ -221,7 +266,7 @@ def _alone() -> list[Finding]:
     return worst.findings()
 
 
-@check("augmentation/slope", "augmentation", ("augmentation.augment",))
+@check("augmentation/slope", "augmentation", ("augmentation.augment", "ada.ada"))
 def _slope() -> list[Finding]:
     """R1 through the policies, at the images before them: value and second order.
 
@@ -230,8 +275,9 @@ def _slope() -> list[Finding]:
     """
     worst = Worst()
     orders = (*((policy,) for policy in POLICIES), POLICIES, POLICIES[::-1])
-    for order, shape in itertools.product(orders, _SHAPES):
-        images, records = _images(shape), _records(shape)
+    cases = [*itertools.product(orders, _SHAPES), (ADA, _SHAPES[1])]
+    for order, shape in cases:
+        images, records = _images(shape), _rows(order, shape)
         w, a = (normal(*shape, mean=m).astype(np.float64) for m in (0.1, 0.5))
         matrices = _matrices(order, records, shape)
         seen = _expected(order, images, records)
@@ -260,7 +306,7 @@ def _slope() -> list[Finding]:
     return worst.findings()
 
 
-def _slope_of(twin: str, order: tuple[str, ...], *arrays: Array) -> list[Array]:
+def _slope_of(twin: str, order: Any, *arrays: Array) -> list[Array]:
     """R1, and its gradient with respect to the critic's w and a."""
     module = gans_torch if twin == "torch" else gans_jax
     if twin == "jax":

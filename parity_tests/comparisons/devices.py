@@ -57,6 +57,9 @@ def _short() -> dict[str, TrainConfig]:
     small_pairs = small | pairs | objective | {"batch_size": 12}
     configs["pairs"] = shrink(PRESETS["gan"], **small_pairs)
     configs["local norms"] = _with_local_norms(batch_size=16)
+    configs["ada"] = first_steps.make_config(
+        "averages", batch_size=8, augment="ada", d_norm="none"
+    )
     configs["slices"] = accumulation.CONFIGS["pairs"]
     configs["sliced points"] = accumulation.CONFIGS["points"]
     # Averages that G keeps of styles and of path lengths; deviations in D.

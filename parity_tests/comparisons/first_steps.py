@@ -91,7 +91,12 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "spectral norm": (
         "relativistic",
-        {"g_norm": "instance", "g_weight_norm": "spectral", "penalty": "r1"},
+        {
+            "g_norm": "instance",
+            "g_weight_norm": "spectral",
+            "penalty": "r1",
+            "g_orthogonal": 0.1,
+        },
     ),
 }
 

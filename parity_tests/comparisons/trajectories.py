@@ -43,6 +43,8 @@ _COVERS = (
 _REMEDY_STEPS = 20
 # In the full certificate alone, as their steps take long to compile.
 _LONG_TO_COMPILE = ("sagan", "biggan", "cgan-pd-cifar10", "wgan-gp-resnet-cifar10")
+# The short certificate has their steps in a comparison of their own.
+_ELSEWHERE = ("ada",)
 _FREE_BIASES = ("sngan-resnet", "wgan-gp-resnet", "sagan", "biggan")
 # Of the short certificate; the full one goes on to a variant's own number.
 _FIRST_STEPS = 15
@@ -136,6 +138,7 @@ REMEDIES: dict[str, dict[str, Any]] = {
     "instance-noise": {"instance_noise": 0.2, "instance_noise_steps": 15},
     # For few images.
     "diffaugment, flip": {"augment": "diffaugment", "flip": True},
+    "ada": {"augment": "ada", "augment_p": 0.5},
     # For the balance of D and G.
     "two-time-scales": {"g_lr": 1e-4, "d_lr": 4e-4},
     "n-critic": {"n_critic": 5, "d_every": 1},
@@ -147,6 +150,7 @@ REMEDIES: dict[str, dict[str, Any]] = {
     "conditional-batch-norm": {"conditional": True, "g_norm": "conditional-batch"},
     "conditional, one-hot": {"conditional": True, "g_norm": "batch"},
     # For steadiness.
+    "orthogonal": {"g_orthogonal": 1e-4},
     "clip-grad-norm": {"clip_grad_norm": 0.05},
     "weight-clip": {"weight_clip": 0.01},
     "ema": {"ema_decay": 0.9},
@@ -265,9 +269,10 @@ def _register() -> dict[str, str]:
         except UsageError as error:
             refused[f"{remedy} with {variant}"] = str(error)
             continue
-        # The short certificate tries a remedy once, if no variant's preset holds it.
+        # The short certificate tries a remedy once, if nothing else does.
         base = "hinge" if remedy.startswith("penalty") else "gan"
-        full_only = variant != base or any(_has(name, remedy) for name in VARIANTS)
+        is_there = remedy in _ELSEWHERE or any(_has(name, remedy) for name in VARIANTS)
+        full_only = variant != base or is_there
         compare = functools.partial(
             _compare, config, _REMEDY_STEPS, VARIANTS[variant].channels
         )

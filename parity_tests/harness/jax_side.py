@@ -16,6 +16,7 @@ import gans_jax.arrays
 import gans_jax.layers
 import gans_jax.models
 from gans_jax._network import Network
+from gans_jax._network import stated as network_statements
 from parity_tests.harness.gradients import Differentiated, cast, is_floating
 from parity_tests.harness.tasks import (
     Numbers,
@@ -58,7 +59,7 @@ def run_jax(task: Task, dtype: type[np.floating]) -> Numbers:
         jax.default_matmul_precision("highest"),
     ):
         network = Network.of(_JaxHolder(task.build(gans_jax)))
-        stated = gans_jax.arrays._stated(network, "")
+        stated = network_statements(network, "")
         shapes = {array.name: array.shape for array in stated.values()}
         network = gans_jax.arrays.arrays_to_network(network, "", task.arrays(shapes))
         numbers = _differentiate(

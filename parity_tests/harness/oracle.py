@@ -5,13 +5,16 @@ complex steps. That works because every function here is analytic in its arrays,
 from kinks, where only the real part decides on a side and the subgradient is 0.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.randomness.ada import COLOURS, GATES, PLACES
 from shared.randomness.augmentation import Record
+from shared.resampling import FILTER
 
 # float64; complex128 inside `gradient`.
 Numbers = NDArray[Any]
@@ -268,6 +271,71 @@ def cutout(image: Numbers, record: Record) -> Numbers:
         column = int(record.box_column) + right - int(0.5 * width + 0.5) // 2
         cut[..., np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)] = 0.0
     return cut
+
+
+def ada_maps(record: Numbers, p: float) -> Numbers:
+    """Karras 2020: the steps that are made, multiplied as homogeneous matrices."""
+    on = record[:GATES] < p
+    places, colours = np.eye(3), np.eye(4)
+    for i in range(PLACES):
+        if on[i]:
+            step = record[GATES + 6 * i :][:6].reshape(2, 3)
+            places = places @ np.vstack([step, [0, 0, 1]])
+    for i in range(COLOURS):
+        if on[PLACES + i]:
+            step = record[GATES + 6 * PLACES + 12 * i :][:12].reshape(3, 4)
+            colours = np.vstack([step, [0, 0, 0, 1]]) @ colours
+    return np.concatenate([places[:2].ravel(), colours[:3].ravel()])
+
+
+def ada(image: Numbers, maps: Numbers) -> Numbers:
+    """Karras 2020: places, then colours."""
+    image = warp(image, maps[:6].reshape(2, 3))
+    linear, added = np.split(maps[6:].reshape(3, 4), [3], axis=1)
+    if image.shape[-3] == 1:  # as the mean of three equal channels
+        return image * linear.sum() / 3 + added.mean()
+    return np.einsum("dc,...chw->...dhw", linear, image) + added[:, :, None]
+
+
+def warp(image: Numbers, place: Numbers) -> Numbers:
+    """Karras 2020: mirror, double, sample, filter, halve; pixel by pixel."""
+    height, width = image.shape[-2:]
+    image = _doubled(_doubled(image, -1), -2)
+    rows, columns = 2 * height + 12, 2 * width + 12
+    sampled = np.zeros((*image.shape[:-2], rows, columns), image.dtype)
+    for i, j in np.ndindex(rows, columns):
+        # Fine pixels lie half a pixel before those that they come from.
+        centre = np.array([(j + 1 - columns / 2) / 2, (i + 1 - rows / 2) / 2, 1.0])
+        x, y = 2 * (place @ centre)
+        x, y = x + image.shape[-1] / 2 - 1, y + image.shape[-2] / 2 - 1
+        for r, c in ((r, c) for r in (0, 1) for c in (0, 1)):
+            top, left = math.floor(y) + r, math.floor(x) + c
+            if 0 <= top < image.shape[-2] and 0 <= left < image.shape[-1]:
+                weight = (1 - abs(y - top)) * (1 - abs(x - left))
+                sampled[..., i, j] += weight * image[..., top, left]
+    return _halved(_halved(sampled, -1), -2)
+
+
+def _doubled(image: Numbers, axis: int) -> Numbers:
+    image = np.moveaxis(image, axis, -1)
+    size = image.shape[-1]
+    mirrored = image[
+        ..., [*range(size - 1, 0, -1), *range(size), *range(size - 2, -1, -1)]
+    ]
+    between = np.zeros((*mirrored.shape[:-1], 2 * mirrored.shape[-1] + 11), image.dtype)
+    between[..., 6:-5:2] = mirrored
+    return np.moveaxis(_correlated(between, 2 * FILTER[::-1]), -1, axis)
+
+
+def _halved(image: Numbers, axis: int) -> Numbers:
+    image = np.moveaxis(image, axis, -1)[..., 1:-1]
+    return np.moveaxis(_correlated(image, FILTER)[..., ::2], -1, axis)
+
+
+def _correlated(image: Numbers, taps: Numbers) -> Numbers:
+    """Along the last axis, as far as there is an image under all taps."""
+    windows = np.lib.stride_tricks.sliding_window_view(image, len(taps), axis=-1)
+    return windows @ taps
 
 
 def _mix(real: Numbers, fake: Numbers, alpha: Numbers) -> Numbers:

@@ -18,6 +18,7 @@ _WORDS = {
 _CODE_WORDS = {
     r"^(import|from) (torch|jax)\b.*\n": "",
     r"\b(torch|jax\.nn)\.(?=sigmoid\()": "",
+    r"\b(torch|jnp)\.(?=sign\()": "",
     r"\b(torch|jnp)\.dtype\b": "dtype",
     r"\.(to|astype)\(": ".astype(",
 }

@@ -11,6 +11,7 @@ import gans_torch
 import gans_torch.arrays
 import gans_torch.layers
 import gans_torch.models
+from gans_torch._stated import stated as network_statements
 from parity_tests.harness.gradients import Differentiated, cast
 from parity_tests.harness.tasks import (
     Numbers,
@@ -52,7 +53,7 @@ def run_torch(task: Task, dtype: type[np.floating]) -> Numbers:
     module = _TorchHolder(task.build(gans_torch)).train(task.training)
     module = module.to(getattr(torch, np.dtype(dtype).name))
     module = module.to(memory_format=torch.channels_last)
-    stated = gans_torch.arrays._stated(module, "")
+    stated = network_statements(module, "")
     shapes = {array.name: array.shape for array in stated.values()}
     gans_torch.arrays.arrays_to_network(module, "", task.arrays(shapes))
     labels = () if task.labels is None else (torch.from_numpy(task.labels),)

@@ -7,11 +7,13 @@ JAX, not a wrong number.
 
 from parity_tests.mutants import (
     accumulation,
+    ada,
     augmentation,
     export,
     formulas,
     layers,
     networks,
+    orthogonality,
     schedules,
     training,
 )
@@ -19,11 +21,13 @@ from parity_tests.mutants.mutation import Mutant
 
 MODULES = (
     accumulation,
+    ada,
     augmentation,
     export,
     formulas,
     layers,
     networks,
+    orthogonality,
     schedules,
     training,
 )

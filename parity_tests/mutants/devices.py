@@ -3,6 +3,7 @@
 import gans_jax.distribution as jax_distribution
 import gans_torch.distribution as torch_distribution
 from gans_torch import losses as torch_losses
+from gans_torch import steps as torch_steps
 from gans_torch.backend import Backend
 from gans_torch.models.stylegan2 import Stylegan2Generator
 from parity_tests.mutants.mutation import mutant
@@ -56,6 +57,17 @@ MUTANTS = (
         torch_distribution.deviation,
         {"count() == 1": "True"},
         "dragan",
+    ),
+    mutant(
+        "orthogonality for each device",
+        "a term of weights alone is summed over those that have them",
+        torch_steps.generator_step,
+        {
+            "(config.g_orthogonal * overlap)": (
+                "(distribution.count() * config.g_orthogonal * overlap)"
+            )
+        },
+        "spectral norm",
     ),
     mutant(
         "a mean of its own",

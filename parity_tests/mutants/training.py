@@ -304,7 +304,7 @@ MUTANTS = (
         "running statistics stay as they are",
         jax_arrays.arrays_to_network,
         {
-            "_restore(network.buffers, stated, arrays)": (
+            "_restore(network.buffers, found, arrays)": (
                 "jax.tree.map(jnp.copy, network.buffers)"
             )
         },

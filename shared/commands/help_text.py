@@ -9,13 +9,14 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("evaluate-every", "resume", "device"),
     ),
     "Data": (
-        *("channels", "crop", "pixel-bits", "augment", "flip", "data-on"),
+        *("channels", "crop", "pixel-bits", "augment", "augment-p", "flip"),
+        "data-on",
         *("data-dir", "cache-dir", "trust-cache"),
     ),
     "The game": (
         *("objective", "penalty", "penalty-weight", "penalty-every", "weight-clip"),
         *("n-critic", "d-every", "g-own-batch", "feature-matching", "aux-classifier"),
-        *("style-mixing", "path-length", "path-length-every"),
+        *("style-mixing", "path-length", "path-length-every", "g-orthogonal"),
         *("label-smoothing", "label-flip", "instance-noise", "instance-noise-steps"),
     ),
     "Networks": (

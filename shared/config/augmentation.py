@@ -6,9 +6,17 @@ from shared.config.tables import suggestion
 
 NONE = "none"
 DIFFAUGMENT = "diffaugment"
+ADA = "ada"
 
 POLICIES = ("color", "translation", "cutout")
 """Of DiffAugment, in the order that its name alone stands for."""
+
+# ADA's controller: see `adjustment`.
+TARGET = (3, 5)
+"""What the mean sign is held at, a fraction: 0.6."""
+INTERVAL = 4
+"""Steps after each of which p is adjusted, by the signs that D gave real images."""
+_IMAGES = 500_000
 
 
 @functools.cache
@@ -16,8 +24,9 @@ def policies(augment: str) -> tuple[str, ...]:
     """What is done to images, in this order.
 
     Args:
-        augment: ``none``; ``diffaugment``, which is all of `POLICIES`; or
-            ``diffaugment:`` and some of them, with commas between.
+        augment: ``none``; ``ada``, which is one by itself; ``diffaugment``, which is
+            all of `POLICIES`; or ``diffaugment:`` and some of them, with commas
+            between.
 
     Raises:
         ValueError: it is none of these; the message is the rule that it breaks.
@@ -25,10 +34,12 @@ def policies(augment: str) -> tuple[str, ...]:
     name, colon, listed = augment.partition(":")
     if augment == NONE:
         return ()
+    if augment == ADA:
+        return (ADA,)
     if name != DIFFAUGMENT:
-        near = suggestion(name, (NONE, DIFFAUGMENT))
+        near = suggestion(name, (NONE, DIFFAUGMENT, ADA))
         raise ValueError(
-            f"must be {NONE}, {DIFFAUGMENT} or {DIFFAUGMENT}:POLICY,...{near}"
+            f"must be {NONE}, {DIFFAUGMENT}, {DIFFAUGMENT}:POLICY,... or {ADA}{near}"
         )
     if not colon:
         return POLICIES
@@ -40,3 +51,17 @@ def policies(augment: str) -> tuple[str, ...]:
     if len(set(chosen)) < len(chosen):
         raise ValueError("each policy may stand once")
     return chosen
+
+
+def adjustment(images_per_step: float) -> float:
+    """By how much ADA's controller moves p at a time, after `INTERVAL` steps.
+
+    From 0 to 1 it takes 500,000 images.
+
+    Args:
+        images_per_step: real images that D is trained on in each step.
+
+    References:
+        Karras et al. 2020, arXiv:2006.06676, section 3.1.
+    """
+    return INTERVAL * images_per_step / _IMAGES

@@ -80,7 +80,8 @@ _SAGAN = dataclasses.replace(
 )
 # Brock et al. 2019, arXiv:1809.11096, with the training of the authors' PyTorch code
 # for CIFAR-10. Its network there has neither attention nor hierarchical latents nor a
-# shared embedding, and other initial weights; this one has what the paper's has.
+# shared embedding, and other initial weights; this one has what the paper's has, and
+# the paper's orthogonal regularisation, which the code's scripts leave off.
 _BIGGAN = TrainConfig(
     preset="biggan-cifar10",
     dataset="cifar10",
@@ -96,6 +97,7 @@ _BIGGAN = TrainConfig(
     batch_size=50,
     adam_betas=(0.0, 0.999),
     ema_decay=0.9999,
+    g_orthogonal=1e-4,
     steps=125_000,
     log_every=50,
     sample_every=500,

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from shared.config.augmentation import NONE, policies
+from shared.config.augmentation import ADA, NONE, policies
 from shared.config.choices import (
     FOLDER,
     POINTS,
@@ -37,8 +37,8 @@ _POINTS_HINT = " start from the preset ring, as in: ring --dataset grid"
 # Stored only where they are used, so that what does without them keeps its bytes.
 _READING = ("channels", "crop", "pixel_bits")
 _STORED_IF_USED = (
-    *(*_READING, "augment", "flip", "g_own_batch", "ema_half_life"),
-    *("accumulate", "local_batch_norm", "penalty_every"),
+    *(*_READING, "augment", "augment_p", "flip", "g_own_batch", "ema_half_life"),
+    *("accumulate", "local_batch_norm", "g_orthogonal", "penalty_every"),
     *("style_mixing", "path_length", "path_length_every"),
     *("burn_in_images", "final_g_lr", "final_d_lr", "final_penalty_weight"),
     *("final_beta2", "final_ema_half_life"),
@@ -149,6 +149,8 @@ class TrainConfig:
     """Weight of feature matching in G's loss; 0: off."""
     aux_classifier: float = 0.0
     """Weight of the auxiliary classifier's loss in both networks; 0: off."""
+    g_orthogonal: float = 0.0
+    """Weight of orthogonal regularisation of G's weights; 0: off."""
     label_smoothing: float = 0.0
     """One-sided: the real target is 1 - s."""
     label_flip: float = 0.0
@@ -158,8 +160,11 @@ class TrainConfig:
     instance_noise_steps: int = 1000
     """Steps over which that noise decays linearly to nothing."""
     augment: str = NONE
-    """What D sees instead of real and generated images: none, diffaugment, or some of
-    its policies in any order, as in diffaugment:translation,cutout,color."""
+    """What D sees instead of real and generated images: none; diffaugment, or some of
+    its policies in any order, as in diffaugment:translation,cutout,color; or ada."""
+    augment_p: float | None = None
+    """Probability of each of ada's transformations; without it, it follows from how
+    well D tells real images."""
     flip: bool = False
     """Mirror each real image, left to right, with probability 1/2."""
 
@@ -265,6 +270,11 @@ class TrainConfig:
         """What is done to the images that D sees, in this order."""
         return policies(self.augment)
 
+    @property
+    def adapts(self) -> bool:
+        """Whether the probability of ADA's transformations follows from D's output."""
+        return self.augment == ADA and self.augment_p is None
+
     def __post_init__(self) -> None:
         for rule in (
             *(_check_types, _check_choices, _check_ranges),
@@ -362,11 +372,13 @@ def _check_ranges(config: TrainConfig) -> None:
     at_least(0, "path_length")
     at_least(0, "seed", "minibatch_discrimination", "minibatch_std", "warmup_steps")
     at_least(0, "penalty_weight", "weight_clip", "feature_matching", "aux_classifier")
-    at_least(0, "instance_noise", "clip_grad_norm", "evaluate_every")
+    at_least(0, "g_orthogonal", "instance_noise", "clip_grad_norm", "evaluate_every")
     at_least(0, "local_batch_norm")
     at_least(0, "final_penalty_weight", "ema_half_life", "final_ema_half_life")
     at_least(1, "burn_in_images")
     positive("epochs", "g_lr", "d_lr", "final_g_lr", "final_d_lr")
+    if config.augment_p is not None and not 0 <= config.augment_p <= 1:
+        raise refuse("augment_p", config.augment_p, "must be in [0, 1]")
     share("label_smoothing", "label_flip", "ema_decay", "final_beta2", "style_mixing")
     if config.epochs is not None and config.epochs > _MOST_EPOCHS:
         raise refuse("epochs", config.epochs, f"must be at most {_MOST_EPOCHS}")
@@ -422,6 +434,7 @@ def _check_combinations(config: TrainConfig) -> None:
         if is_on and config.dataset in POINTS:
             rule = f"is for images, which points of {config.dataset} are not"
             raise refuse(name, getattr(config, name), rule)
+    _check_ada(config)
     for name in ("g_norm", "d_norm"):
         if getattr(config, name) == "instance" and not architecture.has_feature_maps:
             raise refuse(
@@ -475,6 +488,18 @@ def _check_combinations(config: TrainConfig) -> None:
             "aux_classifier",
             config.aux_classifier,
             "needs --conditional: G must know the class that its images are judged by",
+        )
+
+
+def _check_ada(config: TrainConfig) -> None:
+    if config.augment_p is not None and config.augment != ADA:
+        raise refuse("augment_p", config.augment_p, f"is for --augment {ADA}")
+    if config.adapts and not OBJECTIVES[config.objective].has_signs:
+        raise refuse(
+            "augment",
+            config.augment,
+            "goes by the sign of D's output, which says nothing with --objective"
+            f" {config.objective}; give --augment-p",
         )
 
 

@@ -91,6 +91,13 @@ class ObjectiveTraits:
     """Least of D's loss on one kind of images, when their target is the first number
     for this share of them, and 0 for the others; None: unknown."""
 
+    @property
+    def has_signs(self) -> bool:
+        """Whether D's output is above 0 for what it takes for real, below it else."""
+        may_shift = self.relativistic or self.wasserstein
+        # Targets 1 and 0 of an output that is no logit have 1/2 between them.
+        return not may_shift and self.has_targets <= self.probabilistic
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PenaltyTraits:

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.config import schedules
+from shared.config.augmentation import ADA
 from shared.config.train_config import TrainConfig
 from shared.config.traits import ARCHITECTURES, PENALTIES
-from shared.randomness import augmentation, noise
+from shared.randomness import ada, augmentation, noise
 from shared.randomness.noise import Purpose
 
 
@@ -37,8 +38,8 @@ class Draws(NamedTuple):
     """Scaled noise on D's input, for D's real and fake images and, in the last entry,
     for G's: [steps, n_critic + 1, 2, batch, height, width, channels]."""
     augmentation: NDArray[np.float32] | None
-    """Rows of `augmentation.Record`, for D's real and fake images and, in the last
-    entry, for G's: [steps, n_critic + 1, 2, batch, fields]."""
+    """Rows of `augmentation.Record`, or of `ada.records`, for D's real and fake images
+    and, in the last entry, for G's: [steps, n_critic + 1, 2, batch, fields]."""
     mirrored: NDArray[np.bool_] | None
     """Which real images are mirrored: [steps, batches, batch]."""
     noise_maps: NDArray[np.float32] | None
@@ -186,7 +187,9 @@ def _draw_step(
         ) < np.float32(config.label_flip)
     if config.instance_noise:
         instance_noise = _instance_noise(config, step, image, normal, samples)
-    if config.policies:
+    if config.augment == ADA:
+        records = ada.draw_records(config, step, image, uniform, normal, samples)
+    elif config.policies:
         records = augmentation.draw_records(config, step, image, uniform, samples)
     if config.flip:
         mirrored = np.stack(

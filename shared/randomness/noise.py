@@ -38,6 +38,8 @@ Purpose = Literal[
     "noise images",
     "augmentation for D",
     "augmentation for G",
+    "normal augmentation for D",
+    "normal augmentation for G",
     "mirrored images",
     "mirrored images for G",
     "noise maps",

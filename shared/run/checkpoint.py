@@ -12,6 +12,7 @@ layouts follow PyTorch's ``state_dict``:
 ``g_optimizer.exp_avg_sq.<name>``     Adam's second average
 ``g_optimizer.square_avg.<name>``     RMSprop's average
 ``d_optimizer.…``                     the same for D
+``memory.<name>``                     what else is remembered, as ADA's sums of signs
 ====================================  ================================================
 
 The header's metadata hold one entry, ``gan_checkpoint``: JSON with ``version`` of this

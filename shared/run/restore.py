@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.backend import Arithmetic, Backend, MakeBackend
+from shared.config.memory import initial_memory, on_file
 from shared.config.train_config import TrainConfig
 from shared.config.values import printable
 from shared.errors import UsageError
@@ -174,6 +175,8 @@ def _wanted(stated: Mapping[str, Stated], config: TrainConfig) -> dict[str, str]
                 wanted[f"{_OPTIMIZERS[owner]}.{average}.{path}"] = described
         if config.optimizer == "adam":
             wanted[f"{_OPTIMIZERS[owner]}.step"] = "int64 ()"
+    for name, number in initial_memory(config).items():
+        wanted[on_file(name)] = _description(number)
     return wanted
 
 

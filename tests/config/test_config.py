@@ -18,6 +18,7 @@ from shared.config.train_config import (
     config_from_json,
     config_to_json,
 )
+from shared.config.traits import OBJECTIVES
 from shared.errors import UsageError
 from shared.files.arrays import canonical_json
 
@@ -118,6 +119,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         _STYLES | {"path_length": 2.0, "optimizer": "rmsprop"},
         "--path-length 2.0: needs --optimizer adam",
     ),
+    ({"g_orthogonal": -1.0}, "--g-orthogonal -1.0: must be 0 or more"),
     ({"n_critic": 2, "d_every": 2}, "--d-every 2: cannot be combined with --n-critic"),
     ({"g_norm": "conditional-batch"}, "conditional-batch: needs --conditional"),
     ({"minibatch_std": 3}, "--minibatch-std 3: must divide --batch-size 64"),
@@ -128,16 +130,28 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     *(
         ({"augment": word}, f"--augment {word}: {rule}")
         for word, rule in {
-            "ada": "must be none, diffaugment or diffaugment:POLICY,...",
-            "difaugment": "must be none, diffaugment or diffaugment:POLICY,...;"
+            "ad": "must be none, diffaugment, diffaugment:POLICY,... or ada",
+            "difaugment": "must be none, diffaugment, diffaugment:POLICY,... or ada;"
             " did you mean diffaugment?",
-            "none:color": "must be none, diffaugment or",
+            "none:color": "must be none, diffaugment,",
+            "ada:color": "must be none, diffaugment,",
             "diffaugment:": "each policy must be one of color, translation, cutout",
             "diffaugment:color,": "each policy must be one of color, translation,",
             "diffaugment:colour": "each policy must be one of color, translation,"
             " cutout; did you mean color?",
             "diffaugment:cutout,color,cutout": "each policy may stand once",
         }.items()
+    ),
+    ({"augment_p": 0.5}, "--augment-p 0.5: is for --augment ada"),
+    ({"augment": "diffaugment", "augment_p": 0.0}, "--augment-p 0.0: is for --augment"),
+    ({"augment": "ada", "augment_p": 1.5}, "--augment-p 1.5: must be in [0, 1]"),
+    *(
+        (
+            {"augment": "ada", "objective": objective},
+            "--augment ada: goes by the sign of D's output, which says nothing with"
+            f" --objective {objective}; give --augment-p",
+        )
+        for objective in ("wasserstein", "relativistic", "least-squares")
     ),
     *(
         (
@@ -251,7 +265,28 @@ def test_a_way_of_reading_images_is_stored_only_where_it_is_chosen() -> None:
 def test_an_augmentation_is_stored_only_where_it_is_chosen() -> None:
     usual = config_to_json(TrainConfig())
     assert not {"augment", "flip"} & usual.keys()
-    chosen = TrainConfig(augment="diffaugment:cutout,color", flip=True)
+    examples: tuple[dict[str, Any], ...] = (
+        {"augment": "diffaugment:cutout,color", "flip": True},
+        {"augment": "ada"},
+        {"augment": "ada", "augment_p": 0.0, "objective": "wasserstein"},
+    )
+    for chosen in examples:
+        config = TrainConfig(**chosen)
+        stored = json.loads(json.dumps(config_to_json(config)))
+        assert stored.keys() - usual.keys() == chosen.keys() - {"objective"}
+        assert config_from_json(stored) == config
+
+
+def test_objectives_whose_sign_says_what_is_real() -> None:
+    able = {name for name, traits in OBJECTIVES.items() if traits.has_signs}
+    saturating = {"minimax", "non-saturating"}
+    assert able == saturating | {"hinge", "least-squares-pearson"}
+
+
+def test_orthogonality_is_stored_only_where_it_is_chosen() -> None:
+    assert "g_orthogonal" not in config_to_json(TrainConfig())
+    chosen = PRESETS["biggan"]
+    assert config_to_json(chosen)["g_orthogonal"] == 1e-4
     assert config_from_json(json.loads(json.dumps(config_to_json(chosen)))) == chosen
 
 
@@ -297,6 +332,7 @@ def test_how_weights_are_averaged(settings: dict[str, Any], expected: str) -> No
         ("diffaugment", ("color", "translation", "cutout")),
         ("diffaugment:cutout", ("cutout",)),
         ("diffaugment:cutout,color", ("cutout", "color")),
+        ("ada", ("ada",)),
     ],
 )
 def test_policies_come_in_the_order_that_is_asked_for(

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shared.config.memory import initial_memory, on_file
 from shared.config.presets import PRESETS
 from shared.data.points import load
+from shared.errors import UsageError
 from shared.files.arrays import Arrays
 from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
@@ -139,6 +141,7 @@ def test_a_forged_state_is_neither_resumed_nor_evaluated(
         ("dcgan", {"d_every": 3, "optimizer": "rmsprop", "g_weight_norm": "weight"}),
         ("dcgan", {"d_every": 3, "minibatch_discrimination": 2}),
         ("ring", {"n_critic": 2}),
+        ("dcgan", {"augment": "ada"}),
     ],
 )
 def test_a_state_that_was_trained_is_accepted(
@@ -162,6 +165,12 @@ def test_a_state_that_was_trained_is_accepted(
     assert set(AVERAGES) == {"adam", "rmsprop"}
     averages = {name.split(".")[1] for name in state.arrays if "optimizer" in name}
     assert averages - {"step"} == set(AVERAGES[config.optimizer])
+    # What it remembers, as it was saved, is asked for.
+    for name in initial_memory(config):
+        others = {k: x for k, x in state.arrays.items() if k != on_file(name)}
+        forged = state._replace(arrays=others)
+        with pytest.raises(UsageError, match=f"memory.{name} is missing, its config"):
+            check_state(backend.statements(), forged, "run")
 
 
 def test_pytorch_counts_no_further_than_its_numbers_go(

@@ -225,7 +225,7 @@ VARIANTS = {
     " --final-penalty-weight 1 --final-ema-half-life 20": "float32",
     "wgan-gp --n-critic 2 --warmup-steps 4 --ema-decay 0.5": "float32",
     "cgan --label-flip 0.2 --instance-noise 0.1 --d-norm none"
-    " --d-weight-norm spectral --d-every 2": "float32",
+    " --d-weight-norm spectral --d-every 2 --augment ada": "float32",
 }
 
 
