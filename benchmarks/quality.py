@@ -124,10 +124,14 @@ def measure(options: Options) -> Iterator[dict[str, Any]]:
     """The results so far, again and again.
 
     Raises:
-        UsageError: there is no such preset, or it is one of points.
+        UsageError: there is no such preset, or it is one of points; nobody is to run,
+            or to be looked at.
     """
     import gans_torch  # judges
 
+    for name in ("seconds", "looks", "seeds"):
+        if getattr(options, name) <= 0:
+            raise refuse(name, getattr(options, name), "must be above 0")
     for name in options.presets:
         if name not in PRESETS or PRESETS[name].image_size == 1:
             raise refuse("presets", name, "must be presets of images")
@@ -268,10 +272,11 @@ def _plot(results: dict[str, Any], path: Path) -> None:
                 color=color,
                 label=runner.name,
             )
+    # Coverage alone: FID falls with the number of images, and few are held out.
     for name, row in results["ceiling"].items():
         if "held out" in name:
-            for axes, score in ((left, "fid"), (right, "coverage")):
-                axes.axhline(row[score], color="grey", lw=1, ls=":", label=name)
+            right.axhline(row["coverage"], color="grey", lw=1, ls=":", label=name)
+            right.legend(fontsize=8)
     left.set_yscale("log")
     left.set_ylabel(f"FID of {results['dataset']} by the project's judge")
     right.set_ylabel("coverage")

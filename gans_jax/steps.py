@@ -394,7 +394,9 @@ def _global_norm(gradient: Any) -> Float[Array, ""]:
         return optax.tree.norm(jax.tree.map(lambda g: g / unit, gradient)) * unit
 
     norm = jnp.where(jnp.isinf(norm), in_units(largest), norm)
-    return jnp.where(norm < 2.0**15 / largest, in_units(1.0 / largest), norm)
+    # A unit whose own square is finite, too: XLA may take it out of a square, and of a
+    # gradient of zeros would make 0 times infinity.
+    return jnp.where(norm < 2.0**15 / largest, in_units(4.0 / largest), norm)
 
 
 def _clip(gradient: Any, limit: float, norm: Float[Array, ""]) -> Any:

@@ -137,8 +137,7 @@ def _jax_evaluate(name: str, critic: Critic, problem: Problem, dtype: str) -> Ev
         )
         return terms.penalty, terms.gradient_norm
 
-    # Not compiled as a whole: operation by operation, all these networks share most.
-    differentiate = jax.value_and_grad(penalty, has_aux=True)
+    differentiate = jax.jit(jax.value_and_grad(penalty, has_aux=True))
 
     def evaluate(arrays: Arrays) -> Outcome:
         with jax.enable_x64(x64):

@@ -24,7 +24,7 @@ from parity_tests.comparisons.first_steps import CONFIGS, make_config
 from parity_tests.harness.trajectories import (
     compare_runs,
     make_data,
-    make_pair,
+    make_session,
     run,
 )
 from shared.config.train_config import TrainConfig
@@ -73,7 +73,7 @@ def _repeat(calls: list[tuple[Any, Any, Any, Any]]) -> None:
 
 
 def _compare(config: TrainConfig, bound: str) -> list[Finding]:
-    eager = make_pair(config).torch
+    eager = make_session(config, 1, "torch")
     data = make_data(config.image_size)
     backend = gans_torch.backend.Backend(config, data.info, "cpu")
     backend._graphs = StepGraphs(backend._step, _Recorder())

@@ -92,3 +92,10 @@ def test_points_do_not_race(tmp_path: Path) -> None:
     options = Options(out=tmp_path, presets=("ring",), data_dir=tmp_path)
     with pytest.raises(UsageError, match="--presets ring: must be presets of images"):
         next(quality.measure(options))
+
+
+@pytest.mark.parametrize("name", ["seconds", "looks", "seeds"])
+def test_a_race_of_nobody_is_refused(name: str, tmp_path: Path) -> None:
+    options = dataclasses.replace(Options(out=tmp_path), **{name: 0})
+    with pytest.raises(UsageError, match=f"^--{name} 0: must be above 0$"):
+        next(quality.measure(options))

@@ -66,3 +66,24 @@ def test_nothing_and_too_much(value: float, expected: float, norm: Norm) -> None
 
 def test_what_is_no_number_has_no_norm(norm: Norm) -> None:
     assert math.isnan(norm(np.array([1.0, math.nan], np.float32)))
+
+
+@pytest.mark.needs("jax")
+def test_a_hinge_that_is_satisfied_has_a_norm_when_compiled() -> None:
+    # XLA squares the mean's factor and the unit together, away from the zero.
+    import jax
+    from jax import numpy as jnp
+
+    from gans_jax import steps
+
+    def loss(bias: jax.Array, weight: jax.Array) -> jax.Array:
+        return jax.nn.relu(1 - (jnp.ones((8, 4)) @ weight + bias)).mean()
+
+    @jax.jit
+    def norm(*parameters: jax.Array) -> jax.Array:
+        return steps._global_norm(jax.grad(loss, (0, 1))(*parameters))
+
+    for precision in ("float32", "float64"):
+        with jax.enable_x64(precision == "float64"):
+            assert norm(jnp.zeros(()), jnp.full(4, 10.0)) == 0
+            assert norm(jnp.zeros(()), jnp.zeros(4)) == pytest.approx(5**0.5)
