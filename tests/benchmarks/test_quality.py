@@ -96,6 +96,7 @@ def test_points_do_not_race(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["seconds", "looks", "seeds"])
 def test_a_race_of_nobody_is_refused(name: str, tmp_path: Path) -> None:
-    options = dataclasses.replace(Options(out=tmp_path), **{name: 0})
+    changes: dict[str, Any] = {name: 0}
+    options = dataclasses.replace(Options(out=tmp_path), **changes)
     with pytest.raises(UsageError, match=f"^--{name} 0: must be above 0$"):
         next(quality.measure(options))
