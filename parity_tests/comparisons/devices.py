@@ -42,6 +42,7 @@ _COVERS = tuple(
 _STEPS, _FULL_STEPS = 3, 20
 # Those that JAX tries in the short certificate; it takes seconds to compile one.
 _JAX = ("pairs", "burn-in", "sliced points", "local norms")
+_DRAWING = "drawing"
 
 
 def _short() -> dict[str, TrainConfig]:
@@ -94,10 +95,24 @@ class _Group(NamedTuple):
     twin: str
     count: int
     is_full: bool
+    apart: bool = False
+    """Whether each has a process, as in PyTorch they always have."""
+
+    @property
+    def title(self) -> str:
+        """What a comparison's name says of them."""
+        return f"{self.twin}{' processes' * self.apart}, {self.count}"
+
+    @property
+    def draws(self) -> bool:
+        """Whether its processes draw together."""
+        return not self.is_full and (self.twin == "torch" or self.apart)
 
     @property
     def configs(self) -> dict[str, TrainConfig]:
-        """What they are trained with."""
+        """What they are trained with; apart, JAX does what it does in one process."""
+        if self.apart:
+            return {}
         chosen = FULL if self.is_full else SHORT
         return {
             name: _on(self.count, config)
@@ -120,6 +135,7 @@ def _on(count: int, config: TrainConfig) -> TrainConfig:
 def _groups() -> Iterator[_Group]:
     yield _Group("torch", 2, is_full=False)
     yield _Group("jax", 4, is_full=False)
+    yield _Group("jax", 2, is_full=False, apart=True)
     for twin in ("torch", "jax"):
         for count in (2, 4):
             yield _Group(twin, count, is_full=True)
@@ -139,7 +155,7 @@ def _traps(group: _Group) -> list[Job]:
     return [
         _job(mutant.name, SHORT[mutant.suspects[0]], 2, mutant.edits)
         for mutant in MUTANTS
-        if mutant.twin == f"gans_{group.twin}" and not group.is_full
+        if mutant.twin == f"gans_{group.twin}" and not (group.is_full or group.apart)
     ]
 
 
@@ -147,7 +163,11 @@ def _traps(group: _Group) -> list[Job]:
 def _trained(group: _Group) -> list[dict[str, list[State]]]:
     """What each process has computed: as starting them takes long, all at once."""
     jobs = [_job(name, x, group.steps) for name, x in group.configs.items()]
-    return devices.train(group.twin, group.count, [*jobs, *_traps(group)])
+    if group.draws:
+        config = shrink(PRESETS["cgan"], image_size=8, width=4, z_dim=3)
+        jobs.append(_job(_DRAWING, config, 1)._replace(draws=True))
+    jobs += _traps(group)
+    return devices.train(group.twin, group.count, jobs, group.apart)
 
 
 @functools.lru_cache(maxsize=20)
@@ -186,6 +206,14 @@ def _tolerance(group: _Group, config: TrainConfig) -> str:
     return "devices, float64" + (", free bias" if is_loose else "")
 
 
+def _compare_drawn(group: _Group) -> list[Finding]:
+    """All devices draw what one of them draws of the same batches, in their order."""
+    drawn = _trained(group)[0][_DRAWING][-1]
+    differing = np.count_nonzero(drawn["together"] != drawn["alone"])
+    assert np.ptp(drawn["alone"]) > 0, "there is something to be seen"
+    return [Finding("numbers that differ", float(differing), "exact")]
+
+
 def _kill(group: _Group) -> list[Finding]:
     """Each trap is noticed by some device."""
     survivors: list[str] = []
@@ -207,15 +235,19 @@ def _kill(group: _Group) -> list[Finding]:
 
 
 for _group in _groups():
-    _twin, _count, _is_full = _group
+    _is_long = _group.is_full or _group.apart
     for _name in _group.configs:
         check(
-            f"devices/{_twin}, {_count}/{_name}",
+            f"devices/{_group.title}/{_name}",
             kind="devices",
-            covers=() if _is_full else _COVERS,
-            full_only=_is_full,
+            covers=() if _is_long else _COVERS,
+            full_only=_is_long,
         )(functools.partial(_compare, _group, _name))
+    if _group.draws:
+        check(f"devices/{_group.title}/{_DRAWING}", kind="devices", full_only=_is_long)(
+            functools.partial(_compare_drawn, _group)
+        )
     if _traps(_group):
-        check(f"devices/{_twin}, {_count}/traps", kind="devices")(
+        check(f"devices/{_group.title}/traps", kind="devices")(
             functools.partial(_kill, _group)
         )

@@ -1,7 +1,8 @@
 """Trainings on several devices, many in a row in processes of their own.
 
 In PyTorch each device has a process, which meets the others by gloo; in JAX one process
-has devices that share its processor. This module is also what these processes execute.
+has devices that share its processor, or each has one there too. This module is also
+what these processes execute.
 """
 
 import importlib
@@ -15,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from parity_tests.harness.edits import Edit, edited
@@ -22,6 +24,7 @@ from shared.backend import Arithmetic
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import ImageData
 from shared.files.arrays import Arrays
+from shared.training.processes import processes
 from shared.training.session import Session
 
 # What a run holds after a step: metrics and arrays.
@@ -39,15 +42,21 @@ class Job(NamedTuple):
     """State and step to go on from; None: the seed's."""
     edits: tuple[Edit, ...] = ()
     """Of the twin's sources."""
+    draws: bool = False
+    """Whether the first process draws at the end: there is one state more, of what all
+    draw together and what it draws alone."""
 
 
-def train(twin: str, devices: int, jobs: Sequence[Job]) -> list[dict[str, list[State]]]:
+def train(
+    twin: str, devices: int, jobs: Sequence[Job], apart: bool = False
+) -> list[dict[str, list[State]]]:
     """Train by each job in turn, on so many devices.
 
     Args:
         twin: ``torch`` or ``jax``.
         devices: how many.
         jobs: of unique names.
+        apart: whether each device has a process in JAX, too.
 
     Returns:
         What each process has computed, by the jobs' names.
@@ -66,7 +75,7 @@ def train(twin: str, devices: int, jobs: Sequence[Job]) -> list[dict[str, list[S
                 stderr=subprocess.STDOUT,
                 text=True,
             )
-            for environment in _environments(twin, devices)
+            for environment in _environments(devices, apart or twin == "torch")
         ]
         said = [process.communicate()[0] for process in started]
         for process, words in zip(started, said, strict=True):
@@ -77,9 +86,9 @@ def train(twin: str, devices: int, jobs: Sequence[Job]) -> list[dict[str, list[S
         ]
 
 
-def _environments(twin: str, devices: int) -> list[dict[str, str]]:
+def _environments(devices: int, apart: bool) -> list[dict[str, str]]:
     """What tells each process of its devices, and of the other processes."""
-    if twin == "jax":
+    if not apart:
         return [{"JAX_NUM_CPU_DEVICES": str(devices)}]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -109,6 +118,8 @@ def _tell(twin: str, devices: int, job: Job) -> list[State]:
     with edited(*job.edits):
         backend = importlib.import_module(f"gans_{twin}.backend")
         config, data = job.config, job.data
+        if twin == "jax":
+            devices //= processes().count
         arithmetic = Arithmetic(devices=devices)
         session = Session(
             config, data, backend.Backend(config, data.info, "cpu", arithmetic)
@@ -118,7 +129,29 @@ def _tell(twin: str, devices: int, job: Job) -> list[State]:
             session.restore(*job.start)
         for _ in range(job.steps):
             states.append(session.run(1) | session.backend.arrays())
+        with session.backend.helped() as leads:
+            if leads and job.draws:
+                states.append(_drawn(session))
     return states
+
+
+def _drawn(session: Session) -> State:
+    """What all draw of batches that they do not share alike, and one draws of them."""
+    z_dim, classes = session.config.z_dim, session.data.info.num_classes
+    rng = np.random.default_rng(0)
+    batches = [
+        (
+            rng.standard_normal((size, z_dim)).astype(np.float32),
+            rng.integers(classes, size=size).astype(np.int32)
+            if session.config.conditional
+            else None,
+        )
+        for size in (6, 6, 6, 6, 6, 4)
+    ]
+    backend = session.backend
+    together = backend.sample_batches(batches)
+    alone = [backend.sample(*batch) for batch in batches]
+    return {"together": np.concatenate(together), "alone": np.concatenate(alone)}
 
 
 if __name__ == "__main__":
