@@ -126,4 +126,4 @@ def _random_array(name: str, shape: tuple[int, ...]) -> NDArray[Any]:
         return drawn / np.linalg.norm(drawn)
     if len(shape) == 4:  # keeps the scale of what passes through
         return drawn / np.float32(np.sqrt(np.prod(shape[1:])))
-    return np.float32(0.3) * drawn
+    return np.asarray(np.float32(0.3) * drawn)  # of a scalar, too

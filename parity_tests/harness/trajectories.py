@@ -48,6 +48,7 @@ def shrink(config: TrainConfig, **changes: Any) -> TrainConfig:
         "width": 4,
         "z_dim": 8,
         "batch_size": 8,
+        "minibatch_std": min(config.minibatch_std, 8),
         "precision": "float64",
         "steps": 1000,
         "epochs": None,

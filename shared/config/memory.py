@@ -5,12 +5,12 @@ one finds it by its name in its twin's `TrainState.memory`.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shared.config.train_config import TrainConfig
-from shared.files.arrays import Arrays
 
 
-def initial_memory(config: TrainConfig) -> Arrays:
+def initial_memory(config: TrainConfig) -> dict[str, NDArray[np.int64]]:
     """What a run starts from, by name; nothing where it needs no memory.
 
     Whole numbers are int64, others would be float32; on file as well.

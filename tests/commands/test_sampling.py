@@ -149,6 +149,9 @@ class Probe:
         self.device = device
         return self
 
+    def agree(self, value: Any) -> Any:
+        return value
+
     def statements(self) -> dict[str, Stated]:
         return {}
 
