@@ -161,7 +161,7 @@ def _state(twin: Twin, config: TrainConfig, data: DataInfo) -> Checkpoint:
     rng = np.random.default_rng(0)
     for name, array in state.arrays.items():
         if name.startswith("generator") and array.dtype.kind == "f":
-            new = 0.4 * rng.standard_normal(array.shape)
+            new = np.asarray(0.4 * rng.standard_normal(array.shape))
             new = np.abs(new) + 0.1 if "running_var" in name else new
             # A length, as of weight norm, may be small by chance.
             new = new + 5 if name.endswith("original0") else new
