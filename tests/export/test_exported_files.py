@@ -212,7 +212,8 @@ def test_a_file_draws_what_the_run_draws(
     )
     for path, images in zip(paths, expected, strict=True):
         assert images.std() > 0.1, f"{path}: nothing can be told of such images"
-        drawn = np.load(f"{path}.drawn.npz")
+        with np.load(f"{path}.drawn.npz") as file:
+            drawn = dict(file)
         for n in (2, 5):
             assert drawn[str(n)].dtype == np.float32
             np.testing.assert_allclose(drawn[str(n)], images[:n], rtol=0, atol=1e-4)
