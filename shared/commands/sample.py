@@ -13,17 +13,15 @@ from shared.config.choices import POINTS
 from shared.config.limits import check_drawn
 from shared.config.tables import suggestion
 from shared.config.train_config import refuse
-from shared.config.traits import ARCHITECTURES
 from shared.data import points
 from shared.data.image_data import DataInfo
 from shared.drawing import images
 from shared.drawing.samples import draw_images, draw_points
 from shared.errors import UsageError
-from shared.randomness.latents import draw_latents, great_circle
+from shared.randomness.latents import draw_latents, great_circle, latent_truncation
 from shared.run import checkpoint
 from shared.run.restore import load_backend
 from shared.run.run_dir import resolve_checkpoint, root_of
-from shared.run.truncation import truncated
 
 # Of a grid, unless the user says otherwise or there are classes.
 _ROWS = 8
@@ -51,9 +49,7 @@ def sample(options: SampleOptions, make_backend: MakeBackend) -> None:
     rows = len(classes) if classes else _ROWS
     num = options.num or rows * options.columns
     check_drawn(num, config)
-    # Of styles it is the average that is drawn to, and no latent is cut off.
-    of_styles = ARCHITECTURES[config.architecture].has_styles
-    truncation = None if of_styles else options.truncation
+    truncation = latent_truncation(config, options.truncation)
     z = _latents(options, num, config.z_dim, truncation)
     labels = _labels(options, num, classes)
     backend = load_backend(
@@ -63,9 +59,8 @@ def sample(options: SampleOptions, make_backend: MakeBackend) -> None:
         options.device,
         devices=options.devices,
         standing_stats=options.standing_stats,
+        truncation=options.truncation,
     )
-    if of_styles and options.truncation is not None:
-        backend.load(truncated(stored.arrays, options.truncation))
     with backend.helped() as leads:
         if leads:
             _draw(options, stored, path, backend, z, labels)

@@ -70,6 +70,16 @@ def great_circle(
     return (path / np.sin(angle)).astype(np.float32)
 
 
+def latent_truncation(config: TrainConfig, truncation: float | None) -> float | None:
+    """What a truncation is to `draw_latents`: nothing where it is styles that have it.
+
+    Args:
+        config: the run's configuration.
+        truncation: what was asked for.
+    """
+    return None if ARCHITECTURES[config.architecture].has_styles else truncation
+
+
 def draw_inputs(
     config: TrainConfig,
     labels: NDArray[np.int32] | None,
@@ -122,8 +132,7 @@ def sample_inputs(
     if truncation is not None and not truncation >= LEAST_TRUNCATION:
         rule = f"must be {LEAST_TRUNCATION} or more"
         raise UsageError(f"truncation {truncation}: {rule}")
-    of_styles = ARCHITECTURES[config.architecture].has_styles
-    cut = None if of_styles else truncation
+    cut = latent_truncation(config, truncation)
     z = draw_latents(seed, "drawn samples", 0, n, config.z_dim, cut)
     if not config.conditional:
         if labels is not None:

@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from shared.backend import Arithmetic, Backend, MakeBackend
 from shared.config.memory import initial_memory, on_file
 from shared.config.train_config import TrainConfig
+from shared.config.traits import ARCHITECTURES
 from shared.config.values import printable
 from shared.errors import UsageError
 from shared.files.arrays import Arrays
 from shared.run import checkpoint
 from shared.run.generator import GeneratorState, arrays_of, generator_of
 from shared.run.standing import stand
+from shared.run.truncation import truncated
 from shared.statements import COUNTER, RUNNING_VARIANCE, Stated
 
 AVERAGES = {"adam": ("exp_avg", "exp_avg_sq"), "rmsprop": ("square_avg",)}
@@ -36,6 +38,7 @@ def load_backend(
     *,
     devices: int | None = None,
     standing_stats: int | None = None,
+    truncation: float | None = None,
 ) -> Backend:
     """A twin's backend in the state of a checkpoint.
 
@@ -47,6 +50,8 @@ def load_backend(
         devices: that draw; None: one, or one for each process.
         standing_stats: batches whose statistics batch norm is to go by in what draws;
             None: those of training.
+        truncation: the share of its way from the average that a style goes, where there
+            are styles; None: all the way.
 
     Raises:
         UsageError: there is no such device, the arrays do not fit the networks, or
@@ -57,6 +62,8 @@ def load_backend(
     # The run may have gone on between two processes' reading it.
     stored = backend.agree(stored)
     check_state(backend.statements(), stored, name)
+    if truncation is not None and ARCHITECTURES[config.architecture].has_styles:
+        stored = stored._replace(arrays=truncated(stored.arrays, truncation))
     backend.load(stored.arrays)
     if standing_stats is not None:
         state = generator_of(stored)
