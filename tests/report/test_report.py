@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shared import quantities
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.config.traits import OBJECTIVES
@@ -325,6 +326,14 @@ def test_every_objective_has_a_guide(name: str) -> None:
     chance = OBJECTIVES[name].chance_loss
     values = [line.value for line in guide.lines(config, "Losses")]
     assert values[:1] == ([] if chance is None else [chance])
+
+
+def test_every_chart_has_a_guide() -> None:
+    config = PRESETS["wgan-gp"]
+    for group in quantities.GROUPS:
+        assert guide.sentence(config, group.title).endswith("."), group
+    (line,) = guide.lines(config, "Augmentation")
+    assert line.value == 0.6  # Karras et al. 2020
 
 
 def test_the_lines_are_where_the_losses_are_when_d_cannot_tell(twin: Twin) -> None:
