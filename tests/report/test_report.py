@@ -299,8 +299,12 @@ def test_a_run_of_one_twin_has_no_handovers(run: RunDir) -> None:
     assert "handovers" not in (run.path / "config.json").read_text()
 
 
-def test_a_page_that_is_passed_on_names_no_place_of_its_author(tmp_path: Path) -> None:
-    place = "folder:/home/me/photos"
+@pytest.mark.parametrize(
+    "place", ["folder:/home/me/photos", "folder:../home/photos", "folder:photos"]
+)
+def test_a_page_that_is_passed_on_names_no_place_of_its_author(
+    tmp_path: Path, place: str
+) -> None:
     config = TrainConfig(dataset=place, batch_size=32, epochs=2.0, steps=None)
     run = RunDir.create(tmp_path / "run", config, DATA)
     run.append_metrics({"step": 1, "d_loss": 1.0})
@@ -310,7 +314,7 @@ def test_a_page_that_is_passed_on_names_no_place_of_its_author(tmp_path: Path) -
     page.write_report(run, command, "gans_jax.train")
     text = html.unescape(read(run.path).text)
     assert "/home" not in text
-    assert "folder:photos" in text
+    assert "dcgan on folder:photos" in text
     assert "--data-dir PATH/d --device x" in text
     flags = "dcgan --dataset folder:photos --epochs 2.0 --batch-size 32"
     for twin in ("gans_torch", "gans_jax"):
