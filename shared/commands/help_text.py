@@ -2,6 +2,7 @@
 
 import re
 import textwrap
+from collections.abc import Mapping
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "What matters first": (
@@ -54,7 +55,7 @@ _FLAG = re.compile("  (--?[a-z]|[A-Z]{2})")
 _SAID = " " * 4
 
 
-def in_groups(text: str, groups: dict[str, tuple[str, ...]]) -> str:
+def in_groups(text: str, groups: Mapping[str, tuple[str, ...]]) -> str:
     """A help text with its flags in groups; what is in none comes last, and the help.
 
     Args:
