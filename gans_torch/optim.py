@@ -28,9 +28,7 @@ def build_optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Opti
     # Whether a CUDA graph may record it; without one it does the same.
     capturable = parameters[0].is_cuda
     if config.optimizer == "rmsprop":
-        return _RMSprop(
-            parameters, lr=0.0, alpha=0.99, eps=1e-8, capturable=capturable
-        )
+        return _RMSprop(parameters, lr=0.0, alpha=0.99, eps=1e-8, capturable=capturable)
     return _Adam(
         parameters,
         lr=0.0,
