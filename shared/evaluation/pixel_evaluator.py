@@ -96,7 +96,7 @@ class PixelEvaluator(Evaluator):
             Score(
                 "nearest_distance",
                 [float(np.median(found[:, 0]))],
-                how.format(f"{queries} samples", "training image"),
+                how.format(f"{len(fake)} samples", "training image"),
             ),
             Score(
                 "nearest_distance_real",

@@ -764,7 +764,9 @@ def test_images_in_a_folder_are_scored_by_another(
     twin.main("evaluate")(list(map(str, words)))
     stored = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert stored["scores"]["copies"]["value"] == 1
-    assert stored["scores"]["nearest_distance"]["value"] > 0
+    distance = stored["scores"]["nearest_distance"]
+    assert distance["value"] > 0
+    assert distance["protocol"].startswith("median over 30 samples to the nearest")
     assert stored["protocol"]["samples"] == 30
     assert (tmp_path / "out" / "nearest.png").is_file()
     table = capsys.readouterr().out
