@@ -161,7 +161,8 @@ def adapted(
     over these steps was above 0.6, and down, to 0 at the least, where it was below.
 
     All is counted in whole numbers: signs, steps, and adjustments, of which p is a
-    multiple. So no order of adding up and no precision makes a difference.
+    multiple. So no order of adding up and no precision makes a difference. A departure:
+    the authors also count the signs that D gives in R1's own updates.
 
     Args:
         config: the run's configuration.
