@@ -129,17 +129,21 @@ def check_batch(
     _check(config, at_once, memory or _host_memory(), maps, place)
 
 
-def check_truncation(truncation: float | None) -> None:
-    """Refuse to cut latents off so near to 0 that almost all are drawn in vain.
+def truncation_rule(config: TrainConfig, truncation: float | None) -> str | None:
+    """What a truncation must be; None where it is that.
+
+    Latents that are cut off near 0 would almost all be drawn in vain. Styles may go all
+    the way to their average.
 
     Args:
-        truncation: how far from 0 they may be; None: as far as they are.
-
-    Raises:
-        UsageError: it is less than `LEAST_TRUNCATION`, or no number.
+        config: of the run that draws.
+        truncation: what was asked for; None: nothing.
     """
-    if truncation is not None and not truncation >= LEAST_TRUNCATION:
-        raise refuse("truncation", truncation, f"must be {LEAST_TRUNCATION} or more")
+    has_styles = ARCHITECTURES[config.architecture].has_styles
+    least = 0.0 if has_styles else LEAST_TRUNCATION
+    if truncation is None or least <= truncation < math.inf:
+        return None
+    return f"must be {least} or more, and finite"
 
 
 def check_drawn(num: int, config: TrainConfig) -> None:
