@@ -142,7 +142,7 @@ def _sizes() -> list[Finding]:
     tasks = {
         "styles and noise": _styled(10),
         "discriminator": _task(
-            "discriminator", 14, architecture="stylegan2-cifar", conditional=True
+            "discriminator", 14, False, architecture="stylegan2-cifar", conditional=True
         ),
     }
     return compare_twins(tasks, _FLOAT64, floor=1.0)

@@ -84,8 +84,14 @@ def test_images_have_the_size_that_is_asked_for(
     twin: Twin, models: ModuleType, architecture: str, size: int
 ) -> None:
     lacks: dict[str, Any] = dict(ARCHITECTURES[architecture].lacks)
-    changes = {"architecture": architecture, "image_size": size, "width": 2} | lacks
-    config = dataclasses.replace(PRESETS["dcgan"], z_dim=7, **changes)
+    config = dataclasses.replace(
+        PRESETS["dcgan"],
+        architecture=architecture,
+        image_size=size,
+        width=2,
+        z_dim=7,
+        **lacks,
+    )
     shape = (2, 1, size, size) if twin.name == "torch" else (2, size, size, 1)
 
     def images() -> Any:
