@@ -11,7 +11,6 @@ from gans_torch import equalized as torch_equalized
 from gans_torch import layers as torch_layers
 from gans_torch import standing as torch_standing
 from gans_torch.models import biggan as torch_biggan
-from gans_torch.models import dcgan as torch_dcgan
 from gans_torch.models import r3gan as torch_r3gan
 from gans_torch.models import resnet as torch_resnet
 from gans_torch.models import stylegan2 as torch_stylegan2
@@ -177,7 +176,7 @@ MUTANTS = (
     mutant(
         "a first kernel of 4x4",
         "images of 28 pixels come out with 16",
-        torch_dcgan.DcganGenerator.__init__,
+        jax_dcgan.DcganGenerator.__init__,
         {"kernel_size=sizes.base(image_size)": "kernel_size=4"},
         "network/dcgan/sizes",
     ),
