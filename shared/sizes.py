@@ -1,12 +1,11 @@
-"""The heights and widths that images have: a base of 4 to 7 pixels, doubled, again.
+"""The sizes that images have: a base of 4 to 7 pixels, doubled once or more.
 
-Every network for images starts from a map of the base, or ends with one. A base of 3 is
-one of 6 that has doubled once less.
+Generators double a map of the base until it is the image; discriminators go the other
+way. A base of 3 is one of 6 that has doubled once less.
 """
 
-BASES = (4, 5, 6, 7)
-# An image has doubled once at least.
-SMALLEST = 2 * BASES[0]
+SMALLEST = 8
+"""Of a base of 4, which doubles once at least."""
 
 
 def doublings(image_size: int) -> int:
