@@ -181,13 +181,6 @@ MUTANTS = (
         "network/dcgan/sizes",
     ),
     mutant(
-        "a last kernel of 4x4",
-        "of a larger map it makes several logits for each image",
-        jax_dcgan.DcganDiscriminator.__init__,
-        {"size=sizes.base(image_size)": "size=4"},
-        "network/dcgan/sizes",
-    ),
-    mutant(
         "pooling that leaves a row out",
         "PyTorch's own, whose result of odd sizes is rounded down",
         torch_layers.max_pool,
