@@ -80,11 +80,12 @@ def test_an_unknown_architecture_is_not_judged() -> None:
 @pytest.mark.parametrize(
     ("architecture", "size"),
     [
-        *(("dcgan", 8), ("dcgan", 64), ("mlp", 16)),
+        *(("dcgan", 8), ("dcgan", 28), ("dcgan", 64), ("mlp", 16)),
         *(("sngan-resnet", 8), ("sngan-resnet", 32), ("sngan-resnet", 64)),
-        *(("sagan", 16), ("wgan-gp-resnet", 16), ("r3gan", 16)),
-        *(("biggan", 8), ("biggan", 32), ("biggan", 64)),
-        *(("stylegan2", 16), ("stylegan2-cifar", 32)),
+        *(("sngan-resnet", 56), ("sngan-resnet", 112)),
+        *(("sagan", 16), ("wgan-gp-resnet", 16), ("r3gan", 16), ("r3gan", 28)),
+        *(("biggan", 8), ("biggan", 32), ("biggan", 64), ("biggan", 56)),
+        *(("stylegan2", 14), ("stylegan2", 16), ("stylegan2-cifar", 32)),
     ],
 )
 def test_estimates_are_below_the_truth(
