@@ -292,8 +292,11 @@ def test_processes_are_those_that_flags_tell_of(untold: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     ("told", "rule"),
     [
-        (("a:1", 2, None), "coordinator-address a:1: needs --coordinator-address, --n"),
-        ((None, None, 0), "process-id 0: needs --coordinator-address"),
+        (("a:1", 2, None), "coordinator-address a:1: needs --process-id"),
+        (
+            (None, None, 0),
+            "process-id 0: needs --coordinator-address and --num-processes",
+        ),
         (("a", 2, 0), "coordinator-address a: must be HOST:PORT"),
         (("a:0", 2, 0), "coordinator-address a:0: must be HOST:PORT"),
         (("a:70000", 2, 0), "coordinator-address a:70000: must be HOST:PORT"),
