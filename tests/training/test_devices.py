@@ -593,16 +593,13 @@ def test_processes_score_a_run_in_training_as_one_would(
 @pytest.mark.needs("torch")
 @pytest.mark.parametrize("twin", ["torch"], indirect=True, scope="session")
 def test_processes_of_pytorch_that_flags_tell_of_compute_what_one_does(
-    twin: Twin, data_dir: Path, tmp_path: Path
+    twin: Twin, train: Train, data_dir: Path, tmp_path: Path
 ) -> None:
-    def words(run: str, *flags: str) -> list[tuple[str, list[str]]]:
-        usual = [*TINY, "--precision", "float64", "--steps", "3"]
-        place = ["--run-dir", str(tmp_path / run), "--data-dir", str(data_dir)]
-        return [("train", ["dcgan", *usual, *place, *flags])]
-
+    words = [*TINY, "--precision", "float64", "--steps", "3"]
+    train(*words, "--run-dir", tmp_path / "one")
+    words += ["--run-dir", str(tmp_path / "two"), "--data-dir", str(data_dir)]
     place = _place()
-    _together(twin, lambda _: words("one"), [{}])
-    _together(twin, lambda rank: words("two", *_flags(place, rank)), [{}, {}])
+    _together(twin, lambda rank: [("train", [*words, *_flags(place, rank)])], [{}, {}])
     one, two = (
         checkpoint.load(RunDir.open(tmp_path / name).checkpoint_path(3)).arrays
         for name in ("one", "two")
