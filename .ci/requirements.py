@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 # They bring PyTorch along.
-NOT_ALONE = {"jax": {"torchmetrics"}, "torch": set()}
+NOT_ALONE = {"jax": {"torch-fidelity", "torchmetrics"}, "torch": set()}
 
 twin = sys.argv[1]
 text = Path(__file__).parent.with_name("pyproject.toml").read_text()

@@ -34,9 +34,7 @@ class Inception(FeatureNetwork):
 
     def __init__(self, device: torch.device) -> None:
         try:
-            from torch_fidelity import (  # pyrefly: ignore[missing-import]
-                feature_extractor_inceptionv3 as library,
-            )
+            from torch_fidelity import feature_extractor_inceptionv3 as library
         except ImportError as error:
             raise UsageError(
                 "--features inception: needs the package torch-fidelity; install it"

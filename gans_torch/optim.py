@@ -1,5 +1,6 @@
 """Optimisers from the configuration, every constant explicit."""
 
+import inspect
 import math
 from typing import Any
 
@@ -27,9 +28,7 @@ def build_optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Opti
     # Whether a CUDA graph may record it; without one it does the same.
     capturable = parameters[0].is_cuda
     if config.optimizer == "rmsprop":
-        return torch.optim.RMSprop(
-            parameters, lr=0.0, alpha=0.99, eps=1e-8, capturable=capturable
-        )
+        return _RMSprop(parameters, lr=0.0, alpha=0.99, eps=1e-8, capturable=capturable)
     return _Adam(
         parameters,
         lr=0.0,
@@ -40,11 +39,27 @@ def build_optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Opti
     )
 
 
+# As PyTorch wrote them: what it wraps them in imports its compiler, which takes seconds
+# and is not used here.
+_add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+_adam_step = inspect.unwrap(torch.optim.Adam.step)
+_rmsprop_step = inspect.unwrap(torch.optim.RMSprop.step)
+
+
+class _RMSprop(torch.optim.RMSprop):
+    """PyTorch's."""
+
+    add_param_group = _add_param_group
+    step = torch.no_grad()(_rmsprop_step)
+
+
 class _Adam(torch.optim.Adam):
     """PyTorch's, which can also be recorded while beta2 changes.
 
     A fused Adam reads a rate from memory, but takes beta2 for a constant.
     """
+
+    add_param_group = _add_param_group
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
@@ -52,7 +67,7 @@ class _Adam(torch.optim.Adam):
         (group,) = self.param_groups
         beta1, beta2 = group["betas"]
         if not isinstance(beta2, Tensor):
-            return super().step(closure)
+            return _adam_step(self, closure)
         for parameter in group["params"]:
             state = self.state[parameter]
             average, squares, count = (

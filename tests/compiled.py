@@ -10,6 +10,7 @@ import atexit
 import contextlib
 import dataclasses
 import functools
+import gc
 import importlib.metadata
 import os
 import shutil
@@ -34,6 +35,8 @@ def keep() -> None:
 
     To be called before JAX is imported.
     """
+    # Programs are millions of objects: Python is to look seldom for circles of them.
+    gc.set_threshold(50_000, 20, 20)
     if _FOLDER not in os.environ:
         folder = tempfile.mkdtemp(prefix="compiled-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)

@@ -10,10 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import rel_entr
-from scipy.stats import t
-from sklearn.metrics import pairwise_distances
-from sklearn.metrics.pairwise import polynomial_kernel
+from scipy.special import rel_entr, stdtrit
 
 Vectors = NDArray[np.floating]
 Images = NDArray[np.uint8]
@@ -72,6 +69,9 @@ def kernel_distance(real: Vectors, fake: Vectors) -> float:
     References:
         Binkowski et al. 2018, arXiv:1801.01401, section 4.
     """
+    # Imported here: scikit-learn takes a second to import.
+    from sklearn.metrics.pairwise import polynomial_kernel
+
     real, fake = real.astype(np.float64), fake.astype(np.float64)
 
     def kernel(x: Vectors, y: Vectors) -> Vectors:
@@ -177,6 +177,8 @@ def nearest_images(
         Distances per pixel (root mean square, of 255), ascending, and places in
         ``images``; both [queries, k].
     """
+    from sklearn.metrics import pairwise_distances  # as above
+
     flat = queries.reshape(len(queries), -1).astype(np.float64)
     distances = np.empty((len(queries), 0))
     indices = np.empty((len(queries), 0), np.int64)
@@ -262,7 +264,7 @@ def mean_interval(values: list[float]) -> tuple[float, float | None]:
     if len(values) < 2:
         return float(np.mean(values)), None
     error = np.std(values, ddof=1) / np.sqrt(len(values))
-    return float(np.mean(values)), float(t.ppf(0.975, len(values) - 1) * error)
+    return float(np.mean(values)), float(stdtrit(len(values) - 1, 0.975) * error)
 
 
 def _middle(images: Images, reach: int) -> Images:

@@ -222,11 +222,36 @@ def test_frechet_distance_against_torchmetrics_at_every_rank(
     assert found == pytest.approx(float(fid.compute()), rel=1e-5)
 
 
+@pytest.mark.needs("torch")
+@pytest.mark.parametrize(("real_count", "fake_count", "size"), SIZES)
+def test_distances_against_torch_fidelity_at_every_rank(
+    real_count: int, fake_count: int, size: int
+) -> None:
+    import torch
+    from torch_fidelity import metric_fid, metric_kid
+
+    sets = normal(0, real_count, size), normal(1, fake_count, size)
+    if size > 1:  # theirs has no variance of a single feature
+        statistics = (
+            metric_fid.fid_features_to_statistics(torch.tensor(x)) for x in sets
+        )
+        fid = metric_fid.fid_statistics_to_metric(*statistics, verbose=False)
+        expected = pytest.approx(fid["frechet_inception_distance"], rel=1e-5)
+        assert metrics.frechet_distance(*sets) == expected
+    count = min(real_count, fake_count)
+    sets = tuple(x[:count] for x in sets)
+    kid = metric_kid.kid_features_to_metric(
+        *map(torch.tensor, sets), kid_subsets=1, kid_subset_size=count, verbose=False
+    )
+    expected = pytest.approx(kid["kernel_inception_distance_mean"], rel=1e-9)
+    assert metrics.kernel_distance(*sets) == expected
+
+
 @pytest.mark.parametrize(("real_count", "fake_count", "size"), SIZES)
 def test_frechet_distance_against_the_root_of_the_product(
     real_count: int, fake_count: int, size: int
 ) -> None:
-    """As torch-fidelity and the authors' code have it: SciPy's root of S_r S_f."""
+    """As the authors' code has it: SciPy's root of S_r S_f."""
     real, fake = normal(0, real_count, size), normal(1, fake_count, size)
     s_real, s_fake = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (real, fake))
     with warnings.catch_warnings():

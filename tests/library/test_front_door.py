@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from shared.data import points
-from support import Twin
+from shared.data import datasets, points
+from support import TINY, Twin
 
 
 def test_all_that_is_offered_is_there(twin: Twin) -> None:
@@ -32,6 +33,22 @@ def test_what_needs_no_framework_imports_none(
         f"import sys, gans_{twin.name} as gans; {use}\n"
         f"assert not {heavy} & set(sys.modules), sys.modules"
     )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_training_imports_no_compiler_and_no_statistics(
+    twin: Twin, data_dir: Path, tmp_path: Path
+) -> None:
+    """Each takes a second or more, of every start."""
+    words = ["dcgan", *TINY, "--run-dir", tmp_path, "--data-dir", data_dir]
+    code = (
+        f"import sys\nfrom gans_{twin.name}.train import main\n"
+        f"main({list(map(str, words))})\n"
+        "heavy = {'torch._dynamo', 'scipy.stats', 'sklearn.metrics'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    # Its images are made, and so scikit-learn's digits imported, before.
+    datasets.load("digits", 16, data_dir)
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

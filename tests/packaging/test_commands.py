@@ -211,7 +211,7 @@ def test_what_ci_installs_for_one_twin(twin_name: str) -> None:
     ).stdout
     names = {re.split(r"[^\w-]", line)[0] for line in listed.splitlines()}
     other = {"torch": {"jax", "flax", "optax"}}.get(
-        twin_name, {"torch", "torchvision", "torchmetrics"}
+        twin_name, {"torch", "torchvision", "torch-fidelity", "torchmetrics"}
     )
     assert names & other == set()
     assert {twin_name, "numpy", "pytest"} <= names
