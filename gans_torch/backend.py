@@ -476,16 +476,28 @@ def _join(arithmetic: Arithmetic) -> Processes:
             " starts as many"
         )
     if found.count > 1 and not torch.distributed.is_initialized():
-        # Of the host too, for what is no tensor of the device.
-        both = torch.cuda.is_available() and torch.distributed.is_nccl_available()
-        store, rank, count = next(torch.distributed.rendezvous("env://"))
-        torch.distributed.init_process_group(
-            "cpu:gloo,cuda:nccl" if both else "gloo",
-            store=torch.distributed.PrefixStore(_attempt(), store),
-            rank=rank,
-            world_size=count,
-        )
+        try:
+            _meet()
+        except (RuntimeError, ValueError) as error:
+            told = os.environ.get
+            raise UsageError(
+                f"{found.count} processes do not meet at {told('MASTER_ADDR')}:"
+                f"{told('MASTER_PORT')}: {error}"
+            ) from error
     return found
+
+
+def _meet() -> None:
+    """Wait for the run's other processes."""
+    # Of the host too, for what is no tensor of the device.
+    both = torch.cuda.is_available() and torch.distributed.is_nccl_available()
+    store, rank, count = next(torch.distributed.rendezvous("env://"))
+    torch.distributed.init_process_group(
+        "cpu:gloo,cuda:nccl" if both else "gloo",
+        store=torch.distributed.PrefixStore(_attempt(), store),
+        rank=rank,
+        world_size=count,
+    )
 
 
 def _attempt() -> str:
