@@ -7,13 +7,15 @@ needs counts: no weight gradients of D in G's update, no gradient for a constant
 """
 
 import dataclasses
+import itertools
 
+from shared import sizes
 from shared.config.train_config import TrainConfig
 from shared.config.traits import PENALTIES
 
 # Architectures that the counts below know.
 _COUNTED = ("dcgan",)
-_KERNEL = 4 * 4
+_KERNEL = 4
 # `layers.MinibatchDiscrimination`'s kernel_size.
 _DISCRIMINATION_SIZE = 16
 
@@ -63,14 +65,12 @@ def generator_flops(
     """
     # A transposed convolution meets its kernel once for each *input* pixel.
     widths = _widths(config)[::-1]
-    sizes = [4 << i for i in range(len(widths))]
+    base = sizes.base(config.image_size)
     labels = num_classes if config.conditional else 0
-    first = _conv(config.z_dim + labels, widths[0], pixels=1)
+    first = _conv(config.z_dim + labels, widths[0], pixels=1, kernel=base)
     rest = [
-        _conv(before, after, size * size)
-        for before, after, size in zip(
-            widths, [*widths[1:], channels], sizes, strict=True
-        )
+        _conv(before, after, (base << k) ** 2)
+        for k, (before, after) in enumerate(itertools.pairwise([*widths, channels]))
     ]
     return NetworkFlops((first, *rest))
 
@@ -86,20 +86,18 @@ def discriminator_flops(
         num_classes: classes of the data, for the auxiliary classifier.
     """
     widths = _widths(config)
-    sizes = [config.image_size >> (i + 1) for i in range(len(widths))]
+    base = sizes.base(config.image_size)
     blocks = [
-        _conv(before, after, size * size)
-        for before, after, size in zip(
-            [channels, *widths[:-1]], widths, sizes, strict=True
-        )
+        _conv(before, after, (config.image_size >> k) ** 2)
+        for k, (before, after) in enumerate(itertools.pairwise([channels, *widths]), 1)
     ]
     last, kernels = widths[-1], config.minibatch_discrimination
     extra = kernels + bool(config.minibatch_std)
-    heads = [_conv(last + extra, 1, pixels=1)]
+    heads = [_conv(last + extra, 1, pixels=1, kernel=base)]
     if config.aux_classifier:
-        heads.append(_conv(last, num_classes, pixels=1))
+        heads.append(_conv(last, num_classes, pixels=1, kernel=base))
     if kernels:
-        heads.append(2 * last * 4 * 4 * kernels * _DISCRIMINATION_SIZE)
+        heads.append(2 * last * base**2 * kernels * _DISCRIMINATION_SIZE)
     return NetworkFlops(tuple(blocks), tuple(heads))
 
 
@@ -152,8 +150,10 @@ def _penalty_gradient(config: TrainConfig, d: NetworkFlops) -> int:
 
 def _widths(config: TrainConfig) -> list[int]:
     """Channels of D's feature maps, from the image on: 64 -> [w, 2w, 4w, 8w]."""
-    return [config.width << i for i in range(config.image_size.bit_length() - 3)]
+    return [config.width << k for k in range(sizes.doublings(config.image_size))]
 
 
-def _conv(in_channels: int, out_channels: int, pixels: int) -> int:
-    return 2 * _KERNEL * in_channels * out_channels * pixels
+def _conv(
+    in_channels: int, out_channels: int, pixels: int, kernel: int = _KERNEL
+) -> int:
+    return 2 * kernel**2 * in_channels * out_channels * pixels

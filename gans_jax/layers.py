@@ -721,10 +721,15 @@ def average_pool(x: Images) -> Float[Array, "batch out_height out_width channels
 
 
 def max_pool(x: Images) -> Float[Array, "batch out_height out_width channels"]:
-    """Half the height and width, which are even: the largest of each square of four.
+    """Half the height and width: the largest of each square of four.
 
-    Those that are equal share its gradient.
+    Those that are equal share its gradient. An odd last row, or column, has squares of
+    its own, of two.
     """
+    for axis in (1, 2):
+        if x.shape[axis] % 2:  # which twice is as large, and has all of the gradient
+            last = jax.lax.slice_in_dim(x, -1, None, axis=axis)
+            x = jnp.concatenate([x, last], axis=axis)
     return _squares(x).max(axis=(2, 4))
 
 

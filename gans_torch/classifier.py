@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gans_torch import arrays as state_arrays
 from gans_torch.layers import Conv2d
 from shared import backend as protocol
+from shared import sizes
 from shared.evaluation.classifier import FEATURES, channel_widths
 from shared.files.arrays import Arrays
 from shared.randomness.starts import HE
@@ -27,7 +28,7 @@ class ClassifierNetwork(nn.Module):
     Args:
         channels: channels of the images.
         num_classes: number of classes.
-        image_size: height and width; 4 to 7 times a power of two from 2 up.
+        image_size: height and width; see `shared.sizes`.
     """
 
     def __init__(self, channels: int, num_classes: int, image_size: int) -> None:
@@ -38,7 +39,7 @@ class ClassifierNetwork(nn.Module):
             for before, after in itertools.pairwise(widths)
         )
         # On as many pixels a convolution of that size is a linear map.
-        last = image_size >> len(self.convs)
+        last = sizes.base(image_size)
         self.features = Conv2d(widths[-1], FEATURES, kernel_size=last).starting(HE)
         self.output = Conv2d(FEATURES, num_classes, kernel_size=1).starting(HE)
 
@@ -58,7 +59,7 @@ class Classifier(protocol.Classifier):
     Args:
         channels: channels of the images.
         num_classes: number of classes.
-        image_size: height and width; 4 to 7 times a power of two from 2 up.
+        image_size: height and width; see `shared.sizes`.
         device: where it computes.
         dtype: ``float32`` or ``float64``.
     """

@@ -337,10 +337,14 @@ def average_pool(x: Images) -> Float[Tensor, "batch channels out_height out_widt
 
 
 def max_pool(x: Images) -> Float[Tensor, "batch channels out_height out_width"]:
-    """Half the height and width, which are even: the largest of each square of four.
+    """Half the height and width: the largest of each square of four.
 
-    Those that are equal share its gradient.
+    Those that are equal share its gradient. An odd last row, or column, has squares of
+    its own, of two.
     """
+    for axis in (2, 3):
+        if x.shape[axis] % 2:  # which twice is as large, and has all of the gradient
+            x = torch.cat([x, x.narrow(axis, -1, 1)], dim=axis)
     # Not max_pool2d, whose gradient goes to one of them alone.
     return x.unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).amax(dim=(3, 5))
 

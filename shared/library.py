@@ -18,7 +18,6 @@ from shared.config.choices import ARRAYS, POINTS, DataPlace, Features, OnNan
 from shared.config.limits import check_threads
 from shared.config.resume import check_resumed
 from shared.config.train_config import TrainConfig
-from shared.config.traits import ARCHITECTURES
 from shared.data.image_data import ImageData
 from shared.data.reading import Reading, reading_of
 from shared.errors import UsageError
@@ -348,17 +347,12 @@ def _evaluate_images(
         rule = "images have no batch norm"
         raise UsageError(f"standing_stats {options.standing_stats}: {rule}")
     # The smallest: of the backend only the device is needed, which judges.
-    size = shape[0]
-    name = next(name for name, row in ARCHITECTURES.items() if row.fits(size))
-    lacks: dict[str, Any] = dict(ARCHITECTURES[name].lacks)
     config = TrainConfig(
         dataset=reference.name or ARRAYS,
-        architecture=name,
-        image_size=size,
+        image_size=shape[0],
         width=1,
         z_dim=1,
         steps=1,
-        **lacks,
     )
     backend = make_backend(config, reference.info, options.device)
     options = dataclasses.replace(options, num=len(images), draws=1)

@@ -1,4 +1,4 @@
-"""BigGAN's generator and discriminator, at any power-of-two size from 8 up.
+"""BigGAN's generator and discriminator, at any size of `shared.sizes`.
 
 References:
     Brock et al. 2019, arXiv:1809.11096, section 3 and appendix B.
@@ -14,14 +14,16 @@ from jaxtyping import Float, Integer
 
 from gans_jax import layers
 from gans_jax.models.head import Head, Outputs
+from shared import sizes
 from shared.randomness.starts import ONES, ORTHOGONAL
 
 Images = Float[Array, "batch height width channels"]
 Features = Float[Array, "batch out_height out_width out_channels"]
 Labels = Integer[Array, " batch"] | None
 
-# Up to this size all maps of a network are equally wide, so many times the width.
-_SMALL = 32
+# Of images whose base doubles so often, as of 32x32, all maps of a network are equally
+# wide, so many times the width; of smaller ones, too.
+_SMALL = 3
 _SMALL_FACTOR = 4
 _WIDEST = 16
 # Length of what stands for a class in all of G's blocks.
@@ -117,9 +119,10 @@ class BigganGenerator(nnx.Module):
 
     Args:
         z_dim: length of a latent vector, at least 1 for each block and 1 more.
-        width: channels of the last feature map, from 128x128 on; at 64x64 it has twice
-            as many, and up to 32x32 all maps have four times as many.
-        image_size: height and width of the image; a power of two from 8 up.
+        width: channels of the last feature map, where the base doubles five times (as
+            for 128x128) or more; where four times (64x64), it has twice as many, and
+            where less (32x32), all maps have four times as many.
+        image_size: height and width of the image; see `shared.sizes`.
         channels: channels of the image.
         weight_norm: kind for `layers.reparametrise`; not of what stands for a class.
         num_classes: classes to condition on; 0 for none.
@@ -144,7 +147,8 @@ class BigganGenerator(nnx.Module):
             if num_classes
             else None
         )
-        linear = layers.Linear(self.first_part, 16 * widths[0])
+        self.base = sizes.base(image_size)
+        linear = layers.Linear(self.first_part, self.base**2 * widths[0])
         self.linear = layers.reparametrise(linear.starting(ORTHOGONAL), weight_norm)
         self.blocks = nnx.List(
             UpBlock(
@@ -183,7 +187,8 @@ class BigganGenerator(nnx.Module):
                 jnp.concatenate([shared, part], axis=1) for part in conditions
             ]
         # Unflattened in PyTorch's order, because the weights are.
-        x = self.linear(first).reshape(z.shape[0], -1, 4, 4).transpose(0, 2, 3, 1)
+        x = self.linear(first).reshape(z.shape[0], -1, self.base, self.base)
+        x = x.transpose(0, 2, 3, 1)
         blocks = zip(self.blocks, conditions, strict=True)
         for number, (block, condition) in enumerate(blocks, 1):
             x = block(x, condition)
@@ -199,10 +204,10 @@ class BigganDiscriminator(nnx.Module):
     first block, at half the size of the image, pixels attend to each other.
 
     Args:
-        width: channels of the first feature map, from 64x64 on; they double from block
-            to block, up to 16 times as many. Up to 32x32 all maps have four times as
-            many.
-        image_size: height and width of the image; a power of two from 8 up.
+        width: channels of the first feature map, where the base doubles four times (as
+            for 64x64) or more; they double from block to block, up to 16 times as many.
+            Where it doubles less (32x32), all maps have four times as many.
+        image_size: height and width of the image; see `shared.sizes`.
         channels: channels of the image.
         weight_norm: kind for `layers.reparametrise`.
         num_classes: as for `Head`.
@@ -272,12 +277,12 @@ def _conv(
 
 
 def _generator_widths(width: int, image_size: int) -> list[int]:
-    """Channels of G's maps, from 4x4 on.
+    """Channels of G's maps, from the smallest on.
 
     32 -> [4 w, 4 w, 4 w, 4 w], 64 -> [16 w, 16 w, 8 w, 4 w, 2 w], 128 -> [..., w].
     """
-    doublings = image_size.bit_length() - 3
-    if image_size <= _SMALL:
+    doublings = sizes.doublings(image_size)
+    if doublings <= _SMALL:
         return [_SMALL_FACTOR * width] * (doublings + 1)
     most = max(doublings, 5)
     octaves = range(most, most - doublings - 1, -1)
@@ -290,8 +295,8 @@ def _discriminator_widths(width: int, image_size: int) -> tuple[list[int], int]:
     32 -> [4 w, 4 w, 4 w, 4 w], 2 (to 8x8); 64 -> [w, 2 w, ..., 16 w], 4 (to 4x4);
     128 -> [w, 2 w, ..., 16 w, 16 w], 5 (to 4x4).
     """
-    if image_size <= _SMALL:
-        halvings = max(image_size.bit_length() - 4, 1)
+    doublings = sizes.doublings(image_size)
+    if doublings <= _SMALL:
+        halvings = max(doublings - 1, 1)
         return [_SMALL_FACTOR * width] * (halvings + 2), halvings
-    blocks = image_size.bit_length() - 2
-    return [width * min(1 << k, _WIDEST) for k in range(blocks)], blocks - 1
+    return [width * min(1 << k, _WIDEST) for k in range(doublings + 1)], doublings

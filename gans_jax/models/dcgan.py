@@ -15,6 +15,7 @@ from jaxtyping import Float, Integer
 from gans_jax import layers
 from gans_jax.layers import needs_bias
 from gans_jax.models.head import Head, Outputs
+from shared import sizes
 
 Images = Float[Array, "batch height width channels"]
 Features = Float[Array, "batch out_height out_width out_channels"]
@@ -27,9 +28,10 @@ class UpBlock(nnx.Module):
     Args:
         in_channels: channels in.
         out_channels: channels out.
-        stride: 2 doubles the size, with a padding of 1.
-        padding: of the transposed convolution, whose kernel is 4x4; with none, and a
-            stride of 1, 1x1 becomes 4x4.
+        kernel_size: of the transposed convolution; with a stride of 1 and no padding,
+            1x1 becomes as large.
+        stride: 2 doubles the size, with a kernel of 4x4 and a padding of 1.
+        padding: of the transposed convolution.
         norm: name for `layers.build_norm`.
         weight_norm: kind for `layers.reparametrise`.
         num_classes: classes of ``conditional-batch``.
@@ -40,6 +42,7 @@ class UpBlock(nnx.Module):
         in_channels: int,
         out_channels: int,
         *,
+        kernel_size: int,
         stride: int,
         padding: int,
         norm: str,
@@ -49,7 +52,7 @@ class UpBlock(nnx.Module):
         up = layers.ConvTranspose2d(
             in_channels,
             out_channels,
-            kernel_size=4,
+            kernel_size=kernel_size,
             stride=stride,
             padding=padding,
             bias=needs_bias(norm),
@@ -101,7 +104,7 @@ class DcganGenerator(nnx.Module):
     Args:
         z_dim: length of a latent vector.
         width: channels of the last feature map.
-        image_size: height and width of the image; a power of two from 8 up.
+        image_size: height and width of the image; see `shared.sizes`.
         channels: channels of the image.
         norm: name for `layers.build_norm`.
         weight_norm: kind for `layers.reparametrise`.
@@ -124,18 +127,18 @@ class DcganGenerator(nnx.Module):
         num_classes: int = 0,
     ) -> None:
         self.num_classes = num_classes
-        # 8 -> [width], 64 -> [8 width, 4 width, 2 width, width]
-        widths = [width * image_size // size for size in _sizes(image_size)]
+        widths = _widths(width, image_size)[::-1]
         options = {"norm": norm, "weight_norm": weight_norm, "num_classes": num_classes}
         first = UpBlock(
             z_dim + num_classes,
             widths[0],
+            kernel_size=sizes.base(image_size),
             stride=1,
             padding=0,
             **options,
         )
         rest = [
-            UpBlock(wide, narrow, stride=2, padding=1, **options)
+            UpBlock(wide, narrow, kernel_size=4, stride=2, padding=1, **options)
             for wide, narrow in itertools.pairwise(widths)
         ]
         self.blocks = nnx.List([first, *rest])
@@ -170,7 +173,7 @@ class DcganDiscriminator(nnx.Module):
 
     Args:
         width: channels of the first feature map; they double from block to block.
-        image_size: height and width of the image; a power of two from 8 up.
+        image_size: height and width of the image; see `shared.sizes`.
         channels: channels of the image.
         norm: name for `layers.build_norm`; the first block has none.
         weight_norm: kind for `layers.reparametrise`.
@@ -195,10 +198,10 @@ class DcganDiscriminator(nnx.Module):
     ) -> None:
         # Beside batch norm, DCGAN has no bias at all (its sizes are well known).
         bias = norm != "batch"
-        widths = [width * image_size // size for size in reversed(_sizes(image_size))]
+        widths = _widths(width, image_size)
         self.head = Head(
             channels=widths[-1],
-            size=4,
+            size=sizes.base(image_size),
             bias=bias,
             weight_norm=weight_norm,
             num_classes=num_classes,
@@ -230,6 +233,6 @@ class DcganDiscriminator(nnx.Module):
         return self.head(x, labels)
 
 
-def _sizes(image_size: int) -> list[int]:
-    """Twice the sizes of D's feature maps, from the last one: 64 -> [8, 16, 32, 64]."""
-    return [1 << k for k in range(3, image_size.bit_length())]
+def _widths(width: int, image_size: int) -> list[int]:
+    """Channels of D's maps, from the image on: 64 -> [w, 2 w, 4 w, 8 w], to 4x4."""
+    return [width << k for k in range(sizes.doublings(image_size))]

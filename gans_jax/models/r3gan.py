@@ -1,4 +1,4 @@
-"""R3GAN's generator and discriminator, at 4 to 7 times any power of two from 2 up.
+"""R3GAN's generator and discriminator, at any size of `shared.sizes`.
 
 References:
     Huang et al. 2024, arXiv:2501.05441, section 3.4 and appendix B.
@@ -14,6 +14,7 @@ from jaxtyping import Float, Integer
 
 from gans_jax import layers
 from gans_jax.models.head import Outputs
+from shared import sizes
 from shared.randomness.starts import ZEROS, FanIn, Normal
 from shared.statements import CONSTANT_INPUT, Statement
 
@@ -112,7 +113,7 @@ class R3ganGenerator(nnx.Module):
     Args:
         z_dim: length of a latent vector.
         width: channels of the maps, from the fourth doubling on halved with each.
-        image_size: height and width of the image; 4 to 7 times a power of two.
+        image_size: height and width of the image; see `shared.sizes`.
         channels: channels of the image.
         num_classes: classes to condition on; 0 for none. A label's 64 features stand
             beside the latents.
@@ -135,7 +136,7 @@ class R3ganGenerator(nnx.Module):
             else None
         )
         features = z_dim + (_CLASS_FEATURES if num_classes else 0)
-        base, widths = _base(image_size), _widths(width, image_size)
+        base, widths = sizes.base(image_size), _widths(width, image_size)
         depth = _BLOCKS * len(widths)
         self.linear = layers.Linear(features, widths[0], bias=False)
         self.linear.starting(FanIn(1.0))
@@ -176,7 +177,7 @@ class R3ganDiscriminator(nnx.Module):
 
     Args:
         width: as for `R3ganGenerator`.
-        image_size: height and width of the image; 4 to 7 times a power of two.
+        image_size: height and width of the image; see `shared.sizes`.
         channels: channels of the image.
         num_classes: classes to condition on; 0 for none. The logit is then the product
             of the image's features and the label's.
@@ -194,7 +195,7 @@ class R3ganDiscriminator(nnx.Module):
             for narrow, wide in itertools.pairwise(widths)
         )
         last = widths[-1]
-        self.base = _base(image_size)
+        self.base = sizes.base(image_size)
         self.basis = nnx.Param(jnp.zeros((self.base, self.base, last)))
         self.linear = layers.Linear(last, last if num_classes else 1, bias=False)
         self.linear.starting(FanIn(1.0))
@@ -247,16 +248,7 @@ def _groups(width: int) -> int:
     return next(g for g in range(most, 0, -1) if _EXPANSION * width % g == 0)
 
 
-def _base(image_size: int) -> int:
-    """Height and width of the smallest map: 4 of 32, 7 of 28, 6 of 48."""
-    return image_size >> _doublings(image_size)
-
-
-def _doublings(image_size: int) -> int:
-    return image_size.bit_length() - 3
-
-
 def _widths(width: int, image_size: int) -> list[int]:
     """Channels of the stages from the smallest map on: 64 -> [w, w, w, w, w/2]."""
-    stages = range(_doublings(image_size) + 1)
+    stages = range(sizes.doublings(image_size) + 1)
     return [max(width >> max(k - _WIDE_DOUBLINGS, 0), 1) for k in stages]

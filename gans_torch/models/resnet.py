@@ -1,4 +1,4 @@
-"""Residual generator and discriminator, at any power-of-two size from 8 up.
+"""Residual generator and discriminator, at any size of `shared.sizes`.
 
 References:
     Gulrajani et al. 2017, arXiv:1704.00028, appendix F (32 pixels).
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from gans_torch import layers
 from gans_torch.models.head import Head, Outputs
+from shared import sizes
 from shared.randomness.starts import GLOROT, GLOROT_RELU, ONES
 from shared.statements import Start
 
@@ -26,6 +27,10 @@ Labels = Integer[Tensor, " batch"] | None
 # Up to this size all maps of a network are equally wide.
 _SMALL = 32
 _WIDEST = 16
+# Of D, above: until the last is the widest.
+_LEAST_BLOCKS = 5
+# Where D halves once more than G doubles, as published.
+_TO_HALF_THE_BASE = (48, 64)
 
 
 class UpBlock(nn.Module):
@@ -138,9 +143,10 @@ class ResnetGenerator(nn.Module):
 
     Args:
         z_dim: length of a latent vector.
-        width: channels of the last feature map. Up to 32x32 all maps are as wide; from
-            64x64 on, channels halve from block to block, from 16 times ``width``.
-        image_size: height and width of the image; a power of two from 8 up.
+        width: channels of the last feature map. Up to 32x32 all maps are as wide; of
+            larger images, channels halve from block to block, from 16 times ``width``
+            at most.
+        image_size: height and width of the image; see `shared.sizes`.
         channels: channels of the image.
         norm: name for `layers.build_norm`.
         weight_norm: kind for `layers.reparametrise`.
@@ -149,7 +155,7 @@ class ResnetGenerator(nn.Module):
             norm it enters as a one-hot vector beside the latents.
         factor: up to 32x32, how many times as wide it is as ``width`` says.
         attention: whether pixels attend to each other, at half the size of the image
-            or, where that is more, at 32x32.
+            or, where that is less, where the first map has doubled three times.
     """
 
     def __init__(
@@ -170,7 +176,8 @@ class ResnetGenerator(nn.Module):
         is_conditional = norm == "conditional-batch"
         self.one_hot = 0 if is_conditional else num_classes
         widths = _generator_widths(width, image_size, factor)
-        linear = layers.Linear(z_dim + self.one_hot, 16 * widths[0])
+        self.base = sizes.base(image_size)
+        linear = layers.Linear(z_dim + self.one_hot, self.base**2 * widths[0])
         self.linear = layers.reparametrise(linear.starting(GLOROT), weight_norm)
         self.blocks = nn.ModuleList(
             UpBlock(
@@ -207,7 +214,7 @@ class ResnetGenerator(nn.Module):
         if self.one_hot and labels is not None:
             one_hot = nn.functional.one_hot(labels, self.one_hot)
             z = torch.cat([z, one_hot.to(z.dtype)], dim=1)
-        x = self.linear(z).unflatten(1, (-1, 4, 4))
+        x = self.linear(z).unflatten(1, (-1, self.base, self.base))
         for number, block in enumerate(self.blocks, 1):
             x = block(x, labels)
             if self.attention is not None and number == self.attention_after:
@@ -221,9 +228,9 @@ class ResnetDiscriminator(nn.Module):
     Its last feature map is pooled to a single pixel, of which the head is.
 
     Args:
-        width: channels of the first feature map. Up to 32x32 all maps are as wide; from
-            64x64 on, channels double from block to block, up to 16 times as many.
-        image_size: height and width of the image; a power of two from 8 up.
+        width: channels of the first feature map. Up to 32x32 all maps are as wide; of
+            larger images, channels double from block to block, up to 16 times as many.
+        image_size: height and width of the image; see `shared.sizes`.
         channels: channels of the image.
         norm: name for `layers.build_norm`; the first block has none.
         weight_norm: kind for `layers.reparametrise`.
@@ -312,8 +319,11 @@ def _conv1(in_channels: int, out_channels: int, weight_norm: str) -> nn.Module:
 
 
 def _generator_widths(width: int, image_size: int, factor: int) -> list[int]:
-    """Channels of G's maps, from 4x4 on: 32 -> [w, w, w, w], 64 -> [16 w, ..., w]."""
-    doublings = image_size.bit_length() - 3
+    """Channels of G's maps, from the smallest on.
+
+    32 -> [w, w, w, w], 48 -> [8 w, ..., w], 64 -> [16 w, ..., w].
+    """
+    doublings = sizes.doublings(image_size)
     if image_size <= _SMALL:
         return [factor * width] * (doublings + 1)
     return [width * min(1 << k, _WIDEST) for k in reversed(range(doublings + 1))]
@@ -322,12 +332,13 @@ def _generator_widths(width: int, image_size: int, factor: int) -> list[int]:
 def _discriminator_widths(width: int, image_size: int) -> tuple[list[int], int]:
     """Channels of D's maps, one for each block, and how many blocks halve the size.
 
-    32 -> [w, w, w, w], 2 (to 8x8); 64 -> [w, ..., 16 w], 5 (to 2x2); from 128 on the
-    last does not halve, and leaves 4x4.
+    32 -> [w, w, w, w], 2 (to 8x8); 48 -> [w, ..., 16 w], 4 (to 3x3); 64 -> the same, 5
+    (to 2x2). Else the smallest map is of the base: 40 -> [w, ..., 16 w], 3 (to 5x5).
     """
+    doublings = sizes.doublings(image_size)
     if image_size <= _SMALL:
-        halvings = max(image_size.bit_length() - 4, 1)
+        halvings = max(doublings - 1, 1)
         return [width] * (halvings + 2), halvings
-    blocks = image_size.bit_length() - 2
+    blocks = max(doublings + 1, _LEAST_BLOCKS)
     widths = [width * min(1 << k, _WIDEST) for k in range(blocks)]
-    return widths, blocks if image_size == 2 * _SMALL else blocks - 1
+    return widths, doublings + (1 if image_size in _TO_HALF_THE_BASE else 0)

@@ -1,4 +1,4 @@
-"""StyleGAN2's generator and discriminator, at 4 to 7 times any power of two from 2 up.
+"""StyleGAN2's generator and discriminator, at any size of `shared.sizes`.
 
 References:
     Karras et al. 2020, arXiv:1912.04958.
@@ -22,6 +22,7 @@ from gans_torch.equalized import (
     unit,
 )
 from gans_torch.models.head import Outputs
+from shared import sizes
 from shared.randomness.starts import ZEROS, Normal
 from shared.statements import (
     AVERAGE_STYLE,
@@ -95,7 +96,7 @@ class Stylegan2Generator(nn.Module):
         z_dim: length of a latent vector, and of a style.
         width: channels of the last map; they double with every halving of the size, up
             to ``z_dim``.
-        image_size: height and width of the image; 4 to 7 times a power of two.
+        image_size: height and width of the image; see `shared.sizes`.
         channels: channels of the image.
         num_classes: classes to condition on; 0 for none.
         mapping_layers: layers of the mapping network.
@@ -119,7 +120,7 @@ class Stylegan2Generator(nn.Module):
             num_classes=num_classes,
         )
         widths = _widths(width, image_size, z_dim)[::-1]
-        base = image_size >> (len(widths) - 1)
+        base = sizes.base(image_size)
         self.constant = nn.Parameter(torch.empty(widths[0], base, base))
         places = [(widths[0], widths[0], base, False)]
         for stage, (wide, narrow) in enumerate(itertools.pairwise(widths), 1):
@@ -245,7 +246,7 @@ class Stylegan2Discriminator(nn.Module):
         width: channels of the first map; they double with every halving of the size,
             up to ``widest``.
         widest: most channels of a map.
-        image_size: height and width of the image; 4 to 7 times a power of two.
+        image_size: height and width of the image; see `shared.sizes`.
         channels: channels of the image.
         num_classes: classes to condition on; 0 for none. The logit is then the product
             of the image's features and the label's.
@@ -266,7 +267,7 @@ class Stylegan2Discriminator(nn.Module):
     ) -> None:
         super().__init__()
         widths = _widths(width, image_size, widest)
-        base, last = image_size >> (len(widths) - 1), widths[-1]
+        base, last = sizes.base(image_size), widths[-1]
         self.conv = EqualConv2d(channels, widths[0], 1)
         self.blocks = nn.ModuleList(
             DownBlock(narrow, wide, residual=residual)
@@ -318,4 +319,5 @@ class Stylegan2Discriminator(nn.Module):
 
 def _widths(width: int, image_size: int, widest: int) -> list[int]:
     """Channels of the maps, from the image's size down: 32 -> [w, 2 w, 4 w, 8 w]."""
-    return [min(width << k, widest) for k in range(image_size.bit_length() - 2)]
+    octaves = range(sizes.doublings(image_size) + 1)
+    return [min(width << k, widest) for k in octaves]

@@ -70,9 +70,23 @@ def _sizes() -> list[Finding]:
             network, "biggan", image_size=size, width=1, z_dim=8
         )
         for network in ("generator", "discriminator")
-        for size in (32, 64, 128)
+        for size in (32, 48, 64, 80, 128)
     }
     return _compare(tasks)
+
+
+@check("network/biggan/bases", "network", _G_COVERS)
+def _bases() -> list[Finding]:
+    """Of another base than 4."""
+    tasks = {"generator": network_task("generator", "biggan", image_size=12, z_dim=8)}
+    return _compare(tasks)
+
+
+@check("network/biggan/bases, slope", "network", _D_COVERS, full_only=True)
+def _slope() -> list[Finding]:
+    """Second derivatives of D, which attends at 5x5."""
+    task = network_task("discriminator", "biggan", image_size=10, second_order=True)
+    return _compare({"discriminator": task})
 
 
 @check("network/biggan/as published", "network", _G_COVERS + _D_COVERS, full_only=True)

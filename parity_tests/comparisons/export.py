@@ -20,7 +20,7 @@ from shared.run.checkpoint import Checkpoint
 from shared.run.restore import load_backend
 
 _CONFIG = TrainConfig(
-    image_size=16,
+    image_size=20,  # of another base than 4
     width=4,
     z_dim=3,
     batch_size=4,

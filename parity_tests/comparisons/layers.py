@@ -294,6 +294,9 @@ def _resampling() -> list[Finding]:
             lambda twin: twin.layers.average_pool, normal(1, 2, 3, 6, 4)
         ),
         "max_pool": Task(lambda twin: twin.layers.max_pool, normal(1, 2, 3, 6, 4)),
+        "max_pool of odd sizes": Task(
+            lambda twin: twin.layers.max_pool, normal(1, 2, 3, 5, 3).round()
+        ),
         "max_pool of equals": Task(
             lambda twin: twin.layers.max_pool, normal(1, 2, 3, 6, 4).round()
         ),

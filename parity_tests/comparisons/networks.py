@@ -120,6 +120,18 @@ def _sizes() -> list[Finding]:
     return _compare(tasks)
 
 
+@check("network/dcgan/sizes", "network", _G_COVERS + _D_COVERS)
+def _bases() -> list[Finding]:
+    """Of other bases than 4: the first and the last kernel, and what heads see."""
+    features = {"minibatch_discrimination": 3, "minibatch_std": 2}
+    discriminator = _task("discriminator", 3, image_size=10, d_norm="layer", **features)
+    tasks = {
+        "generator, 28 pixels": _task("generator", image_size=28),
+        "discriminator, 10 pixels": discriminator._replace(second_order=True),
+    }
+    return _compare(tasks)
+
+
 @check("network/float32", "network", _G_COVERS + _D_COVERS)
 def _float32() -> list[Finding]:
     tasks = {

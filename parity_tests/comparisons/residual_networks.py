@@ -24,6 +24,9 @@ from shared.statements import Stated
 
 _FLOAT64 = "network, float64"
 _FLOAT32 = "network, float32"
+# Gradients are sums of hundreds there, and so is what rounds in those that batch norm
+# cancels.
+_OF_MANY_PIXELS = 1000.0
 _CLASSES = 3
 _LABELS = np.array([2, 0, 0, 1])
 _G_COVERS = (
@@ -82,9 +85,11 @@ def network_task(
     return Task(build, inputs, labels, training, second_order, softened)
 
 
-def _compare(tasks: dict[str, Task], float32: str = "") -> list[Finding]:
+def _compare(
+    tasks: dict[str, Task], float32: str = "", floor: float = 1.0
+) -> list[Finding]:
     # Biases that batch norm cancels have no gradient but rounding.
-    return compare_twins(tasks, _FLOAT64, float32, floor=1.0)
+    return compare_twins(tasks, _FLOAT64, float32, floor=floor)
 
 
 @check("network/residual/generator", "network", _G_COVERS)
@@ -138,13 +143,37 @@ def _sizes() -> list[Finding]:
             network, "sngan", image_size=size, width=4 if size == 32 else 1
         )
         for network in ("generator", "discriminator")
-        for size in (32, 64, 128)
+        for size in (28, 32, 40, 48, 56, 64, 96, 128)
     } | {
         f"{network} with attention, {size} pixels": network_task(
             network, "sagan", image_size=size, width=8 if size == 32 else 1
         )
         for network in ("generator", "discriminator")
-        for size in (32, 128)
+        for size in (32, 48, 128)
+    }
+    return _compare(tasks, floor=_OF_MANY_PIXELS)
+
+
+@check("network/residual/bases", "network", _G_COVERS + _D_COVERS)
+def _bases() -> list[Finding]:
+    """Of other bases than 4; D attends at 5x5."""
+    tasks = {
+        "generator, 12 pixels": network_task("generator", "sngan", image_size=12),
+        "discriminator with attention, 10 pixels": network_task(
+            "discriminator", "sagan", image_size=10, width=8
+        ),
+    }
+    return _compare(tasks)
+
+
+@check("network/residual/bases, slope", "network", _D_COVERS, full_only=True)
+def _slopes() -> list[Finding]:
+    """Second derivatives of D, as a gradient penalty has them."""
+    tasks = {
+        f"{preset}, {size} pixels": network_task(
+            "discriminator", preset, image_size=size, width=8, second_order=True
+        )
+        for preset, size in (("wgan-gp-resnet-cifar10", 14), ("sagan", 10))
     }
     return _compare(tasks)
 
@@ -176,7 +205,7 @@ def _as_published() -> list[Finding]:
             ("sagan-cifar10", 32, 128),
         )
     }
-    return _compare(tasks)
+    return _compare(tasks, floor=_OF_MANY_PIXELS)
 
 
 def _stated(
@@ -213,12 +242,13 @@ def known_sizes(
     return worst.findings()
 
 
-# Of mimicry's tests; the last from the sizes in the authors' code.
+# Of mimicry's tests; the last, and those of 48 pixels, from the sizes in the codes.
 _PUBLISHED = (
     ("sngan-cifar10", 32, 128, (4_276_739, 1_053_825)),
     ("cgan-pd-cifar10", 32, 128, (4_304_387, 1_055_105)),
     ("sngan-cifar10", 64, 64, (12_220_675, 10_141_441)),
     ("cgan-pd-cifar10", 64, 64, (12_272_515, 10_151_681)),
+    ("sngan-cifar10", 48, 64, (4_878_083, 10_141_441)),
     ("wgan-gp-resnet-cifar10", 32, 128, (1_204_483, 1_053_825)),
     ("sagan-cifar10", 32, 128, (4_386_308, 1_075_586)),
 )

@@ -133,16 +133,32 @@ def _discriminator() -> list[Finding]:
 @check("network/stylegan2/styles", "network", _G_COVERS)
 def _styles() -> list[Finding]:
     """A style for each layer of 8x8, and noise of all convolutions."""
+    return compare_twins({"styles and noise": _styled(8)}, _FLOAT64)
+
+
+@check("network/stylegan2/sizes", "network", _G_COVERS + _D_COVERS)
+def _sizes() -> list[Finding]:
+    """Of another base than 4: the maps of noise, and D's last convolution."""
+    tasks = {
+        "styles and noise": _styled(10),
+        "discriminator": _task(
+            "discriminator", 14, False, architecture="stylegan2-cifar", conditional=True
+        ),
+    }
+    return compare_twins(tasks, _FLOAT64, floor=1.0)
+
+
+def _styled(size: int) -> Task:
+    """A generator of styles and noise, for images that double once."""
     wrappers = {"gans_torch": _TorchStyles, "gans_jax": _JaxStyles}
-    whole = _task("generator", second_order=False)
-    numbers = ARCHITECTURES["stylegan2"].noise_numbers(8)
+    whole = _task("generator", size, second_order=False)
+    numbers = ARCHITECTURES["stylegan2"].noise_numbers(size)
 
     def build(twin: ModuleType) -> Any:
         return wrappers[twin.__name__](whole.build(twin))
 
     inputs = normal(1, 4, _LAYERS * _Z_DIM + numbers)
-    task = whole._replace(build=build, inputs=inputs)
-    return compare_twins({"styles and noise": task}, _FLOAT64)
+    return whole._replace(build=build, inputs=inputs)
 
 
 @check("network/stylegan2/forms", "network", _G_COVERS + _D_COVERS, full_only=True)

@@ -281,6 +281,15 @@ def _register() -> dict[str, str]:
 
 
 REFUSED = _register()
+# Of another base than 4.
+check("variant/dcgan/28 pixels", "variant", _COVERS)(
+    functools.partial(
+        compare_trajectories,
+        shrink(PRESETS["dcgan"], image_size=28),
+        6,
+        "trajectory, float64",
+    )
+)
 # Two lazy updates of each network: what its mutants are tried by.
 check("variant/stylegan2/first steps", "variant", _COVERS)(
     functools.partial(

@@ -3,6 +3,7 @@
 from gans_jax import layers as jax_layers
 from gans_jax import standing as jax_standing
 from gans_jax._convolutions import convolution
+from gans_jax.models import dcgan as jax_dcgan
 from gans_jax.models import head as jax_head
 from gans_jax.models import r3gan as jax_r3gan
 from gans_jax.models import resnet as jax_resnet
@@ -25,9 +26,10 @@ MUTANTS = (
         "they belong to channels, height, width, as the weights on file do",
         jax_resnet.ResnetGenerator.__call__,
         {
-            "reshape(z.shape[0], -1, 4, 4).transpose(0, 2, 3, 1)": (
-                "reshape(z.shape[0], 4, 4, -1)"
-            )
+            "reshape(z.shape[0], -1, self.base, self.base)": (
+                "reshape(z.shape[0], self.base, self.base, -1)"
+            ),
+            "x = x.transpose(0, 2, 3, 1)": "",
         },
         _GENERATOR,
     ),
@@ -169,6 +171,32 @@ MUTANTS = (
             )
         },
         "layer/resampling",
+    ),
+    # Images that double from another base than 4.
+    mutant(
+        "a first kernel of 4x4",
+        "images of 28 pixels come out with 16",
+        jax_dcgan.DcganGenerator.__init__,
+        {"kernel_size=sizes.base(image_size)": "kernel_size=4"},
+        "network/dcgan/sizes",
+    ),
+    mutant(
+        "pooling that leaves a row out",
+        "PyTorch's own, whose result of odd sizes is rounded down",
+        torch_layers.max_pool,
+        {
+            "torch.cat([x, x.narrow(axis, -1, 1)], dim=axis)": (
+                "x.narrow(axis, 0, x.shape[axis] - 1)"
+            )
+        },
+        "layer/resampling",
+    ),
+    mutant(
+        "as many blocks as sizes",
+        "48 pixels halve to 3x3, and a block more follows, in mimicry's D",
+        torch_resnet._discriminator_widths,
+        {"max(doublings + 1, _LEAST_BLOCKS)": "doublings + 1"},
+        "network/residual/known sizes",
     ),
     # BigGAN.
     mutant(

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
+from shared import sizes
 from shared.config.augmentation import ADA, NONE, policies
 from shared.config.choices import (
     FOLDER,
@@ -71,8 +72,8 @@ class TrainConfig:
     folder:PATH (a folder or .zip; subfolders: classes), or the points ring, grid,
     swiss-roll."""
     image_size: int = 32
-    """Height and width in pixels: a power of two from 8 up; of r3gan and stylegan2 also
-    5, 6 or 7 times one; 1 for points."""
+    """Height and width in pixels: 4, 5, 6 or 7 times 2, 4, 8, ... (28, 32, 48, 64);
+    1 for points."""
     channels: Channels = "auto"
     """Whether images are grey or in colour; auto: in colour if one of them is."""
     crop: Crop = "centre"
@@ -388,7 +389,7 @@ def _check_ranges(config: TrainConfig) -> None:
 
 
 def _check_image_size(config: TrainConfig) -> None:
-    size, architecture = config.image_size, ARCHITECTURES[config.architecture]
+    size = config.image_size
     if config.dataset in POINTS:
         if size != 1:
             raise refuse(
@@ -396,21 +397,15 @@ def _check_image_size(config: TrainConfig) -> None:
                 size,
                 f"points of {config.dataset} have size 1;{_POINTS_HINT}",
             )
-    elif not architecture.fits(size):
-        hint = "; 1 is for points in the plane" if size == 1 else ""
-        if size > 8:
-            octaves = (size.bit_length() - k for k in (4, 3, 2))
-            near = [base << k for k in octaves for base in architecture.bases]
-            below = max(x for x in near if x < size)
-            hint = f"; the nearest are {below} and {min(x for x in near if x > size)}"
-        first, *others = map(str, architecture.bases)
-        what = (
-            f"{', '.join([first, *others[:-1]])} or {others[-1]} times "
-            if others
-            else ""
-        )
+    elif not sizes.fits(size):
+        hint = f"{sizes.SMALLEST} is the smallest"
+        if size == 1:
+            hint = "1 is for points in the plane"
+        elif size > sizes.SMALLEST:
+            below, above = sizes.nearest(size)
+            hint = f"the nearest are {below} and {above}"
         raise refuse(
-            "image_size", size, f"must be {what}a power of two from 8 up{hint}"
+            "image_size", size, f"must be 4, 5, 6 or 7 times 2, 4, 8, ...; {hint}"
         )
 
 

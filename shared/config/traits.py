@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from shared import sizes
 from shared.config.tables import Table
 from shared.errors import UsageError
 
@@ -30,8 +31,6 @@ class ArchitectureTraits:
     has_feature_maps: bool = True
     """Whether the layers that are normalised have more than one pixel, without which
     instance norm has nothing to do."""
-    bases: tuple[int, ...] = (4,)
-    """From 4 to 7: what images may be 2, 4, 8, ... times as high and wide as."""
     separable: bool = False
     """Whether its networks treat each sample by itself, where their norms do."""
     lacks: Mapping[str, object] = dataclasses.field(default_factory=dict)
@@ -55,12 +54,6 @@ class ArchitectureTraits:
     def has_styles(self) -> bool:
         """Whether ``--truncation`` draws styles to their average."""
         return self.style_layers is not None
-
-    def fits(self, image_size: int) -> bool:
-        """Whether images may have this height and width."""
-        doublings = max(image_size.bit_length() - 3, 1)
-        base, rest = divmod(image_size, 1 << doublings)
-        return base in self.bases and not rest
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -129,15 +122,15 @@ def _least_square(target: float, share: float) -> float:
 
 
 def _dcgan_widths(width: int, image_size: int) -> list[int]:
-    """Channels of D's maps, which double with every halving, down to 4 pixels."""
-    return [width << k for k in range(max(image_size.bit_length() - 3, 1))]
+    """Channels of D's maps, which double with every halving, down to the base."""
+    return [width << k for k in range(sizes.doublings(image_size))]
 
 
 def _dcgan_weights(width: int, image_size: int, z_dim: int) -> int:
-    """Kernels of 4x4 between the maps of G and of D, and from the latents."""
+    """Kernels of 4x4 between the maps of G and of D, and those from the latents."""
     widths = _dcgan_widths(width, image_size)
     between = sum(a * b for a, b in itertools.pairwise(widths))
-    return 16 * (2 * between + z_dim * widths[-1])
+    return 16 * 2 * between + sizes.base(image_size) ** 2 * z_dim * widths[-1]
 
 
 def _dcgan_features(width: int, image_size: int) -> int:
@@ -153,13 +146,22 @@ def _resnet_weights(factor: int) -> Callable[[int, int, int], int]:
     """
 
     def weights(width: int, image_size: int, z_dim: int) -> int:
-        if image_size > 32:  # each size above 64 has one more block
-            return 4930 * width**2 + 256 * width * z_dim
-        ups = image_size.bit_length() - 3
-        blocks = 19 * (factor**2 * ups + max(ups - 2, 0)) + 45
-        return blocks * width**2 + 16 * factor * width * z_dim
+        if image_size <= 32:
+            return _flat_weights(width, factor, image_size, z_dim)
+        # From 128 on there are more blocks.
+        blocks, widest = (4930, 16) if image_size >= 64 else (3074, 8)
+        pixels = sizes.base(image_size) ** 2
+        return blocks * width**2 + pixels * widest * width * z_dim
 
     return weights
+
+
+def _flat_weights(width: int, factor: int, image_size: int, z_dim: int) -> int:
+    """Of networks whose maps are equally wide, G's by this factor wider than D's."""
+    ups = sizes.doublings(image_size)
+    blocks = 19 * (factor**2 * ups + max(ups - 2, 0)) + 45
+    pixels = sizes.base(image_size) ** 2
+    return blocks * width**2 + pixels * factor * width * z_dim
 
 
 def _resnet_features(width: int, image_size: int) -> int:
@@ -169,27 +171,29 @@ def _resnet_features(width: int, image_size: int) -> int:
 
 def _biggan_parts(image_size: int) -> int:
     """Of a latent vector: one for the smallest map, and one for each block of G."""
-    return image_size.bit_length() - 2
+    return sizes.doublings(image_size) + 1
 
 
 def _biggan_weights(width: int, image_size: int, z_dim: int) -> int:
     """Kernels of both networks' blocks, and those from the first part of the latents.
 
-    Up to 32x32 as many as of residual networks of four times the width.
+    Of small images as many as of residual networks of four times the width.
     """
     part = z_dim // _biggan_parts(image_size)
-    if image_size > 32:  # each size above 64 has one more block
-        return 12_000 * width**2 + 256 * width * part
-    return _resnet_weights(1)(4 * width, image_size, part)
+    if sizes.doublings(image_size) <= 3:
+        return _flat_weights(4 * width, 1, image_size, part)
+    # From 128 on there are more blocks.
+    return 12_000 * width**2 + 16 * sizes.base(image_size) ** 2 * width * part
 
 
 def _biggan_features(width: int, image_size: int) -> int:
-    return _resnet_features(width if image_size > 32 else 4 * width, image_size)
+    is_small = sizes.doublings(image_size) <= 3
+    return _resnet_features(4 * width if is_small else width, image_size)
 
 
 def _r3gan_weights(width: int, image_size: int, z_dim: int) -> int:
     """Kernels of both networks' blocks up to 32x32, and those from the latents."""
-    stages = min(image_size.bit_length() - 2, 4)
+    stages = min(sizes.doublings(image_size) + 1, 4)
     # 1x1 twice; 3x3, of twice as many channels, in groups of 16.
     block = 4 * width**2 + 36 * width * min(width, 8)
     return 2 * 2 * stages * block + width * z_dim
@@ -197,19 +201,20 @@ def _r3gan_weights(width: int, image_size: int, z_dim: int) -> int:
 
 def _stylegan2_noise(image_size: int) -> int:
     """Pixels of the maps of G's convolutions: the smallest once, the others twice."""
-    sizes = [image_size >> k for k in range(image_size.bit_length() - 2)]
-    return 2 * sum(size**2 for size in sizes) - sizes[-1] ** 2
+    maps = [image_size >> k for k in range(sizes.doublings(image_size) + 1)]
+    return 2 * sum(size**2 for size in maps) - maps[-1] ** 2
 
 
 def _stylegan2_weights(width: int, image_size: int, z_dim: int) -> int:
     """Kernels between the maps of both networks, of G's smallest and D's last."""
-    widths = [min(width << k, z_dim) for k in range(image_size.bit_length() - 2)]
+    octaves = range(sizes.doublings(image_size) + 1)
+    widths = [min(width << k, z_dim) for k in octaves]
     between = sum(9 * a * (a + b) for a, b in itertools.pairwise(widths))
-    return 2 * between + (9 + 9 + 16) * widths[-1] ** 2 + 2 * z_dim**2
+    last = 9 + 9 + sizes.base(image_size) ** 2
+    return 2 * between + last * widths[-1] ** 2 + 2 * z_dim**2
 
 
 _STYLEGAN2 = ArchitectureTraits(
-    bases=(4, 5, 6, 7),
     # Its average of styles is a mean over the batch.
     lacks={
         **{"g_norm": "none", "d_norm": "none"},
@@ -217,8 +222,8 @@ _STYLEGAN2 = ArchitectureTraits(
         **{"minibatch_discrimination": 0, "aux_classifier": 0.0},
     },
     noise_numbers=_stylegan2_noise,
-    # Two of each size, up from 4x4.
-    style_layers=lambda image_size: 2 * (image_size.bit_length() - 2),
+    # Two of each size, up from the base.
+    style_layers=lambda image_size: 2 * (sizes.doublings(image_size) + 1),
     least_weights=_stylegan2_weights,
 )
 
@@ -260,7 +265,6 @@ ARCHITECTURES = Table(
             least_features=_biggan_features,
         ),
         "r3gan": ArchitectureTraits(
-            bases=(4, 5, 6, 7),
             separable=True,
             lacks={
                 **{"g_norm": "none", "d_norm": "none"},

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from shared import sizes
 from shared.config.choices import ARRAYS
-from shared.config.traits import ARCHITECTURES
 from shared.data.image_data import DataInfo, ImageData, digest, names_beyond_ids
 from shared.errors import UsageError
 
@@ -22,8 +22,7 @@ def from_arrays(
     Args:
         images: uint8, grey [count, size, size] or, with channels last and 1 (grey) or 3
             (colour) of them, [count, size, size, channels]; the size is 4, 5, 6 or 7
-            times a power of two from 2 up, of which most architectures only make those
-            that are powers of two. From floats in [-1, 1]:
+            times 2, 4, 8, ...; from floats in [-1, 1]:
             ``numpy.rint(127.5 * x + 127.5)``.
         labels: class ids, whole numbers [count] from 0 up, each class with an image;
             None: without classes.
@@ -64,10 +63,9 @@ def _check_images(images: NDArray[Any]) -> NDArray[np.uint8]:
             " with 1 or 3 channels"
         )
     count, height, width, _ = images.shape
-    if height != width or not any(row.fits(width) for row in ARCHITECTURES.values()):
+    if height != width or not sizes.fits(width):
         raise UsageError(
-            f"{found}: must be square, their size 4, 5, 6 or 7 times a power of two"
-            " from 2 up"
+            f"{found}: must be square, their size 4, 5, 6 or 7 times 2, 4, 8, ..."
         )
     if count < 2:
         raise UsageError(f"{found}: must be two or more")

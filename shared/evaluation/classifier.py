@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from shared import terminal
+from shared import sizes, terminal
 from shared.backend import Classifier, FeatureNetwork
 from shared.data import caches
 from shared.data.image_data import ImageData
@@ -43,8 +43,8 @@ _HELD_OUT = 10
 
 def channel_widths(channels: int, image_size: int) -> list[int]:
     """Channels of the image and of each feature map, down to 4x4 up to 7x7 pixels."""
-    halvings = (image_size // 4).bit_length() - 1
-    return [channels, *(min(16 * 2**i, 128) for i in range(halvings))]
+    halvings = range(sizes.doublings(image_size))
+    return [channels, *(min(16 * 2**i, 128) for i in halvings)]
 
 
 def prepare(

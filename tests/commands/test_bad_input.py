@@ -40,8 +40,8 @@ REFUSED_AT_ONCE = {
     "train --steps abc": "--steps abc: must be a whole number",
     "train --steps 0": "--steps 0: must be 1 or more",
     "train --epochs -1": "--epochs -1.0: must be more than 0",
-    "train --image-size 48": "--image-size 48: must be a power of two from 8 up",
-    "train --image-size 4": "--image-size 4: must be a power of two from 8 up",
+    "train --image-size 50": "2, 4, 8, ...; the nearest are 48 and 56",
+    "train --image-size 4": "2, 4, 8, ...; 8 is the smallest",
     "train --batch-size 0": "--batch-size 0: must be 2 or more",
     "train --batch-size 1798": "--batch-size 1798: must be at most the 1797 images",
     "train --width 0": "--width 0: must be 1 or more",
@@ -99,7 +99,7 @@ REFUSED_AT_ONCE = {
     "train --allow-new-data": "--allow-new-data: needs a run to --resume",
     "data": "DATASET",
     "data {empty}": "did you mean folder:{empty}?",
-    "data digits --image-size 28": "from 8 up; the nearest are 16 and 32",
+    "data digits --image-size 30": "2, 4, 8, ...; the nearest are 28 and 32",
     "data ring --crop pad": "--crop pad: is for images of folder:PATH",
 }
 

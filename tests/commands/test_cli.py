@@ -277,7 +277,7 @@ REFUSED = {
     "--adam-betas 0.5 x": "--adam-betas 0.5 x: must be a number and a number",
     "--adam-betas 0.5 1": "--adam-betas 0.5 1.0: both must be in [0, 1)",
     "--objective foo": "'foo' for argument '--objective' 'minimax', 'non-saturating'",
-    "--image-size 48": "--image-size 48: must be a power of two from 8 up",
+    "--image-size 50": "--image-size 50: must be 4, 5, 6 or 7 times 2, 4, 8, ...",
     "--dataset mnits": "--dataset mnits: did you mean mnist?",
     "--dataset=": "--dataset : must be digits,",
     "--run-dir=": "--run-dir '': must be a path",

@@ -53,7 +53,7 @@ def test_arrays_are_taken_as_they_are() -> None:
         ((GREY[0],), "shape [8, 8]: must be [count, size, size] or"),
         ((np.zeros((6, 8, 8, 2), np.uint8),), "with 1 or 3 channels"),
         ((np.zeros((6, 3, 8, 8), np.uint8),), "with 1 or 3 channels"),
-        ((GREY[:, :4],), "must be square, their size 4, 5, 6 or 7 times a power of"),
+        ((GREY[:, :4],), "must be square, their size 4, 5, 6 or 7 times 2, 4, 8"),
         ((np.zeros((6, 9, 9), np.uint8),), "must be square, their size 4, 5, 6 or 7"),
         ((np.zeros((6, 7, 7), np.uint8),), "must be square, their size 4, 5, 6 or 7"),
         ((GREY[:1],), "shape [1, 8, 8]: must be two or more"),

@@ -72,6 +72,50 @@ def test_a_conditional_discriminator_needs_labels(
         discriminator(_zeros(twin, *shape))
 
 
+@pytest.mark.parametrize(
+    ("architecture", "size"),
+    [
+        *(("dcgan", 10), ("dcgan", 28), ("mlp", 12), ("sngan-resnet", 28)),
+        *(("sngan-resnet", 48), ("sagan", 10), ("wgan-gp-resnet", 14), ("biggan", 10)),
+        *(("biggan", 96), ("r3gan", 20), ("stylegan2", 14), ("stylegan2-cifar", 24)),
+    ],
+)
+def test_images_have_the_size_that_is_asked_for(
+    twin: Twin, models: ModuleType, architecture: str, size: int
+) -> None:
+    lacks: dict[str, Any] = dict(ARCHITECTURES[architecture].lacks)
+    config = dataclasses.replace(
+        PRESETS["dcgan"],
+        architecture=architecture,
+        image_size=size,
+        width=2,
+        z_dim=7,
+        **lacks,
+    )
+    shape = (2, 1, size, size) if twin.name == "torch" else (2, size, size, 1)
+
+    def images() -> Any:
+        return models.build_generator(config, _DATA)(_zeros(twin, 2, 7))
+
+    def logits() -> Any:
+        return models.build_discriminator(config, _DATA)(_zeros(twin, *shape)).logits
+
+    assert _shape_of(twin, images) == shape
+    assert _shape_of(twin, logits) == (2,)
+
+
+def _shape_of(twin: Twin, make: Callable[[], Any]) -> tuple[int, ...]:
+    """Of what a function makes, which computes nothing for it."""
+    if twin.name == "torch":
+        import torch
+
+        with torch.device("meta"):
+            return tuple(make().shape)
+    from flax import nnx
+
+    return nnx.eval_shape(make).shape
+
+
 def test_one_call_makes_both_networks(twin: Twin, config: TrainConfig) -> None:
     networks = importlib.import_module(f"gans_{twin.name}.networks")
     arrays = importlib.import_module(f"gans_{twin.name}.arrays")
