@@ -115,8 +115,10 @@ def bilinear(
         for c, wide in ((left, 1 - beside), (left + 1, beside)):
             inside = (r >= 0) & (r < height) & (c >= 0) & (c < width)
             weight = jnp.where(inside, high * wide, 0.0).reshape(batch, -1, 1)
-            pixel = jnp.clip(r, 0, height - 1) * width + jnp.clip(c, 0, width - 1)
-            index = pixel.astype(jnp.int32).reshape(batch, -1, 1)
+            # Whole numbers: float32 cannot number the pixels of a very fine image.
+            down = jnp.clip(r, 0, height - 1).astype(jnp.int32)
+            index = down * width + jnp.clip(c, 0, width - 1).astype(jnp.int32)
+            index = index.reshape(batch, -1, 1)
             found.append(weight * jnp.take_along_axis(pixels, index, 1, mode="clip"))
     one, two, three, four = found
     values = one + two + three + four
@@ -160,7 +162,8 @@ def adapted(config: TrainConfig, memory: Memory, real_sign: Float[Array, ""]) ->
     over these steps was above 0.6, and down, to 0 at the least, where it was below.
 
     All is counted in whole numbers: signs, steps, and adjustments, of which p is a
-    multiple. So no order of adding up and no precision makes a difference.
+    multiple. So no order of adding up and no precision makes a difference. A departure:
+    the authors also count the signs that D gives in R1's own updates.
 
     Args:
         config: the run's configuration.

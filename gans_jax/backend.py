@@ -29,7 +29,7 @@ from gans_jax.distribution import AXIS
 from shared import backend as protocol
 from shared.backend import Arithmetic, FeatureNetwork, Latents
 from shared.config.choices import DataPlace
-from shared.config.limits import check_memory
+from shared.config.limits import check_batch, check_memory
 from shared.config.memory import initial_memory
 from shared.config.schedules import Phases, Scalars, constants
 from shared.config.train_config import TrainConfig
@@ -96,8 +96,7 @@ class Backend(protocol.Backend):
         self._mesh, self.device = self._find_devices(device, devices)
         if count > 1:
             _processes.connect(self._mesh)
-        place = f"the device {self.device}"
-        check_memory(config, self._memory(), place, self.devices)
+        check_memory(config, self._memory(), f"the device {self.device}")
         self._compiler_options = _compiler_options(deterministic, self.device.platform)
         self.steps_per_call = 1 if self.device.platform == "cpu" else 10
         self._matmul_precision = _find_matmul_precision(config, self.device.platform)
@@ -161,6 +160,8 @@ class Backend(protocol.Backend):
 
     def load_data(self, data: ImageData, place: DataPlace = "auto") -> None:
         """Keep the images as bytes; they are normalised on the device."""
+        place_name = f"the device {self.device}"
+        check_batch(self.config, self._memory(), place_name, self.devices)
         on_host = stays_on_host(data, place, self._free_memory())
         on_host = bool(self.highest(int(on_host)))  # their programs differ
         self._data = data if on_host else None

@@ -113,8 +113,9 @@ def bilinear(
         for c, wide in ((left, 1 - beside), (left + 1, beside)):
             inside = (r >= 0) & (r < height) & (c >= 0) & (c < width)
             weight = torch.where(inside, high * wide, 0.0).flatten(1)[:, :, None]
-            pixel = r.clamp(0, height - 1) * width + c.clamp(0, width - 1)
-            index = pixel.long().flatten(1)[:, :, None].expand(-1, -1, images.shape[1])
+            # Whole numbers: float32 cannot number the pixels of a very fine image.
+            pixel = r.clamp(0, height - 1).long() * width + c.clamp(0, width - 1).long()
+            index = pixel.flatten(1)[:, :, None].expand(-1, -1, images.shape[1])
             found.append(weight * pixels.gather(1, index))
     one, two, three, four = found
     values = one + two + three + four
@@ -160,7 +161,8 @@ def adapted(
     over these steps was above 0.6, and down, to 0 at the least, where it was below.
 
     All is counted in whole numbers: signs, steps, and adjustments, of which p is a
-    multiple. So no order of adding up and no precision makes a difference.
+    multiple. So no order of adding up and no precision makes a difference. A departure:
+    the authors also count the signs that D gives in R1's own updates.
 
     Args:
         config: the run's configuration.

@@ -19,7 +19,7 @@ from gans_torch.classifier import Classifier
 from shared import backend as protocol
 from shared.backend import Arithmetic, FeatureNetwork, Latents
 from shared.config.choices import DataPlace
-from shared.config.limits import check_memory
+from shared.config.limits import check_batch, check_memory
 from shared.config.memory import initial_memory
 from shared.config.schedules import Phases, Scalars, constants
 from shared.config.train_config import TrainConfig
@@ -79,7 +79,7 @@ class Backend(protocol.Backend):
         self.device = find_device(_own(device, self._processes))
         if devices > 1 and self.device.type == "cuda":
             torch.cuda.set_device(self.device)  # what NCCL takes for its own
-        check_memory(config, self._memory(), f"the device {self.device}", devices)
+        check_memory(config, self._memory(), f"the device {self.device}")
         _set_matmul_precision(config, self.device)
         _set_determinism(deterministic, self.device)
         if threads is not None:
@@ -144,6 +144,8 @@ class Backend(protocol.Backend):
 
     def load_data(self, data: ImageData, place: DataPlace = "auto") -> None:
         """Keep the images as bytes; they are normalised on the device."""
+        place_name = f"the device {self.device}"
+        check_batch(self.config, self._memory(), place_name, self.devices)
         on_host = stays_on_host(data, place, self._free_memory())
         self._data = data if on_host else None
         if on_host:
@@ -474,16 +476,28 @@ def _join(arithmetic: Arithmetic) -> Processes:
             " starts as many"
         )
     if found.count > 1 and not torch.distributed.is_initialized():
-        # Of the host too, for what is no tensor of the device.
-        both = torch.cuda.is_available() and torch.distributed.is_nccl_available()
-        store, rank, count = next(torch.distributed.rendezvous("env://"))
-        torch.distributed.init_process_group(
-            "cpu:gloo,cuda:nccl" if both else "gloo",
-            store=torch.distributed.PrefixStore(_attempt(), store),
-            rank=rank,
-            world_size=count,
-        )
+        try:
+            _meet()
+        except (RuntimeError, ValueError) as error:
+            told = os.environ.get
+            raise UsageError(
+                f"{found.count} processes do not meet at {told('MASTER_ADDR')}:"
+                f"{told('MASTER_PORT')}: {error}"
+            ) from error
     return found
+
+
+def _meet() -> None:
+    """Wait for the run's other processes."""
+    # Of the host too, for what is no tensor of the device.
+    both = torch.cuda.is_available() and torch.distributed.is_nccl_available()
+    store, rank, count = next(torch.distributed.rendezvous("env://"))
+    torch.distributed.init_process_group(
+        "cpu:gloo,cuda:nccl" if both else "gloo",
+        store=torch.distributed.PrefixStore(_attempt(), store),
+        rank=rank,
+        world_size=count,
+    )
 
 
 def _attempt() -> str:

@@ -2,8 +2,14 @@
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from shared.commands.process import CallableModule, run_command
+
+if TYPE_CHECKING:
+    from gans_torch.trained import TrainedGenerator
+    from shared.run.checkpoint import Checkpoint
+    from shared.run.generator import GeneratorState
 
 PROG = "gans_torch.export"
 
@@ -23,11 +29,22 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         options = command_line.parse_export(argv, PROG)
 
-        from gans_torch.formats import convert
-        from gans_torch.trained import TrainedGenerator
         from shared.commands import export
 
-        export.export(options, "gans_torch", TrainedGenerator, convert)
+        export.export(options, "gans_torch", _load, _convert)
+
+
+def _load(state: "Checkpoint | GeneratorState", device: str) -> "TrainedGenerator":
+    """Imported when there is a state, so that its lack is said in a moment."""
+    from gans_torch.trained import TrainedGenerator
+
+    return TrainedGenerator(state, device)
+
+
+def _convert(generator: "TrainedGenerator", format: str) -> bytes:
+    from gans_torch.formats import convert
+
+    return convert(generator, format)
 
 
 if __name__ == "__main__":

@@ -47,9 +47,6 @@ def parse_compile(argv: Sequence[str] | None, prog: str) -> tuple[TrainOptions, 
     for name, usual in _SAID.items():
         if (value := getattr(options, name)) != usual:
             raise refuse(name, value, "--for says which devices there are")
-    if (slices := options.config.accumulate) > 1:
-        rule = "is not counted here: what a compiler says of slices is of one of them"
-        raise refuse("accumulate", slices, rule)
     return options, target
 
 

@@ -12,7 +12,8 @@ _CALLED = re.compile(
     r"(?:body|to_apply|calls|condition|true_computation|false_computation)=%?([\w.-]+)"
     r"|branch_computations=\{([^}]*)\}"
 )
-_BODY = re.compile(r" while\(.*\bbody=%?([\w.-]+)")
+_LOOP = re.compile(r" while\(.*\bcondition=%?([\w.-]+)")
+_LIMIT = re.compile(r" = [su]\d+\[\]\S* constant\((\d+)\)")
 # The result of a message: one array or, where the compiler has joined some, several.
 _SENDS = re.compile(rf" = (.*?) ({'|'.join(PASSES)})(-start)?\(")
 _COPIES = re.compile(r" = (\S+) copy\(")
@@ -38,25 +39,27 @@ def messages(program: str) -> list[Message]:
     """What each device sends in a step: the messages inside of loops.
 
     A training call is one loop over steps. What the compiler has moved out of it comes
-    once in a call, and does not count.
+    once in a call, and does not count. A step of ``--accumulate`` has loops of its own,
+    over its slices: what is inside of these is sent for each.
 
     Args:
         program: of HLO, as text.
     """
     computations = _computations(program)
-    inside = set()
-    coming = [x for lines in computations.values() for x in _bodies(lines)]
-    while coming:
-        if (name := coming.pop()) not in inside:
-            inside.add(name)
-            coming += _called(computations.get(name, []))
-    return [
-        message
-        for name, lines in computations.items()
-        if name in inside
-        for line in lines
-        if (message := _message(line)) is not None
-    ]
+    found: list[Message] = []
+
+    def visit(name: str, times: int) -> None:  # which is 0 outside of the loop
+        for line in computations.get(name, []):
+            if (message := _message(line)) is not None:
+                found.extend([message] * times)
+            inside = times
+            if loop := _LOOP.search(line):
+                inside = times * _rounds(computations.get(loop[1], [])) or 1
+            for called in _called(line):
+                visit(called, inside)
+
+    visit(_MAIN, 0)
+    return found
 
 
 def copied_once(program: str) -> int:
@@ -82,14 +85,16 @@ def _computations(program: str) -> dict[str, list[str]]:
     return computations
 
 
-def _bodies(lines: list[str]) -> list[str]:
-    return [found[1] for line in lines if (found := _BODY.search(line))]
+def _rounds(condition: list[str]) -> int:
+    """How often a loop comes, by what its condition compares its counter with."""
+    limits = [int(found[1]) for line in condition if (found := _LIMIT.search(line))]
+    # A loop that XLA makes by itself may count otherwise, and sends nothing.
+    return max(limits, default=1)
 
 
-def _called(lines: list[str]) -> list[str]:
+def _called(line: str) -> list[str]:
     return [
         name.strip(" %")
-        for line in lines
         for one, several in _CALLED.findall(line)
         for name in (one or several).split(",")
     ]

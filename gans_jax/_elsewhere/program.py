@@ -55,9 +55,11 @@ def analyse(options: TrainOptions, target: Target) -> Program:
         UsageError: as `lower` does, or the program does not fit the device.
     """
     lowered, steps = lower(options, target)
+    # XLA counts one round of any loop: rightly of steps, too little of slices.
+    is_counted = options.config.accumulate == 1
     if not target.compiles:
         sent = messages(lowered.as_text(dialect="hlo"))
-        return Program(steps, _costs(lowered)["flops"], sent)
+        return Program(steps, _costs(lowered)["flops"] if is_counted else None, sent)
     start = time.perf_counter()
     try:
         compiled = lowered.compile()
@@ -69,12 +71,13 @@ def analyse(options: TrainOptions, target: Target) -> Program:
     text = compiled.as_text() or ""
     # Counted as if each step had it.
     once = copied_once(text)
+    traffic = costs["bytes accessed"] - once + once / steps
     return Program(
         steps,
-        costs["flops"],
+        costs["flops"] if is_counted else None,
         messages(text),
         seconds,
-        costs["bytes accessed"] - once + once / steps,
+        traffic if is_counted else None,
         Memory(
             sizes.argument_size_in_bytes,
             sizes.output_size_in_bytes - sizes.alias_size_in_bytes,
@@ -85,7 +88,7 @@ def analyse(options: TrainOptions, target: Target) -> Program:
 
 
 def _costs(program: Any) -> dict[str, float]:
-    """The compiler's own figures; it counts the loop over steps as one step."""
+    """The compiler's own figures, of one step."""
     return program.cost_analysis()
 
 

@@ -28,14 +28,14 @@ class Program(NamedTuple):
 
     steps: int
     """In a call."""
-    operations: float
-    """Of floating-point numbers, in a step of one device."""
+    operations: float | None
+    """Of floating-point numbers, in a step of one device; None: not counted."""
     sent: Sequence[Message]
     """By each device, in a step."""
     seconds: float | None = None
     """That compiling took; None: it was only lowered."""
     traffic: float | None = None
-    """Bytes that a step reads and writes, on one device; None: not compiled."""
+    """Bytes that a step reads and writes, on one device; None: not counted."""
     memory: Memory | None = None
     """None: not compiled."""
 
@@ -55,12 +55,8 @@ def describe(config: TrainConfig, target: Target, program: Program) -> str:
         *_head(config, target, program),
         *(() if program.memory is None else _memory(target, program.memory)),
         ("a step of one device", ""),
-        ("  operations", _count(program.operations, "FLOP")),
-        *(
-            ()
-            if program.traffic is None
-            else [("  memory traffic", _count(program.traffic, "B"))]
-        ),
+        *_counted("  operations", program.operations, "FLOP"),
+        *_counted("  memory traffic", program.traffic, "B"),
         ("  messages", _messages(program.sent)),
         *_times(best),
     ]
@@ -82,6 +78,10 @@ def _head(
 
 def _times(best: Roofline) -> Iterator[tuple[str, str]]:
     links = _seconds(best.links)
+    if best.compute is None:
+        yield "at best", "not known: XLA counts one slice of --accumulate"
+        yield "  links", f"at most {links}" if best.links else links
+        return
     if best.memory is None:
         # A compiler joins messages, and says what passes the memory.
         yield "at best", "known of a compiled program only"
@@ -92,6 +92,10 @@ def _times(best: Roofline) -> Iterator[tuple[str, str]]:
     yield "  compute", _seconds(best.compute)
     yield "  memory", _seconds(best.memory)
     yield "  links", f"{links}, {100 * best.share:.3g} %"
+
+
+def _counted(name: str, number: float | None, unit: str) -> list[tuple[str, str]]:
+    return [] if number is None else [(name, _count(number, unit))]
 
 
 def _memory(target: Target, memory: Memory) -> Iterator[tuple[str, str]]:

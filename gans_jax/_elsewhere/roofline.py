@@ -18,8 +18,8 @@ from gans_jax._elsewhere.target import Target
 class Roofline(NamedTuple):
     """Seconds of a step, on each device."""
 
-    compute: float
-    """Of its operations."""
+    compute: float | None
+    """Of its operations; None: nobody knows how many."""
     memory: float | None
     """Of the bytes that pass its memory; None: nobody knows how many."""
     links: float
@@ -28,7 +28,7 @@ class Roofline(NamedTuple):
     @property
     def step(self) -> float:
         """Of all."""
-        return max(self.compute, self.memory or 0.0) + self.links
+        return max(self.compute or 0.0, self.memory or 0.0) + self.links
 
     @property
     def share(self) -> float:
@@ -39,7 +39,7 @@ class Roofline(NamedTuple):
 def roofline(
     target: Target,
     precision: str,
-    operations: float,
+    operations: float | None,
     traffic: float | None,
     sent: Sequence[Message],
 ) -> Roofline:
@@ -48,13 +48,13 @@ def roofline(
     Args:
         target: on which it runs.
         precision: of products, one of the chip's ``peaks``.
-        operations: of floating-point numbers, on each device.
+        operations: of floating-point numbers, on each device; None: unknown.
         traffic: bytes read and written, on each device; None: unknown.
         sent: its messages.
     """
     chip = target.chip
     return Roofline(
-        operations / chip.peaks[precision],
+        None if operations is None else operations / chip.peaks[precision],
         None if traffic is None else traffic / chip.bandwidth,
         sum((chip.links.seconds(x.kind, x.size, target.shape) for x in sent), 0.0),
     )

@@ -32,7 +32,6 @@ from shared.config.limits import (
     check_devices,
     check_limits,
     check_threads,
-    check_truncation,
 )
 from shared.config.presets import PRESETS, SUMMARIES
 from shared.config.resume import check_resumed
@@ -162,7 +161,6 @@ def parse_sample(argv: Sequence[str] | None, prog: str) -> SampleOptions:
     _hear_of_processes(options, prog)
     least = {"num": 1, "columns": 1, "devices": 1, "standing_stats": 1}
     _check_smallest(options, {**least, "seed": 0, "step": 0})
-    check_truncation(options.truncation)
     if options.interpolate and (options.num or 0) % options.columns:
         raise refuse(
             "num",

@@ -1,5 +1,6 @@
 """The command ``evaluate``: a table of scores, and the same as a file in the run."""
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -112,6 +113,16 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
     sys.stdout.write(_table(f"{config.preset}, step {stored.step}", content))
 
 
+@contextlib.contextmanager
+def _named_as(option: str, dataset: str, given: object) -> Iterator[None]:
+    """Have errors name a data set by the flag that it was given with."""
+    try:
+        yield
+    except UsageError as error:
+        words = str(error).replace(f"--dataset {dataset}", f"--{option} {given}")
+        raise UsageError(words) from error
+
+
 def _evaluate_images(
     options: EvaluateOptions, path: Path, make_backend: MakeBackend
 ) -> None:
@@ -135,14 +146,17 @@ def _evaluate_images(
             split=split,
         )
 
-    check_split(options.split, name, options.features)
-    reference = load(name, options.channels or "auto")
-    against = None
-    if options.split == "test":
-        against = load(name, options.channels or "auto", "test")
-    check_data(TrainConfig(dataset=name), reference.info, options.features)
+    with _named_as("reference", name, options.reference):
+        check_split(options.split, name, options.features)
+        reference = load(name, options.channels or "auto")
+        against = None
+        if options.split == "test":
+            against = load(name, options.channels or "auto", "test")
+        check_data(TrainConfig(dataset=name), reference.info, options.features)
     kind = "grey" if reference.info.channels == 1 else "colour"
-    given = load(f"{choices.FOLDER}{path}", kind).images
+    folder_of_samples = f"{choices.FOLDER}{path}"
+    with _named_as("samples", folder_of_samples, path):
+        given = load(folder_of_samples, kind).images
     if options.num is not None:
         order = noise.batch_indices(options.seed, 0, len(given), len(given))
         given = given[np.sort(order[: options.num])]

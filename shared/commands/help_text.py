@@ -2,6 +2,7 @@
 
 import re
 import textwrap
+from collections.abc import Mapping
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "What matters first": (
@@ -48,25 +49,26 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 _WIDTH = 88
 _COLUMN = 26
-# As the parser prints to what is no terminal: flags after two spaces, what is said of
-# them after more; other lines are titles and rules.
-_FLAG = re.compile(r"  --?[a-z]")
+# As the parser prints to what is no terminal: flags, and arguments in capitals, after
+# two spaces, what is said of them after more; other lines are titles and rules.
+_FLAG = re.compile("  (--?[a-z]|[A-Z]{2})")
 _SAID = " " * 4
 
 
-def in_groups(text: str, groups: dict[str, tuple[str, ...]]) -> str:
-    """A help text with its flags in groups; what is in none comes last.
+def in_groups(text: str, groups: Mapping[str, tuple[str, ...]]) -> str:
+    """A help text with its flags in groups; what is in none comes last, and the help.
 
     Args:
         text: as the parser prints it, with no line broken.
-        groups: names of flags, without their dashes, by title.
+        groups: names of flags, without their dashes, by title; may be empty.
     """
     head, entries = _parts(text)
     parts = [head]
     for title, names in groups.items():
         found = [entries.pop(name) for name in names if name in entries]
         parts.append("\n".join([f"{title}:", *found]))
-    parts.append("\n".join(["Further:", *entries.values()]))
+    rest = [entries[name] for name in sorted(entries, key=lambda name: name == "h")]
+    parts.append("\n".join(["Further:" if groups else "Options:", *rest]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -91,7 +93,8 @@ def _parts(text: str) -> tuple[str, dict[str, str]]:
 
 
 def _entry(flags: str, words: str) -> str:
-    words = re.sub(r" \(default: (None|False)\)", "", words.strip())
+    flags = flags.replace("{None}|", "").replace("{None,", "{")
+    words = re.sub(r" \((default: (None|False)?|required)\)", "", words.strip())
     lines = textwrap.wrap(words, _WIDTH - _COLUMN, break_on_hyphens=False)
     indent = " " * _COLUMN
     first = f"  {flags}"

@@ -84,7 +84,7 @@ class SampleOptions:
     truncation: float | None = None
     """Draw each number of a latent anew until it is at most so far from 0, as in
     BigGAN; of stylegan2, go this share of the way from the average style to each.
-    Images are more alike, and often better; from 0.05 up."""
+    Images are more alike, and often better; from 0.05 up, of stylegan2 from 0."""
     standing_stats: int | None = None
     """Batches of new samples whose statistics batch norm goes by, as in BigGAN; without
     it, those of training."""

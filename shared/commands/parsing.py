@@ -7,9 +7,9 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import NoneType
+from types import MappingProxyType, NoneType
 from typing import Any, TypeVar, get_args, get_origin
 
 import tyro
@@ -75,7 +75,7 @@ def parse(
     args: list[str],
     *,
     prog: str,
-    groups: dict[str, tuple[str, ...]] | None = None,
+    groups: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
     **options: Any,
 ) -> _T:
     """`tyro.cli`, with every refusal as a `UsageError` of one line.
@@ -84,7 +84,7 @@ def parse(
         flags: what the arguments become.
         args: the arguments.
         prog: how the user calls the program.
-        groups: the flags in the order of the help text, by title; None: one group.
+        groups: the flags in the order of the help text, by title; none: one group.
         options: of `tyro.cli`.
     """
     options |= {"registry": _REGISTRY, "return_unknown_args": True}
@@ -97,7 +97,7 @@ def parse(
         if not stop.code:
             raise  # --help
         refusal = _first_paragraph(refused.getvalue())
-        raise UsageError(_with_suggestion(refusal)) from None
+        raise UsageError(_in_our_words(refusal)) from None
     if unknown:
         option = unknown[0].partition("=")[0].replace("_", "-")
         if not option.startswith("-"):
@@ -110,11 +110,8 @@ def parse(
 
 
 @contextlib.contextmanager
-def _grouped(groups: dict[str, tuple[str, ...]] | None) -> Iterator[None]:
+def _grouped(groups: Mapping[str, tuple[str, ...]]) -> Iterator[None]:
     """Have a help text that is printed meanwhile come in groups."""
-    if groups is None:
-        yield
-        return
     printed = io.StringIO()
     columns = os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = str(_UNBROKEN)
@@ -130,8 +127,12 @@ def _grouped(groups: dict[str, tuple[str, ...]] | None) -> Iterator[None]:
             sys.stdout.write(help_text.in_groups(text, groups))
 
 
-def _with_suggestion(refusal: str) -> str:
-    """What tyro says, and which of a flag's choices may have been meant."""
+def _in_our_words(refusal: str) -> str:
+    """What tyro says: how many values a flag takes, or which may have been meant."""
+    pattern = r"Missing value for argument '(.+)'\. Expected (\d+) values\."
+    if found := re.fullmatch(pattern, refusal):
+        count = "a value" if found[2] == "1" else f"{found[2]} values"
+        return f"{found[1]}: needs {count}"
     pattern = r"(invalid choice '(.+)' for argument '(.+)'.+ of \('(.+)'\))\."
     if not (found := re.fullmatch(pattern, refusal)):
         return refusal

@@ -115,7 +115,7 @@ def _in_words(prog: str) -> Iterator[None]:
                 " --batch-size, --width or --image-size, or --data-on host",
             )
         if not _is_of_stdout(error):
-            _end_with_the_others()
+            _end_with_the_others(prog, error)
             raise
         reason = getattr(error, "strerror", error)
         terminal.drop_output()
@@ -136,13 +136,15 @@ class CallableModule(ModuleType):
         return getattr(library, name)(*args, **kwargs)
 
 
-def _end_with_the_others() -> None:
-    """Where a run has several processes, end at once, with the error being handled.
+def _end_with_the_others(prog: str, error: Exception) -> None:
+    """Where a run has several processes, end at once, and say which one has failed.
 
     A library that is taken down in order may wait for those that are gone.
     """
     if processes().count > 1:
-        traceback.print_exc()
+        traceback.print_exception(error)
+        (*_, what) = traceback.format_exception_only(error)
+        terminal.say(f"rank {processes().rank}: {prog}: {' '.join(what.split())}")
         os._exit(1)
 
 

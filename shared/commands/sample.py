@@ -10,7 +10,7 @@ from shared import terminal
 from shared.backend import Backend, MakeBackend
 from shared.commands.options import SampleOptions
 from shared.config.choices import POINTS
-from shared.config.limits import check_drawn
+from shared.config.limits import check_drawn, truncation_rule
 from shared.config.tables import suggestion
 from shared.config.train_config import refuse
 from shared.data import points
@@ -38,11 +38,14 @@ def sample(options: SampleOptions, make_backend: MakeBackend) -> None:
 
     Raises:
         UsageError: there is no such checkpoint, class, device or batch norm, there are
-            fewer images than classes, or points are to be written to a file each.
+            fewer images than classes, latents are cut off too near to 0, or points are
+            to be written to a file each.
     """
     path = resolve_checkpoint(options.run, options.step)
     stored = checkpoint.load(path)
     config = stored.config
+    if (rule := truncation_rule(config, options.truncation)) is not None:
+        raise refuse("truncation", options.truncation, rule)
     if config.dataset in POINTS and options.separate:
         raise UsageError("--separate: points in the plane are drawn in one picture")
     classes = _classes(options, stored)

@@ -1,6 +1,7 @@
 """The words that a configuration may use, and what the names of data sets mean."""
 
 import difflib
+from pathlib import Path
 from typing import Literal
 
 from shared.errors import UsageError
@@ -100,3 +101,9 @@ def validate_name(dataset: str) -> None:
 def is_folder(dataset: str) -> bool:
     """Whether a data set is a folder of anybody's images."""
     return dataset.startswith(FOLDER)
+
+
+def portable_name(dataset: str) -> str:
+    """A data set's name that says nothing of this machine: a folder's last part."""
+    path = Path(dataset.removeprefix(FOLDER))
+    return f"{FOLDER}{path.name}" if is_folder(dataset) else dataset

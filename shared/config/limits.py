@@ -14,6 +14,7 @@ LEAST_TRUNCATION = 0.05
 
 # More than any device has: what takes more is refused before the device is looked at.
 _MOST_BYTES = 2**42
+_ANYWHERE = (_MOST_BYTES, "no device")
 # No framework makes an update of D in less.
 _UPDATE_SECONDS = 1e-5
 _STEP_SECONDS = 3600.0
@@ -44,10 +45,9 @@ def check_limits(config: TrainConfig, device: str) -> None:
         )
     draws = "the random numbers of one step take"
     _check(config, _draws(config), _host_memory(), draws, "this machine")
-    if device == "cpu":
-        check_memory(config, None, "this machine")
-    else:
-        check_memory(config, _MOST_BYTES, "no device")
+    memory, place = (None, "this machine") if device == "cpu" else _ANYWHERE
+    check_memory(config, memory, place)
+    check_batch(config, memory, place)
 
 
 def check_threads(threads: int | None) -> None:
@@ -93,10 +93,27 @@ def check_devices(config: TrainConfig, devices: int) -> None:
         )
 
 
-def check_memory(
+def check_memory(config: TrainConfig, memory: int | None, place: str) -> None:
+    """Refuse networks that no memory of a device could hold.
+
+    Args:
+        config: the run's configuration.
+        memory: bytes that the device has in all; None: it has the host's.
+        place: what an error calls it.
+
+    Raises:
+        UsageError: they take more than there is.
+    """
+    networks = "networks and optimisers take"
+    _check(config, _networks(config), memory or _host_memory(), networks, place)
+
+
+def check_batch(
     config: TrainConfig, memory: int | None, place: str, devices: int = 1
 ) -> None:
-    """Refuse networks that no memory of a device could hold.
+    """Refuse to train on batches that no memory of a device could hold.
+
+    Who only draws has none of them, and so may draw where nobody could train.
 
     Args:
         config: the run's configuration.
@@ -107,25 +124,26 @@ def check_memory(
     Raises:
         UsageError: they take more than there is.
     """
-    memory = memory or _host_memory()
-    networks = "networks and optimisers take"
-    _check(config, _networks(config), memory, networks, place)
     maps = "D's feature maps of one batch take"
     at_once = _maps(config) // (devices * config.accumulate)
-    _check(config, at_once, memory, maps, place)
+    _check(config, at_once, memory or _host_memory(), maps, place)
 
 
-def check_truncation(truncation: float | None) -> None:
-    """Refuse to cut latents off so near to 0 that almost all are drawn in vain.
+def truncation_rule(config: TrainConfig, truncation: float | None) -> str | None:
+    """What a truncation must be; None where it is that.
+
+    Latents that are cut off near 0 would almost all be drawn in vain. Styles may go all
+    the way to their average.
 
     Args:
-        truncation: how far from 0 they may be; None: as far as they are.
-
-    Raises:
-        UsageError: it is less than `LEAST_TRUNCATION`, or no number.
+        config: of the run that draws.
+        truncation: what was asked for; None: nothing.
     """
-    if truncation is not None and not truncation >= LEAST_TRUNCATION:
-        raise refuse("truncation", truncation, f"must be {LEAST_TRUNCATION} or more")
+    has_styles = ARCHITECTURES[config.architecture].has_styles
+    least = 0.0 if has_styles else LEAST_TRUNCATION
+    if truncation is None or least <= truncation < math.inf:
+        return None
+    return f"must be {least} or more, and finite"
 
 
 def check_drawn(num: int, config: TrainConfig) -> None:

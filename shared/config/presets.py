@@ -65,7 +65,8 @@ _SNGAN = TrainConfig(
     save_every=2000,
 )
 # Zhang et al. 2019, arXiv:1805.08318, section 5, with mimicry's networks for 32x32:
-# spectral norm in G too, one update of D for each of G, D's rate four times G's.
+# spectral norm in G too, one update of D for each of G, D's rate four times G's; but
+# batches of 64, where the paper has 256.
 _SAGAN = dataclasses.replace(
     _SNGAN,
     preset="sagan-cifar10",
@@ -81,7 +82,8 @@ _SAGAN = dataclasses.replace(
 # Brock et al. 2019, arXiv:1809.11096, with the training of the authors' PyTorch code
 # for CIFAR-10. Its network there has neither attention nor hierarchical latents nor a
 # shared embedding, and other initial weights; this one has what the paper's has, and
-# the paper's orthogonal regularisation, which the code's scripts leave off.
+# the paper's orthogonal regularisation, which the code's scripts leave off. Their
+# average of G is a copy of it for the first 1,000 updates.
 _BIGGAN = TrainConfig(
     preset="biggan-cifar10",
     dataset="cifar10",
@@ -197,7 +199,8 @@ PRESETS: dict[str, TrainConfig] = {
             g_lr=5e-5,
             d_lr=5e-5,
         ),
-        # Gulrajani et al. 2017, arXiv:1704.00028, Algorithm 1, but with DCGAN's rate.
+        # Gulrajani et al. 2017, arXiv:1704.00028, Algorithm 1, but with DCGAN's rate
+        # and beta1.
         _WGAN_GP,
         # Mirza and Osindero 2014, arXiv:1411.1784, with the conditioning of Miyato and
         # Koyama 2018, arXiv:1802.05637.
@@ -361,7 +364,8 @@ PRESETS: dict[str, TrainConfig] = {
         _STYLEGAN2,
         # Karras et al. 2020, arXiv:2006.06676, by class and without augmentation. Where
         # the authors' average rises in a straight line, its half-life does so by half a
-        # cosine; and their G's rate is 4/5 of D's, though it has no path lengths.
+        # cosine. Their G is slowed down as if it had path lengths: 4/5 of the rate is
+        # here too, but not its beta2, 0.99^(4/5).
         dataclasses.replace(
             _STYLEGAN2,
             preset="stylegan2-cifar10",

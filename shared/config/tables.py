@@ -74,5 +74,6 @@ def register(
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """``; did you mean ...?`` where a known word is near, else nothing."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.8)
-    return f"; did you mean {close[0]}?" if close else ""
+    by_letters = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), by_letters, n=1, cutoff=0.8)
+    return f"; did you mean {by_letters[close[0]]}?" if close else ""

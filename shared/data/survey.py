@@ -167,10 +167,11 @@ class Surveyor:
     def _told_skipped(self) -> list[str]:
         if not self._skipped:
             return []
-        total = self.count + len(self._skipped)
+        count = len(self._skipped)
+        were = "was" if count == 1 else "were"
         return [
             *self._skipped[:_REPORTED],
-            f"{len(self._skipped)} of {total} image files could not be read and were"
+            f"{count} of {self.count + count} image files could not be read and {were}"
             " skipped",
         ]
 

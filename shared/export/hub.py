@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
-from shared.config.choices import FOLDER, is_folder
+from shared.config.choices import portable_name
 from shared.config.train_config import config_from_json, config_to_json
 from shared.config.values import Mismatch, conform
 from shared.data.image_data import DataInfo
@@ -67,9 +67,7 @@ def write(
     except OSError as error:
         raise UsageError(f"{folder}: cannot be used: {error.strerror}") from error
     config = config_to_json(state.config)
-    if is_folder(config["dataset"]):
-        path = Path(config["dataset"].removeprefix(FOLDER))
-        config["dataset"] = FOLDER + path.name
+    config["dataset"] = portable_name(config["dataset"])
     values = {
         "version": FORMAT_VERSION,
         "step": int(state.step),

@@ -28,6 +28,8 @@ FIELDS = GATES + PLACES * 2 * 3 + COLOURS * 3 * 4
 _UNIFORM, _NORMAL = 8, 7
 # Turns, before and after a stretch: with probability p one of them is made, or both.
 _TURNS = [4, 6]
+# Nearest to 1 in float32: a gate that were rounded to 1 would be shut whatever p is.
+_BELOW_ONE = 1 - 2.0**-24
 
 _GREY = np.full((3, 3), 1 / 3)  # v v', v the axis of greys
 _ACROSS = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)  # v x ...
@@ -87,6 +89,7 @@ def records(
     gates = unit[..., :GATES].astype(np.float64)
     # 1 - (1 - u)^2 < p where u < 1 - sqrt(1 - p), which is each turn's probability.
     gates[..., _TURNS] *= 2 - gates[..., _TURNS]
+    gates = np.minimum(gates, _BELOW_ONE)
     u = np.moveaxis(unit[..., GATES:].astype(np.float64), -1, 0)
     n = np.moveaxis(normal.astype(np.float64), -1, 0)
     steps = [*_places(u, n, *image[:2]), *_colours(u, n)]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.config.limits import LEAST_TRUNCATION
+from shared.config.limits import truncation_rule
 from shared.config.train_config import TrainConfig
 from shared.config.traits import ARCHITECTURES
 from shared.errors import UsageError
@@ -129,8 +129,7 @@ def sample_inputs(
     for name, value, least in (("n", n, 1), ("seed", seed, 0)):
         if not least <= value < 2**63:
             raise UsageError(f"{name} {value}: must be {least} or more, below 2**63")
-    if truncation is not None and not truncation >= LEAST_TRUNCATION:
-        rule = f"must be {LEAST_TRUNCATION} or more"
+    if (rule := truncation_rule(config, truncation)) is not None:
         raise UsageError(f"truncation {truncation}: {rule}")
     cut = latent_truncation(config, truncation)
     z = draw_latents(seed, "drawn samples", 0, n, config.z_dim, cut)

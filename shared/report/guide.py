@@ -5,6 +5,7 @@ Objectives are told apart by their traits alone, so that a user's own has a guid
 
 from typing import NamedTuple
 
+from shared.config.augmentation import TARGET
 from shared.config.train_config import TrainConfig
 from shared.config.traits import OBJECTIVES, PENALTIES, ObjectiveTraits
 
@@ -36,6 +37,11 @@ _ALWAYS = {
     "Images per second": "Steady; a fall means that something else uses the machine.",
     "Waiting for the host": "Near 0; more means that the data are not ready in time.",
     "Further terms": "Each should fall, as it is a part of a loss.",
+    "Overlap of the weights": "Steady or falling is healthy, whatever its height, which"
+    " grows with the network; a climb without end needs a larger --g-orthogonal.",
+    "Augmentation": "The sign should come down to the line and stay, p level off. A p"
+    " that climbs without end: D knows the images by heart all the same; more of them"
+    " would help. A p of 0: there was no need.",
 }
 
 
@@ -93,7 +99,7 @@ def _of_outputs(traits: ObjectiveTraits) -> str:
 
 
 def lines(config: TrainConfig, group: str) -> list[Line]:
-    """Where the game ends: what the curves are when D cannot tell the images apart.
+    """What a chart's curves are to be compared with: mostly, where the game ends.
 
     Args:
         config: the run's configuration.
@@ -102,6 +108,9 @@ def lines(config: TrainConfig, group: str) -> list[Line]:
     traits = OBJECTIVES[config.objective]
     if group == "Wasserstein estimate":
         return [Line("equal", 0.0)]
+    if group == "Augmentation":
+        part, whole = TARGET
+        return [Line("target of the sign", part / whole)]
     if group == "Penalty":
         slope = PENALTIES[config.penalty].slope
         return [] if slope is None else [Line("slope", slope)]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from shared import quantities
-from shared.config.choices import FOLDER, POINTS, is_folder
+from shared.config.choices import POINTS, portable_name
 from shared.config.presets import changed_fields
 from shared.config.train_config import TrainConfig, flag
 from shared.data.image_data import DataInfo
@@ -135,15 +135,11 @@ def _framework(twin: str) -> str:
 def _portable(config: TrainConfig) -> dict[str, Any]:
     """All settings, without where the images lie on this machine."""
     values = dataclasses.asdict(config)
-    return {**values, "dataset": _portable_dataset(config.dataset)}
-
-
-def _portable_dataset(name: str) -> str:
-    return f"{FOLDER}{Path(name).name}" if is_folder(name) else name
+    return {**values, "dataset": portable_name(config.dataset)}
 
 
 def _portable_title(config: TrainConfig) -> str:
-    return dataclasses.replace(config, dataset=_portable_dataset(config.dataset)).title
+    return dataclasses.replace(config, dataset=portable_name(config.dataset)).title
 
 
 def _without_paths(command: str) -> str:
@@ -166,7 +162,7 @@ def _train_command(config: TrainConfig, twin: str) -> str:
         if isinstance(value, bool):
             words.append(flag(name if value else f"no_{name}"))
             continue
-        shown = _portable_dataset(value) if name == "dataset" else value
+        shown = portable_name(value) if name == "dataset" else value
         words += [flag(name), *text(shown).split(" ")]
     return shlex.join(words)
 
@@ -264,7 +260,7 @@ def _class_scores(run: RunDir) -> Iterator[dict[str, Any]]:
 def _joined(protocol: Mapping[str, Any]) -> str:
     shown = {name: _text(x) for name, x in protocol.items()}
     if "dataset" in shown:
-        shown["dataset"] = _portable_dataset(shown["dataset"])
+        shown["dataset"] = portable_name(shown["dataset"])
     return "; ".join(f"{name}: {x}" for name, x in shown.items())
 
 

@@ -7,7 +7,7 @@ what flags and SLURM say becomes the same here.
 import os
 from typing import NamedTuple
 
-from shared.config.train_config import refuse
+from shared.config.train_config import flag, refuse
 
 _NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
 # What SLURM calls these, and the nodes, which it tells of to what `srun` starts.
@@ -57,7 +57,8 @@ def hear_flags(address: str | None, count: int | None, rank: int | None) -> None
     given = [name for name, value in flags.items() if value is not None]
     if address is None or count is None or rank is None:
         if given:
-            rule = "needs --coordinator-address, --num-processes and --process-id"
+            missing = [flag(name) for name in flags if name not in given]
+            rule = f"needs {' and '.join(missing)}"
             raise refuse(given[0], flags[given[0]], rule)
         return
     told = processes()

@@ -76,6 +76,11 @@ REFUSED_AT_ONCE = {
     "sample {piped}": "config.json: a pipe, socket or device, not a file",
     "sample {pipe}.safetensors": "a pipe, socket or device, not a checkpoint file",
     "sample {long}.safetensors": "cannot be read: File name too long",
+    "evaluate --samples {faces} --reference nowhere": (
+        "error: --reference nowhere: must be a folder of images"
+    ),
+    "export nowhere": "nowhere: no such folder",
+    "export {empty}": "{empty}: holds no run",
     "train --resume {long}": "--resume {long}: File name too long",
     "train --resume {loop}": "--resume {loop}: Too many levels of symbolic links",
     "train --resume {piped}": "config.json: a pipe, socket or device, not a file",

@@ -154,6 +154,30 @@ def test_the_help_is_in_groups_and_fits_a_terminal(
     assert tuple(flags) == help_text.GROUPS["What matters first"]
 
 
+@pytest.mark.parametrize(
+    "parse",
+    [
+        command_line.parse_sample,
+        command_line.parse_evaluate,
+        command_line.parse_export,
+        command_line.parse_compare,
+        command_line.parse_data,
+    ],
+)
+def test_the_help_of_the_other_commands_looks_alike(
+    parse: Callable[..., object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parse(["--help"], PROG)
+    text = capsys.readouterr().out
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 88
+    _, *entries = [x for x in lines[lines.index("Options:") :] if x[2:3] != " "]
+    assert entries[0].split()[0] in ("RUN", "DATASET")
+    assert entries[-1].split()[0] == "-h,"
+    assert "None" not in text
+
+
 def test_a_file_changes_the_preset_and_flags_the_file(tmp_path: Path) -> None:
     file = tmp_path / "mine.json"
     file.write_text('{"batch_size": 32, "epochs": 3.0, "width": 16, "preset": "lsgan"}')
@@ -223,6 +247,7 @@ def test_one_measure_of_length_replaces_the_other(
 REFUSED = {
     "dgan": "preset 'dgan': must be one of gan, dcgan, ; did you mean dcgan?",
     "": "preset '': must be one of",
+    "styleGAN2": "preset 'styleGAN2': did you mean stylegan2?",
     "--stpes 3": "unrecognized option --stpes; did you mean --steps?",
     "--image_sze=3": "unrecognized option --image-sze; did you mean --image-size?",
     "-x": "unrecognized option -x",
@@ -236,8 +261,8 @@ REFUSED = {
     "--preset=gan": "--preset: the name stands alone",
     "--steps 3 gan": f"unexpected argument 'gan'; see {PROG} [PRESET] --help",
     "--conditional yes": "unexpected argument 'yes'",
-    "--steps": "'--steps' Expected 1 value",
-    "--width --steps 3": "'--width' Expected 1 value",
+    "--steps": "--steps: needs a value",
+    "--width --steps 3": "--width: needs a value",
     "--steps abc": "--steps abc: must be a whole number",
     "--steps 3.5": "--steps 3.5: must be a whole number",
     "--steps None": "--steps None: must be a whole number",
@@ -248,7 +273,7 @@ REFUSED = {
     "--g-lr -1": "--g-lr -1.0: must be more than 0",
     "--g-lr=": "--g-lr '': must be a number",
     "--g-lr -inf": "--g-lr -inf: must be a finite number",
-    "--adam-betas 0.5": "'--adam-betas' Expected 2 values",
+    "--adam-betas 0.5": "--adam-betas: needs 2 values",
     "--adam-betas 0.5 x": "--adam-betas 0.5 x: must be a number and a number",
     "--adam-betas 0.5 1": "--adam-betas 0.5 1.0: both must be in [0, 1)",
     "--objective foo": "'foo' for argument '--objective' 'minimax', 'non-saturating'",

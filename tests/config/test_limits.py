@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from shared.config import limits
@@ -118,6 +119,19 @@ def test_samples_that_cannot_fit_are_refused() -> None:
     limits.check_drawn(10**6, config)
     told = _refusal(limits.check_drawn, 10**8, config)
     assert told.startswith("--num 100000000: so many samples take 419 GiB at least")
+
+
+def test_who_trains_on_a_batch_that_nobody_holds_may_still_draw(twin: Twin) -> None:
+    """Many devices have trained it; one has to hold its networks alone."""
+    config = dataclasses.replace(PRESETS["dcgan"], width=4, batch_size=10**8)
+    info = twin.library.data.DataInfo(1, 0, 10**8, "")
+    backend = twin.library.make_backend(config, info, "cpu")
+    data = twin.library.data.ImageData(
+        np.zeros((1, 32, 32, 1), np.uint8), None, (), info
+    )
+    told = _refusal(backend.load_data, data)
+    assert told.startswith("--batch-size 100000000: with")
+    assert "D's feature maps of one batch take" in told
 
 
 @pytest.mark.parametrize("memory", [1, None])

@@ -354,6 +354,7 @@ def test_odd_but_readable_files_make_no_noise(
     said = capsys.readouterr().err
     assert said.count("skipped ") == 1
     assert said.startswith("skipped too-large.png: ")
+    assert "1 of 2 image files could not be read and was skipped\n" in said
 
 
 def test_decode_names_what_is_wrong(tmp_path: Path) -> None:

@@ -143,6 +143,25 @@ def test_messages_are_those_of_the_loop() -> None:
     assert {x.size for x in found} == {256, 8, 16, 416}
 
 
+def test_messages_of_a_loop_in_a_step_come_as_often_as_it() -> None:
+    slices = """\
+%slice.1 (state: (s32[], f32[100])) -> (s32[], f32[100]) {
+  %all-reduce.5 = f32[5]{0} all-reduce(%p), to_apply=%sum.1
+}
+
+%fewer.1 (state: (s32[], f32[100])) -> pred[] {
+  %constant.9 = s32[]{:T(128)} constant(3), metadata={op_name="x"}
+  ROOT %lt.2 = pred[] compare(%i, %constant.9), direction=LT
+}
+
+"""
+    loop = "  %while.9 = (s32[]) while(%t), condition=%fewer.1, body=%slice.1\n"
+    program = slices + _PROGRAM.replace("  %d = ", loop + "  %d = ")
+    found = messages(program)
+    assert found.count(Message("all-reduce", (20,))) == 3
+    assert len(found) == len(messages(_PROGRAM)) + 3
+
+
 def test_copies_of_arguments_come_once_in_a_call() -> None:
     assert copied_once(_PROGRAM) == 2 * 50 * 8 * 8 * 3
 
@@ -195,4 +214,10 @@ def test_what_is_said_of_a_program() -> None:
     assert "lowers               for cuda; not compiled\n" in lowered
     assert "  messages           none\n" in lowered
     assert "at best              known of a compiled program only\n" in lowered
+    sliced = describe(config, target, program._replace(operations=None, traffic=None))
+    assert "\n  program            250 MB\na step of one device\n  messages  " in sliced
+    assert sliced.endswith(
+        "at best              not known: XLA counts one slice of --accumulate\n"
+        "  links              at most 25.2 us\n"
+    )
     assert "  links              0 ns\n" in lowered

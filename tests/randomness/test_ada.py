@@ -100,6 +100,14 @@ def test_each_step_is_made_as_often_as_p_says_and_one_of_two_turns() -> None:
     assert abs(on[:, turns].any(axis=1).mean() - 0.3) < 5 * np.sqrt(0.25 / len(gates))
 
 
+def test_every_step_is_made_with_probability_1() -> None:
+    # The largest numbers there are, and what becomes of them where they are turns'.
+    for nearly in (1 - 2.0**-24, 1 - 2.0**-13):
+        unit = np.full(ada.GATES + 8, nearly, np.float32)
+        gates = ada.records((8, 12, 3), unit, np.zeros(7))[: ada.GATES]
+        assert gates.max() < 1
+
+
 def test_numbers_are_what_they_were() -> None:
     record = drawn(CONFIG, range(1))[0, 0, 0, 0]
     np.testing.assert_allclose(record[:4], KNOWN, rtol=1e-6)

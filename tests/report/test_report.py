@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shared import quantities
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.config.traits import OBJECTIVES
@@ -298,8 +299,12 @@ def test_a_run_of_one_twin_has_no_handovers(run: RunDir) -> None:
     assert "handovers" not in (run.path / "config.json").read_text()
 
 
-def test_a_page_that_is_passed_on_names_no_place_of_its_author(tmp_path: Path) -> None:
-    place = "folder:/home/me/photos"
+@pytest.mark.parametrize(
+    "place", ["folder:/home/me/photos", "folder:../home/photos", "folder:photos"]
+)
+def test_a_page_that_is_passed_on_names_no_place_of_its_author(
+    tmp_path: Path, place: str
+) -> None:
     config = TrainConfig(dataset=place, batch_size=32, epochs=2.0, steps=None)
     run = RunDir.create(tmp_path / "run", config, DATA)
     run.append_metrics({"step": 1, "d_loss": 1.0})
@@ -309,7 +314,7 @@ def test_a_page_that_is_passed_on_names_no_place_of_its_author(tmp_path: Path) -
     page.write_report(run, command, "gans_jax.train")
     text = html.unescape(read(run.path).text)
     assert "/home" not in text
-    assert "folder:photos" in text
+    assert "dcgan on folder:photos" in text
     assert "--data-dir PATH/d --device x" in text
     flags = "dcgan --dataset folder:photos --epochs 2.0 --batch-size 32"
     for twin in ("gans_torch", "gans_jax"):
@@ -325,6 +330,14 @@ def test_every_objective_has_a_guide(name: str) -> None:
     chance = OBJECTIVES[name].chance_loss
     values = [line.value for line in guide.lines(config, "Losses")]
     assert values[:1] == ([] if chance is None else [chance])
+
+
+def test_every_chart_has_a_guide() -> None:
+    config = PRESETS["wgan-gp"]
+    for group in quantities.GROUPS:
+        assert guide.sentence(config, group.title).endswith("."), group
+    (line,) = guide.lines(config, "Augmentation")
+    assert line.value == 0.6  # Karras et al. 2020
 
 
 def test_the_lines_are_where_the_losses_are_when_d_cannot_tell(twin: Twin) -> None:

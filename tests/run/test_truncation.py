@@ -10,6 +10,7 @@ from PIL import Image
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
 from shared.drawing import images
+from shared.errors import UsageError
 from shared.randomness import noise
 from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
@@ -83,6 +84,16 @@ def test_the_command_and_python_truncate_styles_and_no_latents(
     )
     np.testing.assert_array_equal(near.sample(8, seed=5), drawn)
     assert (generator.sample(8, seed=5) != drawn).any()
+
+
+def test_styles_may_be_their_average(twin: Twin, state: Checkpoint) -> None:
+    trained = importlib.import_module(f"gans_{twin.name}.trained")
+    generator = trained.TrainedGenerator(state, "cpu")
+    drawn = generator.sample(4, truncation=0.0)
+    np.testing.assert_array_equal(drawn, np.repeat(drawn[:1], 4, axis=0))
+    for refused in (-0.1, np.inf):
+        with pytest.raises(UsageError, match=r"must be 0\.0 or more, and finite"):
+            generator.sample(4, truncation=refused)
 
 
 def _numpy(x: object) -> np.ndarray:

@@ -96,3 +96,22 @@ def test_nothing_is_drawn_that_changes_what_is_off(
         others = {k: v for k, v in drawn.items() if k not in own.split()}
         found = augment(twin, augmentation, policy, IMAGE, **others)
         np.testing.assert_allclose(found, IMAGE, rtol=1e-6)
+
+
+def test_more_pixels_than_float32_can_number_are_told_apart(twin: Twin) -> None:
+    # Those of an image of 1024 pixels, twice as fine between its mirror images.
+    stripes = np.tile(np.array([0.0, 1.0], np.float16), 3 * 2**22)
+    stripes = stripes.reshape(1, 3, 2**23, 1)
+    row, column = np.full((1, 1, 4), 2.0, np.float32), np.arange(5.0, 9.0)
+    places = row, column.astype(np.float32).reshape(1, 1, 4)
+    ada = importlib.import_module(f"gans_{twin.name}.ada")
+    if twin.name == "torch":
+        import torch
+
+        images = torch.from_numpy(stripes).movedim(-1, 1)
+        found = ada.bilinear(images, *map(torch.from_numpy, places)).numpy()
+    else:
+        import jax.numpy as jnp
+
+        found = ada.bilinear(jnp.asarray(stripes), *map(jnp.asarray, places))
+    np.testing.assert_array_equal(np.ravel(found), [1, 0, 1, 0])
