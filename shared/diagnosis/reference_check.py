@@ -77,11 +77,10 @@ class ReferenceCheck:
                 f"--check-reference: there is no reference for preset {config.preset};"
                 f" there are some for {', '.join(sorted(known))}"
             )
-        changed = [
-            flag(name)
-            for name in changed_fields(config)
-            if name not in CHANGEABLE_ON_RESUME
-        ]
+        # Rates that fall over a run are others in a run of another length.
+        tied = () if config.lr_schedule == "constant" else ("steps", "epochs")
+        free = CHANGEABLE_ON_RESUME.difference(tied)
+        changed = [flag(name) for name in changed_fields(config) if name not in free]
         if changed:
             raise UsageError(
                 f"--check-reference: compares with preset {config.preset} as it is,"

@@ -95,6 +95,13 @@ def test_length_and_intervals_are_free() -> None:
     ReferenceCheck(dataclasses.replace(PRESETS["ring"], **free))
 
 
+def test_the_length_is_not_free_where_rates_fall_over_it() -> None:
+    preset = PRESETS["sngan"]
+    ReferenceCheck(preset)
+    with pytest.raises(UsageError, match="preset sngan as it is, and --steps is not"):
+        ReferenceCheck(dataclasses.replace(preset, steps=60))
+
+
 def test_every_small_preset_has_a_reference() -> None:
     for name, preset in PRESETS.items():
         if preset.dataset in ("digits", *POINTS):
