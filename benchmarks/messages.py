@@ -85,8 +85,8 @@ def _noted_sums() -> Iterator[list[int]]:
         patch("torch.distributed.all_reduce", lambda x: sizes.append(x.nbytes)),
         patch("torch.distributed.get_rank", lambda: 0),
         # Fused, they do not take such tensors; and they send nothing.
-        patch("torch.optim.Adam.step"),
-        patch("torch.optim.RMSprop.step"),
+        patch("gans_torch.optim._Adam.step"),
+        patch("gans_torch.optim._RMSprop.step"),
     ):
         yield sizes
 

@@ -347,8 +347,9 @@ def _blocks_at_zero() -> list[Finding]:
     """Without norm and bias, images of zeros put every activation at its kink."""
 
     def up(twin: ModuleType) -> Any:
+        options = {"norm": "none", "weight_norm": "none", "num_classes": 0}
         return twin.models.dcgan.UpBlock(
-            3, 5, stride=2, padding=1, norm="none", weight_norm="none", num_classes=0
+            3, 5, kernel_size=4, stride=2, padding=1, **options
         )
 
     def down(twin: ModuleType) -> Any:

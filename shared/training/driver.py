@@ -219,13 +219,23 @@ def _run(
             except Diverged as error:
                 if options.on_nan == "stop" or len(session.rollbacks) == rollbacks.MOST:
                     recorder.finish()
+                    _leave_together(session)
                     raise
                 saved = _go_back(session, recorder, error, options.progress.say)
             except KeyboardInterrupt as error:
                 raise Interrupted(recorder.path) from error
         recorder.conclude()
         recorder.finish()
+        _leave_together(session)
         return stopped_by
+
+
+def _leave_together(session: Session) -> None:
+    """Have a run's processes wait for the one that writes.
+
+    What started them ends those that are left when one has ended by a signal.
+    """
+    session.backend.agree(None)
 
 
 @contextlib.contextmanager

@@ -660,13 +660,27 @@ def test_no_devices_draw_nothing(
     assert "--devices 0: must be 1 or more" in capsys.readouterr().err
 
 
+# The process that writes takes long to end. Another that did not wait for it would have
+# torchrun end it meanwhile.
+_LATE = """
+import time
+from shared.training.recorder import FolderRecorder
+conclude = FolderRecorder.conclude
+def late(self):
+    time.sleep(2)
+    conclude(self)
+FolderRecorder.conclude = late
+"""
+
+
 @pytest.mark.needs("torch")  # which has torchrun
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_processes_stop_and_die_together(
     twin: Twin, started: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
-    run = tmp_path / "run"
-    flags = (*_LONG, "--save-every", 5, "--run-dir", run)
+    run, plugin = tmp_path / "run", tmp_path / "late.py"
+    plugin.write_text(_LATE)
+    flags = (*_LONG, "--save-every", 5, "--run-dir", run, "--plugin", plugin)
     process = started(*flags, by_torchrun=True)
     _wait_for_checkpoint(process, run)
     # To one that does not write.
@@ -679,7 +693,7 @@ def test_processes_stop_and_die_together(
     assert f"stopped after {last} of 100000 steps" in said
 
     more = ("--resume", run, "--steps", "100001", "--device", "cpu")
-    process = started(*more, by_torchrun=True)
+    process = started(*more, "--plugin", plugin, by_torchrun=True)
     while RunDir.open(run).checkpoint_steps()[-1] == last:
         assert process.poll() is None, (tmp_path / "log").read_text()
         time.sleep(0.1)
