@@ -665,11 +665,12 @@ def test_no_devices_draw_nothing(
 _LATE = """
 import time
 from shared.training.recorder import FolderRecorder
-conclude = FolderRecorder.conclude
-def late(self):
-    time.sleep(2)
-    conclude(self)
-FolderRecorder.conclude = late
+def register(twin):
+    conclude = FolderRecorder.conclude
+    def late(self):
+        time.sleep(2)
+        conclude(self)
+    FolderRecorder.conclude = late
 """
 
 
