@@ -37,7 +37,7 @@ class Options:
     """
 
     full: bool = False
-    """Also the comparisons that take long, and every mutant: an hour or so."""
+    """Also the comparisons that take long, and every mutant: some hours."""
     out: Path = Path()
     """Folder to write to."""
     only: str = "*"
