@@ -23,7 +23,7 @@ class Meeting(NamedTuple):
 
 _STATISTICS = "takes statistics of the whole batch"
 # What a user has registered may say of itself that it is separable.
-_WHOLE = "is not separable, or not registered as such"
+_WHOLE = "takes a batch as a whole; what does not is registered as separable"
 
 MEETINGS = (
     Meeting("g_norm", lambda config: config.g_has_batch_norm, _STATISTICS),

@@ -34,7 +34,7 @@ _BASE = dataclasses.replace(PRESETS["dcgan"], g_norm="none", d_norm="none")
         ({"minibatch_discrimination": 3}, "--minibatch-discrimination 3 (compares"),
         ({"feature_matching": 0.5}, "--feature-matching 0.5 (compares means"),
         ({"objective": "relativistic-average"}, "--objective relativistic-average"),
-        ({"penalty": "dragan"}, "--penalty dragan (is not separable"),
+        ({"penalty": "dragan"}, "--penalty dragan (takes a batch as a whole;"),
     ],
 )
 def test_slices_are_refused_where_samples_meet(
