@@ -1,5 +1,6 @@
 """The PyTorch side of `shared.backend.Backend`: device, precision, steps, arrays."""
 
+import atexit
 import contextlib
 import copy
 import os
@@ -498,6 +499,14 @@ def _meet() -> None:
         rank=rank,
         world_size=count,
     )
+    # Left to the end of Python, its threads end the process by an abort now and then.
+    atexit.register(_part)
+
+
+def _part() -> None:
+    """Take down what `_meet` has set up, where nobody else has."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _attempt() -> str:
