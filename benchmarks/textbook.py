@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from benchmarks.cases import Case, to_image
+from shared import sizes
 from shared.config.traits import OBJECTIVES
 
 
@@ -170,11 +171,12 @@ class Textbook:
 def _generator(case: Case) -> nn.Module:
     widths = _widths(case)[::-1]
     channels = case.config.z_dim
+    base = sizes.base(case.config.image_size)
     layers: list[nn.Module] = []
     for i, width in enumerate(widths):
-        stride, padding = (1, 0) if i == 0 else (2, 1)
+        kernel, stride, padding = (base, 1, 0) if i == 0 else (4, 2, 1)
         layers += [
-            nn.ConvTranspose2d(channels, width, 4, stride, padding, bias=False),
+            nn.ConvTranspose2d(channels, width, kernel, stride, padding, bias=False),
             nn.BatchNorm2d(width),
             nn.ReLU(True),
         ]
@@ -196,13 +198,14 @@ def _discriminator(case: Case, is_wasserstein: bool) -> nn.Module:
             )
         layers.append(nn.LeakyReLU(0.2, inplace=True))
         channels = width
-    layers.append(nn.Conv2d(channels, 1, 4, 1, 0, bias=False))
+    base = sizes.base(case.config.image_size)
+    layers.append(nn.Conv2d(channels, 1, base, 1, 0, bias=False))
     return nn.Sequential(*layers, *([] if is_wasserstein else [nn.Sigmoid()]))
 
 
 def _widths(case: Case) -> list[int]:
     config = case.config
-    return [config.width << i for i in range(config.image_size.bit_length() - 3)]
+    return [config.width << i for i in range(sizes.doublings(config.image_size))]
 
 
 def _initialise(module: Any) -> None:

@@ -1,4 +1,4 @@
-"""DCGAN's generator and discriminator, at any power-of-two size from 8 up.
+"""DCGAN's generator and discriminator, at any size of `shared.sizes`.
 
 References:
     Radford et al. 2015, arXiv:1511.06434, section 3 and Figure 1.

@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import json
 from pathlib import Path
@@ -6,8 +7,9 @@ from typing import Any
 import pytest
 
 from benchmarks import accelerator, device_parity, reference, report, train
-from benchmarks.cases import CASES
+from benchmarks.cases import CASES, Case
 from benchmarks.race import Effort, Entry, Worker, run_case, spread
+from shared.config.presets import PRESETS
 
 
 def test_spread() -> None:
@@ -18,6 +20,28 @@ def test_the_images_have_the_sizes_that_the_case_names() -> None:
     case = CASES["dcgan-64"]
     assert case.originals().shape == (case.data_info.count, 32, 32, 3)
     assert case.data().images.shape == (case.data_info.count, 64, 64, 3)
+
+
+@pytest.mark.needs("torch")
+@pytest.mark.parametrize("size", [8, 20, 28])
+def test_a_textbook_has_the_sizes_of_the_twins(size: int) -> None:
+    import torch
+
+    from benchmarks import textbook
+    from gans_torch.models import build_discriminator, build_generator
+
+    config = dataclasses.replace(PRESETS["dcgan"], width=2, image_size=size)
+    case = Case(config, channels=1, original_size=size)
+    generator = textbook._generator(case)
+    discriminator = textbook._discriminator(case, is_wasserstein=False)
+    images = generator(torch.zeros(2, case.config.z_dim, 1, 1))
+    assert images.shape == (2, case.channels, size, size)
+    assert discriminator(images).shape == (2, 1, 1, 1)
+    pairs = ((generator, build_generator), (discriminator, build_discriminator))
+    for network, build in pairs:
+        ours = build(case.config, case.data_info)
+        counts = [sum(x.numel() for x in n.parameters()) for n in (network, ours)]
+        assert counts[0] == counts[1]
 
 
 @pytest.mark.parametrize("framework", ["textbook", "torch"])
