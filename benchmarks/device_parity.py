@@ -22,9 +22,22 @@ from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.training.session import Session
 
-_PRESETS = (
-    *("dcgan", "wgan", "wgan-gp", "cgan", "lsgan", "hinge", "dragan", "relativistic"),
-)
+# Every objective, penalty, norm, architecture and augmentation; by preset, and what is
+# changed in it.
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    **{
+        name: (name, {})
+        for name in (
+            *("dcgan", "wgan", "wgan-gp", "cgan", "lsgan", "hinge", "dragan"),
+            *("relativistic", "quick", "sngan", "cgan-pd-cifar10"),
+            *("wgan-gp-resnet-cifar10", "sagan", "biggan", "r3gan"),
+        )
+    },
+    # So often that each kind of step is recorded, and repeated.
+    "stylegan2": ("stylegan2-256", {"penalty_every": 2, "path_length_every": 2}),
+    "diffaugment": ("dcgan", {"augment": "diffaugment", "flip": True}),
+    "ada": ("dcgan", {"augment": "ada", "augment_p": 0.8}),
+}
 _PRECISIONS: dict[str, tuple[Precision, ...]] = {
     "cpu": ("float64", "float32", "bfloat16"),
     "cuda": ("float64", "float32", "tf32", "bfloat16"),
@@ -42,8 +55,8 @@ class Options:
 
     device: str = "cuda"
     """cpu, cuda, cuda:N or, for JAX alone, tpu."""
-    presets: tuple[str, ...] = _PRESETS
-    """Which objectives, penalties and norms."""
+    cases: tuple[str, ...] = tuple(CASES)
+    """Names of presets, or of what is compared beside them."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -61,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def compare(options: Options) -> Iterator[dict[str, Any]]:
-    """A row for each preset, twin and precision.
+    """A row for each case, twin and precision.
 
     Each holds ``metrics`` and ``arrays``: the largest difference after ten steps, as a
     share of the largest number (or of 1, where that is less), and the worst array; and
@@ -69,17 +82,17 @@ def compare(options: Options) -> Iterator[dict[str, Any]]:
     """
     kind = options.device.partition(":")[0]
     twins = ("jax",) if kind == "tpu" else ("torch", "jax")
-    for preset in options.presets:
-        exact = _train("torch", preset, "float64", "cpu")
+    for case in options.cases:
+        exact = _train("torch", case, "float64", "cpu")
         for precision in _PRECISIONS[kind]:
             for twin in twins:
                 row: dict[str, Any] = {
-                    "preset": preset,
+                    "case": case,
                     "twin": twin,
                     "precision": precision,
                 }
-                first = _train(twin, preset, precision, options.device)
-                second = _train(twin, preset, precision, options.device)
+                first = _train(twin, case, precision, options.device)
+                second = _train(twin, case, precision, options.device)
                 for what, found, expected in zip(
                     ("metrics", "arrays"), first, exact, strict=True
                 ):
@@ -93,12 +106,13 @@ def compare(options: Options) -> Iterator[dict[str, Any]]:
 
 
 def _train(
-    twin: str, preset: str, precision: Precision, device: str
+    twin: str, case: str, precision: Precision, device: str
 ) -> tuple[_State, _State]:
     """Metrics and arrays after some steps of a small training."""
     from parity_tests.harness import trajectories
 
-    config = trajectories.shrink(PRESETS[preset], precision=precision)
+    preset, changes = CASES[case]
+    config = trajectories.shrink(PRESETS[preset], precision=precision, **changes)
     session = _session(twin, config, device)
     session.start()
     metrics = []
