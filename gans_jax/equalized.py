@@ -81,6 +81,7 @@ class EqualConv2d(layers.Conv2d):
         stride: step between neighbouring outputs.
         padding: zeros on every side.
         bias: whether a bias is added.
+        factor: what W is multiplied by besides.
     """
 
     def __init__(
@@ -91,12 +92,13 @@ class EqualConv2d(layers.Conv2d):
         stride: int = 1,
         padding: int = 0,
         bias: bool = True,
+        factor: float = 1.0,
     ) -> None:
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, bias=bias
         )
         self.starting(Normal(1.0))
-        self.gain = 1 / math.sqrt(in_channels * kernel_size**2)
+        self.gain = factor / math.sqrt(in_channels * kernel_size**2)
 
     def __call__(self, x: Images) -> Features:
         """Convolve with the scaled kernel."""

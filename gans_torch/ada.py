@@ -84,8 +84,10 @@ def warp(images: Images, places: Float[Tensor, "batch 2 3"]) -> Images:
     up, left = _matrix(coarser, height, *kind), _matrix(coarser, width, *kind)
     rows, columns = up.shape[1], left.shape[1]
     # From fine pixels to (x, y) in pixels from the centre, and back.
-    y = 0.5 * (torch.arange(rows).to(places) + (1 - rows / 2))[:, None]
-    x = 0.5 * (torch.arange(columns).to(places) + (1 - columns / 2))[None, :]
+    dtype, device = places.dtype, places.device
+    down = torch.arange(rows, dtype=dtype, device=device)[:, None]
+    right = torch.arange(columns, dtype=dtype, device=device)[None, :]
+    y, x = 0.5 * (down + (1 - rows / 2)), 0.5 * (right + (1 - columns / 2))
     a = places[:, :, :, None, None]
     column = 2 * (a[:, 0, 0] * x + a[:, 0, 1] * y + a[:, 0, 2]) + (fine_width / 2 - 1)
     row = 2 * (a[:, 1, 0] * x + a[:, 1, 1] * y + a[:, 1, 2]) + (fine_height / 2 - 1)

@@ -38,6 +38,8 @@ Labels = Integer[Tensor, " batch"] | None
 # Of D's mapping of labels, and what a mapping network's learning rate is multiplied by.
 _LABEL_LAYERS = 8
 _MAPPING_RATE = 0.01
+# What a sum of two independent maps is multiplied by, to have the mean square of each.
+_ROOT_HALF = 1 / math.sqrt(2)
 # Share of a batch's mean style in the average of styles.
 _AVERAGE_SHARE = 0.005
 
@@ -216,6 +218,8 @@ class Stylegan2Generator(nn.Module):
 class DownBlock(nn.Module):
     """Two 3x3 convolutions, the second to half the size; and a shortcut, or none.
 
+    y = (sqrt(2) max(c, 0.2 c) + s) / sqrt(2), from the last convolution and a shortcut
+
     Args:
         in_channels: channels in, and between the convolutions.
         out_channels: channels out.
@@ -226,17 +230,20 @@ class DownBlock(nn.Module):
         super().__init__()
         self.conv1 = EqualConv2d(in_channels, in_channels, 3, padding=1)
         self.conv2 = EqualConv2d(in_channels, out_channels, 3, stride=2)
+        # The factor is the kernel's: a result's is rounded to float32 by XLA on a GPU.
         self.shortcut = (
-            EqualConv2d(in_channels, out_channels, 1, bias=False) if residual else None
+            EqualConv2d(in_channels, out_channels, 1, bias=False, factor=_ROOT_HALF)
+            if residual
+            else None
         )
 
     def forward(self, x: Images) -> Features:
         """Images of a quarter of the pixels."""
         y = activate(self.conv1(x))
-        y = activate(self.conv2(layers.blur(y, padding=2)))
+        y = self.conv2(layers.blur(y, padding=2))
         if self.shortcut is None:
-            return y
-        return (y + self.shortcut(layers.blur_downsample(x))) / math.sqrt(2)
+            return activate(y)
+        return layers.leaky_relu(y) + self.shortcut(layers.blur_downsample(x))
 
 
 class Stylegan2Discriminator(nn.Module):

@@ -46,6 +46,7 @@ _LONG_TO_COMPILE = ("sagan", "biggan", "cgan-pd-cifar10", "wgan-gp-resnet-cifar1
 # The short certificate has their steps in a comparison of their own.
 _ELSEWHERE = ("ada",)
 _FREE_BIASES = ("sngan-resnet", "wgan-gp-resnet", "sagan", "biggan")
+_CANCEL_BIASES = {"batch", "conditional-batch", "instance"}
 # Of the short certificate; the full one goes on to a variant's own number.
 _FIRST_STEPS = 15
 
@@ -237,8 +238,9 @@ def _combinations() -> Iterator[tuple[str, str]]:
 
 def tolerance(config: TrainConfig) -> str:
     """The row for a trajectory in float64."""
-    # Residual networks have biases before batch norm, as published.
-    if config.architecture in _FREE_BIASES and config.g_has_batch_norm:
+    # Residual networks have biases before their norms, as published.
+    norms = {config.g_norm, config.d_norm}
+    if config.architecture in _FREE_BIASES and norms & _CANCEL_BIASES:
         return "trajectory, float64, free bias, without momentum"
     # Where a bias cancels in the loss, Adam makes steps of its gradient's rounding: D's
     # last one in the average form, and, as the batch is small, those of perceptrons

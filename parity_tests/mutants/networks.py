@@ -376,7 +376,7 @@ MUTANTS = (
         "a sum of two that is twice as large",
         "a block adds its shortcut, and keeps the square root of 2",
         torch_stylegan2.DownBlock.forward,
-        {" / math.sqrt(2)": ""},
+        {"layers.leaky_relu(y)": "activate(y)"},
         "network/stylegan2/discriminator",
     ),
 )

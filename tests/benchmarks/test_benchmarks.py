@@ -133,7 +133,7 @@ def _accelerator_results() -> dict[str, Any]:
         "python": "3.12",
         "packages": {"torch": "2.11"},
         "minutes": 5,
-        "tests": {"status": 0, "summary": "9 passed in 12.19s"},
+        "tests": {"status": 1, "summary": "9 passed in 12.19s", "failed": ["a::b"]},
         "parity": {
             "status": "not done after 240 s",
             "said": "",
@@ -157,6 +157,7 @@ def _accelerator_results() -> dict[str, Any]:
 def test_the_accelerators_page_shows_what_came_and_what_did_not() -> None:
     page = accelerator.render(_accelerator_results()).splitlines()
     assert "`9 passed`" in page
+    assert "- a::b" in page
     assert "| wgan | 3e-16 * |" in page
     assert "Incomplete: not done after 240 s." in page
     assert "| quick | tf32 | torch | 60 | 1: no such device | | |" in page
