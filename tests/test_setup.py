@@ -1,28 +1,51 @@
-"""What all other tests rely on: run-time shape checks, and the choice of twins."""
+"""Annotations of shapes, checked while code runs; and the choice of twins."""
 
-import importlib
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from jaxtyping import TypeCheckError
 
 from support import Twin
 
+# Everywhere, the checks would make all tests a third slower.
+_CHECKED = "--jaxtyping-packages=gans_torch,gans_jax,beartype.beartype"
 
-def test_shapes_of_annotated_functions_are_checked(twin: Twin) -> None:
-    losses = importlib.import_module(f"gans_{twin.name}.losses")
-    framework = importlib.import_module(
-        {"torch": "torch", "jax": "jax.numpy"}[twin.name]
+
+def _run_checked(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-n", "0", _CHECKED, *words],
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    logits = framework.asarray(np.zeros(3, np.float32))
-    loss = losses.non_saturating_discriminator_loss(logits, logits)
-    assert float(loss) == pytest.approx(2 * np.log(2))
-    with pytest.raises(TypeCheckError):
-        losses.non_saturating_discriminator_loss(logits[:, None], logits)
+
+
+@pytest.mark.needs("torch")
+@pytest.mark.needs("jax")
+def test_annotated_shapes_hold() -> None:
+    """In steps of every kind, and in the networks that these leave out."""
+    compared = "parity_tests/test_certificate.py::test_twins_agree"
+    what = "first and steps or biggan and generator or r3gan and known"
+    result = _run_checked(compared, "-k", what)
+    assert result.returncode == 0, result.stdout
+
+
+def test_a_shape_that_is_not_as_annotated_is_found(twin: Twin, tmp_path: Path) -> None:
+    numbers = {"torch": "torch.zeros", "jax": "jax.numpy.zeros"}[twin.name]
+    test = tmp_path / "test_it.py"
+    test.write_text(
+        f"import {numbers.partition('.')[0]}\nfrom gans_{twin.name} import losses\n"
+        "def test_column():\n"
+        f"    x = {numbers}(3)\n"
+        "    assert losses.non_saturating_discriminator_loss(x, x) > 1.3\n"
+        "    losses.non_saturating_discriminator_loss(x[:, None], x)\n"
+    )
+    result = _run_checked(str(test), "-c", "pyproject.toml")
+    assert result.returncode == 1
+    assert "TypeCheckError" in result.stdout
 
 
 @pytest.mark.parametrize("names", ["", "tensorflow", "torch,", "torch, jax"])
