@@ -363,6 +363,7 @@ def generator_step(
             lambda state: state,
             state,
         )
+        metrics["path_length"] = state.generator.buffers["path_length"][...]
     average = state.generator_ema
     if average is not None:
         average = _average(average, state.generator, scalars.ema_share)

@@ -277,6 +277,9 @@ def generator_step(
     metrics["g_grad_norm"] = _update_g(config, state, scalars)
     if phases.path_length:
         path_step(config, state, batch, scalars)
+    if config.path_length:
+        running = dict(state.generator.named_buffers())["path_length"]
+        metrics["path_length"] = running.clone()
     if state.generator_ema is not None:
         _average(state.generator_ema, generator, scalars.ema_share)
     return metrics

@@ -324,6 +324,14 @@ _ALL = (
         "G",
     ),
     Quantity(
+        "path_length",
+        "path length",
+        "how far G's images move with the style, on average over the last steps",
+        _TRAINING,
+        "Path length",
+        "G",
+    ),
+    Quantity(
         "images_per_second",
         "images per second",
         "real images that D is trained on in a second",
@@ -426,6 +434,7 @@ GROUPS = (
     ),
     Group("Further terms"),
     Group("Overlap of the weights", "0 where all are orthogonal.", log_scale=True),
+    Group("Path length", "0 at first: of the running mean 0.01 is new at a time."),
     Group("Augmentation", "ADA raises p while the mean sign is above 0.6."),
     Group("Images per second"),
     Group(

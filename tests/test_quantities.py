@@ -25,6 +25,11 @@ _LABELLED = ("--conditional", "--aux-classifier", 1, "--feature-matching", 1, *_
 RUNS = {
     "images": ("dcgan", *_TINY, "--d-norm", "none", "--evaluate-every", 2, *_ADAPTIVE),
     "critic": ("wgan-gp", *_TINY, "--d-norm", "none", "--n-critic", 1, *_LABELLED),
+    # Which no perceptron has.
+    "styles": (
+        *("stylegan2", "--path-length", 1, "--image-size", 8, "--z-dim", 4),
+        *("--steps", 1, "--width", 2, "--batch-size", 4),
+    ),
     "points": ("ring", *_SHORT, "--g-norm", "batch", "--evaluate-every", 2),
     "diverged": ("ring", *_SHORT, "--optimizer", "rmsprop", "--g-lr", 1e38),
 }

@@ -39,6 +39,8 @@ _ALWAYS = {
     "Further terms": "Each should fall, as it is a part of a loss.",
     "Overlap of the weights": "Steady or falling is healthy, whatever its height, which"
     " grows with the network; a climb without end needs a larger --g-orthogonal.",
+    "Path length": "It should rise at first and level off: G's images then move evenly"
+    " with the style.",
     "Augmentation": "The sign should come down to the line and stay, p level off. A p"
     " that climbs without end: D knows the images by heart all the same; more of them"
     " would help. A p of 0: there was no need.",
