@@ -240,8 +240,9 @@ def render(results: dict[str, Any]) -> str:
         "## Tests that need a GPU",
         "",
         f"`{_without_times(results['tests']['summary'])}`",
-        *(f"- {name}" for name in results["tests"]["failed"]),
     ]
+    if failed := results["tests"]["failed"]:
+        lines += ["", *(f"- {name}" for name in failed)]
     if results["parity"]["rows"]:
         lines += ["", *_render_parity(results["parity"])]
     if results.get("training"):
