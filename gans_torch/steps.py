@@ -278,8 +278,7 @@ def generator_step(
     if phases.path_length:
         path_step(config, state, batch, scalars)
     if config.path_length:
-        running = dict(state.generator.named_buffers())["path_length"]
-        metrics["path_length"] = running.clone()
+        metrics["path_length"] = state.generator.get_buffer("path_length").clone()
     if state.generator_ema is not None:
         _average(state.generator_ema, generator, scalars.ema_share)
     return metrics
@@ -305,7 +304,7 @@ def path_step(
     def images(offsets: Tensor) -> Images:
         return generator(*batch.of_generator, offsets)
 
-    running = dict(generator.named_buffers())["path_length"]
+    running = generator.get_buffer("path_length")
     styles = batch.z.new_zeros(config.style_layers, *batch.z.shape)
     # Evaluation mode: this pass must not advance the average of styles.
     generator.eval()

@@ -9,7 +9,7 @@ import pytest
 
 from support import Twin
 
-# Everywhere, the checks would make all tests a third slower.
+# Everywhere, the checks would make all tests a fifth slower.
 _CHECKED = "--jaxtyping-packages=gans_torch,gans_jax,beartype.beartype"
 
 

@@ -59,7 +59,10 @@ TOLERANCES: dict[str, Tolerance] = {
     ),
     "trajectory, float32": Tolerance(1e-5, 2.0e-6, "rounding, through 10 steps"),
     "trajectory, float32 against float64": Tolerance(
-        5e-5, 1.3e-5, "rounding, through 10 steps, and Adam's of what is near zero"
+        1e-5, 2.1e-6, "rounding, through 10 steps"
+    ),
+    "trajectory, float32 against float64, from zeros": Tolerance(
+        5e-5, 1.3e-5, "Adam's first steps behind kernels that start at zero"
     ),
     "trajectory, bfloat16": Tolerance(2e-2, 2.4e-3, "rounding, through 5 steps"),
     "gradient, bfloat16": Tolerance(1.5e-1, 6.9e-2, "rounding, in thin networks"),
