@@ -14,15 +14,16 @@ THE FORMS, and when each is taken (`convolution.py`, while tracing: only the for
 is taken is ever compiled):
 
     XLA's own    on every accelerator, and in what is exported (`in_xlas_form`); on a
-                 CPU, for 3x3 kernels that keep the size, and where the stride does not
-                 divide the kernel, or the padding is as wide as the kernel
-                 (`_as_matmul`)
+                 CPU, where the stride does not divide the kernel, or the padding is as
+                 wide as the kernel (`_as_matmul`)
+    `_same`      on a CPU, for kernels that keep the size: XLA's own, but its gradients
+                 are declared. With respect to images it is the same convolution, with
+                 the kernel turned; with respect to the kernel, a product of patches.
+                 XLA's gradients take as long alone, but a hundred times as long inside
+                 a loop, where training runs. In groups, one after the other
     `Winograd`   nine products instead of sixteen: where the stride is half the kernel
                  and the result has even sizes, of 64 channels or more on either side,
                  and not in bfloat16 (`_form`, `winograd_pays`)
-    in groups    where each part of the channels is convolved by itself and the size
-                 is kept: a loop of XLA's own, whose gradients with respect to images
-                 are the same with turned kernels (`_grouped`); XLA's own, if it is not
     `Patches`    one product with all patches of the image: everything else
 
 The matrices take two to four times the memory of the images; written out for a whole
@@ -36,9 +37,9 @@ leave rests, single pixels and batches in parts. `variant/*/as if wide` trains w
 and mutants of `patches.py`, `winograd.py` and `convolution.py` all die.
 
 WHEN IT CAN GO. When XLA's CPU convolutions, with gradients, take no longer than these:
-`python -m benchmarks.train`, with `_as_matmul` returning False, tells. Then
-delete this folder, and let `layers.py` call `lax.conv_general_dilated` and
-`lax.conv_transpose` as `convolution.py` does where it does not use a product.
+`python -m benchmarks.train`, with `_is_here` returning False, tells. Then delete this
+folder, and let `layers.py` call `lax.conv_general_dilated` and `lax.conv_transpose` as
+`convolution.py` does where it does not use a product.
 """
 
 from gans_jax._convolutions.convolution import conv, conv_transpose, in_xlas_form

@@ -57,9 +57,12 @@ def conv(
         `[N, H', W', O]` with `H' = (H + 2 * padding - k) // stride + 1`.
     """
     size = kernel.shape[0]
-    if groups > 1 and _is_here() and stride == 1 and size == 2 * padding + 1:
-        stacked = _grouped(_stack(x, groups), _stack(kernel, groups))
+    if groups > 1 and _keeps_size(size, stride, padding):
+        parts = (_stack(x, groups), _stack(kernel, groups))
+        stacked = lax.map(lambda of: _same(*of), parts)
         return jnp.moveaxis(stacked, 0, 3).reshape(*x.shape[:3], -1)
+    if size > 1 and _keeps_size(size, stride, padding):
+        return _same(x, kernel)
     if groups == 1 and (extra := _missing(size, stride)):
         kernel, x = _longer(kernel, (0, 1), extra), _longer(x, (1, 2), extra)
         return conv(x, kernel, stride=stride, padding=padding)
@@ -91,6 +94,8 @@ def conv_transpose(
         `[N, H', W', O]` with `H' = (H - 1) * stride + k - 2 * padding`.
     """
     size = kernel.shape[0]
+    if size > 1 and _keeps_size(size, stride, padding):
+        return _same(x, _turned(kernel))
     if extra := _missing(size, stride):
         kernel = _longer(kernel, (0, 1), extra)
         y = conv_transpose(x, kernel, stride=stride, padding=padding)
@@ -123,16 +128,21 @@ def _longer(x: jax.Array, axes: tuple[int, ...], extra: int) -> jax.Array:
     return jnp.pad(x, [(0, extra if axis in axes else 0) for axis in range(x.ndim)])
 
 
+def _keeps_size(size: int, stride: int, padding: int) -> bool:
+    """Whether images keep their size, on this CPU.
+
+    Of nine patches for each pixel, most of the time goes into copying them: XLA takes
+    half as long. It is the gradients that it is slow in.
+    """
+    return stride == 1 and size == 2 * padding + 1 and _is_here()
+
+
 def _as_matmul(size: int, stride: int, padding: int) -> bool:
     """Whether the matrix product is both possible and the faster form.
 
     The device is asked for in Python, while tracing, so only one form is ever traced,
     differentiated and compiled.
     """
-    # Of nine patches for each pixel, most of the time goes into copying them: XLA takes
-    # half as long. It is the transposed convolution that it is slow in.
-    if stride == 1 and size == 3 and padding == 1:
-        return False
     # Whole blocks of `stride` pixels must tile the kernel, and a padding wider than the
     # kernel's reach would ask the transposed form to cut more than it has written.
     is_possible = size % stride == 0 and padding < size
@@ -246,43 +256,31 @@ _kernel_gradient.defvjp(
 
 
 @jax.custom_vjp
-def _grouped(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Convolutions that keep the size, `[groups, N, H, W, C]`, one after the other."""
-    pad = kernel.shape[1] // 2
-
-    def of_group(of: tuple[jax.Array, jax.Array]) -> jax.Array:
-        pads = [(pad, pad)] * 2
-        return lax.conv_general_dilated(*of, (1, 1), pads, dimension_numbers=_LAYOUT)
-
-    return lax.map(of_group, (x, kernel))
+def _same(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The convolution of images that keeps their size, by XLA's own."""
+    pads = [(kernel.shape[0] // 2,) * 2] * 2
+    return lax.conv_general_dilated(x, kernel, (1, 1), pads, dimension_numbers=_LAYOUT)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _grouped_gradient(size: int, x: jax.Array, y: jax.Array) -> jax.Array:
-    """The gradient of `_grouped` with respect to its kernels."""
-    shape = x.shape[2:4]
-    form = Patches(size, 1, size // 2, *shape, *shape)
-    return lax.map(lambda of: _kernel_gradient(form, *of), (x, y))
+def _same_gradient(size: int, x: jax.Array, y: jax.Array) -> jax.Array:
+    """The gradient of `_same` with respect to its kernel."""
+    shape = x.shape[1:3]
+    return _kernel_gradient(Patches(size, 1, size // 2, *shape, *shape), x, y)
 
 
 def _turned(kernel: jax.Array) -> jax.Array:
-    """Kernels with which a convolution is the gradient with respect to images."""
-    return jnp.swapaxes(kernel[:, ::-1, ::-1], 3, 4)
+    """The kernel with which `_same` is its own gradient with respect to images."""
+    return jnp.swapaxes(kernel[::-1, ::-1], 2, 3)
 
 
-_grouped.defvjp(
-    lambda x, kernel: (_grouped(x, kernel), (x, kernel)),
-    lambda of, y: (
-        _grouped(y, _turned(of[1])),
-        _grouped_gradient(of[1].shape[1], of[0], y),
-    ),
+_same.defvjp(
+    lambda x, kernel: (_same(x, kernel), (x, kernel)),
+    lambda of, y: (_same(y, _turned(of[1])), _same_gradient(len(of[1]), of[0], y)),
 )
-_grouped_gradient.defvjp(
-    lambda size, x, y: (_grouped_gradient(size, x, y), (x, y)),
-    lambda size, of, kernel: (
-        _grouped(of[1], _turned(kernel)),
-        _grouped(of[0], kernel),
-    ),
+_same_gradient.defvjp(
+    lambda size, x, y: (_same_gradient(size, x, y), (x, y)),
+    lambda size, of, kernel: (_same(of[1], _turned(kernel)), _same(of[0], kernel)),
 )
 
 

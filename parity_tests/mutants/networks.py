@@ -284,11 +284,11 @@ MUTANTS = (
         "layer/Conv2d/groups",
     ),
     mutant(
-        "kernels in groups that are not turned",
-        "the gradient with respect to images takes the kernels as they are",
+        "kernels that are not turned",
+        "the gradient with respect to images takes the kernel as it is",
         convolution._turned,
-        {"kernel[:, ::-1, ::-1]": "kernel"},
-        "layer/Conv2d/groups",
+        {"kernel[::-1, ::-1]": "kernel"},
+        "layer/Conv2d/*",
     ),
     mutant(
         "a block without its shortcut",

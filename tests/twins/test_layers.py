@@ -1,6 +1,7 @@
 """What the layers of each twin refuse."""
 
 import importlib
+import re
 from types import ModuleType
 from typing import Any
 
@@ -32,6 +33,33 @@ def test_convolutions_suit_the_device_that_is_asked_for(
     assert not convolution._as_matmul(4, stride=2, padding=1)
     with jax.default_device(cpu):
         assert convolution._as_matmul(4, stride=2, padding=1)
+
+
+@pytest.mark.needs("jax")
+@pytest.mark.parametrize("groups", [1, 2])
+def test_gradients_of_a_kept_size_need_only_convolutions_that_keep_it(
+    groups: int,
+) -> None:
+    # XLA's own gradient with respect to a kernel is a convolution of another shape,
+    # which takes a hundred times as long on a CPU inside a loop.
+    import jax
+    import jax.numpy as jnp
+
+    from gans_jax._convolutions import conv
+
+    def loss(x: Any, kernel: Any) -> Any:
+        return (conv(x, kernel, stride=1, padding=1, groups=groups) ** 2).sum()
+
+    def slope(x: Any, kernel: Any) -> Any:
+        return (jax.grad(loss)(x, kernel) ** 2).sum()
+
+    x, kernel = jnp.ones((2, 5, 6, 4)), jnp.ones((3, 3, 4 // groups, 8))
+    text = str(jax.make_jaxpr(jax.grad(slope, (0, 1)))(x, kernel))
+    made = re.findall(r"conv_general_dilated\[(.*?)\n *\]", text, re.DOTALL)
+    assert len(made) >= 4
+    for parameters in made:
+        assert "padding=((1, 1), (1, 1))" in parameters
+        assert "lhs_spec=(0, 3, 1, 2), rhs_spec=(3, 2, 0, 1)" in parameters
 
 
 def test_an_unknown_normalisation_is_refused(layers: ModuleType) -> None:
