@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from shared import sizes
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo, ImageData
@@ -35,12 +36,12 @@ class Case:
 
     def data(self) -> ImageData:
         """The images as the twins hold them: resized once, before training."""
-        size = self.config.image_size
+        height, width = sizes.height_and_width(self.config.image_size)
         resized = [
-            np.asarray(to_image(pixels).resize((size, size)))
+            np.asarray(to_image(pixels).resize((width, height)))
             for pixels in self.originals()
         ]
-        images = np.stack(resized).reshape(-1, size, size, self.channels)
+        images = np.stack(resized).reshape(-1, height, width, self.channels)
         return ImageData(images, None, (), self.data_info)
 
 

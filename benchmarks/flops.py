@@ -8,6 +8,7 @@ needs counts: no weight gradients of D in G's update, no gradient for a constant
 
 import dataclasses
 import itertools
+import math
 
 from shared import sizes
 from shared.config.train_config import TrainConfig
@@ -69,7 +70,7 @@ def generator_flops(
     labels = num_classes if config.conditional else 0
     first = _conv(config.z_dim + labels, widths[0], pixels=1, kernel=base)
     rest = [
-        _conv(before, after, (base << k) ** 2)
+        _conv(before, after, math.prod(base) << 2 * k)
         for k, (before, after) in enumerate(itertools.pairwise([*widths, channels]))
     ]
     return NetworkFlops((first, *rest))
@@ -87,8 +88,9 @@ def discriminator_flops(
     """
     widths = _widths(config)
     base = sizes.base(config.image_size)
+    octaves = sizes.doublings(config.image_size)
     blocks = [
-        _conv(before, after, (config.image_size >> k) ** 2)
+        _conv(before, after, math.prod(base) << 2 * (octaves - k))
         for k, (before, after) in enumerate(itertools.pairwise([channels, *widths]), 1)
     ]
     last, kernels = widths[-1], config.minibatch_discrimination
@@ -97,7 +99,7 @@ def discriminator_flops(
     if config.aux_classifier:
         heads.append(_conv(last, num_classes, pixels=1, kernel=base))
     if kernels:
-        heads.append(2 * last * base**2 * kernels * _DISCRIMINATION_SIZE)
+        heads.append(2 * last * math.prod(base) * kernels * _DISCRIMINATION_SIZE)
     return NetworkFlops(tuple(blocks), tuple(heads))
 
 
@@ -154,6 +156,9 @@ def _widths(config: TrainConfig) -> list[int]:
 
 
 def _conv(
-    in_channels: int, out_channels: int, pixels: int, kernel: int = _KERNEL
+    in_channels: int,
+    out_channels: int,
+    pixels: int,
+    kernel: int | tuple[int, int] = _KERNEL,
 ) -> int:
-    return 2 * kernel**2 * in_channels * out_channels * pixels
+    return 2 * sizes.pixels(kernel) * in_channels * out_channels * pixels

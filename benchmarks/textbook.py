@@ -20,6 +20,7 @@ from torchvision import transforms
 from benchmarks.cases import Case, to_image
 from shared import sizes
 from shared.config.traits import OBJECTIVES
+from shared.sizes import ImageSize
 
 
 class _Images(Dataset[Tensor]):
@@ -29,7 +30,7 @@ class _Images(Dataset[Tensor]):
     workers' queue afresh after each epoch, which must not happen too often.
     """
 
-    def __init__(self, originals: NDArray[np.uint8], image_size: int) -> None:
+    def __init__(self, originals: NDArray[np.uint8], image_size: ImageSize) -> None:
         self.originals = originals
         half = [0.5] * originals.shape[-1]
         self.transform = transforms.Compose(

@@ -38,6 +38,7 @@ from shared.data.placement import gather, stays_on_host
 from shared.errors import UsageError
 from shared.files.arrays import Arrays
 from shared.randomness.draws import BATCH_AXES, Draws
+from shared.sizes import ImageSize
 from shared.statements import Stated
 from shared.training.threads import processors
 
@@ -284,7 +285,7 @@ class Backend(protocol.Backend):
             )
         return np.asarray(scores.logits, np.float32)
 
-    def classifier(self, data: DataInfo, image_size: int) -> Classifier:
+    def classifier(self, data: DataInfo, image_size: ImageSize) -> Classifier:
         """A classifier of such images, on this device; its weights are to be loaded."""
         return Classifier(data.channels, data.num_classes, image_size, self.device)
 

@@ -25,13 +25,14 @@ from shared.config.train_config import TrainConfig
 from shared.evaluation.classifier import FEATURES, channel_widths
 from shared.files.arrays import Arrays
 from shared.randomness.starts import HE
+from shared.sizes import ImageSize
 from shared.statements import Stated
 
 Images = Float[Array, "batch height width channels"]
 
 
 class ClassifierNetwork(nnx.Module):
-    """Convolutions that halve the image to 4x4 up to 7x7, then two linear maps.
+    """Convolutions that halve the image to its base, then two linear maps.
 
     No normalisation: training and evaluation mode are the same.
 
@@ -41,7 +42,7 @@ class ClassifierNetwork(nnx.Module):
         image_size: height and width; see `shared.sizes`.
     """
 
-    def __init__(self, channels: int, num_classes: int, image_size: int) -> None:
+    def __init__(self, channels: int, num_classes: int, image_size: ImageSize) -> None:
         widths = channel_widths(channels, image_size)
         self.convs = nnx.List(
             Conv2d(before, after, kernel_size=4, stride=2, padding=1).starting(HE)
@@ -77,7 +78,7 @@ class Classifier(protocol.Classifier):
         self,
         channels: int,
         num_classes: int,
-        image_size: int,
+        image_size: ImageSize,
         device: jax.Device,
         dtype: str = "float32",
     ) -> None:

@@ -17,6 +17,7 @@ from jaxtyping import Float
 
 from gans_jax import _convolutions, layers
 from shared.randomness.starts import ONES, ZEROS, Normal
+from shared.sizes import pixels
 from shared.statements import (
     BIAS,
     GAIN,
@@ -77,7 +78,7 @@ class EqualConv2d(layers.Conv2d):
     Args:
         in_channels: channels in.
         out_channels: channels out.
-        kernel_size: edge k of the kernel.
+        kernel_size: edge k of the kernel, or its height and width.
         stride: step between neighbouring outputs.
         padding: zeros on every side.
         bias: whether a bias is added.
@@ -88,7 +89,7 @@ class EqualConv2d(layers.Conv2d):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: int,
+        kernel_size: int | tuple[int, int],
         stride: int = 1,
         padding: int = 0,
         bias: bool = True,
@@ -98,7 +99,7 @@ class EqualConv2d(layers.Conv2d):
             in_channels, out_channels, kernel_size, stride, padding, bias=bias
         )
         self.starting(Normal(1.0))
-        self.gain = factor / math.sqrt(in_channels * kernel_size**2)
+        self.gain = factor / math.sqrt(in_channels * pixels(kernel_size))
 
     def __call__(self, x: Images) -> Features:
         """Convolve with the scaled kernel."""
@@ -130,7 +131,7 @@ class StyledConv2d(nnx.Module):
         out_channels: int,
         *,
         style_features: int,
-        size: int,
+        size: tuple[int, int],
         upsamples: bool = False,
     ) -> None:
         self.upsamples = upsamples
@@ -140,7 +141,7 @@ class StyledConv2d(nnx.Module):
         self.weight = nnx.Param(jnp.zeros(shape))
         self.strength = nnx.Param(jnp.zeros(1))
         self.bias = nnx.Param(jnp.zeros(out_channels))
-        self.noise = nnx.BatchStat(jnp.zeros((size, size)))
+        self.noise = nnx.BatchStat(jnp.zeros(size))
 
     def statements(self) -> dict[str, Statement]:
         """What the arrays are, and how they start."""
@@ -156,7 +157,7 @@ class StyledConv2d(nnx.Module):
         self,
         x: Images,
         w: Float[Array, "batch style_features"],
-        noise: Float[Array, "batch size size"] | None = None,
+        noise: Float[Array, "batch height width"] | None = None,
     ) -> Features:
         """Images of the same size, or of four times the pixels.
 

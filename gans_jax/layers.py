@@ -25,6 +25,7 @@ from shared.randomness.starts import (
     Lengths,
     SingularVector,
 )
+from shared.sizes import height_and_width
 from shared.statements import (
     BIAS,
     COUNTER,
@@ -124,12 +125,12 @@ class _Weighted(nnx.Module):
 
 
 class Conv2d(_Weighted):
-    """`torch.nn.Conv2d` with a square kernel.
+    """`torch.nn.Conv2d`.
 
     Args:
         in_channels: channels in.
         out_channels: channels out.
-        kernel_size: edge of the kernel.
+        kernel_size: edge of the kernel, or its height and width.
         stride: step between neighbouring outputs.
         padding: zeros on every side.
         groups: parts of the channels, each convolved by itself.
@@ -142,13 +143,14 @@ class Conv2d(_Weighted):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: int,
+        kernel_size: int | tuple[int, int],
         stride: int = 1,
         padding: int = 0,
         groups: int = 1,
         bias: bool = True,
     ) -> None:
-        shape = (kernel_size, kernel_size, in_channels // groups, out_channels)
+        edges = height_and_width(kernel_size)
+        shape = (*edges, in_channels // groups, out_channels)
         self.weight = nnx.Param(jnp.zeros(shape))
         self.bias = nnx.Param(jnp.zeros(out_channels)) if bias else None
         self.constraint = nnx.data(None)
@@ -178,7 +180,7 @@ class Conv2d(_Weighted):
 
 
 class ConvTranspose2d(_Weighted):
-    """`torch.nn.ConvTranspose2d` with a square kernel; arguments as `Conv2d`."""
+    """`torch.nn.ConvTranspose2d`; arguments as `Conv2d`."""
 
     kind = TRANSPOSED_KERNEL
 
@@ -186,13 +188,13 @@ class ConvTranspose2d(_Weighted):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: int,
+        kernel_size: int | tuple[int, int],
         stride: int = 1,
         padding: int = 0,
         bias: bool = True,
     ) -> None:
         # PyTorch's [in, out, k, k], permuted as every kernel is: not flipped.
-        shape = (kernel_size, kernel_size, out_channels, in_channels)
+        shape = (*height_and_width(kernel_size), out_channels, in_channels)
         self.weight = nnx.Param(jnp.zeros(shape))
         self.bias = nnx.Param(jnp.zeros(out_channels)) if bias else None
         self.constraint = nnx.data(None)

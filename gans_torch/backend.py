@@ -29,6 +29,7 @@ from shared.data.placement import gather, stays_on_host
 from shared.errors import UsageError
 from shared.files.arrays import Arrays
 from shared.randomness.draws import Draws
+from shared.sizes import ImageSize
 from shared.statements import Stated
 from shared.training.processes import Processes, processes
 
@@ -279,7 +280,7 @@ class Backend(protocol.Backend):
         discriminator.train()
         return scores.logits.float().cpu().numpy()
 
-    def classifier(self, data: DataInfo, image_size: int) -> Classifier:
+    def classifier(self, data: DataInfo, image_size: ImageSize) -> Classifier:
         """A classifier of such images, on this device; its weights are to be loaded."""
         return Classifier(data.channels, data.num_classes, image_size, self.device)
 

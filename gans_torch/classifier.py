@@ -15,13 +15,14 @@ from shared import sizes
 from shared.evaluation.classifier import FEATURES, channel_widths
 from shared.files.arrays import Arrays
 from shared.randomness.starts import HE
+from shared.sizes import ImageSize
 from shared.statements import Stated
 
 Images = Float[Tensor, "batch channels height width"]
 
 
 class ClassifierNetwork(nn.Module):
-    """Convolutions that halve the image to 4x4 up to 7x7, then two linear maps.
+    """Convolutions that halve the image to its base, then two linear maps.
 
     No normalisation: training and evaluation mode are the same.
 
@@ -31,7 +32,7 @@ class ClassifierNetwork(nn.Module):
         image_size: height and width; see `shared.sizes`.
     """
 
-    def __init__(self, channels: int, num_classes: int, image_size: int) -> None:
+    def __init__(self, channels: int, num_classes: int, image_size: ImageSize) -> None:
         super().__init__()
         widths = channel_widths(channels, image_size)
         self.convs = nn.ModuleList(
@@ -68,7 +69,7 @@ class Classifier(protocol.Classifier):
         self,
         channels: int,
         num_classes: int,
-        image_size: int,
+        image_size: ImageSize,
         device: torch.device,
         dtype: str = "float32",
     ) -> None:

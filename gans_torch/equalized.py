@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from gans_torch import layers
 from shared.randomness.starts import ONES, ZEROS, Normal
+from shared.sizes import pixels
 from shared.statements import (
     BIAS,
     GAIN,
@@ -74,7 +75,7 @@ class EqualConv2d(layers.Conv2d):
     Args:
         in_channels: channels in.
         out_channels: channels out.
-        kernel_size: edge k of the kernel.
+        kernel_size: edge k of the kernel, or its height and width.
         stride: step between neighbouring outputs.
         padding: zeros on every side.
         bias: whether a bias is added.
@@ -85,7 +86,7 @@ class EqualConv2d(layers.Conv2d):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: int,
+        kernel_size: int | tuple[int, int],
         stride: int = 1,
         padding: int = 0,
         bias: bool = True,
@@ -95,7 +96,7 @@ class EqualConv2d(layers.Conv2d):
             in_channels, out_channels, kernel_size, stride, padding, bias=bias
         )
         self.starting(Normal(1.0))
-        self.gain = factor / math.sqrt(in_channels * kernel_size**2)
+        self.gain = factor / math.sqrt(in_channels * pixels(kernel_size))
 
     def forward(self, input: Images) -> Features:
         """Convolve with the scaled kernel."""
@@ -127,7 +128,7 @@ class StyledConv2d(nn.Module):
         out_channels: int,
         *,
         style_features: int,
-        size: int,
+        size: tuple[int, int],
         upsamples: bool = False,
     ) -> None:
         super().__init__()
@@ -138,7 +139,7 @@ class StyledConv2d(nn.Module):
         self.weight = nn.Parameter(torch.empty(shape))
         self.strength = nn.Parameter(torch.empty(1))
         self.bias = nn.Parameter(torch.empty(out_channels))
-        self.register_buffer("noise", torch.empty(size, size))
+        self.register_buffer("noise", torch.empty(size))
 
     def statements(self) -> dict[str, Statement]:
         """What the arrays are, and how they start."""
@@ -154,7 +155,7 @@ class StyledConv2d(nn.Module):
         self,
         x: Images,
         w: Float[Tensor, "batch style_features"],
-        noise: Float[Tensor, "batch size size"] | None = None,
+        noise: Float[Tensor, "batch height width"] | None = None,
     ) -> Features:
         """Images of the same size, or of four times the pixels.
 

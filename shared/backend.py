@@ -12,6 +12,7 @@ from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo, ImageData
 from shared.files.arrays import Arrays
 from shared.randomness.draws import Draws
+from shared.sizes import ImageSize
 from shared.statements import Shape, Stated
 
 _ValueT = TypeVar("_ValueT")
@@ -231,7 +232,7 @@ class Backend(Protocol):
         """
         ...
 
-    def classifier(self, data: DataInfo, image_size: int) -> Classifier:
+    def classifier(self, data: DataInfo, image_size: ImageSize) -> Classifier:
         """A classifier of such images, on this device; its weights are to be loaded."""
         ...
 

@@ -12,12 +12,12 @@ from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from shared import plugins
+from shared import plugins, sizes
 from shared.backend import Backend, MakeBackend
 from shared.config.choices import ARRAYS, POINTS, DataPlace, Features, OnNan
 from shared.config.limits import check_threads
 from shared.config.resume import check_resumed
-from shared.config.train_config import TrainConfig
+from shared.config.train_config import TrainConfig, refuse
 from shared.data.image_data import ImageData
 from shared.data.reading import Reading, reading_of
 from shared.errors import UsageError
@@ -254,11 +254,10 @@ def fit(
     config = dataclasses.replace(config, dataset=name or config.dataset)
     if stored is not None:
         check_resumed(config, stored)
-    size = data.images.shape[1]
-    if size != config.image_size:
-        raise UsageError(
-            f"--image-size {config.image_size}: the data's images have size {size}"
-        )
+    height, width = data.images.shape[1:3]
+    if (size := sizes.normal((height, width))) != config.image_size:
+        rule = f"the data's images have size {sizes.text(size)}"
+        raise refuse("image_size", config.image_size, rule)
     check_threads(options.threads)
     progress = TerminalProgress() if options.progress else Progress()
     how = driver.Options(
@@ -349,7 +348,7 @@ def _evaluate_images(
     # The smallest: of the backend only the device is needed, which judges.
     config = TrainConfig(
         dataset=reference.name or ARRAYS,
-        image_size=shape[0],
+        image_size=shape[:2],
         width=1,
         z_dim=1,
         steps=1,

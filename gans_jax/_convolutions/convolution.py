@@ -47,16 +47,22 @@ def conv(
 
     Args:
         x: images, `[N, H, W, C]`.
-        kernel: square kernel, `[k, k, C, O]`: PyTorch's `weight.transpose(2, 3, 1, 0)`.
+        kernel: `[h, w, C, O]`: PyTorch's `weight.transpose(2, 3, 1, 0)`.
         stride: step between neighbouring patches, in both directions.
         padding: zeros added on every side of the images.
         groups: parts of the channels, each convolved by itself; the kernel then has
-            the channels of one, `[k, k, C / groups, O]`.
+            the channels of one, `[h, w, C / groups, O]`.
 
     Returns:
-        `[N, H', W', O]` with `H' = (H + 2 * padding - k) // stride + 1`.
+        `[N, H', W', O]` with `H' = (H + 2 * padding - h) // stride + 1`.
     """
-    size = kernel.shape[0]
+    size, width = kernel.shape[:2]
+    if size != width:
+        covers = padding == 0 and x.shape[1:3] == (size, width)
+        if covers and groups == 1 and _is_here():
+            y = x.reshape(len(x), -1) @ kernel.reshape(-1, kernel.shape[3])
+            return y[:, None, None]
+        return _xlas_own(x, kernel, stride, padding, groups)
     if groups > 1 and _keeps_size(size, stride, padding):
         parts = (_stack(x, groups), _stack(kernel, groups))
         stacked = lax.map(lambda of: _same(*of), parts)
@@ -67,14 +73,7 @@ def conv(
         kernel, x = _longer(kernel, (0, 1), extra), _longer(x, (1, 2), extra)
         return conv(x, kernel, stride=stride, padding=padding)
     if groups > 1 or not _as_matmul(size, stride, padding):
-        return lax.conv_general_dilated(
-            x,
-            kernel,
-            (stride, stride),
-            [(padding, padding)] * 2,
-            dimension_numbers=_LAYOUT,
-            feature_group_count=groups,
-        )
+        return _xlas_own(x, kernel, stride, padding, groups)
     return _features(_form(kernel, stride, padding, x.shape[1], x.shape[2]), x, kernel)
 
 
@@ -85,15 +84,19 @@ def conv_transpose(
 
     Args:
         x: images, `[N, H, W, C]`.
-        kernel: square kernel, `[k, k, O, C]`: PyTorch's `weight.transpose(2, 3, 1, 0)`,
-            not flipped.
+        kernel: `[h, w, O, C]`: PyTorch's `weight.transpose(2, 3, 1, 0)`, not flipped.
         stride: step between the places where neighbouring pixels are written.
         padding: pixels cut from every side of the result.
 
     Returns:
-        `[N, H', W', O]` with `H' = (H - 1) * stride + k - 2 * padding`.
+        `[N, H', W', O]` with `H' = (H - 1) * stride + h - 2 * padding`.
     """
-    size = kernel.shape[0]
+    size, width = kernel.shape[:2]
+    if size != width:
+        if padding == 0 and x.shape[1:3] == (1, 1) and _is_here():
+            y = x[:, 0, 0] @ kernel.reshape(-1, kernel.shape[3]).T
+            return y.reshape(-1, *kernel.shape[:3])
+        return _xlas_own_transposed(x, kernel, stride, padding)
     if size > 1 and _keeps_size(size, stride, padding):
         return _same(x, _turned(kernel))
     if extra := _missing(size, stride):
@@ -101,18 +104,37 @@ def conv_transpose(
         y = conv_transpose(x, kernel, stride=stride, padding=padding)
         return y[:, :-extra, :-extra]
     if not _as_matmul(size, stride, padding):
-        # XLA pads the dilated input, PyTorch counts what is cut from the output.
-        pads = [(size - 1 - padding,) * 2] * 2
-        return lax.conv_transpose(
-            x,
-            kernel,
-            (stride, stride),
-            pads,
-            dimension_numbers=_LAYOUT,
-            transpose_kernel=True,
-        )
+        return _xlas_own_transposed(x, kernel, stride, padding)
     height, width = ((n - 1) * stride + size - 2 * padding for n in x.shape[1:3])
     return _images(_form(kernel, stride, padding, height, width), x, kernel)
+
+
+def _xlas_own(
+    x: jax.Array, kernel: jax.Array, stride: int, padding: int, groups: int
+) -> jax.Array:
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        (stride, stride),
+        [(padding, padding)] * 2,
+        dimension_numbers=_LAYOUT,
+        feature_group_count=groups,
+    )
+
+
+def _xlas_own_transposed(
+    x: jax.Array, kernel: jax.Array, stride: int, padding: int
+) -> jax.Array:
+    # XLA pads the dilated input, PyTorch counts what is cut from the output.
+    pads = [(size - 1 - padding,) * 2 for size in kernel.shape[:2]]
+    return lax.conv_transpose(
+        x,
+        kernel,
+        (stride, stride),
+        pads,
+        dimension_numbers=_LAYOUT,
+        transpose_kernel=True,
+    )
 
 
 def _missing(size: int, stride: int) -> int:

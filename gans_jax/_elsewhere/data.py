@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from shared import sizes
 from shared.config.train_config import TrainConfig
 from shared.data import datasets
 from shared.data.image_data import DataInfo, ImageData
@@ -45,7 +46,7 @@ def data_like(config: TrainConfig, data_dir: Path, cache_dir: Path | None) -> Im
     count, channels, classes = known
     if config.channels != "auto":
         channels = reading_of(config).count_channels(channels == 3)
-    shape = (count, config.image_size, config.image_size, channels)
+    shape = (count, *sizes.height_and_width(config.image_size), channels)
     return ImageData(
         images=np.broadcast_to(np.uint8(0), shape),
         labels=np.broadcast_to(np.int32(0), (count,)),

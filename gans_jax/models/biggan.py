@@ -5,6 +5,7 @@ References:
 """
 
 import itertools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,7 @@ from gans_jax import layers
 from gans_jax.models.head import Head, Outputs
 from shared import sizes
 from shared.randomness.starts import ONES, ORTHOGONAL
+from shared.sizes import ImageSize
 
 Images = Float[Array, "batch height width channels"]
 Features = Float[Array, "batch out_height out_width out_channels"]
@@ -133,7 +135,7 @@ class BigganGenerator(nnx.Module):
         *,
         z_dim: int,
         width: int,
-        image_size: int,
+        image_size: ImageSize,
         channels: int,
         weight_norm: str = "none",
         num_classes: int = 0,
@@ -148,7 +150,7 @@ class BigganGenerator(nnx.Module):
             else None
         )
         self.base = sizes.base(image_size)
-        linear = layers.Linear(self.first_part, self.base**2 * widths[0])
+        linear = layers.Linear(self.first_part, math.prod(self.base) * widths[0])
         self.linear = layers.reparametrise(linear.starting(ORTHOGONAL), weight_norm)
         self.blocks = nnx.List(
             UpBlock(
@@ -187,7 +189,7 @@ class BigganGenerator(nnx.Module):
                 jnp.concatenate([shared, part], axis=1) for part in conditions
             ]
         # Unflattened in PyTorch's order, because the weights are.
-        x = self.linear(first).reshape(z.shape[0], -1, self.base, self.base)
+        x = self.linear(first).reshape(z.shape[0], -1, *self.base)
         x = x.transpose(0, 2, 3, 1)
         blocks = zip(self.blocks, conditions, strict=True)
         for number, (block, condition) in enumerate(blocks, 1):
@@ -220,7 +222,7 @@ class BigganDiscriminator(nnx.Module):
         self,
         *,
         width: int,
-        image_size: int,
+        image_size: ImageSize,
         channels: int,
         weight_norm: str = "none",
         num_classes: int = 0,
@@ -276,7 +278,7 @@ def _conv(
     return layers.reparametrise(conv.starting(ORTHOGONAL), weight_norm)
 
 
-def _generator_widths(width: int, image_size: int) -> list[int]:
+def _generator_widths(width: int, image_size: ImageSize) -> list[int]:
     """Channels of G's maps, from the smallest on.
 
     32 -> [4 w, 4 w, 4 w, 4 w], 64 -> [16 w, 16 w, 8 w, 4 w, 2 w], 128 -> [..., w].
@@ -289,7 +291,7 @@ def _generator_widths(width: int, image_size: int) -> list[int]:
     return [width * min(1 << k, _WIDEST) for k in octaves]
 
 
-def _discriminator_widths(width: int, image_size: int) -> tuple[list[int], int]:
+def _discriminator_widths(width: int, image_size: ImageSize) -> tuple[list[int], int]:
     """Channels of D's maps, one for each block, and how many blocks halve the size.
 
     32 -> [4 w, 4 w, 4 w, 4 w], 2 (to 8x8); 64 -> [w, 2 w, ..., 16 w], 4 (to 4x4);

@@ -16,6 +16,7 @@ from gans_jax import layers
 from gans_jax.layers import needs_bias
 from gans_jax.models.head import Head, Outputs
 from shared import sizes
+from shared.sizes import ImageSize
 
 Images = Float[Array, "batch height width channels"]
 Features = Float[Array, "batch out_height out_width out_channels"]
@@ -42,7 +43,7 @@ class UpBlock(nnx.Module):
         in_channels: int,
         out_channels: int,
         *,
-        kernel_size: int,
+        kernel_size: int | tuple[int, int],
         stride: int,
         padding: int,
         norm: str,
@@ -120,7 +121,7 @@ class DcganGenerator(nnx.Module):
         *,
         z_dim: int,
         width: int,
-        image_size: int,
+        image_size: ImageSize,
         channels: int,
         norm: str = "batch",
         weight_norm: str = "none",
@@ -187,7 +188,7 @@ class DcganDiscriminator(nnx.Module):
         self,
         *,
         width: int,
-        image_size: int,
+        image_size: ImageSize,
         channels: int,
         norm: str = "batch",
         weight_norm: str = "none",
@@ -233,6 +234,6 @@ class DcganDiscriminator(nnx.Module):
         return self.head(x, labels)
 
 
-def _widths(width: int, image_size: int) -> list[int]:
+def _widths(width: int, image_size: ImageSize) -> list[int]:
     """Channels of D's maps, from the image on: 64 -> [w, 2 w, 4 w, 8 w], to 4x4."""
     return [width << k for k in range(sizes.doublings(image_size))]

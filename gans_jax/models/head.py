@@ -8,7 +8,9 @@ from jax import Array
 from jaxtyping import Float, Integer
 
 from gans_jax import layers
+from shared import sizes
 from shared.randomness.starts import DCGAN
+from shared.sizes import ImageSize
 from shared.statements import Start
 
 Images = Float[Array, "batch height width channels"]
@@ -50,7 +52,7 @@ class Head(nnx.Module):
         self,
         *,
         channels: int,
-        size: int,
+        size: ImageSize,
         bias: bool,
         start: Start = DCGAN,
         table_start: Start = DCGAN,
@@ -62,7 +64,7 @@ class Head(nnx.Module):
     ) -> None:
         self.minibatch_discrimination = (
             layers.MinibatchDiscrimination(
-                channels * size * size, minibatch_discrimination
+                channels * sizes.pixels(size), minibatch_discrimination
             )
             if minibatch_discrimination
             else None

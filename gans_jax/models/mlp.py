@@ -7,6 +7,8 @@ References:
     Goodfellow et al. 2014, arXiv:1406.2661, section 5 (the first GANs were MLPs).
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -16,7 +18,9 @@ from jaxtyping import Float, Integer
 from gans_jax import layers
 from gans_jax.layers import needs_bias
 from gans_jax.models.head import Head, Outputs
+from shared import sizes
 from shared.randomness.starts import HE
+from shared.sizes import ImageSize
 
 Images = Float[Array, "batch height width channels"]
 Labels = Integer[Array, " batch"] | None
@@ -76,21 +80,21 @@ class MlpGenerator(nnx.Module):
         *,
         z_dim: int,
         width: int,
-        image_size: int,
+        image_size: ImageSize,
         channels: int,
         norm: str = "none",
         weight_norm: str = "none",
         num_classes: int = 0,
     ) -> None:
         self.num_classes = num_classes
-        self.shape = (channels, image_size, image_size)
+        self.shape = (channels, *sizes.height_and_width(image_size))
         first = z_dim + num_classes
         options = {"norm": norm, "weight_norm": weight_norm, "num_classes": num_classes}
         self.blocks = nnx.List(
             HiddenLayer(width if i else first, width, **options)
             for i in range(_HIDDEN_LAYERS)
         )
-        conv = layers.Conv2d(width, channels * image_size * image_size, kernel_size=1)
+        conv = layers.Conv2d(width, math.prod(self.shape), kernel_size=1)
         self.conv = layers.reparametrise(conv.starting(HE), weight_norm)
 
     def __call__(self, z: Float[Array, "batch z_dim"], labels: Labels = None) -> Images:
@@ -112,7 +116,7 @@ class MlpGenerator(nnx.Module):
         for block in self.blocks:
             x = jax.nn.relu(block(x, labels))
         x = self.conv(x)
-        if self.shape[1] == 1:
+        if self.shape[1:] == (1, 1):
             return x
         return jnp.tanh(x.reshape(-1, *self.shape).transpose(0, 2, 3, 1))
 
@@ -136,7 +140,7 @@ class MlpDiscriminator(nnx.Module):
         self,
         *,
         width: int,
-        image_size: int,
+        image_size: ImageSize,
         channels: int,
         norm: str = "none",
         weight_norm: str = "none",
@@ -156,7 +160,7 @@ class MlpDiscriminator(nnx.Module):
             minibatch_discrimination=minibatch_discrimination,
             minibatch_std=minibatch_std,
         )
-        first = channels * image_size * image_size
+        first = channels * sizes.pixels(image_size)
         self.blocks = nnx.List(
             HiddenLayer(
                 width if i else first,

@@ -16,6 +16,7 @@ from gans_jax import layers
 from gans_jax.models.head import Outputs
 from shared import sizes
 from shared.randomness.starts import ZEROS, FanIn, Normal
+from shared.sizes import ImageSize
 from shared.statements import CONSTANT_INPUT, Statement
 
 Images = Float[Array, "batch height width channels"]
@@ -124,7 +125,7 @@ class R3ganGenerator(nnx.Module):
         *,
         z_dim: int,
         width: int,
-        image_size: int,
+        image_size: ImageSize,
         channels: int,
         num_classes: int = 0,
     ) -> None:
@@ -140,7 +141,7 @@ class R3ganGenerator(nnx.Module):
         depth = _BLOCKS * len(widths)
         self.linear = layers.Linear(features, widths[0], bias=False)
         self.linear.starting(FanIn(1.0))
-        self.basis = nnx.Param(jnp.zeros((base, base, widths[0])))
+        self.basis = nnx.Param(jnp.zeros((*base, widths[0])))
         self.blocks = _blocks(widths[0], depth)
         self.stages = nnx.List(
             UpStage(wide, narrow, depth=depth)
@@ -184,7 +185,7 @@ class R3ganDiscriminator(nnx.Module):
     """
 
     def __init__(
-        self, *, width: int, image_size: int, channels: int, num_classes: int = 0
+        self, *, width: int, image_size: ImageSize, channels: int, num_classes: int = 0
     ) -> None:
         widths = _widths(width, image_size)[::-1]
         depth = _BLOCKS * len(widths)
@@ -196,7 +197,7 @@ class R3ganDiscriminator(nnx.Module):
         )
         last = widths[-1]
         self.base = sizes.base(image_size)
-        self.basis = nnx.Param(jnp.zeros((self.base, self.base, last)))
+        self.basis = nnx.Param(jnp.zeros((*self.base, last)))
         self.linear = layers.Linear(last, last if num_classes else 1, bias=False)
         self.linear.starting(FanIn(1.0))
         self.embedding = (
@@ -210,7 +211,8 @@ class R3ganDiscriminator(nnx.Module):
     def statements(self) -> dict[str, Statement]:
         """What the arrays are, and how they start."""
         # Each feature is a sum over all pixels.
-        return {"basis": Statement(CONSTANT_INPUT, Normal(1 / self.base))}
+        root = math.sqrt(math.prod(self.base))
+        return {"basis": Statement(CONSTANT_INPUT, Normal(1 / root))}
 
     def __call__(self, images: Images, labels: Labels = None) -> Outputs:
         """What D says of images.
@@ -248,7 +250,7 @@ def _groups(width: int) -> int:
     return next(g for g in range(most, 0, -1) if _EXPANSION * width % g == 0)
 
 
-def _widths(width: int, image_size: int) -> list[int]:
+def _widths(width: int, image_size: ImageSize) -> list[int]:
     """Channels of the stages from the smallest map on: 64 -> [w, w, w, w, w/2]."""
     stages = range(sizes.doublings(image_size) + 1)
     return [max(width >> max(k - _WIDE_DOUBLINGS, 0), 1) for k in stages]

@@ -8,6 +8,7 @@ References:
 """
 
 import itertools
+import math
 from typing import Literal
 
 import jax
@@ -20,18 +21,19 @@ from gans_jax import layers
 from gans_jax.models.head import Head, Outputs
 from shared import sizes
 from shared.randomness.starts import GLOROT, GLOROT_RELU, ONES
+from shared.sizes import ImageSize
 from shared.statements import Start
 
 Images = Float[Array, "batch height width channels"]
 Features = Float[Array, "batch out_height out_width out_channels"]
 Labels = Integer[Array, " batch"] | None
 
-# Up to this size all maps of a network are equally wide.
+# Up to this size, of the shorter side, all maps of a network are equally wide.
 _SMALL = 32
 _WIDEST = 16
 # Of D, above: until the last is the widest.
 _LEAST_BLOCKS = 5
-# Where D halves once more than G doubles, as published.
+# Squares of which D halves once more than G doubles, as published.
 _TO_HALF_THE_BASE = (48, 64)
 
 
@@ -142,9 +144,9 @@ class ResnetGenerator(nnx.Module):
 
     Args:
         z_dim: length of a latent vector.
-        width: channels of the last feature map. Up to 32x32 all maps are as wide; of
-            larger images, channels halve from block to block, from 16 times ``width``
-            at most.
+        width: channels of the last feature map. Up to 32x32 (of rectangles the shorter
+            side counts) all maps are as wide; of larger images, channels halve from
+            block to block, from 16 times ``width`` at most.
         image_size: height and width of the image; see `shared.sizes`.
         channels: channels of the image.
         norm: name for `layers.build_norm`.
@@ -162,7 +164,7 @@ class ResnetGenerator(nnx.Module):
         *,
         z_dim: int,
         width: int,
-        image_size: int,
+        image_size: ImageSize,
         channels: int,
         norm: str = "batch",
         weight_norm: str = "none",
@@ -175,7 +177,7 @@ class ResnetGenerator(nnx.Module):
         self.one_hot = 0 if is_conditional else num_classes
         widths = _generator_widths(width, image_size, factor)
         self.base = sizes.base(image_size)
-        linear = layers.Linear(z_dim + self.one_hot, self.base**2 * widths[0])
+        linear = layers.Linear(z_dim + self.one_hot, math.prod(self.base) * widths[0])
         self.linear = layers.reparametrise(linear.starting(GLOROT), weight_norm)
         self.blocks = nnx.List(
             UpBlock(
@@ -213,7 +215,7 @@ class ResnetGenerator(nnx.Module):
             one_hot = jax.nn.one_hot(labels, self.one_hot, dtype=z.dtype)
             z = jnp.concatenate([z, one_hot], axis=1)
         # Unflattened in PyTorch's order, because the weights are.
-        x = self.linear(z).reshape(z.shape[0], -1, self.base, self.base)
+        x = self.linear(z).reshape(z.shape[0], -1, *self.base)
         x = x.transpose(0, 2, 3, 1)
         for number, block in enumerate(self.blocks, 1):
             x = block(x, labels)
@@ -228,8 +230,9 @@ class ResnetDiscriminator(nnx.Module):
     Its last feature map is pooled to a single pixel, of which the head is.
 
     Args:
-        width: channels of the first feature map. Up to 32x32 all maps are as wide; of
-            larger images, channels double from block to block, up to 16 times as many.
+        width: channels of the first feature map. Up to 32x32 (of rectangles the shorter
+            side counts) all maps are as wide; of larger images, channels double from
+            block to block, up to 16 times as many.
         image_size: height and width of the image; see `shared.sizes`.
         channels: channels of the image.
         norm: name for `layers.build_norm`; the first block has none.
@@ -246,7 +249,7 @@ class ResnetDiscriminator(nnx.Module):
         self,
         *,
         width: int,
-        image_size: int,
+        image_size: ImageSize,
         channels: int,
         norm: str = "none",
         weight_norm: str = "none",
@@ -317,25 +320,26 @@ def _conv1(in_channels: int, out_channels: int, weight_norm: str) -> nnx.Module:
     return layers.reparametrise(conv.starting(GLOROT), weight_norm)
 
 
-def _generator_widths(width: int, image_size: int, factor: int) -> list[int]:
+def _generator_widths(width: int, image_size: ImageSize, factor: int) -> list[int]:
     """Channels of G's maps, from the smallest on.
 
     32 -> [w, w, w, w], 48 -> [8 w, ..., w], 64 -> [16 w, ..., w].
     """
     doublings = sizes.doublings(image_size)
-    if image_size <= _SMALL:
+    if sizes.shorter(image_size) <= _SMALL:
         return [factor * width] * (doublings + 1)
     return [width * min(1 << k, _WIDEST) for k in reversed(range(doublings + 1))]
 
 
-def _discriminator_widths(width: int, image_size: int) -> tuple[list[int], int]:
+def _discriminator_widths(width: int, image_size: ImageSize) -> tuple[list[int], int]:
     """Channels of D's maps, one for each block, and how many blocks halve the size.
 
     32 -> [w, w, w, w], 2 (to 8x8); 48 -> [w, ..., 16 w], 4 (to 3x3); 64 -> the same, 5
-    (to 2x2). Else the smallest map is of the base: 40 -> [w, ..., 16 w], 3 (to 5x5).
+    (to 2x2). Else the smallest map is of the base: 40 -> [w, ..., 16 w], 3 (to 5x5);
+    48x64 -> [w, ..., 16 w], 3 (to 6x8).
     """
     doublings = sizes.doublings(image_size)
-    if image_size <= _SMALL:
+    if sizes.shorter(image_size) <= _SMALL:
         halvings = max(doublings - 1, 1)
         return [width] * (halvings + 2), halvings
     blocks = max(doublings + 1, _LEAST_BLOCKS)

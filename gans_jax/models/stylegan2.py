@@ -26,6 +26,7 @@ from gans_jax.equalized import (
 from gans_jax.models.head import Outputs
 from shared import sizes
 from shared.randomness.starts import ZEROS, Normal
+from shared.sizes import ImageSize
 from shared.statements import (
     AVERAGE_STYLE,
     CONSTANT_INPUT,
@@ -110,7 +111,7 @@ class Stylegan2Generator(nnx.Module):
         *,
         z_dim: int,
         width: int,
-        image_size: int,
+        image_size: ImageSize,
         channels: int,
         num_classes: int = 0,
         mapping_layers: int = 8,
@@ -123,10 +124,10 @@ class Stylegan2Generator(nnx.Module):
         )
         widths = _widths(width, image_size, z_dim)[::-1]
         base = sizes.base(image_size)
-        self.constant = nnx.Param(jnp.zeros((base, base, widths[0])))
+        self.constant = nnx.Param(jnp.zeros((*base, widths[0])))
         places = [(widths[0], widths[0], base, False)]
         for stage, (wide, narrow) in enumerate(itertools.pairwise(widths), 1):
-            size = base << stage
+            size = base[0] << stage, base[1] << stage
             places += [(wide, narrow, size, True), (narrow, narrow, size, False)]
         self.convs = nnx.List(
             StyledConv2d(
@@ -197,10 +198,10 @@ class Stylegan2Generator(nnx.Module):
         """
         maps: list[Array | None] = [None] * len(self.convs)
         if noise is not None:
-            ends = list(itertools.accumulate(size**2 for size in self.sizes))
+            ends = list(itertools.accumulate(map(math.prod, self.sizes)))
             parts = jnp.split(noise, ends[:-1], axis=1)
             pairs = zip(parts, self.sizes, strict=True)
-            maps = [part.reshape(-1, size, size) for part, size in pairs]
+            maps = [part.reshape(-1, *size) for part, size in pairs]
         constant = self.constant[...].astype(styles.dtype)
         x = jnp.broadcast_to(constant[None], (styles.shape[1], *constant.shape))
         x = self.convs[0](x, styles[0], maps[0])
@@ -269,7 +270,7 @@ class Stylegan2Discriminator(nnx.Module):
         *,
         width: int,
         widest: int,
-        image_size: int,
+        image_size: ImageSize,
         channels: int,
         num_classes: int = 0,
         minibatch_std: int = 0,
@@ -327,7 +328,7 @@ class Stylegan2Discriminator(nnx.Module):
         return Outputs(logits.reshape(-1), features, None)
 
 
-def _widths(width: int, image_size: int, widest: int) -> list[int]:
+def _widths(width: int, image_size: ImageSize, widest: int) -> list[int]:
     """Channels of the maps, from the image's size down: 32 -> [w, 2 w, 4 w, 8 w]."""
     octaves = range(sizes.doublings(image_size) + 1)
     return [min(width << k, widest) for k in octaves]

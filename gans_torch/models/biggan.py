@@ -5,6 +5,7 @@ References:
 """
 
 import itertools
+import math
 
 import torch
 from jaxtyping import Float, Integer
@@ -14,6 +15,7 @@ from gans_torch import layers
 from gans_torch.models.head import Head, Outputs
 from shared import sizes
 from shared.randomness.starts import ONES, ORTHOGONAL
+from shared.sizes import ImageSize
 
 Images = Float[Tensor, "batch channels height width"]
 Features = Float[Tensor, "batch out_channels out_height out_width"]
@@ -133,7 +135,7 @@ class BigganGenerator(nn.Module):
         *,
         z_dim: int,
         width: int,
-        image_size: int,
+        image_size: ImageSize,
         channels: int,
         weight_norm: str = "none",
         num_classes: int = 0,
@@ -149,7 +151,7 @@ class BigganGenerator(nn.Module):
             else None
         )
         self.base = sizes.base(image_size)
-        linear = layers.Linear(self.first_part, self.base**2 * widths[0])
+        linear = layers.Linear(self.first_part, math.prod(self.base) * widths[0])
         self.linear = layers.reparametrise(linear.starting(ORTHOGONAL), weight_norm)
         self.blocks = nn.ModuleList(
             UpBlock(
@@ -185,7 +187,7 @@ class BigganGenerator(nn.Module):
         if self.embedding is not None and labels is not None:
             shared = self.embedding(labels)
             conditions = [torch.cat([shared, part], dim=1) for part in conditions]
-        x = self.linear(first).unflatten(1, (-1, self.base, self.base))
+        x = self.linear(first).unflatten(1, (-1, *self.base))
         blocks = zip(self.blocks, conditions, strict=True)
         for number, (block, condition) in enumerate(blocks, 1):
             x = block(x, condition)
@@ -217,7 +219,7 @@ class BigganDiscriminator(nn.Module):
         self,
         *,
         width: int,
-        image_size: int,
+        image_size: ImageSize,
         channels: int,
         weight_norm: str = "none",
         num_classes: int = 0,
@@ -274,7 +276,7 @@ def _conv(
     return layers.reparametrise(conv.starting(ORTHOGONAL), weight_norm)
 
 
-def _generator_widths(width: int, image_size: int) -> list[int]:
+def _generator_widths(width: int, image_size: ImageSize) -> list[int]:
     """Channels of G's maps, from the smallest on.
 
     32 -> [4 w, 4 w, 4 w, 4 w], 64 -> [16 w, 16 w, 8 w, 4 w, 2 w], 128 -> [..., w].
@@ -287,7 +289,7 @@ def _generator_widths(width: int, image_size: int) -> list[int]:
     return [width * min(1 << k, _WIDEST) for k in octaves]
 
 
-def _discriminator_widths(width: int, image_size: int) -> tuple[list[int], int]:
+def _discriminator_widths(width: int, image_size: ImageSize) -> tuple[list[int], int]:
     """Channels of D's maps, one for each block, and how many blocks halve the size.
 
     32 -> [4 w, 4 w, 4 w, 4 w], 2 (to 8x8); 64 -> [w, 2 w, ..., 16 w], 4 (to 4x4);

@@ -14,6 +14,7 @@ from gans_torch import layers
 from gans_torch.layers import needs_bias
 from gans_torch.models.head import Head, Outputs
 from shared import sizes
+from shared.sizes import ImageSize
 
 Images = Float[Tensor, "batch channels height width"]
 Features = Float[Tensor, "batch out_channels out_height out_width"]
@@ -40,7 +41,7 @@ class UpBlock(nn.Module):
         in_channels: int,
         out_channels: int,
         *,
-        kernel_size: int,
+        kernel_size: int | tuple[int, int],
         stride: int,
         padding: int,
         norm: str,
@@ -120,7 +121,7 @@ class DcganGenerator(nn.Module):
         *,
         z_dim: int,
         width: int,
-        image_size: int,
+        image_size: ImageSize,
         channels: int,
         norm: str = "batch",
         weight_norm: str = "none",
@@ -188,7 +189,7 @@ class DcganDiscriminator(nn.Module):
         self,
         *,
         width: int,
-        image_size: int,
+        image_size: ImageSize,
         channels: int,
         norm: str = "batch",
         weight_norm: str = "none",
@@ -235,6 +236,6 @@ class DcganDiscriminator(nn.Module):
         return self.head(x, labels)
 
 
-def _widths(width: int, image_size: int) -> list[int]:
+def _widths(width: int, image_size: ImageSize) -> list[int]:
     """Channels of D's maps, from the image on: 64 -> [w, 2 w, 4 w, 8 w], to 4x4."""
     return [width << k for k in range(sizes.doublings(image_size))]

@@ -7,7 +7,9 @@ from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from gans_torch import layers
+from shared import sizes
 from shared.randomness.starts import DCGAN
+from shared.sizes import ImageSize
 from shared.statements import Start
 
 Images = Float[Tensor, "batch channels height width"]
@@ -49,7 +51,7 @@ class Head(nn.Module):
         self,
         *,
         channels: int,
-        size: int,
+        size: ImageSize,
         bias: bool,
         start: Start = DCGAN,
         table_start: Start = DCGAN,
@@ -62,7 +64,7 @@ class Head(nn.Module):
         super().__init__()
         self.minibatch_discrimination = (
             layers.MinibatchDiscrimination(
-                channels * size * size, minibatch_discrimination
+                channels * sizes.pixels(size), minibatch_discrimination
             )
             if minibatch_discrimination
             else None

@@ -7,6 +7,8 @@ References:
     Goodfellow et al. 2014, arXiv:1406.2661, section 5 (the first GANs were MLPs).
 """
 
+import math
+
 import torch
 from jaxtyping import Float, Integer
 from torch import Tensor, nn
@@ -14,7 +16,9 @@ from torch import Tensor, nn
 from gans_torch import layers
 from gans_torch.layers import needs_bias
 from gans_torch.models.head import Head, Outputs
+from shared import sizes
 from shared.randomness.starts import HE
+from shared.sizes import ImageSize
 
 Images = Float[Tensor, "batch channels height width"]
 Labels = Integer[Tensor, " batch"] | None
@@ -75,7 +79,7 @@ class MlpGenerator(nn.Module):
         *,
         z_dim: int,
         width: int,
-        image_size: int,
+        image_size: ImageSize,
         channels: int,
         norm: str = "none",
         weight_norm: str = "none",
@@ -83,14 +87,14 @@ class MlpGenerator(nn.Module):
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
-        self.shape = (channels, image_size, image_size)
+        self.shape = (channels, *sizes.height_and_width(image_size))
         first = z_dim + num_classes
         options = {"norm": norm, "weight_norm": weight_norm, "num_classes": num_classes}
         self.blocks = nn.ModuleList(
             HiddenLayer(width if i else first, width, **options)
             for i in range(_HIDDEN_LAYERS)
         )
-        conv = layers.Conv2d(width, channels * image_size * image_size, kernel_size=1)
+        conv = layers.Conv2d(width, math.prod(self.shape), kernel_size=1)
         self.conv = layers.reparametrise(conv.starting(HE), weight_norm)
 
     def forward(self, z: Float[Tensor, "batch z_dim"], labels: Labels = None) -> Images:
@@ -112,7 +116,7 @@ class MlpGenerator(nn.Module):
         for block in self.blocks:
             x = torch.relu(block(x, labels))
         x = self.conv(x)
-        if self.shape[1] == 1:
+        if self.shape[1:] == (1, 1):
             return x
         return torch.tanh(x.reshape(-1, *self.shape))
 
@@ -136,7 +140,7 @@ class MlpDiscriminator(nn.Module):
         self,
         *,
         width: int,
-        image_size: int,
+        image_size: ImageSize,
         channels: int,
         norm: str = "none",
         weight_norm: str = "none",
@@ -157,7 +161,7 @@ class MlpDiscriminator(nn.Module):
             minibatch_discrimination=minibatch_discrimination,
             minibatch_std=minibatch_std,
         )
-        first = channels * image_size * image_size
+        first = channels * sizes.pixels(image_size)
         self.blocks = nn.ModuleList(
             HiddenLayer(
                 width if i else first,

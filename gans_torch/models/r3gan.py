@@ -15,6 +15,7 @@ from gans_torch import layers
 from gans_torch.models.head import Outputs
 from shared import sizes
 from shared.randomness.starts import ZEROS, FanIn, Normal
+from shared.sizes import ImageSize
 from shared.statements import CONSTANT_INPUT, Statement
 
 Images = Float[Tensor, "batch channels height width"]
@@ -125,7 +126,7 @@ class R3ganGenerator(nn.Module):
         *,
         z_dim: int,
         width: int,
-        image_size: int,
+        image_size: ImageSize,
         channels: int,
         num_classes: int = 0,
     ) -> None:
@@ -142,7 +143,7 @@ class R3ganGenerator(nn.Module):
         depth = _BLOCKS * len(widths)
         self.linear = layers.Linear(features, widths[0], bias=False)
         self.linear.starting(FanIn(1.0))
-        self.basis = nn.Parameter(torch.empty(widths[0], base, base))
+        self.basis = nn.Parameter(torch.empty(widths[0], *base))
         self.blocks = _blocks(widths[0], depth)
         self.stages = nn.ModuleList(
             UpStage(wide, narrow, depth=depth)
@@ -186,7 +187,7 @@ class R3ganDiscriminator(nn.Module):
     """
 
     def __init__(
-        self, *, width: int, image_size: int, channels: int, num_classes: int = 0
+        self, *, width: int, image_size: ImageSize, channels: int, num_classes: int = 0
     ) -> None:
         super().__init__()
         widths = _widths(width, image_size)[::-1]
@@ -199,7 +200,7 @@ class R3ganDiscriminator(nn.Module):
         )
         last = widths[-1]
         self.base = sizes.base(image_size)
-        self.basis = nn.Parameter(torch.empty(last, self.base, self.base))
+        self.basis = nn.Parameter(torch.empty(last, *self.base))
         self.linear = layers.Linear(last, last if num_classes else 1, bias=False)
         self.linear.starting(FanIn(1.0))
         self.embedding = (
@@ -213,7 +214,8 @@ class R3ganDiscriminator(nn.Module):
     def statements(self) -> dict[str, Statement]:
         """What the arrays are, and how they start."""
         # Each feature is a sum over all pixels.
-        return {"basis": Statement(CONSTANT_INPUT, Normal(1 / self.base))}
+        root = math.sqrt(math.prod(self.base))
+        return {"basis": Statement(CONSTANT_INPUT, Normal(1 / root))}
 
     def forward(self, images: Images, labels: Labels = None) -> Outputs:
         """What D says of images.
@@ -251,7 +253,7 @@ def _groups(width: int) -> int:
     return next(g for g in range(most, 0, -1) if _EXPANSION * width % g == 0)
 
 
-def _widths(width: int, image_size: int) -> list[int]:
+def _widths(width: int, image_size: ImageSize) -> list[int]:
     """Channels of the stages from the smallest map on: 64 -> [w, w, w, w, w/2]."""
     stages = range(sizes.doublings(image_size) + 1)
     return [max(width >> max(k - _WIDE_DOUBLINGS, 0), 1) for k in stages]

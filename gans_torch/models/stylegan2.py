@@ -24,6 +24,7 @@ from gans_torch.equalized import (
 from gans_torch.models.head import Outputs
 from shared import sizes
 from shared.randomness.starts import ZEROS, Normal
+from shared.sizes import ImageSize
 from shared.statements import (
     AVERAGE_STYLE,
     CONSTANT_INPUT,
@@ -109,7 +110,7 @@ class Stylegan2Generator(nn.Module):
         *,
         z_dim: int,
         width: int,
-        image_size: int,
+        image_size: ImageSize,
         channels: int,
         num_classes: int = 0,
         mapping_layers: int = 8,
@@ -123,10 +124,10 @@ class Stylegan2Generator(nn.Module):
         )
         widths = _widths(width, image_size, z_dim)[::-1]
         base = sizes.base(image_size)
-        self.constant = nn.Parameter(torch.empty(widths[0], base, base))
+        self.constant = nn.Parameter(torch.empty(widths[0], *base))
         places = [(widths[0], widths[0], base, False)]
         for stage, (wide, narrow) in enumerate(itertools.pairwise(widths), 1):
-            size = base << stage
+            size = base[0] << stage, base[1] << stage
             places += [(wide, narrow, size, True), (narrow, narrow, size, False)]
         self.convs = nn.ModuleList(
             StyledConv2d(
@@ -196,9 +197,9 @@ class Stylegan2Generator(nn.Module):
         """
         maps: list[Tensor | None] = [None] * len(self.convs)
         if noise is not None:
-            parts = noise.split([size**2 for size in self.sizes], dim=1)
+            parts = noise.split([math.prod(size) for size in self.sizes], dim=1)
             pairs = zip(parts, self.sizes, strict=True)
-            maps = [part.unflatten(1, (size, size)) for part, size in pairs]
+            maps = [part.unflatten(1, size) for part, size in pairs]
         x = self.constant[None].expand(styles.shape[1], -1, -1, -1)
         x = self.convs[0](x, styles[0], maps[0])
         image = self.outputs[0](x, styles[1])
@@ -266,7 +267,7 @@ class Stylegan2Discriminator(nn.Module):
         *,
         width: int,
         widest: int,
-        image_size: int,
+        image_size: ImageSize,
         channels: int,
         num_classes: int = 0,
         minibatch_std: int = 0,
@@ -324,7 +325,7 @@ class Stylegan2Discriminator(nn.Module):
         return Outputs(logits.flatten(), features, None)
 
 
-def _widths(width: int, image_size: int, widest: int) -> list[int]:
+def _widths(width: int, image_size: ImageSize, widest: int) -> list[int]:
     """Channels of the maps, from the image's size down: 32 -> [w, 2 w, 4 w, 8 w]."""
     octaves = range(sizes.doublings(image_size) + 1)
     return [min(width << k, widest) for k in octaves]

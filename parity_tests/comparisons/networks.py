@@ -36,6 +36,7 @@ from shared.data.image_data import DataInfo
 from shared.files.arrays import Arrays
 from shared.randomness import initial_weights
 from shared.run import checkpoint
+from shared.sizes import height_and_width
 
 _FLOAT64 = "network, float64"
 _FLOAT32 = "network, float32"
@@ -61,8 +62,8 @@ def _task(
         options: of the configuration.
     """
     config = shrink(PRESETS["dcgan"], **({"image_size": 8, "z_dim": 5} | options))
-    size = config.image_size
-    shape = (5,) if network == "generator" else (channels, size, size)
+    image = (channels, *height_and_width(config.image_size))
+    shape = (5,) if network == "generator" else image
 
     def build(twin: ModuleType) -> Any:
         make = getattr(twin.models, f"build_{network}")

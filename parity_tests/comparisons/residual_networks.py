@@ -20,6 +20,7 @@ from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
 from shared.files.arrays import Arrays
+from shared.sizes import height_and_width
 from shared.statements import Stated
 
 _FLOAT64 = "network, float64"
@@ -73,8 +74,8 @@ def network_task(
         options: of the configuration.
     """
     config = shrink(PRESETS[preset], **({"image_size": 8, "z_dim": 5} | options))
-    size = config.image_size
-    shape = (config.z_dim,) if network == "generator" else (channels, size, size)
+    image = (channels, *height_and_width(config.image_size))
+    shape = (config.z_dim,) if network == "generator" else image
 
     def build(twin: ModuleType) -> Any:
         make = getattr(twin.models, f"build_{network}")

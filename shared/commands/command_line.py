@@ -296,7 +296,8 @@ def _words(argv: Sequence[str] | None, prog: str) -> list[str]:
 def _check_smallest(options: Any, smallest: dict[str, int]) -> None:
     for name, least in smallest.items():
         value = getattr(options, name)
-        if isinstance(value, int) and not least <= value < 2**63:
+        sides = value if isinstance(value, tuple) else (value,)
+        if any(isinstance(x, int) and not least <= x < 2**63 for x in sides):
             raise refuse(name, value, f"must be {least} or more, and below 2**63")
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from shared.commands.options import DataOptions
 from shared.config.choices import POINTS
-from shared.config.train_config import TrainConfig, flag
+from shared.config.train_config import TrainConfig, flag, spelled
 from shared.data import datasets
 from shared.data.image_data import ImageData
 from shared.data.reading import Reading
@@ -52,11 +52,12 @@ def describe(options: DataOptions, config: TrainConfig, prog: str) -> None:
 
 def _described(data: ImageData) -> Iterator[tuple[str, str]]:
     info, (height, width) = data.info, data.images.shape[1:3]
+    order = "" if height == width else " (height x width)"
     if data.name in POINTS:
         yield "points", f"{info.count} in the plane"
     else:
         kind = "grey" if info.channels == 1 else "in colour"
-        yield "images", f"{info.count} of {width}x{height}, {kind}"
+        yield "images", f"{info.count} of {height}x{width}{order}, {kind}"
     if data.survey is not None:
         yield from _described_files(data.survey)
     low, high, mean = data.images.min(), data.images.max(), float(data.images.mean())
@@ -107,7 +108,7 @@ def _draw(data: ImageData, options: DataOptions) -> str:
         return f"{options.out}: where the points lie"
     chosen, words = _choose(data)
     some = np.asarray(data.images[chosen], np.uint8)
-    factor = -(-_LEAST_PIXELS // some.shape[1])
+    factor = -(-_LEAST_PIXELS // min(some.shape[1:3]))
     large = some.repeat(factor, axis=1).repeat(factor, axis=2)
     images.save_png(options.out, images.grid(large, columns=_COLUMNS))
     return f"{options.out}: {words}, as a run sees them"
@@ -151,7 +152,7 @@ def _next_command(
     for name in ("image_size", *Reading._fields):
         value = wished.get(name, getattr(config, name))
         if value != getattr(TrainConfig, name):
-            words += [flag(name), str(value)]
+            words += [flag(name), spelled(name, value)]
     for name in ("data_dir", "cache_dir"):
         value = getattr(options, name)
         if value != getattr(DataOptions, name):

@@ -15,6 +15,7 @@ from shared.config.tables import Table
 from shared.config.train_config import TrainConfig
 from shared.config.traits import ARCHITECTURES, OBJECTIVES, PENALTIES
 from shared.export.formats import Format
+from shared.sizes import ImageSize
 
 
 def _parse_labels(texts: list[str]) -> tuple[int | str, ...]:
@@ -140,9 +141,9 @@ class EvaluateOptions:
     reference: str | None = None
     """What --samples are compared with: a folder of images, in subfolders by class
     where features are the classifier's, or the name of a data set."""
-    image_size: int | None = None
-    """Of --samples and --reference: height and width that they are scored at; without
-    it, 32."""
+    image_size: ImageSize | None = None
+    """Of --samples and --reference: height and width that they are scored at, as for
+    train; without it, 32."""
     channels: Channels | None = None
     """Of --samples and --reference: as for train; without it, auto."""
     split: Split = "train"
@@ -221,8 +222,8 @@ class DataOptions:
 
     dataset: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATASET")]
     """folder:PATH (a folder or .zip of images), or the name of a data set."""
-    image_size: int = 32
-    """Height and width in pixels; of points it means nothing."""
+    image_size: ImageSize = 32
+    """Height and width in pixels, as for train; of points it means nothing."""
     channels: Channels = "auto"
     """As for train."""
     crop: Crop = "centre"

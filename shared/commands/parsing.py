@@ -19,17 +19,14 @@ from tyro.constructors import (
     PrimitiveTypeInfo,
 )
 
+from shared import sizes
 from shared.commands import help_text, hints
 from shared.config.tables import suggestion
 from shared.config.train_config import flag
 from shared.errors import UsageError
+from shared.sizes import ImageSize
 
 _T = TypeVar("_T")
-
-
-def text(value: object) -> str:
-    """A setting's value as the command line spells it."""
-    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 _KINDS = {int: "a whole number", float: "a number", Path: "a path"}
@@ -66,7 +63,31 @@ def _plain_values(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | No
         metavar=" ".join([kind.__name__.upper()] * len(kinds)),
         instance_from_str=read,
         is_instance=lambda _: True,
-        str_from_instance=lambda value: text(value).split(" "),
+        str_from_instance=lambda value: [
+            str(x) for x in (value if is_tuple else (value,))
+        ],
+    )
+
+
+@_REGISTRY.primitive_rule
+def _image_sizes(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """Reads a size, of squares one number."""
+    if info.type not in (ImageSize, ImageSize | None):
+        return None
+
+    def read(texts: list[str]) -> ImageSize:
+        try:
+            return sizes.parse(texts[0])
+        except ValueError:
+            rule = "must be a whole number, or height x width as in 48x64"
+            raise ValueError(f"{shlex.join(texts)}: {rule}") from None
+
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="INT|INTxINT",
+        instance_from_str=read,
+        is_instance=lambda _: True,
+        str_from_instance=lambda size: [sizes.text(size)],
     )
 
 

@@ -6,7 +6,8 @@ Every estimate is far below what is really taken, so that nothing is refused tha
 import math
 import os
 
-from shared.config.train_config import TrainConfig, flag, refuse
+from shared import sizes
+from shared.config.train_config import TrainConfig, flag, refuse, spelled
 from shared.config.traits import ARCHITECTURES, PENALTIES
 
 # Of latents that are cut off nearer to 0, almost all would be drawn in vain.
@@ -156,7 +157,7 @@ def check_drawn(num: int, config: TrainConfig) -> None:
     Raises:
         UsageError: they take more than there is.
     """
-    taken = 4 * num * (config.z_dim + config.image_size**2)
+    taken = 4 * num * (config.z_dim + sizes.pixels(config.image_size))
     if taken > _host_memory():
         raise refuse(
             "num",
@@ -173,9 +174,9 @@ def _check(config: TrainConfig, taken: int, memory: int, what: str, place: str) 
     usual = TrainConfig()
     field, *names = sorted(
         ("width", "image_size", "z_dim", "batch_size", "n_critic"),
-        key=lambda name: getattr(usual, name) / getattr(config, name),
+        key=lambda name: _number(usual, name) / _number(config, name),
     )
-    others = [f"{flag(name)} {getattr(config, name)}" for name in names]
+    others = [f"{flag(name)} {spelled(name, getattr(config, name))}" for name in names]
     has = "has more than" if place == "no device" else "has"
     raise refuse(
         field,
@@ -183,6 +184,12 @@ def _check(config: TrainConfig, taken: int, memory: int, what: str, place: str) 
         f"with {', '.join(others)} {what} {_shown(taken)} at least, and {place} {has}"
         f" {_shown(memory)}",
     )
+
+
+def _number(config: TrainConfig, name: str) -> float:
+    """A setting's value; of the image size, the edge of a square of as many pixels."""
+    value = getattr(config, name)
+    return math.sqrt(sizes.pixels(value)) if name == "image_size" else value
 
 
 def _networks(config: TrainConfig) -> int:
@@ -206,7 +213,7 @@ def _maps(config: TrainConfig) -> int:
 
 def _draws(config: TrainConfig) -> int:
     """Bytes of the random numbers of a step."""
-    pixels = config.image_size**2
+    pixels = sizes.pixels(config.image_size)
     each = config.z_dim
     each += ARCHITECTURES[config.architecture].noise_numbers(config.image_size)
     if "penalty_noise" in PENALTIES[config.penalty].inputs:

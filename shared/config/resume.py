@@ -3,7 +3,13 @@
 import dataclasses
 
 from shared.config.choices import is_folder
-from shared.config.train_config import CHANGEABLE_ON_RESUME, TrainConfig, flag, refuse
+from shared.config.train_config import (
+    CHANGEABLE_ON_RESUME,
+    TrainConfig,
+    flag,
+    refuse,
+    spelled,
+)
 
 
 def check_resumed(config: TrainConfig, stored: TrainConfig) -> None:
@@ -24,8 +30,8 @@ def check_resumed(config: TrainConfig, stored: TrainConfig) -> None:
             continue
         if name not in CHANGEABLE_ON_RESUME:
             may = ", ".join(map(flag, sorted(CHANGEABLE_ON_RESUME)))
-            rule = f"the run was started with {_text(old[name])}; only {may} may change"
-            raise refuse(name, _text(value), rule)
+            started = f"the run was started with {spelled(name, old[name])}"
+            raise refuse(name, value, f"{started}; only {may} may change")
     length = [name for name in ("steps", "epochs") if changed.get(name) is not None]
     if length and stored.lr_schedule != "constant":
         raise refuse(
@@ -34,7 +40,3 @@ def check_resumed(config: TrainConfig, stored: TrainConfig) -> None:
             f"--lr-schedule {stored.lr_schedule} is spread over the length that the"
             " run was started with, which therefore may not change",
         )
-
-
-def _text(value: object) -> str:
-    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -25,6 +25,7 @@ from shared.config.tables import Table, suggestion
 from shared.config.traits import ARCHITECTURES, OBJECTIVES, PENALTIES
 from shared.config.values import Mismatch, conform, printable, shown
 from shared.errors import UsageError
+from shared.sizes import ImageSize
 
 # Raised when a field changes its meaning, so that an old program refuses a newer run.
 CONFIG_VERSION = 1
@@ -71,13 +72,13 @@ class TrainConfig:
     """digits, mnist, fashion-mnist, cifar10, stacked-mnist (three digits as RGB),
     folder:PATH (a folder or .zip; subfolders: classes), or the points ring, grid,
     swiss-roll."""
-    image_size: int = 32
+    image_size: ImageSize = 32
     """Height and width in pixels: 4, 5, 6 or 7 times 2, 4, 8, ... (28, 32, 48, 64);
-    1 for points."""
+    48x64 is a height and a width; 1 for points."""
     channels: Channels = "auto"
     """Whether images are grey or in colour; auto: in colour if one of them is."""
     crop: Crop = "centre"
-    """How a folder's images become square: by their centre, padded with black, or
+    """How a folder's images get their shape: by their centre, padded with black, or
     stretched."""
     pixel_bits: int | None = None
     """Bits that a folder's images use of each value, as 12 of 16; without it, all."""
@@ -277,10 +278,9 @@ class TrainConfig:
         return self.augment == ADA and self.augment_p is None
 
     def __post_init__(self) -> None:
-        for rule in (
-            *(_check_types, _check_choices, _check_ranges),
-            *(_check_length, _check_combinations),
-        ):
+        _check_types(self)
+        object.__setattr__(self, "image_size", sizes.normal(self.image_size))
+        for rule in (_check_choices, _check_ranges, _check_length, _check_combinations):
             rule(self)
 
 
@@ -304,9 +304,17 @@ def flag(field: str) -> str:
     return f"--{field.replace('_', '-')}"
 
 
+def spelled(field: str, value: object) -> str:
+    """A setting's value as the command line takes it: 0.5 0.999, 48x64."""
+    if isinstance(value, tuple):
+        return ("x" if field == "image_size" else " ").join(map(str, value))
+    return str(value)
+
+
 def refuse(field: str, value: object, rule: str) -> UsageError:
     """The error for one refused value; ``field`` is named as its flag."""
-    return UsageError(f"{flag(field)} {printable(str(value), most=200)}: {rule}")
+    text = printable(spelled(field, value), most=200)
+    return UsageError(f"{flag(field)} {text}: {rule}")
 
 
 @functools.cache
@@ -384,8 +392,7 @@ def _check_ranges(config: TrainConfig) -> None:
     if config.epochs is not None and config.epochs > _MOST_EPOCHS:
         raise refuse("epochs", config.epochs, f"must be at most {_MOST_EPOCHS}")
     if not all(0 <= beta < 1 for beta in config.adam_betas):
-        betas = " ".join(map(str, config.adam_betas))
-        raise refuse("adam_betas", betas, "both must be in [0, 1)")
+        raise refuse("adam_betas", config.adam_betas, "both must be in [0, 1)")
 
 
 def _check_image_size(config: TrainConfig) -> None:
@@ -397,16 +404,11 @@ def _check_image_size(config: TrainConfig) -> None:
                 size,
                 f"points of {config.dataset} have size 1;{_POINTS_HINT}",
             )
+    elif size == 1:
+        rule = f"must be {sizes.SQUARES}; 1 is for points in the plane"
+        raise refuse("image_size", size, rule)
     elif not sizes.fits(size):
-        hint = f"{sizes.SMALLEST} is the smallest"
-        if size == 1:
-            hint = "1 is for points in the plane"
-        elif size > sizes.SMALLEST:
-            below, above = sizes.nearest(size)
-            hint = f"the nearest are {below} and {above}"
-        raise refuse(
-            "image_size", size, f"must be 4, 5, 6 or 7 times 2, 4, 8, ...; {hint}"
-        )
+        raise refuse("image_size", size, sizes.rule(size))
 
 
 def _check_length(config: TrainConfig) -> None:
@@ -445,9 +447,13 @@ def _check_combinations(config: TrainConfig) -> None:
                 f"{config.architecture} has no such thing; use {value}",
             )
     size, least_z_dim = config.image_size, architecture.least_z_dim
+    if isinstance(size, tuple) and not architecture.makes_rectangles:
+        rule = f"{config.architecture} makes squares alone"
+        raise refuse("image_size", size, rule)
     if least_z_dim is not None and config.z_dim < (least := least_z_dim(size)):
         rule = f"must be {least} or more, as {config.architecture} splits it at"
-        raise refuse("z_dim", config.z_dim, f"{rule} {size}x{size} into so many parts")
+        parts = f"{sizes.both(size)} into so many parts"
+        raise refuse("z_dim", config.z_dim, f"{rule} {parts}")
     if config.n_critic > 1 and config.d_every > 1:
         raise refuse(
             "d_every", config.d_every, "cannot be combined with --n-critic above 1"
@@ -624,6 +630,7 @@ def config_from_json(values: dict[str, Any]) -> TrainConfig:
                 f"configuration: unknown {name} {shown(value)}; is the --plugin"
                 " missing that registers it?"
             )
-    if isinstance(values.get("adam_betas"), list):
-        values["adam_betas"] = tuple(values["adam_betas"])
+    for name in ("adam_betas", "image_size"):
+        if isinstance(values.get(name), list):
+            values[name] = tuple(values[name])
     return TrainConfig(**values)

@@ -16,6 +16,7 @@ from typing import Any
 from shared import sizes
 from shared.config.tables import Table
 from shared.errors import UsageError
+from shared.sizes import ImageSize
 
 # What a penalty may look at, by the names of its parameters: real and generated images,
 # shares from U[0, 1] for mixing them, noise from U[0, 1] for each pixel.
@@ -28,6 +29,9 @@ class ArchitectureTraits:
 
     makes_points: bool = False
     """Whether its networks can be of points in the plane."""
+    makes_rectangles: bool = False
+    """Whether its networks can be of images that are no squares, whose size is then a
+    pair: height and width."""
     has_feature_maps: bool = True
     """Whether the layers that are normalised have more than one pixel, without which
     instance norm has nothing to do."""
@@ -35,18 +39,18 @@ class ArchitectureTraits:
     """Whether its networks treat each sample by itself, where their norms do."""
     lacks: Mapping[str, object] = dataclasses.field(default_factory=dict)
     """Settings that mean nothing to its networks, and the value that says so."""
-    style_layers: Callable[[int], int] | None = None
+    style_layers: Callable[[ImageSize], int] | None = None
     """Layers of its generator that have a style each, of image size; None: latents
     become no styles."""
-    noise_numbers: Callable[[int], int] = lambda image_size: 0
+    noise_numbers: Callable[[ImageSize], int] = lambda image_size: 0
     """Numbers of noise that its generator takes for each sample beside the latents, of
     image size."""
-    least_z_dim: Callable[[int], int] | None = None
+    least_z_dim: Callable[[ImageSize], int] | None = None
     """Least length of a latent vector, of image size; None: 1."""
-    least_weights: Callable[[int, int, int], int] | None = None
+    least_weights: Callable[[int, ImageSize, int], int] | None = None
     """Weights that both networks have at least, of width, image size and length of the
     latents; None: unknown."""
-    least_features: Callable[[int, int], int] | None = None
+    least_features: Callable[[int, ImageSize], int] | None = None
     """Features of an image in all of D's maps, at least, of width and image size; None:
     unknown."""
 
@@ -121,60 +125,62 @@ def _least_square(target: float, share: float) -> float:
     return target**2 * share * (1 - share) / 2
 
 
-def _dcgan_widths(width: int, image_size: int) -> list[int]:
+def _dcgan_widths(width: int, image_size: ImageSize) -> list[int]:
     """Channels of D's maps, which double with every halving, down to the base."""
     return [width << k for k in range(sizes.doublings(image_size))]
 
 
-def _dcgan_weights(width: int, image_size: int, z_dim: int) -> int:
+def _dcgan_weights(width: int, image_size: ImageSize, z_dim: int) -> int:
     """Kernels of 4x4 between the maps of G and of D, and those from the latents."""
     widths = _dcgan_widths(width, image_size)
     between = sum(a * b for a, b in itertools.pairwise(widths))
-    return 16 * 2 * between + sizes.base(image_size) ** 2 * z_dim * widths[-1]
+    return 16 * 2 * between + math.prod(sizes.base(image_size)) * z_dim * widths[-1]
 
 
-def _dcgan_features(width: int, image_size: int) -> int:
+def _dcgan_features(width: int, image_size: ImageSize) -> int:
     widths = _dcgan_widths(width, image_size)
-    return sum(w * (image_size >> k + 1) ** 2 for k, w in enumerate(widths))
+    height, breadth = sizes.height_and_width(image_size)
+    maps = [(height >> k + 1) * (breadth >> k + 1) for k in range(len(widths))]
+    return sum(w * pixels for w, pixels in zip(widths, maps, strict=True))
 
 
-def _resnet_weights(factor: int) -> Callable[[int, int, int], int]:
+def _resnet_weights(factor: int) -> Callable[[int, ImageSize, int], int]:
     """Kernels of G's and of D's blocks, and those from the latents.
 
     Args:
         factor: how many times as wide G is up to 32x32.
     """
 
-    def weights(width: int, image_size: int, z_dim: int) -> int:
-        if image_size <= 32:
+    def weights(width: int, image_size: ImageSize, z_dim: int) -> int:
+        if sizes.shorter(image_size) <= 32:
             return _flat_weights(width, factor, image_size, z_dim)
         # From 128 on there are more blocks.
-        blocks, widest = (4930, 16) if image_size >= 64 else (3074, 8)
-        pixels = sizes.base(image_size) ** 2
+        blocks, widest = (4930, 16) if sizes.shorter(image_size) >= 64 else (3074, 8)
+        pixels = math.prod(sizes.base(image_size))
         return blocks * width**2 + pixels * widest * width * z_dim
 
     return weights
 
 
-def _flat_weights(width: int, factor: int, image_size: int, z_dim: int) -> int:
+def _flat_weights(width: int, factor: int, image_size: ImageSize, z_dim: int) -> int:
     """Of networks whose maps are equally wide, G's by this factor wider than D's."""
     ups = sizes.doublings(image_size)
     blocks = 19 * (factor**2 * ups + max(ups - 2, 0)) + 45
-    pixels = sizes.base(image_size) ** 2
+    pixels = math.prod(sizes.base(image_size))
     return blocks * width**2 + pixels * factor * width * z_dim
 
 
-def _resnet_features(width: int, image_size: int) -> int:
+def _resnet_features(width: int, image_size: ImageSize) -> int:
     """Of the first block alone, by far the largest."""
-    return 2 * width * image_size**2
+    return 2 * width * sizes.pixels(image_size)
 
 
-def _biggan_parts(image_size: int) -> int:
+def _biggan_parts(image_size: ImageSize) -> int:
     """Of a latent vector: one for the smallest map, and one for each block of G."""
     return sizes.doublings(image_size) + 1
 
 
-def _biggan_weights(width: int, image_size: int, z_dim: int) -> int:
+def _biggan_weights(width: int, image_size: ImageSize, z_dim: int) -> int:
     """Kernels of both networks' blocks, and those from the first part of the latents.
 
     Of small images as many as of residual networks of four times the width.
@@ -183,15 +189,16 @@ def _biggan_weights(width: int, image_size: int, z_dim: int) -> int:
     if sizes.doublings(image_size) <= 3:
         return _flat_weights(4 * width, 1, image_size, part)
     # From 128 on there are more blocks.
-    return 12_000 * width**2 + 16 * sizes.base(image_size) ** 2 * width * part
+    pixels = math.prod(sizes.base(image_size))
+    return 12_000 * width**2 + 16 * pixels * width * part
 
 
-def _biggan_features(width: int, image_size: int) -> int:
+def _biggan_features(width: int, image_size: ImageSize) -> int:
     is_small = sizes.doublings(image_size) <= 3
     return _resnet_features(4 * width if is_small else width, image_size)
 
 
-def _r3gan_weights(width: int, image_size: int, z_dim: int) -> int:
+def _r3gan_weights(width: int, image_size: ImageSize, z_dim: int) -> int:
     """Kernels of both networks' blocks up to 32x32, and those from the latents."""
     stages = min(sizes.doublings(image_size) + 1, 4)
     # 1x1 twice; 3x3, of twice as many channels, in groups of 16.
@@ -199,22 +206,25 @@ def _r3gan_weights(width: int, image_size: int, z_dim: int) -> int:
     return 2 * 2 * stages * block + width * z_dim
 
 
-def _stylegan2_noise(image_size: int) -> int:
+def _stylegan2_noise(image_size: ImageSize) -> int:
     """Pixels of the maps of G's convolutions: the smallest once, the others twice."""
-    maps = [image_size >> k for k in range(sizes.doublings(image_size) + 1)]
-    return 2 * sum(size**2 for size in maps) - maps[-1] ** 2
+    height, width = sizes.height_and_width(image_size)
+    octaves = range(sizes.doublings(image_size) + 1)
+    maps = [(height >> k) * (width >> k) for k in octaves]
+    return 2 * sum(maps) - maps[-1]
 
 
-def _stylegan2_weights(width: int, image_size: int, z_dim: int) -> int:
+def _stylegan2_weights(width: int, image_size: ImageSize, z_dim: int) -> int:
     """Kernels between the maps of both networks, of G's smallest and D's last."""
     octaves = range(sizes.doublings(image_size) + 1)
     widths = [min(width << k, z_dim) for k in octaves]
     between = sum(9 * a * (a + b) for a, b in itertools.pairwise(widths))
-    last = 9 + 9 + sizes.base(image_size) ** 2
+    last = 9 + 9 + math.prod(sizes.base(image_size))
     return 2 * between + last * widths[-1] ** 2 + 2 * z_dim**2
 
 
 _STYLEGAN2 = ArchitectureTraits(
+    makes_rectangles=True,
     # Its average of styles is a mean over the batch.
     lacks={
         **{"g_norm": "none", "d_norm": "none"},
@@ -232,39 +242,48 @@ ARCHITECTURES = Table(
     "architecture",
     {
         "dcgan": ArchitectureTraits(
-            separable=True, least_weights=_dcgan_weights, least_features=_dcgan_features
+            makes_rectangles=True,
+            separable=True,
+            least_weights=_dcgan_weights,
+            least_features=_dcgan_features,
         ),
         "mlp": ArchitectureTraits(
+            makes_rectangles=True,
             makes_points=True,
             separable=True,
             has_feature_maps=False,
             least_weights=lambda width, size, z_dim: (
-                width * (4 * width + 2 * size**2 + z_dim)
+                width * (4 * width + 2 * sizes.pixels(size) + z_dim)
             ),
             least_features=lambda width, size: 3 * width,
         ),
         "sngan-resnet": ArchitectureTraits(
+            makes_rectangles=True,
             separable=True,
             least_weights=_resnet_weights(2),
             least_features=_resnet_features,
         ),
         "sagan": ArchitectureTraits(
+            makes_rectangles=True,
             separable=True,
             least_weights=_resnet_weights(2),
             least_features=_resnet_features,
         ),
         "wgan-gp-resnet": ArchitectureTraits(
+            makes_rectangles=True,
             separable=True,
             least_weights=_resnet_weights(1),
             least_features=_resnet_features,
         ),
         "biggan": ArchitectureTraits(
+            makes_rectangles=True,
             lacks={"g_norm": "batch", "d_norm": "none"},
             least_z_dim=_biggan_parts,
             least_weights=_biggan_weights,
             least_features=_biggan_features,
         ),
         "r3gan": ArchitectureTraits(
+            makes_rectangles=True,
             separable=True,
             lacks={
                 **{"g_norm": "none", "d_norm": "none"},
@@ -274,7 +293,9 @@ ARCHITECTURES = Table(
             },
             least_weights=_r3gan_weights,
             # Inside a single block, and not of larger maps than 32x32.
-            least_features=lambda width, size: 4 * width * min(size, 32) ** 2,
+            least_features=lambda width, size: (
+                4 * width * math.prod(min(x, 32) for x in sizes.height_and_width(size))
+            ),
         ),
         "stylegan2": _STYLEGAN2,
         "stylegan2-cifar": _STYLEGAN2,

@@ -81,10 +81,10 @@ def conform(value: Any, kind: Any, field: str = "") -> Any:
 
     Args:
         value: as JSON gives it, or Python. A number is never changed into another.
-        kind: int, float, bool, str, None; unions of these; lists, tuples (of any
-            length, too) and dictionaries of kinds, or of anything; a `NamedTuple`, of
-            which all fields must be known and those without a default be there; a
-            `TypedDict`, which may hold more than its keys.
+        kind: int, float, bool, str, None; unions of these, also with a tuple; lists,
+            tuples (of any length, too) and dictionaries of kinds, or of anything; a
+            `NamedTuple`, of which all fields must be known and those without a default
+            be there; a `TypedDict`, which may hold more than its keys.
         field: what an error calls the value.
 
     Returns:
@@ -113,9 +113,14 @@ def conform(value: Any, kind: Any, field: str = "") -> Any:
     if is_typeddict(kind) or hasattr(kind, "_fields"):
         return _object(value, kind, field)
     is_union = origin in (Union, UnionType)
-    plain = [_PLAIN[member] for member in (args if is_union else [kind])]
+    members = args if is_union else (kind,)
+    plain = [_PLAIN[member] for member in members if member in _PLAIN]
     if not any(fits(value) for _, fits in plain):
         rule = " or ".join(words for words, _ in plain)
+        for tuple_of in (get_args(x) for x in members if get_origin(x) is tuple):
+            if isinstance(value, list | tuple):
+                return _tuple(value, tuple_of, field)
+            rule += f", or a list of {len(tuple_of)}"
         if type(value) is int and not _is_whole(value):
             rule = "less than 2**63 in size"
         raise Mismatch(field, value, f"must be {rule}")

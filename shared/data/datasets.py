@@ -21,11 +21,12 @@ from shared.data import folder_images, image_cache, image_sources, points
 from shared.data.image_data import ImageData
 from shared.data.reading import Reading, reading_of
 from shared.errors import UsageError
+from shared.sizes import ImageSize
 
 
 def load(
     dataset: str,
-    image_size: int = 32,
+    image_size: ImageSize = 32,
     data_dir: str | Path = "data",
     *,
     channels: Channels = "auto",
@@ -46,10 +47,11 @@ def load(
     Args:
         dataset: one of `choices.NAMES`, one of `choices.POINTS` (see `points`), or
             ``folder:PATH`` (see `folder_images`).
-        image_size: height and width of the images in pixels, from 1 up.
+        image_size: height and width of the images in pixels, from 1 up: of squares one
+            number, else a pair.
         data_dir: folder of the fetched files and of the cache; made where missing.
         channels: ``grey``, ``colour``, or ``auto``: in colour if one image is.
-        crop: how a folder's images become square: by their ``centre``, by ``pad``, in
+        crop: how a folder's images get their shape: by their ``centre``, by ``pad``, in
             black, or by ``stretch``.
         pixel_bits: bits that a folder's images use of each value; None: all.
         cache_dir: folder of the cache; None: as above or, where ``data_dir`` may only
@@ -100,7 +102,7 @@ class _Caching(NamedTuple):
 
 def _load(
     dataset: str,
-    image_size: int,
+    image_size: ImageSize,
     caching: _Caching,
     reading: Reading,
     say: Callable[[str], None],
@@ -140,7 +142,7 @@ def _load(
 
 def from_folder(
     path: str | Path,
-    image_size: int = 32,
+    image_size: ImageSize = 32,
     data_dir: str | Path = "data",
     *,
     channels: Channels = "auto",
@@ -153,7 +155,8 @@ def from_folder(
     Args:
         path: the folder, or a .zip; its subfolders are the classes (see
             `folder_images`).
-        image_size: height and width of the images in pixels, from 1 up.
+        image_size: height and width of the images in pixels, from 1 up: of squares one
+            number, else a pair.
         data_dir: folder of the cache; made where missing.
         channels: as for `load`.
         crop: as for `load`.

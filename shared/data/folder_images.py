@@ -2,7 +2,7 @@
 
 Which files count, says `folder_files`; which classes they have, `folder_labels`. The
 set is in colour if one of its images is, else grey. An image is turned upright (EXIF),
-laid on white where it is transparent, cut to its central square and resized; of several
+laid on white where it is transparent, cut to its centre and resized; of several
 pictures in a file the first is taken; 16-bit grey is scaled by its full range. All of
 that may be chosen otherwise: `reading`. What is left out or changed is told: `survey`.
 """
@@ -29,6 +29,7 @@ from shared.data.image_sources import Pictures, Source
 from shared.data.reading import Reading
 from shared.data.survey import Surveyor, listed
 from shared.errors import UsageError
+from shared.sizes import ImageSize
 
 # Images that are decoded ahead of the writer: enough to keep every thread busy.
 _AHEAD = 64
@@ -74,7 +75,11 @@ def source(path: str, reading: Reading | None = None) -> Source:
 
 
 def _open(
-    path: str, listing: Listing, labelled: Labelled, reading: Reading, image_size: int
+    path: str,
+    listing: Listing,
+    labelled: Labelled,
+    reading: Reading,
+    image_size: ImageSize,
 ) -> Pictures:
     files = labelled.files
     with listing.open() as archive, _quiet_pillow():

@@ -1,6 +1,6 @@
 """Resized images on disk: written once, atomically, then mapped into memory.
 
-``data_dir/cache/NAME-SIZE`` holds ``images.npy`` (uint8, [count, size, size,
+``data_dir/cache/NAME-SIZE`` holds ``images.npy`` (uint8, [count, height, width,
 channels]), ``labels.npy`` (int32, where there are classes) and ``info.json``.
 """
 
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 
-from shared import terminal
+from shared import sizes, terminal
 from shared.config.values import conform, printable
 from shared.data import caches
 from shared.data.image_data import DataInfo, ImageData, digest, names_beyond_ids
@@ -23,6 +23,7 @@ from shared.errors import UsageError
 from shared.files import locks
 from shared.files.atomic import make_folder, new_folder, sync
 from shared.files.reading import check_regular, read_object
+from shared.sizes import ImageSize
 
 # Raised when resizing or the files' layout change, so that old caches are rebuilt.
 FORMAT_VERSION = 1
@@ -30,7 +31,7 @@ FORMAT_VERSION = 1
 
 def load(
     source: Source,
-    image_size: int,
+    image_size: ImageSize,
     data_dir: Path,
     cache_dir: Path | None = None,
     say: Callable[[str], None] = terminal.say,
@@ -53,10 +54,11 @@ def load(
     Raises:
         UsageError: the cache cannot be written, or the source cannot be read.
     """
+    image_size = sizes.normal(image_size)
     key = hashlib.sha256(
         repr((FORMAT_VERSION, source.name, source.fingerprint, image_size)).encode()
     ).hexdigest()
-    name = f"{source.name}-{image_size}"
+    name = f"{source.name}-{sizes.text(image_size)}"
     places = caches.places(data_dir, cache_dir)
     for place in places:
         try:
@@ -122,7 +124,9 @@ class _DamagedError(Exception):
     """The cache is not what was built."""
 
 
-def _read(folder: Path, key: str, image_size: int, trust: bool) -> ImageData | None:
+def _read(
+    folder: Path, key: str, image_size: ImageSize, trust: bool
+) -> ImageData | None:
     """What `_build` left, or None where it is missing or of another key.
 
     Raises:
@@ -151,11 +155,11 @@ def _read(folder: Path, key: str, image_size: int, trust: bool) -> ImageData | N
     raise _DamagedError("contents and digest disagree")
 
 
-def _fault(data: ImageData, image_size: int) -> str | None:
+def _fault(data: ImageData, image_size: ImageSize) -> str | None:
     """What no cache of such images can be; None: nothing."""
     images, labels = data.images, data.labels
-    is_square = images.shape[1:3] == (image_size, image_size)
-    if images.dtype != np.uint8 or not is_square or images.shape[3] not in (1, 3):
+    is_of_size = images.shape[1:3] == sizes.height_and_width(image_size)
+    if images.dtype != np.uint8 or not is_of_size or images.shape[3] not in (1, 3):
         return f"images of type {images.dtype} and shape {images.shape}"
     if labels is None:
         return None
@@ -184,7 +188,7 @@ def _map(folder: Path, class_names: tuple[str, ...], sha256: str) -> ImageData:
     return ImageData(images, labels, class_names, info)
 
 
-def _build(folder: Path, key: str, source: Source, image_size: int) -> ImageData:
+def _build(folder: Path, key: str, source: Source, image_size: ImageSize) -> ImageData:
     """Write the cache beside its place, then move it there in one step."""
     with new_folder(folder) as partial:
         pictures = source.open(image_size)
@@ -219,12 +223,12 @@ def _told_lost(names: tuple[str, ...], kept: tuple[str, ...]) -> list[str]:
 
 
 def _write(
-    folder: Path, name: str, pictures: Pictures, image_size: int
+    folder: Path, name: str, pictures: Pictures, image_size: ImageSize
 ) -> tuple[str, ...]:
     """Write images and labels; returns the names of the classes that occur."""
 
     def header(count: int) -> dict[str, Any]:
-        shape = (count, image_size, image_size, pictures.channels)
+        shape = (count, *sizes.height_and_width(image_size), pictures.channels)
         return {"descr": "|u1", "fortran_order": False, "shape": shape}
 
     ids: list[int] = []

@@ -11,8 +11,9 @@ from PIL import ExifTags, Image, ImageOps
 from shared.data.image_sources import resize
 from shared.data.reading import Reading
 from shared.data.survey import Seen
+from shared.sizes import ImageSize, height_and_width
 
-# A square is less than two thirds of an image whose sides have a larger ratio.
+# What is kept is less than two thirds of an image whose shape is further from its own.
 _LONGEST = 1.5
 # A JPEG of grey pixels may be off by so much.
 _GREY_TOLERANCE = 2
@@ -23,7 +24,7 @@ class Decoded(NamedTuple):
     """An image as it is trained on."""
 
     image: NDArray[np.uint8]
-    """Shape [image_size, image_size, channels]."""
+    """Shape [height, width, channels]."""
     seen: Seen
     """What was seen on the way."""
 
@@ -38,11 +39,11 @@ class _Values(NamedTuple):
 
 def decode(
     file: Path | IO[bytes],
-    image_size: int,
+    image_size: ImageSize,
     channels: int,
     reading: Reading | None = None,
 ) -> Decoded:
-    """One image file, upright, opaque, square and resized.
+    """One image file, upright, opaque, in one shape and size.
 
     Args:
         file: the file.
@@ -57,9 +58,12 @@ def decode(
     with Image.open(file) as image:
         size, mode = image.size, image.mode
         changes = [change for change, test in _BY_HEADER.items() if test(image)]
+        # As the file has it, which may lie on its side.
+        height, width = height_and_width(image_size)
+        as_filed = (height, width) if _lies_on_side(image) else (width, height)
         # Lets a JPEG decoder leave out what is far finer than the result: several times
         # as fast on photographs; a factor of 3 leaves no visible difference.
-        image.draft(None, (3 * image_size, 3 * image_size))
+        image.draft(None, (3 * as_filed[0], 3 * as_filed[1]))
         ImageOps.exif_transpose(image, in_place=True)
         if mode.startswith("I"):  # 16-bit grey, some of which Pillow keeps in 32 bits
             values = _grey16(image, reading.pixel_bits or 16)
@@ -69,35 +73,49 @@ def decode(
             changes += ["transparent"] * is_transparent
             flat = opaque.convert(_MODES[channels])
             values = _eight_bits(flat, mode, halved, reading.pixel_bits)
-        square = resize(
+        resized = resize(
             values.image.convert(_MODES[channels]), image_size, reading.crop
         )
         # Last of all, as it may go to the next picture and back.
         changes += ["several"] * getattr(image, "is_animated", False)
-    changes += _changes_by_result(size, mode, square, values, reading)
-    has_colour = channels == 3 and int(np.ptp(square, axis=2).max()) > _GREY_TOLERANCE
+    changes += _changes_by_result(size, as_filed, mode, resized, values, reading)
+    has_colour = channels == 3 and int(np.ptp(resized, axis=2).max()) > _GREY_TOLERANCE
     seen = Seen(size, mode, values.bits, values.brightest, tuple(changes), has_colour)
-    return Decoded(square, seen)
+    return Decoded(resized, seen)
 
 
 def _changes_by_result(
     size: tuple[int, int],
+    wanted: tuple[int, int],
     mode: str,
-    square: NDArray[np.uint8],
+    resized: NDArray[np.uint8],
     values: _Values,
     reading: Reading,
 ) -> list[str]:
-    """What became of an image by what is known when it is done."""
-    short, long = sorted(size)
+    """What became of an image by what is known when it is done.
+
+    Args:
+        size: width and height in its file.
+        wanted: likewise, of the result.
+        mode: of its file.
+        resized: the result.
+        values: the image before, and what its file had.
+        reading: how it is read.
+    """
+    # The ratios of width to height, times the same number.
+    short, long = sorted((size[0] * wanted[1], size[1] * wanted[0]))
+    is_cut = reading.crop == "centre" and long > _LONGEST * short
+    is_square = wanted[0] == wanted[1]
     in_use = 2 ** min(reading.pixel_bits or 16, values.bits)
     found = {
         "clipped": values.brightest >= in_use,
-        "cut": reading.crop == "centre" and long > _LONGEST * short,
-        "enlarged": short < square.shape[0],
-        "coloured": square.shape[2] == 3
+        "cut": is_cut and is_square,
+        "trimmed": is_cut and not is_square,
+        "enlarged": size[0] < wanted[0] or size[1] < wanted[1],
+        "coloured": resized.shape[2] == 3
         and reading.channels == "auto"
         and Image.getmodebase(mode) == "L",
-        "plain": square.min() == square.max(),
+        "plain": resized.min() == resized.max(),
     }
     return [change for change, is_so in found.items() if is_so]
 
@@ -156,6 +174,11 @@ def _eight_bits(
 
 def _is_turned(image: Image.Image) -> bool:
     return image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
+
+
+def _lies_on_side(image: Image.Image) -> bool:
+    """Whether to turn it upright exchanges width and height."""
+    return image.getexif().get(ExifTags.Base.Orientation, 1) in range(5, 9)
 
 
 def _has_other_profile(image: Image.Image) -> bool:

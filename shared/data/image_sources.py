@@ -20,6 +20,7 @@ from shared.data.reading import Reading
 from shared.data.survey import Survey
 from shared.errors import UsageError
 from shared.randomness import noise
+from shared.sizes import ImageSize, height_and_width
 
 # A server that does not answer must not hold up the line that says what to do.
 _TIMEOUT_SECONDS = 10.0
@@ -35,7 +36,7 @@ class Pictures(NamedTuple):
     total: int
     """How many there are at most; unreadable ones may be left out."""
     pairs: Iterator[tuple[NDArray[np.uint8], int]]
-    """Image of shape [size, size, channels] and class id (0 without labels)."""
+    """Image of shape [height, width, channels] and class id (0 without labels)."""
     survey: Callable[[], Survey] | None = None
     """What was seen of them, once all are taken; None: there is nothing to say."""
 
@@ -47,7 +48,7 @@ class Source(NamedTuple):
     """Of the cache's files: the same for the same origin."""
     fingerprint: str
     """Changes when the images change."""
-    open: Callable[[int], Pictures]
+    open: Callable[[ImageSize], Pictures]
     """From the image size in pixels to the images."""
     notes: Sequence[str] = ()
     """What is left out or strange, as far as is known before, a line each."""
@@ -56,17 +57,17 @@ class Source(NamedTuple):
 
 
 def resize(
-    image: Image.Image, image_size: int, crop: Crop = "centre"
+    image: Image.Image, image_size: ImageSize, crop: Crop = "centre"
 ) -> NDArray[np.uint8]:
-    """A grey or RGB image as a square, antialiased.
+    """A grey or RGB image in this size, antialiased.
 
     Args:
         image: mode L or RGB, of any size.
         image_size: height and width of the result in pixels.
-        crop: how it becomes square: by its centre, padded with black, or stretched.
+        crop: how it gets this shape: by its centre, padded with black, or stretched.
 
     Returns:
-        Shape [image_size, image_size, channels].
+        Shape [height, width, channels].
     """
     # Bicubic: the smoothest of Pillow's filters without visible ringing.
     make: dict[Crop, Callable[..., Image.Image]] = {
@@ -74,8 +75,9 @@ def resize(
         "pad": ImageOps.pad,
         "stretch": Image.Image.resize,
     }
-    square = make[crop](image, (image_size, image_size), Image.Resampling.BICUBIC)
-    return np.asarray(square).reshape(image_size, image_size, -1)
+    height, width = height_and_width(image_size)
+    resized = make[crop](image, (width, height), Image.Resampling.BICUBIC)
+    return np.asarray(resized).reshape(height, width, -1)
 
 
 def in_channels(source: Source, reading: Reading) -> Source:
@@ -88,7 +90,7 @@ def in_channels(source: Source, reading: Reading) -> Source:
     if reading.channels == "auto":
         return source
 
-    def open_converted(image_size: int) -> Pictures:
+    def open_converted(image_size: ImageSize) -> Pictures:
         pictures = source.open(image_size)
         channels = reading.count_channels(pictures.channels == 3)
         pairs = ((_convert(x, channels), number) for x, number in pictures.pairs)
@@ -106,7 +108,7 @@ def _convert(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
 def digits() -> Source:
     """The 1,797 handwritten digits of 8x8 pixels that come with scikit-learn."""
 
-    def open_digits(image_size: int) -> Pictures:
+    def open_digits(image_size: ImageSize) -> Pictures:
         from sklearn.datasets import load_digits
 
         data: Any = load_digits()
@@ -176,7 +178,7 @@ def fetched(name: str, data_dir: Path, split: Split = "train") -> Source:
         split: which of its images.
     """
 
-    def open_fetched(image_size: int) -> Pictures:
+    def open_fetched(image_size: ImageSize) -> Pictures:
         return _from_arrays(*_fetch(name, data_dir, split), image_size)
 
     return Source(name + _TAGS[split], "torchvision", open_fetched)
@@ -196,7 +198,7 @@ def stacked_mnist(data_dir: Path, split: Split = "train") -> Source:
         Metz et al. 2017, arXiv:1611.02163, section 3.3.
     """
 
-    def open_stacked(image_size: int) -> Pictures:
+    def open_stacked(image_size: ImageSize) -> Pictures:
         digits, labels, _ = _fetch("mnist", data_dir, split)
         count = len(digits)
         orders = [noise.batch_indices(0, i, count, count) for i in range(3)]
@@ -267,7 +269,7 @@ def _from_arrays(
     images: NDArray[np.uint8],
     labels: NDArray[Any],
     class_names: tuple[str, ...],
-    image_size: int,
+    image_size: ImageSize,
 ) -> Pictures:
     """Pictures of grey [count, h, w] or colour [count, h, w, 3] images in memory."""
     # One thread: such small images spend more time waiting for the interpreter's lock

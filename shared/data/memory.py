@@ -20,10 +20,10 @@ def from_arrays(
     """Images in memory as a data set; nothing is copied that need not be, or written.
 
     Args:
-        images: uint8, grey [count, size, size] or, with channels last and 1 (grey) or 3
-            (colour) of them, [count, size, size, channels]; the size is 4, 5, 6 or 7
-            times 2, 4, 8, ...; from floats in [-1, 1]:
-            ``numpy.rint(127.5 * x + 127.5)``.
+        images: uint8, grey [count, height, width] or, with channels last and 1 (grey)
+            or 3 (colour) of them, [count, height, width, channels]; of a size of
+            `shared.sizes`: squares of 4, 5, 6 or 7 times 2, 4, 8, ... pixels, or
+            rectangles; from floats in [-1, 1]: ``numpy.rint(127.5 * x + 127.5)``.
         labels: class ids, whole numbers [count] from 0 up, each class with an image;
             None: without classes.
         class_names: one for each class; without them, their ids.
@@ -59,14 +59,13 @@ def _check_images(images: NDArray[Any]) -> NDArray[np.uint8]:
         images = images[..., np.newaxis]
     if images.ndim != 4 or images.shape[3] not in (1, 3):
         raise UsageError(
-            f"{found}: must be [count, size, size] or [count, size, size, channels]"
-            " with 1 or 3 channels"
+            f"{found}: must be [count, height, width] or [count, height, width,"
+            " channels] with 1 or 3 channels"
         )
     count, height, width, _ = images.shape
-    if height != width or not sizes.fits(width):
-        raise UsageError(
-            f"{found}: must be square, their size 4, 5, 6 or 7 times 2, 4, 8, ..."
-        )
+    size = sizes.normal((height, width))
+    if not sizes.fits(size):
+        raise UsageError(f"{found}: their size {sizes.rule(size)}")
     if count < 2:
         raise UsageError(f"{found}: must be two or more")
     return np.ascontiguousarray(images)

@@ -12,7 +12,7 @@ class Reading(NamedTuple):
     channels: Channels = "auto"
     """Grey, colour, or as the files are."""
     crop: Crop = "centre"
-    """How images become square."""
+    """How images get their shape."""
     pixel_bits: int | None = None
     """Bits that are in use of each value; None: all."""
 

@@ -31,6 +31,8 @@ CHANGES = {
     "clipped": "clipped, as they have values of more than --pixel-bits",
     "cut": "cut by more than a third to the central square (--crop pad or stretch"
     " keeps all)",
+    "trimmed": "cut by more than a third to their centre (--crop pad or stretch keeps"
+    " all)",
     "enlarged": "enlarged, as they are smaller than --image-size",
     "coloured": "made colour, as others have colour (--channels grey makes all grey)",
     "plain": "of a single value throughout",

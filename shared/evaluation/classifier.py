@@ -22,6 +22,7 @@ from shared.errors import UsageError
 from shared.files.arrays import ArrayFile, Arrays
 from shared.randomness import noise
 from shared.randomness.initial_weights import initial_arrays
+from shared.sizes import ImageSize
 from shared.statements import Stated
 
 VERSION = 2
@@ -41,7 +42,7 @@ _PREDICTED_AT_ONCE = 64
 _HELD_OUT = 10
 
 
-def channel_widths(channels: int, image_size: int) -> list[int]:
+def channel_widths(channels: int, image_size: ImageSize) -> list[int]:
     """Channels of the image and of each feature map, down to 4x4 up to 7x7 pixels."""
     halvings = range(sizes.doublings(image_size))
     return [channels, *(min(16 * 2**i, 128) for i in halvings)]
@@ -72,7 +73,8 @@ def prepare(
     if data_dir is None:
         say("training the classifier for evaluation")
         return train(classifier, data)
-    size = data.images.shape[1]
+    height, width = data.images.shape[1:3]
+    size = sizes.text(sizes.normal((height, width)))
     name = f"classifier-v{VERSION}-{size}-{data.info.sha256[:16]}.safetensors"
     places = caches.places(data_dir, cache_dir)
     for place in places:

@@ -194,21 +194,23 @@ def nearest_moved(
 ) -> NDArray[np.float64]:
     """Distances to the nearest image, however it is shifted or mirrored.
 
-    Shifts go up to a sixteenth of the side, a pixel at least; compared is the middle,
+    Shifts go up to a sixteenth of each side, a pixel at least; compared is the middle,
     which stays inside. Candidates are found by means over blocks, and judged by pixels.
 
     Args:
-        queries: shape [queries, side, side, channels].
+        queries: shape [queries, height, width, channels].
         images: of the same size; may be mapped from a file, is read in pieces.
         own: places of the queries among the images, which do not count.
 
     Returns:
         Root mean squares, of 255; shape [queries].
     """
-    side = queries.shape[1]
-    reach = max(1, side // 16)
-    block = -(-(side - 2 * reach) // _COARSE_SIDE)
-    coarse = np.concatenate(list(_moved(queries, reach, max(1, reach // 2))))
+    sides = queries.shape[1:3]
+    reach = max(1, sides[0] // 16), max(1, sides[1] // 16)
+    kept = min(side - 2 * most for side, most in zip(sides, reach, strict=True))
+    block = -(-kept // _COARSE_SIDE)
+    few = max(1, reach[0] // 2), max(1, reach[1] // 2)
+    coarse = np.concatenate(list(_moved(queries, reach, few)))
     vectors = _blocks(coarse, block)
     nearest = np.full((len(queries), 0), np.inf)
     places = np.empty((len(queries), 0), np.int64)
@@ -223,7 +225,7 @@ def nearest_moved(
     # Mean squares, [moves, candidates, queries].
     errors = [
         np.square(candidates.astype(np.float32) - moved).mean(axis=(2, 3, 4))
-        for moved in _moved(queries, reach, 1)
+        for moved in _moved(queries, reach, (1, 1))
     ]
     if own is not None:
         errors = [np.where(own == places.T, np.inf, x) for x in errors]
@@ -267,26 +269,32 @@ def mean_interval(values: list[float]) -> tuple[float, float | None]:
     return float(np.mean(values)), float(stdtrit(len(values) - 1, 0.975) * error)
 
 
-def _middle(images: Images, reach: int) -> Images:
-    return images[..., reach:-reach, reach:-reach, :]
+def _middle(images: Images, reach: tuple[int, int]) -> Images:
+    down, right = reach
+    return images[..., down:-down, right:-right, :]
 
 
-def _moved(images: Images, reach: int, stride: int) -> Iterator[NDArray[np.float32]]:
+def _moved(
+    images: Images, reach: tuple[int, int], strides: tuple[int, int]
+) -> Iterator[NDArray[np.float32]]:
     """The middles of the images as they are and mirrored, for each shift."""
-    side = images.shape[1] - 2 * reach
-    shifts = sorted({*range(0, 2 * reach + 1, stride), reach})
+    height, width = _middle(images, reach).shape[1:3]
+    shifts = [
+        sorted({*range(0, 2 * most + 1, stride), most})
+        for most, stride in zip(reach, strides, strict=True)
+    ]
     for mirrored in (images, images[:, :, ::-1]):
-        for down, right in itertools.product(shifts, shifts):
-            part = mirrored[:, down : down + side, right : right + side]
+        for down, right in itertools.product(*shifts):
+            part = mirrored[:, down : down + height, right : right + width]
             yield part.astype(np.float32)
 
 
 def _blocks(images: NDArray[Any], block: int) -> NDArray[np.float32]:
     """Means over blocks of pixels, as vectors; a last block may be left out."""
-    count, side, _, channels = images.shape
-    kept = side // block
-    parts = images[:, : kept * block, : kept * block].astype(np.float32)
-    parts = parts.reshape(count, kept, block, kept, block, channels)
+    count, height, width, channels = images.shape
+    rows, columns = height // block, width // block
+    parts = images[:, : rows * block, : columns * block].astype(np.float32)
+    parts = parts.reshape(count, rows, block, columns, block, channels)
     return parts.mean(axis=(2, 4)).reshape(count, -1)
 
 

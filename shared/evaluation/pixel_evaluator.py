@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from shared import sizes
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import ImageData
 from shared.drawing import images
@@ -55,12 +56,12 @@ class PixelEvaluator(Evaluator):
 
     def protocol(self, num: int, draws: int, seed: int) -> dict[str, str | int]:
         """What holds for all scores."""
-        size = self._config.image_size
+        size = sizes.both(self._config.image_size)
         return {
             "dataset": self._config.dataset,
             "reference": "training split",
             "features": "none",
-            "resizing": f"data cached at {size}x{size}, samples of that size, 8 bits",
+            "resizing": f"data cached at {size}, samples of that size, 8 bits",
             **self._samples.protocol(num, 1, seed),
         }
 

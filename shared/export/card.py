@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jinja2
 
+from shared import sizes
 from shared.config.choices import POINTS
 from shared.run.generator import GeneratorState
 from shared.run.run_dir import Evaluation
@@ -28,7 +29,7 @@ def model_card(
         step=state.step,
         config=config,
         data=data,
-        images=f"{config.image_size}x{config.image_size} images {colour}",
+        images=f"{sizes.both(config.image_size)} images {colour}",
         are_points=config.dataset in POINTS,
         weights=sum(x.size for x in state.arrays.values() if x.dtype.kind == "f"),
         plugin=state.plugin,

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shared import sizes
 from shared.config import schedules
 from shared.config.augmentation import ADA
 from shared.config.train_config import TrainConfig
@@ -132,8 +133,8 @@ def _draw_step(
     """The same of one step, without the axis ``steps``."""
     seed, size = config.seed, config.image_size
     batch = samples.stop - samples.start
-    image = (size, size, channels)
-    pixels = size * size * channels
+    image = (*sizes.height_and_width(size), channels)
+    pixels = math.prod(image)
     # D's updates are counted over the whole run; each has its own draws.
     updates = range(step * config.n_critic, (step + 1) * config.n_critic)
     # With --d-every, only the steps that update D use up a real batch.
@@ -216,7 +217,8 @@ def _draw_step(
         directions = np.zeros((1, batch, *image), np.float32)
     if holds_paths:
         drawn = normal(seed, "path directions", step, samples, pixels)
-        directions = drawn.reshape(1, batch, *image) / np.float32(size)
+        directions = drawn.reshape(1, batch, *image)
+        directions /= np.float32(math.sqrt(sizes.pixels(size)))
     scheduled = schedules.scheduled(config, total_steps, step, rollbacks)
     scalars: dict[str, Any] = {
         name: None if value is None else np.asarray(value, np.float64)

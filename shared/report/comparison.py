@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from shared import terminal
-from shared.config.train_config import TrainConfig
+from shared.config.train_config import TrainConfig, spelled
 from shared.drawing.figures import save_figure
 from shared.drawing.plots import moving_average
 from shared.errors import UsageError
@@ -106,9 +106,14 @@ def _settings(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:
     """The twin, the preset, and the settings that differ."""
     yield ("twin", *(", ".join(run.twins) or _MISSING for run in runs))
     for field in dataclasses.fields(TrainConfig):
-        values = [str(getattr(run.config, field.name)) for run in runs]
+        values = [_setting(run.config, field.name) for run in runs]
         if field.name == "preset" or len(set(values)) > 1:
             yield (field.name, *values)
+
+
+def _setting(config: TrainConfig, name: str) -> str:
+    value = getattr(config, name)
+    return spelled(name, value) if name == "image_size" else str(value)
 
 
 def _results(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from shared import quantities
+from shared import quantities, sizes
 from shared.config.choices import POINTS, portable_name
 from shared.config.presets import changed_fields
-from shared.config.train_config import TrainConfig, flag
+from shared.config.train_config import TrainConfig, flag, spelled
 from shared.data.image_data import DataInfo
 from shared.diagnosis.symptoms import LASTING_STEPS
 from shared.diagnosis.watch import Watch
@@ -135,7 +135,11 @@ def _framework(twin: str) -> str:
 def _portable(config: TrainConfig) -> dict[str, Any]:
     """All settings, without where the images lie on this machine."""
     values = dataclasses.asdict(config)
-    return {**values, "dataset": portable_name(config.dataset)}
+    shown = {
+        "dataset": portable_name(config.dataset),
+        "image_size": sizes.text(config.image_size),
+    }
+    return values | shown
 
 
 def _portable_title(config: TrainConfig) -> str:
@@ -163,7 +167,7 @@ def _train_command(config: TrainConfig, twin: str) -> str:
             words.append(flag(name if value else f"no_{name}"))
             continue
         shown = portable_name(value) if name == "dataset" else value
-        words += [flag(name), *text(shown).split(" ")]
+        words += [flag(name), *spelled(name, shown).split(" ")]
     return shlex.join(words)
 
 
@@ -262,11 +266,6 @@ def _joined(protocol: Mapping[str, Any]) -> str:
     if "dataset" in shown:
         shown["dataset"] = portable_name(shown["dataset"])
     return "; ".join(f"{name}: {x}" for name, x in shown.items())
-
-
-def text(value: Any) -> str:
-    """A setting's value as the command line takes it."""
-    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _text(value: Any) -> str:

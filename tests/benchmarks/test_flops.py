@@ -12,6 +12,7 @@ from gans_torch.backend import Backend
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo, ImageData
+from shared.sizes import height_and_width
 from shared.training.session import Session
 
 
@@ -83,7 +84,7 @@ class _NoModules(contextlib.AbstractContextManager[None]):
 
 
 def _executed_flops(config: TrainConfig) -> int:
-    shape = (8, config.image_size, config.image_size, 3)
+    shape = (8, *height_and_width(config.image_size), 3)
     info = DataInfo(3, 10, 8, "")
     labels = torch.arange(8).numpy()
     images = torch.zeros(shape, dtype=torch.uint8).numpy()

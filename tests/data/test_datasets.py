@@ -29,6 +29,7 @@ from shared.data import datasets, image_cache, image_sources
 from shared.data.image_data import ImageData, digest
 from shared.data.image_sources import Pictures, Source
 from shared.errors import UsageError
+from shared.sizes import ImageSize, height_and_width
 
 
 @pytest.mark.parametrize("name", [*choices.NAMES, "folder:x", "folder:/a b/c"])
@@ -302,19 +303,20 @@ def test_a_read_only_data_dir_is_refused_unless_it_holds_the_cache(
 def source(brightness: int = 7, count: int = 5) -> Source:
     """Grey images of two classes; the first has the given brightness."""
 
-    def open_source(size: int) -> Pictures:
-        images = (np.full((size, size, 1), brightness + i, np.uint8) for i in range(5))
+    def open_source(size: ImageSize) -> Pictures:
+        shape = (*height_and_width(size), 1)
+        images = (np.full(shape, brightness + i, np.uint8) for i in range(5))
         pairs = ((image, i % 2) for i, image in enumerate(images))
         return Pictures(1, ("even", "odd"), count, pairs)
 
     return Source("made", str(brightness), open_source)
 
 
-def never(_: int) -> Pictures:
+def never(_: ImageSize) -> Pictures:
     raise AssertionError("the cache was not used")
 
 
-def load_made(data_dir: Path, brightness: int = 7, size: int = 4) -> ImageData:
+def load_made(data_dir: Path, brightness: int = 7, size: ImageSize = 4) -> ImageData:
     return image_cache.load(source(brightness), size, data_dir)
 
 
@@ -486,11 +488,11 @@ def test_a_pipe_in_the_cache_is_not_waited_for(name: str, tmp_path: Path) -> Non
 
 
 def test_a_failed_build_leaves_nothing_that_looks_whole(tmp_path: Path) -> None:
-    def two_and_a_fault(size: int) -> Iterator[tuple[NDArray[np.uint8], int]]:
+    def two_and_a_fault(size: ImageSize) -> Iterator[tuple[NDArray[np.uint8], int]]:
         yield from itertools.islice(source().open(size).pairs, 2)
         raise ZeroDivisionError
 
-    def broken(size: int) -> Pictures:
+    def broken(size: ImageSize) -> Pictures:
         return source().open(size)._replace(pairs=two_and_a_fault(size))
 
     with pytest.raises(ZeroDivisionError):
@@ -521,7 +523,7 @@ def test_a_cache_is_built_where_the_file_system_has_no_locks(
 
 
 def build_and_count(data_dir: Path, builds: Path, barrier: Barrier) -> None:
-    def counted(size: int) -> Pictures:
+    def counted(size: ImageSize) -> Pictures:
         with builds.open("a") as file:
             file.write("built\n")
         time.sleep(0.2)  # long enough for the others to arrive

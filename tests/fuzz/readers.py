@@ -31,6 +31,7 @@ from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
 from shared.run.restore import AVERAGES, check_state
 from shared.run.run_dir import RunDir
+from shared.sizes import ImageSize, height_and_width
 from shared.statements import BIAS, COUNTER, LINEAR, RUNNING_VARIANCE, Kind, Stated
 
 DATA = DataInfo(channels=1, num_classes=2, count=5, sha256="0" * 64)
@@ -346,8 +347,10 @@ class Cache(NamedTuple):
 
 
 def _source() -> Source:
-    def open_source(size: int) -> Pictures:
-        pictures = [np.full((size, size, 1), 9 * i, np.uint8) for i in range(5)]
+    def open_source(size: ImageSize) -> Pictures:
+        pictures = [
+            np.full((*height_and_width(size), 1), 9 * i, np.uint8) for i in range(5)
+        ]
         pairs = ((picture, i % 2) for i, picture in enumerate(pictures))
         return Pictures(1, ("even", "odd"), 5, pairs)
 
