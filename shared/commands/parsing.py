@@ -22,7 +22,7 @@ from tyro.constructors import (
 from shared import sizes
 from shared.commands import help_text, hints
 from shared.config.tables import suggestion
-from shared.config.train_config import flag
+from shared.config.train_config import flag, spelled
 from shared.errors import UsageError
 from shared.sizes import ImageSize
 
@@ -87,7 +87,7 @@ def _image_sizes(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | Non
         metavar="INT|INTxINT",
         instance_from_str=read,
         is_instance=lambda _: True,
-        str_from_instance=lambda size: [sizes.text(size)],
+        str_from_instance=lambda size: [spelled("image_size", size)],
     )
 
 
