@@ -55,6 +55,16 @@ def _discriminator() -> list[Finding]:
     return _compare(tasks)
 
 
+@check("network/biggan/rectangles", "network", _G_COVERS + _D_COVERS)
+def _rectangles() -> list[Finding]:
+    """Upright and on its side; pixels attend to each other at 16x10 and at 5x8."""
+    tasks = {
+        "generator": network_task("generator", "biggan", image_size=(16, 10)),
+        "discriminator": network_task("discriminator", "biggan", image_size=(10, 16)),
+    }
+    return _compare(tasks)
+
+
 @check("network/biggan/float32", "network", _D_COVERS, full_only=True)
 def _float32() -> list[Finding]:
     """D alone: G's batch norms leave only rounding of the biases that they cancel."""

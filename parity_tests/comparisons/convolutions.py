@@ -30,7 +30,7 @@ class _Case(NamedTuple):
 
     in_channels: int
     out_channels: int
-    kernel_size: int
+    kernel_size: int | tuple[int, int]
     stride: int
     padding: int
     bias: bool
@@ -77,6 +77,9 @@ _CONVOLUTIONS = {
     "stride 1": _Case(3, 4, 2, 1, 1, False, 2, 5, 3),
     "stride 3, even": _Case(2, 3, 6, 3, 2, True, 2, 9, 16),
     "a rest": _Case(3, 5, 4, 2, 0, True, 2, 7, 11),
+    "rectangle, to 1x1": _Case(5, 3, (4, 7), 1, 0, True, 2, 4, 7),
+    "rectangle": _Case(3, 4, (2, 3), 1, 1, True, 2, 5, 4),
+    "rectangle, groups": _Case(6, 4, (2, 3), 1, 0, True, 2, 2, 3, groups=2),
 }
 _TRANSPOSED = {
     "DCGAN": _Case(3, 5, 4, 2, 1, False, 2, 4, 4),
@@ -91,6 +94,8 @@ _TRANSPOSED = {
     "more features than entries": _Case(17, 1, 4, 2, 1, True, 2, 3, 2),
     "in parts": _Case(5, 8, 4, 2, 1, True, 6, 6, 6, cache=80_000),
     "kernel 2": _Case(3, 4, 2, 1, 0, False, 2, 4, 2),
+    "rectangle, from 1x1": _Case(7, 5, (4, 7), 1, 0, True, 2, 1, 1),
+    "rectangle": _Case(3, 4, (3, 2), 2, 1, True, 2, 4, 5),
     "stride 3, even": _Case(3, 2, 6, 3, 2, True, 2, 2, 4),
 }
 
@@ -115,12 +120,12 @@ class _LaxConvTranspose2d(jax_layers.ConvTranspose2d):
     """What the CPU's form must equal."""
 
     def __call__(self, x: Any) -> Any:
-        pad = self.weight.shape[0] - 1 - self.padding
+        pads = [size - 1 - self.padding for size in self.weight.shape[:2]]
         y = lax.conv_transpose(
             x,
             self.weight[...],
             (self.stride, self.stride),
-            [(pad, pad)] * 2,
+            [(pad, pad) for pad in pads],
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
             transpose_kernel=True,
         )

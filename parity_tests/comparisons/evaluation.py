@@ -23,6 +23,7 @@ from shared.commands import evaluate
 from shared.config.presets import PRESETS
 from shared.evaluation import classifier
 from shared.files.arrays import Arrays
+from shared.sizes import ImageSize, text
 
 _COVERS = ("classifier.Classifier", "classifier.ClassifierNetwork")
 _SIZE = 16
@@ -31,7 +32,7 @@ _STEPS = 20
 Twins = tuple[gans_torch.classifier.Classifier, gans_jax.classifier.Classifier]
 
 
-def _twins(channels: int, dtype: str, size: int = _SIZE) -> Twins:
+def _twins(channels: int, dtype: str, size: ImageSize = _SIZE) -> Twins:
     """Both twins' classifiers with the same initial weights."""
     options = (channels, 10, size)
     twins = (
@@ -48,11 +49,13 @@ def _twins(channels: int, dtype: str, size: int = _SIZE) -> Twins:
 def compare_classifiers() -> list[Finding]:
     """Loss, gradients, features and logits, for grey and for colour images.
 
-    And for images that double from 7 pixels, not from 4.
+    And for images that double from 7 pixels, or from 4x5, not from 4.
     """
     worst = Worst()
-    for channels, size in ((1, _SIZE), (3, _SIZE), (1, 14)):
-        case = f"{channels} channels, {size} pixels"
+    cases: tuple[tuple[int, ImageSize], ...]
+    cases = ((1, _SIZE), (3, _SIZE), (1, 14), (1, (8, 10)))
+    for channels, size in cases:
+        case = f"{channels} channels, {text(size)} pixels"
         data = make_data(size, channels)
         assert data.labels is not None, "the data must have labels"
         images, labels = classifier.pixels(data)[:32], data.labels[:32]

@@ -133,6 +133,25 @@ def _bases() -> list[Finding]:
     return _compare(tasks)
 
 
+@check("network/dcgan/rectangles", "network", _G_COVERS + _D_COVERS)
+def _rectangles() -> list[Finding]:
+    """Of bases 4x7 and 5x8, on their sides and upright."""
+    features = {"minibatch_discrimination": 3, "minibatch_std": 2}
+    discriminator = _task(
+        *("discriminator", 3),
+        image_size=(16, 10),
+        d_norm="layer",
+        conditional=True,
+        aux_classifier=1.0,
+        **features,
+    )
+    tasks = {
+        "generator, 8x14": _task("generator", image_size=(8, 14), conditional=True),
+        "discriminator, 16x10": discriminator._replace(second_order=True),
+    }
+    return _compare(tasks)
+
+
 @check("network/float32", "network", _G_COVERS + _D_COVERS)
 def _float32() -> list[Finding]:
     tasks = {
@@ -186,7 +205,12 @@ def _perceptrons() -> list[Finding]:
     points = {"architecture": "mlp", "dataset": "ring", "image_size": 1}
     images = {"architecture": "mlp", "conditional": True}
     features = {"minibatch_discrimination": 3, "minibatch_std": 2}
+    rectangles = {"architecture": "mlp", "image_size": (8, 10)}
     tasks = {
+        "generator of rectangles": _task("generator", 3, g_norm="none", **rectangles),
+        "discriminator of rectangles": _task(
+            "discriminator", 3, d_norm="layer", **rectangles
+        ),
         "generator of points": _task("generator", 2, g_norm="none", **points),
         "generator of images": _task(
             "generator",

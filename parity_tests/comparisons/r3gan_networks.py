@@ -12,6 +12,7 @@ from parity_tests.comparisons.residual_networks import known_sizes, softened
 from parity_tests.comparisons.trajectories import VARIANTS
 from parity_tests.harness.modules import compare_twins
 from parity_tests.harness.tasks import Task, normal
+from shared.sizes import ImageSize, height_and_width, text
 
 _FLOAT64 = "network, float64"
 _FLOAT32 = "network, float32"
@@ -29,7 +30,7 @@ _D_COVERS = (
 )
 
 
-def _task(network: str, size: int = 8, width: int = 8, classes: int = 0) -> Task:
+def _task(network: str, size: ImageSize = 8, width: int = 8, classes: int = 0) -> Task:
     """One network on four samples.
 
     Args:
@@ -42,7 +43,7 @@ def _task(network: str, size: int = 8, width: int = 8, classes: int = 0) -> Task
     options["num_classes"] = classes
     if is_generator := network == "Generator":
         options["z_dim"] = 5
-    shape = (5,) if is_generator else (3, size, size)
+    shape = (5,) if is_generator else (3, *height_and_width(size))
 
     def build(twin: ModuleType) -> Any:
         return getattr(twin.models, f"R3gan{network}")(**options)
@@ -73,11 +74,14 @@ def _float32() -> list[Finding]:
 
 @check("network/r3gan/sizes", "network", _G_COVERS + _D_COVERS)
 def _sizes() -> list[Finding]:
-    """Of another base than 4; and with a fourth doubling, where the width is halved."""
+    """Of another base than 4; and with a fourth doubling, where the width is halved.
+
+    And of a rectangle.
+    """
     tasks = {
-        f"{network}, {size} pixels": _task(network, size, width)
+        f"{network}, {text(size)} pixels": _task(network, size, width)
         for network in ("Generator", "Discriminator")
-        for size, width in ((14, 8), (64, 16))
+        for size, width in ((14, 8), (64, 16), ((8, 14), 8))
     }
     tasks = {name: task._replace(second_order=False) for name, task in tasks.items()}
     return compare_twins(tasks, _FLOAT64, floor=0.1)

@@ -162,6 +162,36 @@ def _bases() -> list[Finding]:
     return _compare({"discriminator": task})
 
 
+@check("network/residual/rectangles", "network", _G_COVERS + _D_COVERS)
+def _rectangles() -> list[Finding]:
+    """On their sides and upright; with pixels that attend to each other, of 5x8."""
+    tasks = {
+        "generator, 8x14": network_task(
+            "generator", "wgan-gp-resnet-cifar10", image_size=(8, 14)
+        ),
+        "discriminator, 12x8": network_task(
+            "discriminator", "wgan-gp-resnet-cifar10", image_size=(12, 8)
+        ),
+        "generator with attention, 16x10": network_task(
+            "generator", "sagan", image_size=(16, 10), width=8
+        ),
+        "discriminator with attention, 10x16": network_task(
+            "discriminator", "sagan", image_size=(10, 16), width=8
+        ),
+    }
+    return _compare(tasks)
+
+
+@check("network/residual/rectangles, large", "network", _D_COVERS, full_only=True)
+def _large_rectangles() -> list[Finding]:
+    """Where a square of the shorter side halves once more than this does: to 6x7."""
+    tasks = {
+        network: network_task(network, "sngan", image_size=(48, 56), width=1)
+        for network in ("generator", "discriminator")
+    }
+    return _compare(tasks, floor=_OF_MANY_PIXELS)
+
+
 @check("network/residual/bases, slope", "network", _D_COVERS, full_only=True)
 def _slopes() -> list[Finding]:
     """Second derivatives of D, as a gradient penalty has them."""

@@ -20,6 +20,7 @@ from shared.config.presets import PRESETS
 from shared.config.traits import ARCHITECTURES
 from shared.data.image_data import DataInfo
 from shared.files.arrays import Arrays
+from shared.sizes import ImageSize, height_and_width
 
 _FLOAT64 = "network, float64"
 _FLOAT32 = "network, float32"
@@ -83,7 +84,7 @@ def _equalised(shapes: Shapes) -> Arrays:
 
 def _task(
     network: str,
-    size: int = 8,
+    size: ImageSize = 8,
     second_order: bool = True,
     training: bool = True,
     **changes: Any,
@@ -99,7 +100,7 @@ def _task(
     """
     options = {"z_dim": _Z_DIM, "width": 4, "minibatch_std": 4} | changes
     config = shrink(PRESETS["stylegan2"], image_size=size, **options)
-    inputs = normal(1, 4, 3, size, size)
+    inputs = normal(1, 4, 3, *height_and_width(size))
     if network == "generator":
         inputs = normal(1, 4, config.z_dim)
 
@@ -142,7 +143,17 @@ def _sizes() -> list[Finding]:
     return compare_twins({"styles and noise": _styled(10)}, _FLOAT64)
 
 
-def _styled(size: int) -> Task:
+@check("network/stylegan2/rectangles", "network", _G_COVERS + _D_COVERS)
+def _rectangles() -> list[Finding]:
+    """Maps of noise on their sides; all pixels at once, of 7x4."""
+    tasks = {
+        "styles and noise": _styled((8, 10)),
+        "discriminator": _task("discriminator", (14, 8), second_order=False),
+    }
+    return compare_twins(tasks, _FLOAT64)
+
+
+def _styled(size: ImageSize) -> Task:
     """A generator of styles and noise, for images that double once."""
     wrappers = {"gans_torch": _TorchStyles, "gans_jax": _JaxStyles}
     whole = _task("generator", size, second_order=False)

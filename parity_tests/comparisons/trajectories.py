@@ -292,6 +292,24 @@ check("variant/dcgan/28 pixels", "variant", _COVERS)(
         "trajectory, float64",
     )
 )
+# Rectangles: on their side, through ADA; and upright, through DiffAugment.
+for _name, _changes in {
+    "dcgan/rectangle": {"image_size": (8, 14), "augment": "ada", "augment_p": 0.6},
+    "r3gan/rectangle": {
+        "image_size": (12, 8),
+        "width": 8,
+        "augment": "diffaugment",
+        "flip": True,
+    },
+}.items():
+    check(f"variant/{_name}", "variant", _COVERS)(
+        functools.partial(
+            compare_trajectories,
+            shrink(PRESETS[_name.partition("/")[0]], **_changes),
+            6,
+            "trajectory, float64",
+        )
+    )
 # Two lazy updates of each network: what its mutants are tried by.
 check("variant/stylegan2/first steps", "variant", _COVERS)(
     functools.partial(

@@ -12,10 +12,12 @@ import gans_jax.backend
 import gans_torch.backend
 from parity_tests.certificate.compare import TOLERANCES, difference
 from parity_tests.certificate.registry import Finding
+from shared import sizes
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo, ImageData
 from shared.files.arrays import Arrays
 from shared.run.rollbacks import Rollback
+from shared.sizes import ImageSize
 from shared.training.session import Session
 
 # What a run holds after a step: metrics and arrays.
@@ -57,7 +59,7 @@ def shrink(config: TrainConfig, **changes: Any) -> TrainConfig:
 
 
 @functools.cache
-def make_data(image_size: int, channels: int = 1) -> ImageData:
+def make_data(image_size: ImageSize, channels: int = 1) -> ImageData:
     """Noisy images of a bright spot whose place tells the class; of size 1: points."""
     rng = np.random.default_rng(0)
     labels = np.arange(_IMAGES, dtype=np.int32) % _CLASSES
@@ -69,11 +71,13 @@ def make_data(image_size: int, channels: int = 1) -> ImageData:
         points = centre + rng.normal(0.0, 0.05, centre.shape)
         images = points.astype(np.float32).reshape(_IMAGES, 1, 1, channels)
         return ImageData(images, labels, names, info)
-    centre = image_size * (0.5 + 0.3 * np.stack([np.sin(angle), np.cos(angle)], axis=1))
-    place = np.moveaxis(np.mgrid[:image_size, :image_size], 0, -1)
+    height, width = sizes.height_and_width(image_size)
+    sides = np.array([height, width])
+    centre = sides * (0.5 + 0.3 * np.stack([np.sin(angle), np.cos(angle)], axis=1))
+    place = np.moveaxis(np.mgrid[:height, :width], 0, -1)
     distance = np.linalg.norm(place - centre[:, None, None], axis=-1)
-    spot = np.exp(-np.square(distance / image_size * 6))[..., None]
-    noisy = 200 * spot + 55 * rng.random((_IMAGES, image_size, image_size, channels))
+    spot = np.exp(-np.square(distance / min(sides) * 6))[..., None]
+    noisy = 200 * spot + 55 * rng.random((_IMAGES, height, width, channels))
     return ImageData(noisy.astype(np.uint8), labels, names, info)
 
 
