@@ -43,15 +43,17 @@ MUTANTS = (
         {"b - a - c": "b - a + c"},
         "layer/Conv2d/*",
     ),
-    mutant(
+    Mutant(
         "padding 'SAME'",
         "Flax's default, which differs from PyTorch's 1 on odd sizes",
-        convolution.conv,
-        {
-            "if groups > 1 or not _as_matmul(size, stride, padding):": "if True:",
-            "[(padding, padding)] * 2": "'SAME'",
-        },
-        "layer/square convolutions",
+        (
+            Edit(
+                convolution.conv,
+                {"if groups > 1 or not _as_matmul(size, stride, padding):": "if True:"},
+            ),
+            Edit(convolution._xlas_own, {"[(padding, padding)] * 2": "'SAME'"}),
+        ),
+        ("layer/square convolutions",),
     ),
     mutant(
         "the batch's last part forgotten",

@@ -26,8 +26,8 @@ MUTANTS = (
         "they belong to channels, height, width, as the weights on file do",
         jax_resnet.ResnetGenerator.__call__,
         {
-            "reshape(z.shape[0], -1, self.base, self.base)": (
-                "reshape(z.shape[0], self.base, self.base, -1)"
+            "reshape(z.shape[0], -1, *self.base)": (
+                "reshape(z.shape[0], *self.base, -1)"
             ),
             "x = x.transpose(0, 2, 3, 1)": "",
         },
@@ -179,6 +179,26 @@ MUTANTS = (
         jax_dcgan.DcganGenerator.__init__,
         {"kernel_size=sizes.base(image_size)": "kernel_size=4"},
         "network/dcgan/sizes",
+    ),
+    # Rectangles.
+    mutant(
+        "a square's deviation",
+        "the root of the pixels taken for one of their sides",
+        torch_r3gan.R3ganDiscriminator.statements,
+        {"math.sqrt(math.prod(self.base))": "self.base[0]"},
+        "variant/r3gan/rectangle",
+    ),
+    mutant(
+        "a rectangle's pixels column by column",
+        "no shape tells, and of squares that is not the form",
+        convolution.conv_transpose,
+        {
+            "return y.reshape(-1, *kernel.shape[:3])": (
+                "return y.reshape(-1, width, size, kernel.shape[2]).swapaxes(1, 2)"
+            )
+        },
+        "layer/ConvTranspose2d/rectangle, from 1x1",
+        "network/dcgan/rectangles",
     ),
     mutant(
         "pooling that leaves a row out",
