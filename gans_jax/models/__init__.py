@@ -162,6 +162,7 @@ def register_architecture(
     discriminator: Build,
     *,
     makes_points: bool = False,
+    makes_rectangles: bool = False,
     has_feature_maps: bool = True,
     separable: bool = False,
 ) -> None:
@@ -175,6 +176,8 @@ def register_architecture(
         generator: makes the generator, as `Architecture` describes it.
         discriminator: makes the discriminator.
         makes_points: whether the networks can be of points in the plane.
+        makes_rectangles: whether they can be of images that are no squares, of which
+            ``config.image_size`` is a pair: height and width.
         has_feature_maps: whether the layers that are normalised have more than one
             pixel, without which instance norm has nothing to do.
         separable: whether the networks treat each sample by itself, where their norms
@@ -186,6 +189,7 @@ def register_architecture(
     """
     row = traits.ArchitectureTraits(
         makes_points=makes_points,
+        makes_rectangles=makes_rectangles,
         has_feature_maps=has_feature_maps,
         separable=separable,
     )

@@ -65,7 +65,7 @@ def _check_images(images: NDArray[Any]) -> NDArray[np.uint8]:
     count, height, width, _ = images.shape
     size = sizes.normal((height, width))
     if not sizes.fits(size):
-        raise UsageError(f"{found}: their size {sizes.rule(size)}")
+        raise UsageError(f"{found}, size {sizes.text(size)}: {sizes.rule(size)}")
     if count < 2:
         raise UsageError(f"{found}: must be two or more")
     return np.ascontiguousarray(images)

@@ -52,6 +52,7 @@ def test_a_critic_update_is_thirteen_passes() -> None:
     [
         ("dcgan", {}),
         ("dcgan", {"image_size": 8}),
+        ("dcgan", {"image_size": (8, 12), "minibatch_discrimination": 3}),
         ("dcgan", {"image_size": 28, "minibatch_discrimination": 3}),
         ("wgan-gp", {}),
         ("wgan-gp", {"penalty": "r1-r2", "n_critic": 1}),

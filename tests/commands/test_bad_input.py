@@ -42,6 +42,28 @@ REFUSED_AT_ONCE = {
     "train --epochs -1": "--epochs -1.0: must be more than 0",
     "train --image-size 50": "2, 4, 8, ...; the nearest are 48 and 56",
     "train --image-size 4": "2, 4, 8, ...; 8 is the smallest",
+    **{
+        f"train --image-size {size}": f"--image-size {size}: {rule}"
+        for size, rule in {
+            "48x50": "the shorter side must be 4, 5, 6 or 7 times 2, 4, 8, ..., the"
+            " longer one a multiple of the same power of two and at most 4 times as"
+            " long; the nearest are 48 and 48x56",
+            "0x4": "the shorter side must be 4, 5, 6 or 7 times 2, 4, 8, ..., the"
+            " longer one a multiple of the same power of two and at most 4 times as"
+            " long; 8 is the smallest",
+            "-3": "must be 4, 5, 6 or 7 times 2, 4, 8, ...; 8 is the smallest",
+            **dict.fromkeys(
+                ("48x", "48x64x3", "48,64", "x"),
+                "must be a whole number, or height x width as in 48x64",
+            ),
+        }.items()
+    },
+    "train --resume {run} --image-size 16x32": (
+        "--image-size 16x32: the run was started with 16;"
+    ),
+    "evaluate --samples {faces} --reference digits --image-size 4x16": (
+        "--image-size 4x16: must be 8 or more"
+    ),
     "train --batch-size 0": "--batch-size 0: must be 2 or more",
     "train --batch-size 1798": "--batch-size 1798: must be at most the 1797 images",
     "train --width 0": "--width 0: must be 1 or more",

@@ -1,6 +1,7 @@
 """Configurations: every rule, and what is stored can be read back."""
 
 import dataclasses
+import functools
 import json
 import math
 from typing import Any
@@ -54,6 +55,30 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
             100: "the nearest are 96 and 112",
             1000: "the nearest are 896 and 1024",
         }.items()
+    ),
+    *(
+        (
+            {"image_size": size},
+            f"--image-size {size[0]}x{size[1]}: the shorter side must be 4, 5, 6 or 7"
+            " times 2, 4, 8, ..., the longer one a multiple of the same power of two"
+            f" and at most 4 times as long; {hint}",
+        )
+        for size, hint in {
+            (7, 64): "8 is the smallest",
+            (0, 4): "8 is the smallest",
+            (30, 40): "the nearest are 28x40 and 32x40",
+            (50, 48): "the nearest are 48 and 56x48",
+            (48, 200): "the nearest is 48x192",
+        }.items()
+    ),
+    ({"image_size": (48, 64, 3)}, "--image-size (48, 64, 3): must be a list of 2"),
+    (
+        {"image_size": "48x64"},
+        "--image-size '48x64': must be a whole number, or a list of 2",
+    ),
+    (
+        {"image_size": (8, 12), "dataset": "ring", "architecture": "mlp"},
+        "--image-size 8x12: points of ring have size 1; start from the preset ring,",
     ),
     *(
         ({name: value}, f"--{name.replace('_', '-')} {value}: must be 1 or more")
@@ -350,6 +375,20 @@ def test_policies_come_in_the_order_that_is_asked_for(
     augment: str, expected: tuple[str, ...]
 ) -> None:
     assert TrainConfig(augment=augment).policies == expected
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_rectangles_are_a_height_and_a_width(architecture: str) -> None:
+    lacks: dict[str, Any] = dict(ARCHITECTURES[architecture].lacks)
+    make = functools.partial(TrainConfig, architecture=architecture, **lacks)
+    for size in ((48, 64), (64, 48), (8, 32), (28, 44)):
+        config = make(image_size=size)
+        stored = json.loads(json.dumps(config_to_json(config)))
+        assert stored["image_size"] == list(size)
+        assert config_from_json(stored) == config
+    square = make(image_size=(64, 64))
+    assert square == make(image_size=64)
+    assert config_to_json(square)["image_size"] == 64
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

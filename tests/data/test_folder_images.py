@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 from shared.data import datasets, image_file
 from shared.data.image_data import ImageData
 from shared.errors import UsageError
+from shared.sizes import ImageSize
 
 RED, GREY = (200, 30, 40), 90
 
@@ -27,7 +28,7 @@ def save(
     return path
 
 
-def load(folder: Path, tmp_path: Path, size: int = 8) -> ImageData:
+def load(folder: Path, tmp_path: Path, size: ImageSize = 8) -> ImageData:
     return datasets.load(f"folder:{folder}", size, tmp_path / "data")
 
 
@@ -152,6 +153,68 @@ def test_the_central_square_is_kept(folder: Path, tmp_path: Path) -> None:
     # The filter of the outermost pixels reaches a little beyond the square.
     assert images[:, 1:-1, 1:-1].min() == 255
     assert images.min() > 230
+
+
+def corners(width: int, height: int) -> Image.Image:
+    """In four colours, each in a corner: what lies where can be told."""
+    pixels = np.zeros((height, width), np.uint8)
+    pixels[: height // 2, width // 2 :] = 80
+    pixels[height // 2 :, : width // 2] = 160
+    pixels[height // 2 :, width // 2 :] = 240
+    return Image.fromarray(pixels)
+
+
+@pytest.mark.parametrize("size", [(12, 16), (16, 12), (8, 32)])
+def test_rectangles_keep_what_is_up_and_what_is_left(
+    folder: Path, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    shapes = (160, 120), (120, 160), (300, 60), (100, 100)
+    for width, height in shapes:
+        corners(width, height).save(folder / f"{width}x{height}.png")
+    # On its side, to be turned by 90 degrees clockwise.
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = corners(160, 120).transpose(Image.Transpose.ROTATE_90)
+    turned.save(folder / "turned.jpg", exif=exif, quality=100)
+    data = load(folder, tmp_path, size)
+    assert data.images.shape == (5, *size, 1)
+    found = data.images[:, [2, 2, -3, -3], [2, -3, 2, -3], 0].astype(int)
+    assert abs(found - [0, 80, 160, 240]).max() <= 4
+    again = load(folder, tmp_path, size)
+    assert isinstance(again.images, np.memmap)
+    np.testing.assert_array_equal(again.images, data.images)
+    assert list(tmp_path.glob(f"data/cache/folder-*-{size[0]}x{size[1]}"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "is_told"),
+    [
+        ((160, 90), (12, 16), False),  # 16:9 of 4:3
+        ((90, 160), (12, 16), True),
+        ((64, 16), (8, 32), False),
+    ],
+)
+def test_what_is_cut_is_told_by_the_shape_that_is_asked_for(
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    shape: tuple[int, int],
+    size: tuple[int, int],
+    is_told: bool,
+) -> None:
+    save(folder / "a.png", shape)
+    load(folder, tmp_path, size)
+    told = "cut by more than a third to their centre (--crop pad or stretch keeps all)"
+    assert (told in capsys.readouterr().err) == is_told
+
+
+def test_a_rectangle_is_padded_or_stretched_to_its_shape(
+    folder: Path, tmp_path: Path
+) -> None:
+    save(folder / "a.png", (40, 40), colour=200)
+    for crop, columns in (("pad", 12), ("stretch", 24)):
+        data = datasets.load(f"folder:{folder}", (12, 24), tmp_path, crop=crop)
+        assert (data.images[0, 6, :, 0] > 100).sum() == columns
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (3, 1000)])

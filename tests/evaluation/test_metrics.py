@@ -1,5 +1,6 @@
 """Each metric against an independent oracle: a closed form, or another library."""
 
+import itertools
 import warnings
 from collections.abc import Callable
 
@@ -276,6 +277,19 @@ def test_copies_are_found_however_they_are_moved() -> None:
     assert metrics.nearest_moved(np.roll(queries, 5, 1), pictures).min() > 50
     own = np.arange(6)
     assert metrics.nearest_moved(queries, pictures, own).min() > 50
+
+
+@pytest.mark.parametrize("shape", [(12, 48), (48, 12)])
+def test_copies_of_rectangles_are_found_too(shape: tuple[int, int]) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (40, *shape, 1), np.uint8)
+    queries = pictures[:6]
+    reach = [max(1, side // 16) for side in shape]
+    for signs in itertools.product((-1, 0, 1), repeat=2):
+        shift = [sign * most for sign, most in zip(signs, reach, strict=True)]
+        moved = np.roll(queries, shift, (1, 2))
+        for copies in (moved, moved[:, :, ::-1]):
+            assert metrics.nearest_moved(copies, pictures).max() == 0
+    assert metrics.nearest_moved(queries[:, ::-1], pictures).min() > 20
 
 
 @pytest.mark.needs("torch")

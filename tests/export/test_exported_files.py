@@ -91,6 +91,19 @@ _CASES = {
         ),
         DataInfo(channels=3, num_classes=10, count=100, sha256=""),
     ),
+    "rectangle": (
+        TrainConfig(**_TINY | {"image_size": (8, 12)}),
+        DataInfo(channels=3, num_classes=0, count=100, sha256=""),
+    ),
+    "stylegan2, rectangle": (
+        TrainConfig(
+            **_TINY | {"image_size": (12, 8)},
+            architecture="stylegan2",
+            g_norm="none",
+            d_norm="none",
+        ),
+        DataInfo(channels=1, num_classes=0, count=100, sha256=""),
+    ),
     "perceptron": (
         TrainConfig(
             **_TINY, architecture="mlp", g_norm="group", d_norm="none", conditional=True

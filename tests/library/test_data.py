@@ -50,12 +50,12 @@ def test_arrays_are_taken_as_they_are() -> None:
     ("arguments", "message"),
     [
         ((GREY / 255.0,), "type float64 and shape [6, 8, 8]: must be uint8; from"),
-        ((GREY[0],), "shape [8, 8]: must be [count, size, size] or"),
+        ((GREY[0],), "shape [8, 8]: must be [count, height, width] or"),
         ((np.zeros((6, 8, 8, 2), np.uint8),), "with 1 or 3 channels"),
         ((np.zeros((6, 3, 8, 8), np.uint8),), "with 1 or 3 channels"),
-        ((GREY[:, :4],), "must be square, their size 4, 5, 6 or 7 times 2, 4, 8"),
-        ((np.zeros((6, 9, 9), np.uint8),), "must be square, their size 4, 5, 6 or 7"),
-        ((np.zeros((6, 7, 7), np.uint8),), "must be square, their size 4, 5, 6 or 7"),
+        ((GREY[:, :4],), "size 4x8: the shorter side must be 4, 5, 6 or 7 times 2, 4"),
+        ((np.zeros((6, 9, 9), np.uint8),), "size 9: must be 4, 5, 6 or 7 times 2, 4"),
+        ((np.zeros((6, 7, 7), np.uint8),), "; 8 is the smallest"),
         ((GREY[:1],), "shape [1, 8, 8]: must be two or more"),
         ((GREY, [0, 1]), "labels of type int64 and shape [2]: must be whole numbers"),
         ((GREY, np.zeros(6)), "labels of type float64 and shape [6]: must be whole"),
@@ -63,6 +63,7 @@ def test_arrays_are_taken_as_they_are() -> None:
         ((GREY, [-1, 0, 1, 0, 1, 0]), "labels -1, 0, 1: must be class ids from 0"),
         ((GREY, [0, 1] * 3, ["one"]), "must be one for each of 2 classes"),
         ((GREY, None, ["one"]), "class_names ('one',): there are no labels"),
+        ((np.zeros((6, 8, 9), np.uint8),), "; the nearest are 8 and 8x10"),
     ],
 )
 def test_other_arrays_are_refused(arguments: tuple[Any, ...], message: str) -> None:

@@ -121,6 +121,31 @@ def test_what_does_not_fit_is_refused_in_words_of_python(
             twin.library.fit(changed, data, **{"device": "cpu", **options})
 
 
+def test_rectangles_are_trained_on_drawn_and_scored(
+    twin: Twin, config: TrainConfig, tmp_path: Path
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 12, 3), np.uint8)
+    data = twin.library.data.from_arrays(pixels)
+    config = dataclasses.replace(config, image_size=(8, 12), steps=2, epochs=None)
+    run = twin.library.fit(config, data, tmp_path / "run", device="cpu")
+    assert run.state.config.image_size == (8, 12)
+    drawn = twin.library.load_generator(run, device="cpu").sample(16)
+    assert drawn.shape == (16, 8, 12, 3)
+    options: dict[str, Any] = {"features": "none", "device": "cpu"}
+    for samples in (run, drawn):
+        assert twin.library.evaluate(samples, data, **options).scores
+    turned = dataclasses.replace(config, image_size=(12, 8))
+    with pytest.raises(UsageError, match=r"^image_size 12x8: the data's images have"):
+        twin.library.fit(turned, data, device="cpu")
+    stored = RunDir.open(tmp_path / "run")
+    assert json.loads((stored.path / "config.json").read_text())["image_size"] == [
+        8,
+        12,
+    ]
+    longer = dataclasses.replace(config, steps=3)
+    assert twin.library.fit(longer, data, resume=run, device="cpu").step == 3
+
+
 def test_arrays_in_memory_name_themselves(
     twin: Twin, config: TrainConfig, digits: ImageData, tmp_path: Path
 ) -> None:

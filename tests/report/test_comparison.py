@@ -51,6 +51,16 @@ def test_equal_folders_of_both_twins_are_told_apart(
     assert found[""] == ["dcgan-001", "dcgan-002", "dcgan-002"]
 
 
+def test_rectangles_are_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wide = make(tmp_path / "wide", TrainConfig(image_size=(16, 32)))
+    tall = make(tmp_path / "tall", TrainConfig(image_size=(32, 16)))
+    square = make(tmp_path / "square", TrainConfig())
+    found = rows(capsys, tmp_path, wide, tall, square)
+    assert found["image_size"] == ["16x32", "32x16", "32"]
+
+
 def test_budgets_and_what_grids_showed_are_rows(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

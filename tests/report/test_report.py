@@ -299,6 +299,15 @@ def test_a_run_of_one_twin_has_no_handovers(run: RunDir) -> None:
     assert "handovers" not in (run.path / "config.json").read_text()
 
 
+def test_a_rectangle_is_spelled_as_the_command_line_does(tmp_path: Path) -> None:
+    config = TrainConfig(image_size=(48, 64))
+    run = RunDir.create(tmp_path / "run", config, DATA)
+    assert page.changed_settings(config) == [("--image-size", "48x64", "32")]
+    page.write_report(run, "python -m gans_jax.train --resume RUN", "gans_jax.train")
+    text = html.unescape(read(run.path).text)
+    assert "python -m gans_torch.train dcgan --image-size 48x64" in text
+
+
 @pytest.mark.parametrize(
     "place", ["folder:/home/me/photos", "folder:../home/photos", "folder:photos"]
 )

@@ -161,12 +161,13 @@ def test_a_user_adds_an_architecture(
     def make(config: TrainConfig, data: DataInfo) -> Any:
         return layers.MinibatchStd(config.width + data.channels)
 
-    traits = {"has_feature_maps": False, "separable": True}
+    traits = {"has_feature_maps": False, "separable": True, "makes_rectangles": True}
     register("of-a-test", make, make, makes_points=True, **traits)
     config = dataclasses.replace(
         PRESETS["ring"], architecture="of-a-test", g_norm="none", width=5
     )
     dataclasses.replace(config, d_norm="none", accumulate=2)
+    dataclasses.replace(config, dataset="digits", image_size=(8, 12))
     assert models.build_generator(config, _DATA).group_size == 6
     assert models.build_discriminator(config, _DATA).group_size == 6
     with pytest.raises(UsageError, match="normalise in of-a-test"):
@@ -184,6 +185,8 @@ def test_a_users_architecture_makes_images_unless_it_says_more(
     )
     with pytest.raises(UsageError, match="meet in --architecture of-a-test"):
         dataclasses.replace(config, accumulate=2)
+    with pytest.raises(UsageError, match=r"^--image-size 8x12: of-a-test makes"):
+        dataclasses.replace(config, image_size=(8, 12))
     with pytest.raises(UsageError, match="ring needs mlp;"):
         dataclasses.replace(PRESETS["ring"], architecture="of-a-test")
 
