@@ -102,7 +102,7 @@ _CASES = {
             g_norm="none",
             d_norm="none",
         ),
-        DataInfo(channels=1, num_classes=0, count=100, sha256=""),
+        DataInfo(channels=3, num_classes=0, count=100, sha256=""),
     ),
     "perceptron": (
         TrainConfig(
