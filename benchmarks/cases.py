@@ -57,4 +57,8 @@ CASES: dict[str, Case] = {
     "dcgan-64": Case(PRESETS["dcgan-cifar10"], channels=3, original_size=32),
     "gan-64": Case(PRESETS["gan-mnist"], channels=1, original_size=28),
     "wgan-gp-64": Case(PRESETS["wgan-gp-mnist"], channels=1, original_size=28),
+    # The small ones: 32x32, 16x16 and 32x32, as their presets have them.
+    "sngan-32": Case(PRESETS["sngan"], channels=1, original_size=28),
+    "r3gan": Case(PRESETS["r3gan"], channels=1, original_size=28),
+    "stylegan2": Case(PRESETS["stylegan2"], channels=1, original_size=28),
 }

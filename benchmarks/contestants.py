@@ -55,12 +55,12 @@ class TextbookContestant:
     def __init__(self, case: Case, device: str) -> None:
         import torch
 
-        from benchmarks.textbook import Textbook
+        from benchmarks import textbooks
 
         self.images_per_call = case.config.batch_size * case.config.n_critic
         self._torch = torch
         torch.manual_seed(case.config.seed)
-        self._textbook = Textbook(case, device)
+        self._textbook = textbooks.build(case, device)
         self._batches = self._textbook.batches()
         self._at_hand = tuple(
             batch.to(self._textbook.device) for batch in next(self._batches)
@@ -81,11 +81,11 @@ class TextbookContestant:
         """Draw 64 images."""
         with self._torch.no_grad():
             z = self._torch.randn(64, self._textbook.config.z_dim, 1, 1)
-            self._textbook.generator(z.to(self._textbook.device)).cpu()
+            self._textbook.sampler()(z.to(self._textbook.device)).cpu()
 
     def images(self, num: int) -> NDArray[np.uint8]:
         """Draw in evaluation mode, as textbooks forget to do."""
-        generator = self._textbook.generator.eval()
+        generator = self._textbook.sampler().eval()
         with self._torch.no_grad():
             z = self._torch.randn(num, self._textbook.config.z_dim, 1, 1)
             drawn = generator(z.to(self._textbook.device)).cpu()

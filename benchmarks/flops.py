@@ -14,8 +14,8 @@ from shared import sizes
 from shared.config.train_config import TrainConfig
 from shared.config.traits import PENALTIES
 
-# Architectures that the counts below know.
-_COUNTED = ("dcgan",)
+COUNTED = ("dcgan",)
+"""Architectures that the counts below know."""
 _KERNEL = 4
 # `layers.MinibatchDiscrimination`'s kernel_size.
 _DISCRIMINATION_SIZE = 16
@@ -116,8 +116,8 @@ def step_flops(config: TrainConfig, channels: int, num_classes: int = 0) -> floa
     Raises:
         ValueError: the networks are not DCGAN's.
     """
-    if config.architecture not in _COUNTED:
-        counted = ", ".join(_COUNTED)
+    if config.architecture not in COUNTED:
+        counted = ", ".join(COUNTED)
         raise ValueError(
             f"architecture {config.architecture!r}: only {counted} is counted"
         )

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from benchmarks.cases import CASES
-from benchmarks.flops import step_flops
+from benchmarks.flops import COUNTED, step_flops
 
 _ROOT = Path(__file__).parents[1]
 _WHATS = ("step", "step_with_data")
@@ -127,8 +127,10 @@ def run_case(
             for _ in range(effort.rounds)
         ]
     config = dataclasses.replace(CASES[case].config, **changes)
-    # For each real image, which is what the rates count.
-    flops = step_flops(config, CASES[case].channels) / config.n_critic
+    flops = None
+    if config.architecture in COUNTED:
+        # For each real image, which is what the rates count.
+        flops = step_flops(config, CASES[case].channels) / config.n_critic
     return [
         {
             "case": ", ".join([case, *(f"{k} {v}" for k, v in changes.items())]),
@@ -199,7 +201,7 @@ def _measure(worker: Worker, effort: Effort) -> dict[str, Any]:
     return {**limits, **rates}
 
 
-def _summary(rounds: list[dict[str, Any]], flops: float) -> dict[str, Any]:
+def _summary(rounds: list[dict[str, Any]], flops: float | None) -> dict[str, Any]:
     summary: dict[str, Any] = {
         what: {
             unit: spread([measured[what][unit] for measured in rounds])
@@ -210,7 +212,7 @@ def _summary(rounds: list[dict[str, Any]], flops: float) -> dict[str, Any]:
     summary["matmul_flops_per_second"] = spread([m["matmul"] for m in rounds])
     summary["copy_bytes_per_second"] = spread([m["copy"] for m in rounds])
     # Both from the same round, so that a busy machine cancels out.
-    summary["share_of_matmul"] = spread(
+    summary["share_of_matmul"] = flops and spread(
         [m["step"]["images_per_second"] * flops / m["matmul"] for m in rounds]
     )
     summary["share_spent_training"] = spread(

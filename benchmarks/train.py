@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import tyro
 
@@ -24,6 +24,9 @@ from shared.commands.process import run_command
 from shared.config.choices import Precision
 from shared.config.train_config import refuse
 
+_Case = Literal[
+    "small", "dcgan-64", "gan-64", "wgan-gp-64", "sngan-32", "r3gan", "stylegan2"
+]
 _SWEEPS = {"batch_size": [16, 32, 64, 128, 256], "image_size": [16, 32, 64, 128]}
 _QUICK_SWEEPS = {"batch_size": [16, 64], "image_size": [16, 32]}
 # On a CPU the other precisions are there for proofs, not for speed.
@@ -39,12 +42,7 @@ class Options:
 
     out: Path
     """Folder for results.json, table.txt and throughput.png."""
-    cases: tuple[Literal["small", "dcgan-64", "gan-64", "wgan-gp-64"], ...] = (
-        "small",
-        "dcgan-64",
-        "gan-64",
-        "wgan-gp-64",
-    )
+    cases: tuple[_Case, ...] = get_args(_Case)
     """Training configurations."""
     device: str = "cpu"
     """cpu, cuda or cuda:N."""

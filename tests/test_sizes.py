@@ -35,6 +35,8 @@ def test_squares_are_as_they_were() -> None:
     assert fitting == [size for size in times if size < 130]
     for size in range(8, 130):
         below, above = sizes.nearest(size)
+        assert isinstance(below, int)
+        assert isinstance(above, int)
         assert below <= size < above
         assert not any(below < x < above for x in fitting)
 

@@ -15,12 +15,15 @@ is taken is ever compiled):
 
     XLA's own    on every accelerator, and in what is exported (`in_xlas_form`); on a
                  CPU, where the stride does not divide the kernel, or the padding is as
-                 wide as the kernel (`_as_matmul`)
+                 wide as the kernel (`_as_matmul`), or the kernel is no square
+    one product  of a kernel that is no square but covers the image; transposed, whose
+                 image is a single pixel
     `_same`      on a CPU, for kernels that keep the size: XLA's own, but its gradients
                  are declared. With respect to images it is the same convolution, with
-                 the kernel turned; with respect to the kernel, a product of patches.
-                 XLA's gradients take as long alone, but a hundred times as long inside
-                 a loop, where training runs. In groups, one after the other
+                 the kernel turned; with respect to the kernel, a product of shifted
+                 images and features (`Shifts`). XLA's gradients take as long alone, but
+                 a hundred times as long inside a loop, where training runs. In groups,
+                 one after the other
     `Winograd`   nine products instead of sixteen: where the stride is half the kernel
                  and the result has even sizes, of 64 channels or more on either side,
                  and not in bfloat16 (`_form`, `winograd_pays`)
@@ -34,7 +37,7 @@ HOW EACH IS PROVEN. `layer/Conv2d` and `layer/ConvTranspose2d` in parity_tests c
 every form, Winograd's also where it would not pay, with PyTorch's convolution and with
 XLA's: values, gradients and second derivatives, in float64 and float32, for sizes that
 leave rests, single pixels and batches in parts. `variant/*/as if wide` trains with it,
-and mutants of `patches.py`, `winograd.py` and `convolution.py` all die.
+and mutants of all files of this room die.
 
 WHEN IT CAN GO. When XLA's CPU convolutions, with gradients, take no longer than these:
 `python -m benchmarks.train`, with `_is_here` returning False, tells. Then delete this

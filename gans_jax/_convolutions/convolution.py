@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gans_jax._convolutions.patches import Patches
+from gans_jax._convolutions.shifts import Shifts
 from gans_jax._convolutions.winograd import Winograd
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
@@ -236,7 +237,7 @@ def _images(form: _Form, y: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _kernel_gradient(form: _Form, x: jax.Array, y: jax.Array) -> jax.Array:
+def _kernel_gradient(form: _Form | Shifts, x: jax.Array, y: jax.Array) -> jax.Array:
     """The gradient of `_features` with respect to its kernel."""
     channels, features = x.shape[3], y.shape[3]
     xs, ys = (_split(form, of, channels, features) for of in (x, y))
@@ -287,8 +288,9 @@ def _same(x: jax.Array, kernel: jax.Array) -> jax.Array:
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _same_gradient(size: int, x: jax.Array, y: jax.Array) -> jax.Array:
     """The gradient of `_same` with respect to its kernel."""
-    shape = x.shape[1:3]
-    return _kernel_gradient(Patches(size, 1, size // 2, *shape, *shape), x, y)
+    _, height, width, channels = x.shape
+    form = Shifts.fewest(size, height, width, channels, y.shape[3])
+    return _kernel_gradient(form, x, y)
 
 
 def _turned(kernel: jax.Array) -> jax.Array:
@@ -311,7 +313,9 @@ def _stack(x: jax.Array, groups: int) -> jax.Array:
     return jnp.moveaxis(x.reshape(*x.shape[:-1], groups, -1), -2, 0)
 
 
-def _split(form: _Form, x: jax.Array, channels: int, features: int) -> jax.Array:
+def _split(
+    form: _Form | Shifts, x: jax.Array, channels: int, features: int
+) -> jax.Array:
     """A batch in equal parts, `[parts, N / parts, ...]`.
 
     Args:

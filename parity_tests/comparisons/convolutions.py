@@ -64,6 +64,8 @@ _CONVOLUTIONS = {
     "to 1x1": _Case(5, 1, 4, 1, 0, True, 2, 4, 4),
     "1x1 kernel": _Case(3, 2, 1, 1, 0, True, 1, 3, 5),
     "3x3": _Case(3, 5, 3, 1, 1, True, 2, 5, 6),
+    "3x3, from one": _Case(1, 5, 3, 1, 1, True, 2, 4, 6),
+    "3x3, to one": _Case(5, 1, 3, 1, 1, True, 3, 6, 4),
     "5x5": _Case(3, 4, 5, 1, 2, False, 2, 6, 3),
     "groups": _Case(6, 4, 3, 1, 1, True, 2, 5, 4, groups=2),
     "groups of one": _Case(6, 12, 3, 1, 1, False, 1, 4, 3, groups=6),

@@ -4,7 +4,7 @@ from gans_jax import _network
 from gans_jax import arrays as jax_arrays
 from gans_jax import distribution as jax_distribution
 from gans_jax import layers as jax_layers
-from gans_jax._convolutions import convolution, patches, winograd
+from gans_jax._convolutions import convolution, patches, shifts, winograd
 from gans_jax.models import mlp as jax_mlp
 from gans_torch import layers as torch_layers
 from gans_torch.models import head as torch_head
@@ -41,6 +41,13 @@ MUTANTS = (
         "Winograd's difference, whose sign is wrong in the gradient of images only",
         winograd._differences_transposed,
         {"b - a - c": "b - a + c"},
+        "layer/Conv2d/*",
+    ),
+    mutant(
+        "features shifted as images",
+        "what features make of the shifts goes in the images' direction",
+        shifts.Shifts.of_features,
+        {"reversed(range(self.size))": "range(self.size)"},
         "layer/Conv2d/*",
     ),
     Mutant(

@@ -1,6 +1,7 @@
 import dataclasses
 import itertools
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from benchmarks import accelerator, device_parity, reference, report, train
 from benchmarks.cases import CASES, Case
 from benchmarks.race import Effort, Entry, Worker, run_case, spread
 from shared.config.presets import PRESETS
+from shared.sizes import ImageSize, height_and_width
 
 
 def test_spread() -> None:
@@ -23,32 +25,69 @@ def test_the_images_have_the_sizes_that_the_case_names() -> None:
 
 
 @pytest.mark.needs("torch")
-@pytest.mark.parametrize("size", [8, 20, 28])
-def test_a_textbook_has_the_sizes_of_the_twins(size: int) -> None:
+@pytest.mark.parametrize(
+    ("preset", "size"),
+    [
+        *[("dcgan", 8), ("dcgan", 20), ("dcgan", 28)],
+        *[("sngan", 8), ("sngan", 28), ("sngan", 32)],
+        *[("r3gan", 16), ("r3gan", 28), ("stylegan2", 8), ("stylegan2", 28)],
+        *[("dcgan", (8, 12)), ("sngan", (10, 8)), ("r3gan", (8, 14))],
+        ("stylegan2", (12, 8)),
+    ],
+)
+def test_a_textbook_has_the_sizes_of_the_twins(preset: str, size: ImageSize) -> None:
     import torch
 
-    from benchmarks import textbook
+    from benchmarks import textbooks
     from gans_torch.models import build_discriminator, build_generator
 
-    config = dataclasses.replace(PRESETS["dcgan"], width=2, image_size=size)
-    case = Case(config, channels=1, original_size=size)
-    generator = textbook._generator(case)
-    discriminator = textbook._discriminator(case, is_wasserstein=False)
-    images = generator(torch.zeros(2, case.config.z_dim, 1, 1))
-    assert images.shape == (2, case.channels, size, size)
-    assert discriminator(images).shape == (2, 1, 1, 1)
-    pairs = ((generator, build_generator), (discriminator, build_discriminator))
-    for network, build in pairs:
+    config = dataclasses.replace(PRESETS[preset], width=2, image_size=size)
+    case = Case(config, channels=1, original_size=16)
+    networks = textbooks.TEXTBOOKS[config.architecture].networks(case)
+    images = networks[0](torch.zeros(2, case.config.z_dim, 1, 1))
+    assert images.shape == (2, case.channels, *height_and_width(size))
+    assert case.data().images.shape[1:3] == images.shape[2:]
+    assert networks[1](images).numel() == 2
+    for network, build in zip(
+        networks, (build_generator, build_discriminator), strict=True
+    ):
         ours = build(case.config, case.data_info)
         counts = [sum(x.numel() for x in n.parameters()) for n in (network, ours)]
         assert counts[0] == counts[1]
 
 
-@pytest.mark.parametrize("framework", ["textbook", "torch"])
-def test_a_race_measures_what_the_report_shows(framework: str, tmp_path: Path) -> None:
+@pytest.mark.needs("torch")
+@pytest.mark.parametrize("preset", ["wgan-gp", "sngan", "r3gan", "stylegan2"])
+def test_a_textbook_trains(preset: str) -> None:
+    import torch
+
+    from benchmarks import textbooks
+
+    config = dataclasses.replace(
+        PRESETS[preset], width=4, image_size=8, batch_size=4, z_dim=8
+    )
+    textbook = textbooks.build(Case(config, channels=1, original_size=8), "cpu")
+    batches = textbook.batches()
+    for _ in range(2):
+        for name in ("generator", "discriminator"):
+            network = getattr(textbook, name)
+            before = torch.cat([x.detach().flatten() for x in network.parameters()])
+            losses = textbook.step(next(batches))
+            after = torch.cat([x.detach().flatten() for x in network.parameters()])
+            assert all(map(math.isfinite, losses))
+            assert not torch.equal(before, after)
+
+
+@pytest.mark.parametrize(
+    ("case", "framework"),
+    [("small", "textbook"), ("small", "torch"), ("r3gan", "textbook")],
+)
+def test_a_race_measures_what_the_report_shows(
+    case: str, framework: str, tmp_path: Path
+) -> None:
     effort = Effort(rounds=1, seconds=0.0, matmul_size=64)
     tiny: dict[str, Any] = {"width": 2, "batch_size": 4, "image_size": 8}
-    races = run_case("small", [Entry(framework)], "cpu", effort, **tiny)
+    races = run_case(case, [Entry(framework)], "cpu", effort, **tiny)
     (row,) = races
     assert row["step"]["images_per_second"]["median"] > 0
     assert row["step_with_data"]["images_per_second"]["median"] > 0

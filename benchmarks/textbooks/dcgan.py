@@ -1,102 +1,32 @@
-"""What people run today: DCGAN and WGAN-GP in PyTorch, in the common published manner.
+"""DCGAN and WGAN-GP as they are commonly published."""
 
-Eager PyTorch in its default memory format; a DataLoader that resizes and normalises one
-Pillow image at a time; a sigmoid and BCELoss; default Adam; ``.item()`` on every step.
-Networks and hyperparameters are those of the case, so only the manner differs. This is
-a yardstick, not a model to follow.
-"""
-
-import itertools
-from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
-from torchvision import transforms
 
-from benchmarks.cases import Case, to_image
+from benchmarks.cases import Case
+from benchmarks.textbooks.loop import Textbook
 from shared import sizes
 from shared.config.traits import OBJECTIVES
-from shared.sizes import ImageSize
 
 
-class _Images(Dataset[Tensor]):
-    """Images that are resized each time they are looked at.
-
-    As many as MNIST has, the same ones again and again: a textbook's loader starts its
-    workers' queue afresh after each epoch, which must not happen too often.
-    """
-
-    def __init__(self, originals: NDArray[np.uint8], image_size: ImageSize) -> None:
-        self.originals = originals
-        half = [0.5] * originals.shape[-1]
-        self.transform = transforms.Compose(
-            [
-                transforms.Resize(image_size),
-                transforms.ToTensor(),
-                transforms.Normalize(half, half),
-            ]
-        )
-
-    def __len__(self) -> int:
-        return 60_000
-
-    def __getitem__(self, index: int) -> Tensor:
-        return self.transform(to_image(self.originals[index % len(self.originals)]))
-
-
-class Textbook:
-    """A textbook's training loop, one step at a time.
-
-    Args:
-        case: networks, batch and objective (non-saturating, or Wasserstein with its
-            penalty).
-        device: name of a PyTorch device.
-    """
+class DcganTextbook(Textbook):
+    """A sigmoid and BCELoss, or a critic with its gradient penalty."""
 
     def __init__(self, case: Case, device: str) -> None:
-        self.config = case.config
-        self.device = torch.device(device)
-        on_gpu = self.device.type == "cuda"
-        self.loader = DataLoader(
-            _Images(case.originals(), self.config.image_size),
-            batch_size=self.config.batch_size,
-            shuffle=True,
-            drop_last=True,
-            # The tutorials' number; on a CPU they would take the networks' cores.
-            num_workers=2 if on_gpu else 0,
-            persistent_workers=on_gpu,
-        )
-        self.is_wasserstein = OBJECTIVES[self.config.objective].wasserstein
-        self.generator = _generator(case).to(self.device).apply(_initialise)
-        self.discriminator = (
-            _discriminator(case, self.is_wasserstein).to(self.device).apply(_initialise)
-        )
-        self.g_optimizer, self.d_optimizer = (
-            torch.optim.Adam(network.parameters(), lr=lr, betas=self.config.adam_betas)
-            for network, lr in (
-                (self.generator, self.config.g_lr),
-                (self.discriminator, self.config.d_lr),
-            )
-        )
+        super().__init__(case, device)
         self.criterion = nn.BCELoss()
 
-    def batches(self) -> Iterator[tuple[Tensor, ...]]:
-        """Without end: one batch of images for each update of D in a step."""
-        epochs = (batch for _ in itertools.count() for batch in self.loader)
-        while True:
-            yield tuple(itertools.islice(epochs, self.config.n_critic))
+    @staticmethod
+    def networks(case: Case) -> tuple[nn.Module, nn.Module]:
+        """As for `Textbook`."""
+        pair = _generator(case), _discriminator(case)
+        return pair[0].apply(_initialise), pair[1].apply(_initialise)
 
     def step(self, batches: tuple[Tensor, ...]) -> list[float]:
-        """Update D on each batch, then G.
-
-        Returns:
-            What a textbook prints.
-        """
-        if not self.is_wasserstein:
+        """As for `Textbook`."""
+        if not OBJECTIVES[self.config.objective].wasserstein:
             (images,) = batches
             return self._gan_step(images)
         d_losses = [self._critic_step(images) for images in batches]
@@ -112,7 +42,7 @@ class Textbook:
         d_loss_real.backward()
         d_x = output.mean().item()
 
-        fake = self.generator(self._latents(batch))
+        fake = self.generator(self.latents(batch))
         label.fill_(0.0)
         output = self.discriminator(fake.detach()).view(-1)
         d_loss_fake = self.criterion(output, label)
@@ -132,7 +62,7 @@ class Textbook:
 
     def _critic_step(self, images: Tensor) -> float:
         real = images.to(self.device)
-        fake = self.generator(self._latents(real.size(0))).detach()
+        fake = self.generator(self.latents(real.size(0))).detach()
         self.d_optimizer.zero_grad()
         penalty = self.config.penalty_weight * self._gradient_penalty(real, fake)
         d_loss = (
@@ -159,14 +89,11 @@ class Textbook:
 
     def _generator_step(self) -> float:
         self.g_optimizer.zero_grad()
-        fake = self.generator(self._latents(self.config.batch_size))
+        fake = self.generator(self.latents(self.config.batch_size))
         g_loss = -self.discriminator(fake).mean()
         g_loss.backward()
         self.g_optimizer.step()
         return g_loss.item()
-
-    def _latents(self, batch: int) -> Tensor:
-        return torch.randn(batch, self.config.z_dim, 1, 1, device=self.device)
 
 
 def _generator(case: Case) -> nn.Module:
@@ -186,7 +113,8 @@ def _generator(case: Case) -> nn.Module:
     return nn.Sequential(*layers, last, nn.Tanh())
 
 
-def _discriminator(case: Case, is_wasserstein: bool) -> nn.Module:
+def _discriminator(case: Case) -> nn.Module:
+    is_wasserstein = OBJECTIVES[case.config.objective].wasserstein
     channels = case.channels
     layers: list[nn.Module] = []
     for i, width in enumerate(_widths(case)):
