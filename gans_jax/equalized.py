@@ -157,7 +157,7 @@ class StyledConv2d(nnx.Module):
         self,
         x: Images,
         w: Float[Array, "batch style_features"],
-        noise: Float[Array, "batch height width"] | None = None,
+        noise: Float[Array, "batch out_height out_width"] | None = None,
     ) -> Features:
         """Images of the same size, or of four times the pixels.
 

@@ -155,7 +155,7 @@ class StyledConv2d(nn.Module):
         self,
         x: Images,
         w: Float[Tensor, "batch style_features"],
-        noise: Float[Tensor, "batch height width"] | None = None,
+        noise: Float[Tensor, "batch out_height out_width"] | None = None,
     ) -> Features:
         """Images of the same size, or of four times the pixels.
 
