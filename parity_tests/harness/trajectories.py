@@ -189,6 +189,15 @@ def compare_runs(
     return result
 
 
+def largest_until(first: Iterable[State], second: Iterable[State]) -> NDArray[Any]:
+    """The largest difference of anything in two runs, up to each of their steps."""
+    found = [
+        max(_differences(states, f"step {step}").values())
+        for step, states in enumerate(zip(first, second, strict=True))
+    ]
+    return np.maximum.accumulate(found)
+
+
 def _differences(states: tuple[State, State], when: str) -> dict[str, float]:
     """Difference of each metric and array, in the order in which a step makes them."""
     first, second = states
