@@ -14,7 +14,7 @@ import numpy as np
 from shared.config.train_config import CHANGEABLE_ON_RESUME, TrainConfig
 from shared.files.atomic import write_atomically
 from shared.quantities import QUANTITIES
-from shared.report.pages import data_uri, is_picture, template
+from shared.report.pages import data_uri, is_picture, sharpest, template
 from shared.run.run_dir import RunDir
 
 # What may share an axis whatever the objectives are.
@@ -114,8 +114,9 @@ def _grids(runs: Sequence[Compared]) -> Iterator[dict[str, Any]]:
         cells = []
         for run, of in zip(runs, steps, strict=True):
             within = [x for x in of if images_seen(run.config, x) <= budget]
-            uri = data_uri(run.folder.sample_path(max(within))) if within else None
-            cells.append({"name": run.name, "uri": uri, "step": max(within, default=0)})
+            last = max(within, default=0)
+            uri = data_uri(sharpest(run.folder.sample_path(last))) if within else None
+            cells.append({"name": run.name, "uri": uri, "step": last})
         yield {"budget": f"{budget:,}", "cells": cells}
 
 

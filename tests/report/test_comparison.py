@@ -94,6 +94,12 @@ def test_a_page_shows_grids_at_equal_images_seen(tmp_path: Path) -> None:
     moments = [shown[:2], shown[2:4]]
     assert moments == [[("slow", "40"), ("fast", "8")], [("slow", "10"), ("fast", "2")]]
     assert "After 2,560 real images" in found
+    assert "svg+xml" not in found
+    # Points are there as vectors, too.
+    slow.vectors_path(40).write_text("<svg/>")
+    assert (
+        page_of(tmp_path, slow, fast).count("data:image/svg+xml;base64,PHN2Zy8+") == 1
+    )
     assert "http" not in found
 
 
