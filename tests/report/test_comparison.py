@@ -129,3 +129,17 @@ def test_runs_without_any_record_are_refused(tmp_path: Path) -> None:
     run = RunDir.create(tmp_path / "run", TrainConfig(), DATA, None)
     with pytest.raises(UsageError, match="none of the runs has recorded anything"):
         comparison.compare([run.path], tmp_path / "curves.png")
+
+
+def test_runs_of_another_length_are_no_run_like_it(tmp_path: Path) -> None:
+    """A band would end with the shortest, and rates fall over the length."""
+    configs = (
+        TrainConfig(),
+        TrainConfig(seed=1, log_every=7),
+        TrainConfig(seed=2, steps=777),
+    )
+    runs = [make(tmp_path / f"r{n}", config) for n, config in enumerate(configs)]
+    found = page_of(tmp_path, *runs)
+    assert "r0 and 1 like it" in found
+    assert found.count("<polyline") == 4  # two losses of two groups
+    assert "Runs of one length that differ by their seed or twin alone" in found
