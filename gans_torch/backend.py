@@ -1,6 +1,5 @@
 """The PyTorch side of `shared.backend.Backend`: device, precision, steps, arrays."""
 
-import atexit
 import contextlib
 import copy
 import os
@@ -13,8 +12,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gans_torch import (
+    _processes,
+    augmentation,
+    distribution,
+    models,
+    optim,
+    standing,
+    steps,
+)
 from gans_torch import arrays as state_arrays
-from gans_torch import augmentation, distribution, models, optim, standing, steps
 from gans_torch._graphs import CudaRecorder, StepGraphs, StepInputs
 from gans_torch.classifier import Classifier
 from shared import backend as protocol
@@ -31,7 +38,7 @@ from shared.files.arrays import Arrays
 from shared.randomness.draws import Draws
 from shared.sizes import ImageSize
 from shared.statements import Stated
-from shared.training.processes import Processes, processes
+from shared.training.processes import Processes
 
 _NetworkT = TypeVar("_NetworkT", bound=torch.nn.Module)
 _ValueT = TypeVar("_ValueT")
@@ -71,7 +78,7 @@ class Backend(protocol.Backend):
         device: str,
         arithmetic: Arithmetic | None = None,
     ) -> None:
-        self._processes = _join(arithmetic or Arithmetic())
+        self._processes = _processes.meet((arithmetic or Arithmetic()).devices)
         rank, devices, _ = self._processes
         threads, deterministic, _ = self.agree(arithmetic or Arithmetic())
         self.config = config
@@ -133,7 +140,8 @@ class Backend(protocol.Backend):
         if self._processes.count == 1:
             return value
         values = [value]
-        torch.distributed.broadcast_object_list(values, src=0, device=_HOST)
+        with _processes.waiting():
+            torch.distributed.broadcast_object_list(values, src=0, device=_HOST)
         return values[0]
 
     def highest(self, number: int) -> int:
@@ -141,7 +149,8 @@ class Backend(protocol.Backend):
         if self._processes.count == 1:
             return number
         highest = torch.tensor(number)
-        torch.distributed.all_reduce(highest, torch.distributed.ReduceOp.MAX)
+        with _processes.waiting():
+            torch.distributed.all_reduce(highest, torch.distributed.ReduceOp.MAX)
         return int(highest)
 
     def load_data(self, data: ImageData, place: DataPlace = "auto") -> None:
@@ -261,7 +270,8 @@ class Backend(protocol.Backend):
         rank, count, _ = self._processes
         own = super().sample_batches(batches[rank::count], training)
         parts: list[Any] | None = None if rank else [None] * count
-        torch.distributed.gather_object(own, parts)
+        with _processes.waiting():
+            torch.distributed.gather_object(own, parts)
         drawn: list[Any] = [None] * len(batches)
         for first, part in enumerate(parts or []):
             drawn[first::count] = part
@@ -466,59 +476,6 @@ def find_device(name: str) -> torch.device:
             f"--device {name}: no such device; PyTorch sees {', '.join(there)}"
         )
     return torch.device(name)
-
-
-def _join(arithmetic: Arithmetic) -> Processes:
-    """Meet the run's other processes, if there are any, each with a device."""
-    found, asked = processes(), arithmetic.devices
-    if asked not in (None, found.count):
-        raise UsageError(
-            f"--devices {asked}: in PyTorch each device has a process, of which there"
-            f" are {found.count}; torchrun --nproc-per-node={asked} -m gans_torch.…"
-            " starts as many"
-        )
-    if found.count > 1 and not torch.distributed.is_initialized():
-        try:
-            _meet()
-        except (RuntimeError, ValueError) as error:
-            told = os.environ.get
-            raise UsageError(
-                f"{found.count} processes do not meet at {told('MASTER_ADDR')}:"
-                f"{told('MASTER_PORT')}: {error}"
-            ) from error
-    return found
-
-
-def _meet() -> None:
-    """Wait for the run's other processes."""
-    # Of the host too, for what is no tensor of the device.
-    both = torch.cuda.is_available() and torch.distributed.is_nccl_available()
-    store, rank, count = next(torch.distributed.rendezvous("env://"))
-    torch.distributed.init_process_group(
-        "cpu:gloo,cuda:nccl" if both else "gloo",
-        store=torch.distributed.PrefixStore(_attempt(), store),
-        rank=rank,
-        world_size=count,
-    )
-    # Left to the end of Python, its threads end the process by an abort now and then.
-    atexit.register(_part)
-
-
-def _part() -> None:
-    """Take down what `_meet` has set up, where nobody else has."""
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
-
-
-def _attempt() -> str:
-    """What torchrun's --max-restarts has started, for the first time or again.
-
-    Its processes meet at a store that outlives them, where those that are gone have
-    left their addresses. Several nodes may count differently, and so do not tell.
-    """
-    if os.environ.get("GROUP_WORLD_SIZE", "1") != "1":
-        return "attempt"
-    return f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
 
 
 def _own(device: str, processes: Processes) -> str:

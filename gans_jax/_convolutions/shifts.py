@@ -9,7 +9,6 @@ axis, and the features those along the other, three and three.
 
 import dataclasses
 from collections.abc import Iterable
-from typing import Self
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +31,7 @@ class Shifts:
     @classmethod
     def fewest(
         cls, size: int, height: int, width: int, channels: int, features: int
-    ) -> Self:
+    ) -> "Shifts":
         """The form that writes the fewest numbers, for images of so many channels."""
         forms = [cls(size, height, width, axes) for axes in (_AXES, (1,), ())]
         return min(forms, key=lambda form: form.sizes(channels, features))

@@ -25,7 +25,7 @@ from shared.commands.options import (
     SampleOptions,
     TrainFlags,
 )
-from shared.commands.parsing import parse, suggestion
+from shared.commands.parsing import named_as, parse, suggestion
 from shared.commands.version import describe_version
 from shared.config.choices import POINTS, validate_name
 from shared.config.limits import (
@@ -102,6 +102,7 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
         raise refuse("step", flags.step, "needs the run to --resume")
     if flags.resume is None:
         config = _config(flags, start)
+        _check_idle(config, start)
         _check_unused(flags.run_dir)
     else:
         _check_smallest(flags, {"step": 0})
@@ -239,7 +240,8 @@ def parse_data(
         prog=prog,
         description="Show a data set as a run sees it, and what is changed of it.",
     )
-    validate_name(options.dataset)
+    with named_as(options.dataset, f"DATASET {options.dataset}"):
+        validate_name(options.dataset)
     start = PRESETS[options.dataset if options.dataset in POINTS else DEFAULT_PRESET]
     size = start.image_size if options.dataset in POINTS else options.image_size
     return options, dataclasses.replace(
@@ -336,6 +338,13 @@ def _values(config: TrainConfig) -> dict[str, Any]:
         field.name: getattr(config, field.name)
         for field in dataclasses.fields(TrainConfig)
     }
+
+
+def _check_idle(config: TrainConfig, start: TrainConfig) -> None:
+    """Refuse a flag that does nothing; a run that has the setting may go on with it."""
+    every = config.path_length_every
+    if every != start.path_length_every and not config.path_length:
+        raise refuse("path_length_every", every, "needs a --path-length")
 
 
 def _check_unused(run_dir: Path | None) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.commands.options import DataOptions
+from shared.commands.parsing import named_as
 from shared.config.choices import POINTS
 from shared.config.train_config import TrainConfig, flag, spelled
 from shared.data import datasets
@@ -39,7 +40,10 @@ def describe(options: DataOptions, config: TrainConfig, prog: str) -> None:
         UsageError: the data cannot be read, or the picture cannot be written.
     """
     said: list[str] = []
-    data = datasets.load_for(config, options.data_dir, options.cache_dir, said.append)
+    with named_as(config.dataset, f"DATASET {config.dataset}"):
+        data = datasets.load_for(
+            config, options.data_dir, options.cache_dir, said.append
+        )
     if data.survey is None:
         said += _told_copies(data)
     rows = [*_described(data), ("picture", _draw(data, options))]

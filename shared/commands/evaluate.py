@@ -1,6 +1,5 @@
 """The command ``evaluate``: a table of scores, and the same as a file in the run."""
 
-import contextlib
 import dataclasses
 import functools
 import json
@@ -14,6 +13,7 @@ import numpy as np
 from shared import library, terminal
 from shared.backend import MakeBackend
 from shared.commands.options import EvaluateOptions
+from shared.commands.parsing import named_as
 from shared.config import choices
 from shared.config.limits import check_drawn
 from shared.config.train_config import TrainConfig
@@ -113,16 +113,6 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
     sys.stdout.write(_table(f"{config.preset}, step {stored.step}", content))
 
 
-@contextlib.contextmanager
-def _named_as(option: str, dataset: str, given: object) -> Iterator[None]:
-    """Have errors name a data set by the flag that it was given with."""
-    try:
-        yield
-    except UsageError as error:
-        words = str(error).replace(f"--dataset {dataset}", f"--{option} {given}")
-        raise UsageError(words) from error
-
-
 def _evaluate_images(
     options: EvaluateOptions, path: Path, make_backend: MakeBackend
 ) -> None:
@@ -146,7 +136,7 @@ def _evaluate_images(
             split=split,
         )
 
-    with _named_as("reference", name, options.reference):
+    with named_as(name, f"--reference {options.reference}"):
         check_split(options.split, name, options.features)
         reference = load(name, options.channels or "auto")
         against = None
@@ -155,7 +145,7 @@ def _evaluate_images(
         check_data(TrainConfig(dataset=name), reference.info, options.features)
     kind = "grey" if reference.info.channels == 1 else "colour"
     folder_of_samples = f"{choices.FOLDER}{path}"
-    with _named_as("samples", folder_of_samples, path):
+    with named_as(folder_of_samples, f"--samples {path}"):
         given = load(folder_of_samples, kind).images
     if options.num is not None:
         order = noise.batch_indices(options.seed, 0, len(given), len(given))

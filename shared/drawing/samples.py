@@ -20,7 +20,7 @@ def draw_points(
     z: NDArray[np.float32],
     labels: NDArray[np.int32] | None,
     step: int,
-) -> Callable[[Path], points.PointScores]:
+) -> Callable[..., points.PointScores]:
     """Have the networks draw points, and D's landscape around them.
 
     Args:
@@ -32,16 +32,18 @@ def draw_points(
         step: of the state; for the title.
 
     Returns:
-        Writes the plot to a file, and returns the points' scores; needs the networks
-        no more.
+        Writes the plot to a file, as vectors to a second one if there is one, and
+        returns the points' scores; needs the networks no more.
     """
     fake = backend.sample(z, labels).reshape(-1, 2)
     landscape = _landscape(backend, config)
 
-    def write(path: Path) -> points.PointScores:
+    def write(path: Path, vectors: Path | None = None) -> points.PointScores:
         scores = points.score(config.dataset, fake)
-        title = f"D after {step} steps"
-        point_plots.plot_points(path, real, fake, landscape, scores, title)
+        shown = (real, fake, landscape, scores, f"D after {step} steps")
+        if vectors is not None:
+            point_plots.plot_vectors(vectors, *shown)
+        point_plots.plot_points(path, *shown)
         return scores
 
     return write

@@ -1,6 +1,7 @@
 """Several runs on one page: their table, grids at equal budgets, curves with bands.
 
-Runs that differ by nothing but the seed, or the twin, are one line with a band.
+Runs of one length that differ by nothing but the seed, or the twin, are one line with a
+band.
 """
 
 import dataclasses
@@ -14,9 +15,12 @@ import numpy as np
 from shared.config.train_config import CHANGEABLE_ON_RESUME, TrainConfig
 from shared.files.atomic import write_atomically
 from shared.quantities import QUANTITIES
-from shared.report.pages import data_uri, is_picture, template
+from shared.report.pages import data_uri, is_picture, sharpest, template
 from shared.run.run_dir import RunDir
 
+# What tells no runs apart: the seed, and all that may change but the length, over which
+# rates fall, and bands would end with the shortest.
+_ALIKE = {"seed"} | CHANGEABLE_ON_RESUME - {"steps", "epochs"}
 # What may share an axis whatever the objectives are.
 _CURVES = ("fid", "coverage", "modes", "high_quality", "diversity")
 # What may not: their scale is the objective's.
@@ -82,13 +86,12 @@ def _game(config: TrainConfig) -> tuple[object, ...]:
 
 
 def _groups(runs: Sequence[Compared]) -> dict[str, list[Compared]]:
-    """Runs that differ by their seed alone, by the first one's name."""
+    """Runs of one length that differ by their seed alone, by the first one's name."""
     found: dict[tuple[Any, ...], list[Compared]] = {}
     for run in runs:
         values = dataclasses.asdict(run.config)
-        for name in ("seed", *CHANGEABLE_ON_RESUME):
-            del values[name]
-        found.setdefault(tuple(values.items()), []).append(run)
+        kept = tuple(x for x in values.items() if x[0] not in _ALIKE)
+        found.setdefault(kept, []).append(run)
     return {
         members[0].name
         + (f" and {len(members) - 1} like it" if len(members) > 1 else ""): members
@@ -114,8 +117,9 @@ def _grids(runs: Sequence[Compared]) -> Iterator[dict[str, Any]]:
         cells = []
         for run, of in zip(runs, steps, strict=True):
             within = [x for x in of if images_seen(run.config, x) <= budget]
-            uri = data_uri(run.folder.sample_path(max(within))) if within else None
-            cells.append({"name": run.name, "uri": uri, "step": max(within, default=0)})
+            last = max(within, default=0)
+            uri = data_uri(sharpest(run.folder.sample_path(last))) if within else None
+            cells.append({"name": run.name, "uri": uri, "step": last})
         yield {"budget": f"{budget:,}", "cells": cells}
 
 

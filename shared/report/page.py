@@ -21,7 +21,7 @@ from shared.drawing.images import MOST_CLASS_ROWS
 from shared.files.atomic import write_atomically
 from shared.files.reading import read_file
 from shared.report import events, guide, tiles
-from shared.report.pages import data_uri, is_picture, template
+from shared.report.pages import data_uri, is_picture, sharpest, template
 from shared.run.run_dir import RunDir
 
 FRAMEWORKS = {"gans_torch": "PyTorch", "gans_jax": "JAX"}
@@ -223,10 +223,11 @@ def _frames(run: RunDir) -> list[dict[str, Any]]:
     steps = [x for x in run.sample_steps() if is_picture(run.sample_path(x))]
     if not steps:
         return []
-    largest = max(run.sample_path(step).stat().st_size for step in steps)
+    pictures = [sharpest(run.sample_path(step)) for step in steps]
+    largest = max(picture.stat().st_size for picture in pictures)
     most = max(2, min(_MOST_FRAMES, _FRAME_BYTES // largest))
     return [
-        {"step": steps[i], "uri": data_uri(run.sample_path(steps[i]))}
+        {"step": steps[i], "uri": data_uri(pictures[i])}
         for i in _evenly(len(steps), most)
     ]
 

@@ -25,6 +25,13 @@ def is_picture(path: Path) -> bool:
     return path.is_file() and path.stat().st_size > 0
 
 
+def sharpest(path: Path) -> Path:
+    """A picture's file or, where the same is there as vectors beside it, that one."""
+    vectors = path.with_suffix(".svg")
+    return vectors if is_picture(vectors) else path
+
+
 def data_uri(path: Path) -> str:
     """A picture's file as an address that holds it."""
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+    kind = "svg+xml" if path.suffix == ".svg" else "png"
+    return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"

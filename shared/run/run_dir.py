@@ -11,7 +11,8 @@
     scores.jsonl                    the same for each evaluation (--evaluate-every),
                                     with its protocol
     best.json                       the best of these: lowest FID; of points, coverage
-    samples/000500.png              grid of the fixed latents' images after 500 steps
+    samples/000500.png              grid of the fixed latents' images after 500 steps;
+                                    of points a plot, and 000500.svg for the page
     checkpoints/000500.safetensors  state after 500 steps
     real.png                        real images, in a grid like those of the samples
     evaluation-000500.json          scores by ``evaluate``; nearest-000500.png with it;
@@ -405,6 +406,10 @@ class RunDir:
         """File of the grid of samples after ``step`` steps."""
         return self._samples / f"{step:06d}.png"
 
+    def vectors_path(self, step: int) -> Path:
+        """File of the plot of points after ``step`` steps, as vectors."""
+        return self._samples / f"{step:06d}.svg"
+
     def checkpoint_steps(self) -> list[int]:
         """Steps with a checkpoint, in ascending order."""
         return _steps(self._checkpoints, ".safetensors")
@@ -512,6 +517,7 @@ class RunDir:
         measured = records.get(self._sample_metrics, [])
         last = step if any(record["step"] == step for record in measured) else step - 1
         grids = [x for x in self.sample_steps() if x > last]
+        vectors = [x for x in _steps(self._samples, ".svg") if x > last]
         if not self.sample_path(step).exists() and measured:
             records[self._sample_metrics] = [x for x in measured if x["step"] < step]
         newer = [x for x in self.checkpoint_steps() if x > step]
@@ -521,6 +527,7 @@ class RunDir:
             # older one and finds the rest still to be removed, and none missing.
             remove(map(self.checkpoint_path, reversed(newer)))
             remove(map(self.sample_path, grids))
+            remove(map(self.vectors_path, vectors))
         except OSError as error:
             raise self._irremovable(error) from error
         for path, kept_records in records.items():

@@ -137,7 +137,9 @@ class PointPictures:
         )
 
         def write() -> dict[str, float]:
-            scores = plot(self._run.sample_path(step))
+            # The last is the one that tells that both are there.
+            run = self._run
+            scores = plot(run.sample_path(step), run.vectors_path(step))
             record = {"high_quality": scores.high_quality}
             return record if scores.modes is None else record | {"modes": scores.modes}
 

@@ -331,6 +331,19 @@ def test_resuming_may_change_the_length_and_what_is_written(run: Path) -> None:
     )
 
 
+def test_a_run_with_a_setting_that_does_nothing_goes_on(tmp_path: Path) -> None:
+    """Its flag is refused where a run starts."""
+    config = TrainConfig(path_length_every=8)
+    path = RunDir.create(tmp_path / "run", config, DATA).path
+    assert train("--resume", str(path), "--path-length-every", "8").config == config
+    assert train("--config", str(path / "config.json")).config == config
+    for start in ("stylegan2", "dcgan"):
+        message = refusal(train, start, "--path-length-every", "8")
+        assert message == "--path-length-every 8: needs a --path-length"
+    flags = ("--path-length", "2", "--path-length-every", "8")
+    assert train("stylegan2", *flags).config.path_length_every == 8
+
+
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [

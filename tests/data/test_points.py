@@ -1,7 +1,9 @@
 """Points in the plane: their distributions, their scores, and runs on them."""
 
+import base64
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -86,6 +88,11 @@ def test_a_run_draws_its_points_and_scores_them(
         assert getattr(animation, "n_frames", 1) == 3
         assert animation.size == (800, 400)
     page = (run / "report.html").read_text()
+    # Vectors are what the page shows at each of its steps.
+    shown = re.findall(r'"uri": "data:image/svg\+xml;base64,([^"]+)"', page)
+    vectors = [run / "samples" / f"{step:06d}.svg" for step in (0, 2, 4)]
+    assert [base64.b64decode(x) for x in shown] == [x.read_bytes() for x in vectors]
+    assert f'id="frame" src="data:image/svg+xml;base64,{shown[-1]}"' in page
     assert "20000 points in the plane, 8 classes" in " ".join(page.split())
     assert f"python -m gans_{twin.name}.sample RUN --num 2500" in page
     # New points are drawn in the same way.

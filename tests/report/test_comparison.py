@@ -104,6 +104,12 @@ def test_a_page_shows_grids_at_equal_images_seen(tmp_path: Path) -> None:
     moments = [shown[:2], shown[2:4]]
     assert moments == [[("slow", "40"), ("fast", "8")], [("slow", "10"), ("fast", "2")]]
     assert "After 2,560 real images" in found
+    assert "svg+xml" not in found
+    # Points are there as vectors, too.
+    slow.vectors_path(40).write_text("<svg/>")
+    assert (
+        page_of(tmp_path, slow, fast).count("data:image/svg+xml;base64,PHN2Zy8+") == 1
+    )
     assert "http" not in found
 
 
@@ -133,3 +139,17 @@ def test_runs_without_any_record_are_refused(tmp_path: Path) -> None:
     run = RunDir.create(tmp_path / "run", TrainConfig(), DATA, None)
     with pytest.raises(UsageError, match="none of the runs has recorded anything"):
         comparison.compare([run.path], tmp_path / "curves.png")
+
+
+def test_runs_of_another_length_are_no_run_like_it(tmp_path: Path) -> None:
+    """A band would end with the shortest, and rates fall over the length."""
+    configs = (
+        TrainConfig(),
+        TrainConfig(seed=1, log_every=7),
+        TrainConfig(seed=2, steps=777),
+    )
+    runs = [make(tmp_path / f"r{n}", config) for n, config in enumerate(configs)]
+    found = page_of(tmp_path, *runs)
+    assert "r0 and 1 like it" in found
+    assert found.count("<polyline") == 4  # two losses of two groups
+    assert "Runs of one length that differ by their seed or twin alone" in found

@@ -40,6 +40,7 @@ def fill(run: RunDir, *steps: int) -> None:
         run.append_metrics({"step": step, "d_loss": step / 3, "g_loss": 0.1})
         picture = np.full((8, 8, 1), step % 256, np.uint8)
         images.save_png(run.sample_path(step), picture)
+        run.vectors_path(step).write_text(f"<svg>{step}</svg>")
         run.append_sample_metrics({"step": step, "diversity": 0.5})
         state = Checkpoint(step, CONFIG, DATA, {"generator.a": np.array(float(step))})
         checkpoint.save(run.checkpoint_path(step), state)
