@@ -238,25 +238,36 @@ def render(runs: Path) -> str:
     lines = [_INTRODUCTION]
     names = {row["dataset"] for row in found}
     for dataset in sorted(names, key=lambda name: (name in choices.POINTS, name)):
-        rows = [row for row in found if row["dataset"] == dataset]
-        # Earlier evaluations of one draw named its interval, which it does not have.
-        parts = {k: v for k, v in rows[0]["protocol"].items() if k != "interval"}
-        protocol = "; ".join(f"{name}: {value}" for name, value in parts.items())
-        names = [name for name in _SHOWN if name in rows[0]["scores"]]
-        lines += [f"## {dataset}\n", f"{protocol}.\n"]
-        titles = [QUANTITIES[name].heading() for name in names]
-        head = ["preset", "twin", "seeds", *titles, "images", "minutes"]
-        lines += [_line(head), _line(["---"] * len(head))]
-        for preset in PRESETS:
-            for twin in _TWINS:
-                group = [r for r in rows if (r["preset"], r["twin"]) == (preset, twin)]
-                if group:
-                    lines.append(_line(_cells(group, names)))
-        lines.append("")
+        lines.append(f"## {dataset}\n")
+        # Presets have sizes and averages of their own; a table has one protocol.
+        tables: dict[str, list[dict[str, Any]]] = {}
+        for row in found:
+            if row["dataset"] == dataset:
+                tables.setdefault(_protocol(row), []).append(row)
+        for protocol, rows in sorted(tables.items(), key=lambda item: -len(item[1])):
+            lines += [f"{protocol}.\n", *_table(rows), ""]
     machines = sorted({f"{row['machine']}, {row['threads']} threads" for row in found})
     lines += ["## Commands\n", "```bash", *_commands(found), "```\n"]
     lines += [f"Machine: {'; '.join(machines)}."]
     return "\n".join(lines) + "\n"
+
+
+def _protocol(row: dict[str, Any]) -> str:
+    # Earlier evaluations of one draw named its interval, which it does not have.
+    parts = {k: v for k, v in row["protocol"].items() if k != "interval"}
+    return "; ".join(f"{name}: {value}" for name, value in parts.items())
+
+
+def _table(rows: list[dict[str, Any]]) -> Iterator[str]:
+    names = [name for name in _SHOWN if name in rows[0]["scores"]]
+    titles = [QUANTITIES[name].heading() for name in names]
+    head = ["preset", "twin", "seeds", *titles, "images", "minutes"]
+    yield from (_line(head), _line(["---"] * len(head)))
+    for preset in PRESETS:
+        for twin in _TWINS:
+            group = [r for r in rows if (r["preset"], r["twin"]) == (preset, twin)]
+            if group:
+                yield _line(_cells(group, names))
 
 
 def _commands(found: list[dict[str, Any]]) -> Iterator[str]:

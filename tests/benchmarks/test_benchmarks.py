@@ -120,6 +120,27 @@ def test_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--cases" in capsys.readouterr().out
 
 
+def test_the_reference_page_has_a_table_for_each_protocol(tmp_path: Path) -> None:
+    for preset, weights in (("lsgan", "G"), ("hinge", "G"), ("quick", "average of G")):
+        run = tmp_path / preset
+        run.mkdir()
+        result = {
+            **{"preset": preset, "dataset": "digits", "twin": "torch", "seed": 0},
+            **{"images_seen": 38400, "minutes": 1.5, "threads": "1", "machine": "one"},
+            "command": f"python -m gans_torch.train {preset}",
+            **{"protocol": {"weights": weights}, "scores": {"fid": 0.4}},
+        }
+        (run / "reference.json").write_text(json.dumps(result))
+    page = reference.render(tmp_path)
+    _, first, second = page.split("weights: ")
+    assert first.startswith("G.\n")
+    assert second.startswith("average of G.\n")
+    for preset in ("lsgan", "hinge"):
+        assert f"| {preset} |" in first
+    assert "| quick |" in second
+    assert page.count("## digits") == 1
+
+
 def test_the_reference_page_has_a_row_for_each_twin(tmp_path: Path) -> None:
     for twin, scores in {"torch": (0.4, 0.6), "jax": (0.5, 0.5)}.items():
         for seed, fid in enumerate(scores):
