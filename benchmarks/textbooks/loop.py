@@ -1,6 +1,7 @@
 """What every textbook's loop has: a loader, two networks, two optimisers."""
 
 import abc
+import copy
 import itertools
 from collections.abc import Iterator
 
@@ -99,3 +100,27 @@ class Textbook(abc.ABC):
     def latents(self, batch: int) -> Tensor:
         """New ones."""
         return torch.randn(batch, self.config.z_dim, 1, 1, device=self.device)
+
+
+class AveragedTextbook(Textbook):
+    """One that draws from an average of G's weights."""
+
+    def __init__(self, case: Case, device: str) -> None:
+        super().__init__(case, device)
+        self.average = copy.deepcopy(self.generator).requires_grad_(False)
+
+    def sampler(self) -> nn.Module:
+        """The average."""
+        return self.average
+
+    def follow(self, half_life: float) -> None:
+        """Move the average to G, by a step.
+
+        Args:
+            half_life: in images.
+        """
+        keep = 0.5 ** (self.config.batch_size / max(half_life, 1e-8))
+        with torch.no_grad():
+            pairs = (self.average.parameters(), self.generator.parameters())
+            for old, new in zip(*pairs, strict=True):
+                old.copy_(new.lerp(old, keep))

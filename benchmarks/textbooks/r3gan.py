@@ -4,7 +4,6 @@ References:
     Huang et al. 2024, arXiv:2501.05441.
 """
 
-import copy
 import math
 from typing import Any
 
@@ -13,26 +12,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.cases import Case
-from benchmarks.textbooks.loop import Textbook
+from benchmarks.textbooks.loop import AveragedTextbook
 from shared import sizes
 
 
-class R3ganTextbook(Textbook):
+class R3ganTextbook(AveragedTextbook):
     """Relativistic losses, R1 and R2 at every step, an average of G."""
 
     def __init__(self, case: Case, device: str) -> None:
         super().__init__(case, device)
-        self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self.images_seen = 0
 
     @staticmethod
     def networks(case: Case) -> tuple[nn.Module, nn.Module]:
         """As for `Textbook`."""
         return _Generator(case), _Discriminator(case)
-
-    def sampler(self) -> nn.Module:
-        """The average."""
-        return self.average
 
     def step(self, batches: tuple[Tensor, ...]) -> list[float]:
         """As for `Textbook`."""
@@ -64,11 +58,7 @@ class R3ganTextbook(Textbook):
 
         self.images_seen += config.batch_size
         half_life = self._moved(config.ema_half_life or 0.0, config.final_ema_half_life)
-        keep = 0.5 ** (config.batch_size / max(half_life, 1e-8))
-        with torch.no_grad():
-            pairs = (self.average.parameters(), self.generator.parameters())
-            for old, new in zip(*pairs, strict=True):
-                old.copy_(new.lerp(old, keep))
+        self.follow(half_life)
         return [d_loss.item(), g_loss.item(), r1.mean().item(), r2.mean().item()]
 
     def _moved(self, first: float, last: float | None) -> float:

@@ -4,7 +4,6 @@ References:
     Karras et al. 2020, arXiv:1912.04958.
 """
 
-import copy
 import itertools
 import math
 
@@ -13,19 +12,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.cases import Case
-from benchmarks.textbooks.loop import Textbook
+from benchmarks.textbooks.loop import AveragedTextbook
 from shared import sizes
 
 _MAPPING_LAYERS = 8
 _MAPPING_RATE = 0.01
 
 
-class Stylegan2Textbook(Textbook):
+class Stylegan2Textbook(AveragedTextbook):
     """The non-saturating losses, R1 as a step of its own, an average of G."""
 
     def __init__(self, case: Case, device: str) -> None:
         super().__init__(case, device)
-        self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self.steps_done = 0
         # D has a step more in each so many.
         every = case.config.penalty_every
@@ -40,10 +38,6 @@ class Stylegan2Textbook(Textbook):
     def networks(case: Case) -> tuple[nn.Module, nn.Module]:
         """As for `Textbook`."""
         return _Generator(case), _Discriminator(case)
-
-    def sampler(self) -> nn.Module:
-        """The average."""
-        return self.average
 
     def step(self, batches: tuple[Tensor, ...]) -> list[float]:
         """As for `Textbook`."""
@@ -73,11 +67,7 @@ class Stylegan2Textbook(Textbook):
         self.g_optimizer.step()
 
         self.steps_done += 1
-        keep = 0.5 ** (config.batch_size / max(config.ema_half_life or 0.0, 1e-8))
-        with torch.no_grad():
-            pairs = (self.average.parameters(), self.generator.parameters())
-            for old, new in zip(*pairs, strict=True):
-                old.copy_(new.lerp(old, keep))
+        self.follow(config.ema_half_life or 0.0)
         return [d_loss.item(), g_loss.item()]
 
 
