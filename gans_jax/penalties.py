@@ -10,7 +10,7 @@ arXiv:1710.10196, combine them.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,7 @@ from shared.config.tables import register
 
 Images = Float[Array, "batch height width channels"]
 Discriminator = Callable[[Images], Float[Array, " batch"]]
+OutputsT = TypeVar("OutputsT")
 
 
 class PenaltyTerms(NamedTuple):
@@ -49,6 +50,29 @@ def input_gradient(
     # Summing the logits gives per-image gradients because images do not interact.
     gradient = jax.grad(lambda x: discriminator(x).sum())(images)
     return gradient.reshape(len(gradient), -1)
+
+
+def gradient_and_outputs(
+    discriminator: Callable[[Images], tuple[Float[Array, " batch"], OutputsT]],
+    images: Images,
+) -> tuple[Float[Array, "batch pixels"], OutputsT]:
+    """As `input_gradient`, and what D says: one look serves loss and penalty.
+
+    Args:
+        discriminator: images to logits, and to outputs of any kind.
+        images: where; taken as constants.
+
+    Returns:
+        The gradient, and the outputs.
+    """
+
+    def total(images: Images) -> tuple[Float[Array, ""], OutputsT]:
+        logits, outputs = discriminator(images)
+        return logits.sum(), outputs
+
+    images = jax.lax.stop_gradient(images)
+    gradient, outputs = jax.grad(total, has_aux=True)(images)
+    return gradient.reshape(len(gradient), -1), outputs
 
 
 def gradient_norm(gradient: Float[Array, "batch pixels"]) -> Float[Array, " batch"]:
@@ -140,7 +164,7 @@ def r1_penalty(discriminator: Discriminator, real: Images) -> PenaltyTerms:
     References:
         Mescheder et al. 2018, arXiv:1801.04406, Eq. 9.
     """
-    return _zero_centred(discriminator, real)
+    return squared_slopes(input_gradient(discriminator, real))
 
 
 def r2_penalty(discriminator: Discriminator, fake: Images) -> PenaltyTerms:
@@ -155,7 +179,7 @@ def r2_penalty(discriminator: Discriminator, fake: Images) -> PenaltyTerms:
     References:
         Mescheder et al. 2018, arXiv:1801.04406, Eq. 10.
     """
-    return _zero_centred(discriminator, fake)
+    return squared_slopes(input_gradient(discriminator, fake))
 
 
 def r1_r2_penalty(
@@ -174,11 +198,20 @@ def r1_r2_penalty(
         Mescheder et al. 2018, arXiv:1801.04406, Eqs. 9 and 10.
         Huang et al. 2025, arXiv:2501.05441 (R3GAN, which has both).
     """
-    r1 = r1_penalty(discriminator, real)
-    r2 = r2_penalty(discriminator, fake)
-    return PenaltyTerms(
-        r1.penalty + r2.penalty, 0.5 * (r1.gradient_norm + r2.gradient_norm)
+    return squared_slopes(
+        input_gradient(discriminator, real), input_gradient(discriminator, fake)
     )
+
+
+def squared_slopes(*gradients: Float[Array, "batch pixels"]) -> PenaltyTerms:
+    """R1, R2 or both, of gradients that are at hand: the sum of E[||grad D||^2].
+
+    Args:
+        gradients: D's, at the images of each kind.
+    """
+    norms = [batch_mean(gradient_norm(jax.lax.stop_gradient(g))) for g in gradients]
+    squares = [batch_mean(jnp.square(g).sum(axis=1)) for g in gradients]
+    return PenaltyTerms(jnp.stack(squares).sum(), jnp.stack(norms).mean())
 
 
 PENALTIES: dict[str, Callable[..., PenaltyTerms]] = {
@@ -258,12 +291,6 @@ def apply_penalty(
 def _mix(real: Images, fake: Images, alpha: Float[Array, " batch"]) -> Images:
     share = alpha[:, None, None, None]
     return share * real + (1 - share) * fake
-
-
-def _zero_centred(discriminator: Discriminator, images: Images) -> PenaltyTerms:
-    gradient = input_gradient(discriminator, images)
-    norm = gradient_norm(jax.lax.stop_gradient(gradient))
-    return _terms(jnp.square(gradient).sum(axis=1), norm)
 
 
 def _terms(

@@ -189,14 +189,19 @@ def discriminator_step(
         params: Any, batch: Batch, fake: Images
     ) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
         real, fake = _add_noise(batch.real, fake, batch.instance_noise)
-        seen_real = _augment(config, real, batch.augmentation, 0)
-        seen_fake = _augment(config, fake, batch.augmentation, 1)
         discriminator = replace(state.discriminator, params=params)
-        real_scores, discriminator = judge(discriminator, seen_real, batch.labels)
-        fake_scores, discriminator = judge(discriminator, seen_fake, batch.labels)
-        penalty = None
-        if config.penalty_every == 1:
-            penalty = _penalty(config, discriminator, batch, real, fake)
+        if config.looks_once:
+            real_scores, fake_scores, penalty = _look_once(
+                config, discriminator, batch.labels, real, fake
+            )
+        else:
+            seen_real = _augment(config, real, batch.augmentation, 0)
+            seen_fake = _augment(config, fake, batch.augmentation, 1)
+            real_scores, discriminator = judge(discriminator, seen_real, batch.labels)
+            fake_scores, discriminator = judge(discriminator, seen_fake, batch.labels)
+            penalty = None
+            if config.penalty_every == 1:
+                penalty = _penalty(config, discriminator, batch, real, fake)
         total, metrics = discriminator_terms(
             config,
             real_scores,
@@ -503,6 +508,31 @@ def _penalty(
         batch.alpha,
         batch.penalty_noise,
     )
+
+
+def _look_once(
+    config: TrainConfig,
+    discriminator: Network,
+    labels: Labels,
+    real: Images,
+    fake: Images,
+) -> tuple[Outputs, Outputs, penalties.PenaltyTerms]:
+    """What D says of both, and a penalty of its slopes at these very images."""
+
+    def look(images: Images) -> tuple[Float[Array, " batch"], Outputs]:
+        outputs, _ = judge(discriminator, images, labels)
+        return outputs.logits, outputs
+
+    scores, gradients = [], []
+    # In float32, as in `_penalty`.
+    for kind, images in {"real": real, "fake": _widen(fake)}.items():
+        if kind in PENALTIES[config.penalty].inputs:
+            gradient, outputs = penalties.gradient_and_outputs(look, images)
+            gradients.append(gradient)
+        else:
+            _, outputs = look(images)
+        scores.append(outputs)
+    return scores[0], scores[1], penalties.squared_slopes(*gradients)
 
 
 def _update_d(

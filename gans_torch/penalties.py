@@ -10,7 +10,7 @@ arXiv:1710.10196, combine them.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -23,6 +23,7 @@ from shared.config.tables import register
 
 Images = Float[Tensor, "batch channels height width"]
 Discriminator = Callable[[Images], Float[Tensor, " batch"]]
+OutputsT = TypeVar("OutputsT")
 
 
 class PenaltyTerms(NamedTuple):
@@ -49,6 +50,25 @@ def input_gradient(
         discriminator(images).sum(), images, create_graph=True
     )
     return gradient.flatten(1)
+
+
+def gradient_and_outputs(
+    discriminator: Callable[[Images], tuple[Float[Tensor, " batch"], OutputsT]],
+    images: Images,
+) -> tuple[Float[Tensor, "batch pixels"], OutputsT]:
+    """As `input_gradient`, and what D says: one look serves loss and penalty.
+
+    Args:
+        discriminator: images to logits, and to outputs of any kind.
+        images: where; taken as constants.
+
+    Returns:
+        The gradient, and the outputs.
+    """
+    images = images.detach().requires_grad_(True)
+    logits, outputs = discriminator(images)
+    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    return gradient.flatten(1), outputs
 
 
 def gradient_norm(gradient: Float[Tensor, "batch pixels"]) -> Float[Tensor, " batch"]:
@@ -139,7 +159,7 @@ def r1_penalty(discriminator: Discriminator, real: Images) -> PenaltyTerms:
     References:
         Mescheder et al. 2018, arXiv:1801.04406, Eq. 9.
     """
-    return _zero_centred(discriminator, real)
+    return squared_slopes(input_gradient(discriminator, real))
 
 
 def r2_penalty(discriminator: Discriminator, fake: Images) -> PenaltyTerms:
@@ -154,7 +174,7 @@ def r2_penalty(discriminator: Discriminator, fake: Images) -> PenaltyTerms:
     References:
         Mescheder et al. 2018, arXiv:1801.04406, Eq. 10.
     """
-    return _zero_centred(discriminator, fake)
+    return squared_slopes(input_gradient(discriminator, fake))
 
 
 def r1_r2_penalty(
@@ -173,11 +193,20 @@ def r1_r2_penalty(
         Mescheder et al. 2018, arXiv:1801.04406, Eqs. 9 and 10.
         Huang et al. 2025, arXiv:2501.05441 (R3GAN, which has both).
     """
-    r1 = r1_penalty(discriminator, real)
-    r2 = r2_penalty(discriminator, fake)
-    return PenaltyTerms(
-        r1.penalty + r2.penalty, 0.5 * (r1.gradient_norm + r2.gradient_norm)
+    return squared_slopes(
+        input_gradient(discriminator, real), input_gradient(discriminator, fake)
     )
+
+
+def squared_slopes(*gradients: Float[Tensor, "batch pixels"]) -> PenaltyTerms:
+    """R1, R2 or both, of gradients that are at hand: the sum of E[||grad D||^2].
+
+    Args:
+        gradients: D's, at the images of each kind.
+    """
+    norms = [batch_mean(gradient_norm(g.detach())) for g in gradients]
+    squares = [batch_mean(torch.square(g).sum(dim=1)) for g in gradients]
+    return PenaltyTerms(torch.stack(squares).sum(), torch.stack(norms).mean())
 
 
 PENALTIES: dict[str, Callable[..., PenaltyTerms]] = {
@@ -257,12 +286,6 @@ def apply_penalty(
 def _mix(real: Images, fake: Images, alpha: Float[Tensor, " batch"]) -> Images:
     share = alpha[:, None, None, None]
     return share * real + (1 - share) * fake
-
-
-def _zero_centred(discriminator: Discriminator, images: Images) -> PenaltyTerms:
-    gradient = input_gradient(discriminator, images)
-    norm = gradient_norm(gradient.detach())
-    return _terms(torch.square(gradient).sum(dim=1), norm)
 
 
 def _terms(

@@ -156,6 +156,11 @@ def _entry(torch: Function, jax: Function) -> str:
     return "\n".join(parts)
 
 
+def _parameters(arguments: ast.arguments) -> list[str]:
+    names = [argument.arg for argument in arguments.args]
+    return names + ([f"*{arguments.vararg.arg}"] if arguments.vararg else [])
+
+
 def _function(node: ast.FunctionDef, source: list[str]) -> Function:
     documented = ast.get_docstring(node)
     summary, *rest = (documented or "").split("\n\n")
@@ -166,7 +171,7 @@ def _function(node: ast.FunctionDef, source: list[str]) -> Function:
     start = first.end_lineno if documented else first.lineno - 1
     return Function(
         name=node.name,
-        parameters=[argument.arg for argument in node.args.args],
+        parameters=_parameters(node.args),
         summary=summary,
         details=rest[:end],
         references=[

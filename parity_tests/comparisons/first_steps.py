@@ -72,6 +72,18 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
             "instance_noise": 0.1,
         },
     ),
+    # Loss and penalty by the same looks, with all that a look says.
+    "one look": (
+        "dcgan",
+        {
+            "conditional": True,
+            "aux_classifier": 0.5,
+            "minibatch_std": 2,
+            "instance_noise": 0.1,
+            "d_norm": "none",
+            "penalty": "r1-r2",
+        },
+    ),
     # Nothing in it says of which images G's update is, but for the relativistic loss.
     "burn-in": (
         "relativistic",

@@ -569,7 +569,7 @@ def _penalty_pass() -> list[Finding]:
     result = []
     for norm, weight_norm in (("none", "spectral"), ("batch", "none")):
         ends: dict[str, list[Any]] = {"torch": [], "jax": []}
-        for penalty in ("none", "r1-r2"):
+        for penalty in ("none", "wgan-gp"):
             config = shrink(
                 PRESETS["hinge"],
                 d_weight_norm=weight_norm,

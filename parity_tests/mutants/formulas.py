@@ -2,6 +2,7 @@
 
 from gans_jax import losses as jax_losses
 from gans_jax import penalties as jax_penalties
+from gans_jax import steps as jax_steps
 from gans_jax import terms as jax_terms
 from gans_torch import distribution as torch_distribution
 from gans_torch import losses as torch_losses
@@ -211,8 +212,8 @@ MUTANTS = (
     mutant(
         "mean of R1 and R2",
         "one weight is shared out between both, where each should have it",
-        jax_penalties.r1_r2_penalty,
-        {"r1.penalty + r2.penalty": "0.5 * (r1.penalty + r2.penalty)"},
+        jax_penalties.squared_slopes,
+        {"stack(squares).sum()": "stack(squares).mean()"},
         "penalty/r1-r2/closed form",
     ),
     mutant(
@@ -232,7 +233,7 @@ MUTANTS = (
     mutant(
         "mean square in R1",
         "the squared length is averaged over pixels",
-        jax_penalties._zero_centred,
+        jax_penalties.squared_slopes,
         {".sum(axis=1)": ".mean(axis=1)"},
         "penalty/r1/linear critic by hand",
     ),
@@ -256,6 +257,37 @@ MUTANTS = (
         torch_steps._penalty,
         {"batch.labels).logits": "torch.zeros_like(batch.labels)).logits"},
         "first steps/critic",
+    ),
+    mutant(
+        "first-order penalty in one look",
+        "the gradient is a constant: the penalty moves no weight",
+        jax_penalties.gradient_and_outputs,
+        {"gradient.reshape": "jax.lax.stop_gradient(gradient).reshape"},
+        "first steps/one look",
+    ),
+    mutant(
+        "one look at unlabelled images",
+        "loss and penalty together drop the labels",
+        jax_steps._look_once,
+        {"images, labels)": "images, 0 * labels)"},
+        "first steps/one look",
+    ),
+    mutant(
+        "slopes of real images alone",
+        "R2 is left out where the loss's own looks serve the penalty",
+        torch_steps._look_once,
+        {"in PENALTIES[config.penalty].inputs": "== 'real'"},
+        "penalty/one look/r1-r2",
+    ),
+    mutant(
+        "scores without a graph",
+        "the loss has no gradient where its look serves the penalty",
+        torch_steps._look_once,
+        {
+            "scores[0], scores[1]": "*[Outputs(*[y.detach() for y in x])"
+            " for x in scores]"
+        },
+        "first steps/one look",
     ),
     mutant(
         "penalty in training mode",

@@ -242,6 +242,19 @@ class TrainConfig:
         return OBJECTIVES[self.objective].relativistic or self.feature_matching > 0
 
     @property
+    def looks_once(self) -> bool:
+        """Whether D's penalty has its slopes from the looks that D's loss has too."""
+        return (
+            PENALTIES[self.penalty].squares_slopes
+            and self.penalty_every == 1
+            # In training mode D's look would advance spectral norm's power iteration.
+            and ARCHITECTURES[self.architecture].d_is_plain
+            and self.d_weight_norm != "spectral"
+            # The penalty has each kind's images as D sees the real ones.
+            and self.augment == "none"
+        )
+
+    @property
     def style_layers(self) -> int:
         """Layers of G that have a style each; 0 where there are no styles."""
         count = ARCHITECTURES[self.architecture].style_layers

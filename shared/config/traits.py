@@ -37,6 +37,9 @@ class ArchitectureTraits:
     instance norm has nothing to do."""
     separable: bool = False
     """Whether its networks treat each sample by itself, where their norms do."""
+    d_is_plain: bool = False
+    """Whether its D, without weight norm, does the same to images in training as in
+    evaluation."""
     lacks: Mapping[str, object] = dataclasses.field(default_factory=dict)
     """Settings that mean nothing to its networks, and the value that says so."""
     style_layers: Callable[[ImageSize], int] | None = None
@@ -107,6 +110,8 @@ class PenaltyTraits:
     penalty."""
     separable: bool = False
     """Whether it is a mean over the batch of what each sample's own point says."""
+    squares_slopes: bool = False
+    """Whether it is the sum of D's mean squared slopes at the images it looks at."""
     per_sample: bool = True
     """Whether D must judge each image by itself, which batch norm does not."""
     slope: float | None = None
@@ -225,6 +230,7 @@ def _stylegan2_weights(width: int, image_size: ImageSize, z_dim: int) -> int:
 
 _STYLEGAN2 = ArchitectureTraits(
     makes_rectangles=True,
+    d_is_plain=True,
     # Its average of styles is a mean over the batch.
     lacks={
         **{"g_norm": "none", "d_norm": "none"},
@@ -243,12 +249,14 @@ ARCHITECTURES = Table(
     {
         "dcgan": ArchitectureTraits(
             makes_rectangles=True,
+            d_is_plain=True,
             separable=True,
             least_weights=_dcgan_weights,
             least_features=_dcgan_features,
         ),
         "mlp": ArchitectureTraits(
             makes_rectangles=True,
+            d_is_plain=True,
             makes_points=True,
             separable=True,
             has_feature_maps=False,
@@ -259,24 +267,28 @@ ARCHITECTURES = Table(
         ),
         "sngan-resnet": ArchitectureTraits(
             makes_rectangles=True,
+            d_is_plain=True,
             separable=True,
             least_weights=_resnet_weights(2),
             least_features=_resnet_features,
         ),
         "sagan": ArchitectureTraits(
             makes_rectangles=True,
+            d_is_plain=True,
             separable=True,
             least_weights=_resnet_weights(2),
             least_features=_resnet_features,
         ),
         "wgan-gp-resnet": ArchitectureTraits(
             makes_rectangles=True,
+            d_is_plain=True,
             separable=True,
             least_weights=_resnet_weights(1),
             least_features=_resnet_features,
         ),
         "biggan": ArchitectureTraits(
             makes_rectangles=True,
+            d_is_plain=True,
             lacks={"g_norm": "batch", "d_norm": "none"},
             least_z_dim=_biggan_parts,
             least_weights=_biggan_weights,
@@ -284,6 +296,7 @@ ARCHITECTURES = Table(
         ),
         "r3gan": ArchitectureTraits(
             makes_rectangles=True,
+            d_is_plain=True,
             separable=True,
             lacks={
                 **{"g_norm": "none", "d_norm": "none"},
@@ -361,9 +374,15 @@ PENALTIES = Table(
             separable=True, inputs=("real", "fake", "alpha"), points=1, slope=1.0
         ),
         "dragan": PenaltyTraits(inputs=("real", "penalty_noise"), points=1, slope=1.0),
-        "r1": PenaltyTraits(separable=True, inputs=("real",), points=1),
-        "r2": PenaltyTraits(separable=True, inputs=("fake",), points=1),
-        "r1-r2": PenaltyTraits(separable=True, inputs=("real", "fake"), points=2),
+        "r1": PenaltyTraits(
+            separable=True, squares_slopes=True, inputs=("real",), points=1
+        ),
+        "r2": PenaltyTraits(
+            separable=True, squares_slopes=True, inputs=("fake",), points=1
+        ),
+        "r1-r2": PenaltyTraits(
+            separable=True, squares_slopes=True, inputs=("real", "fake"), points=2
+        ),
     },
 )
 

@@ -319,6 +319,32 @@ def test_objectives_whose_sign_says_what_is_real() -> None:
     assert able == saturating | {"hinge", "least-squares-pearson"}
 
 
+_R1 = {"penalty": "r1", "d_norm": "none"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (_R1, True),
+        (_R1 | {"architecture": "r3gan", "g_norm": "none", "penalty": "r1-r2"}, True),
+        # Slopes elsewhere.
+        (_R1 | {"penalty": "wgan-gp"}, False),
+        # An update of its own.
+        (_R1 | {"penalty_every": 16}, False),
+        # D advances its power iteration where it looks for its loss.
+        (_R1 | {"d_weight_norm": "spectral"}, False),
+        (_R1 | {"d_weight_norm": "weight"}, True),
+        # The slope is that of D(T(x)) at x.
+        (_R1 | {"augment": "diffaugment"}, False),
+        ({}, False),
+    ],
+)
+def test_where_one_look_serves_loss_and_penalty(
+    settings: dict[str, Any], expected: bool
+) -> None:
+    assert TrainConfig(**settings).looks_once == expected
+
+
 def test_orthogonality_is_stored_only_where_it_is_chosen() -> None:
     assert "g_orthogonal" not in config_to_json(TrainConfig())
     chosen = PRESETS["biggan"]
