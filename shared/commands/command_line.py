@@ -36,13 +36,19 @@ from shared.config.limits import (
 from shared.config.presets import PRESETS, SUMMARIES
 from shared.config.resume import check_resumed
 from shared.config.run_options import TrainOptions
-from shared.config.train_config import TrainConfig, refuse
+from shared.config.train_config import TrainConfig, flag, refuse
 from shared.errors import UsageError
 from shared.export.formats import check_format
 from shared.training.processes import hear_flags, hear_slurm, processes
 
 # A run of that name is ./auto.
 _AUTO = Path("auto")
+# Settings, and the one that must be on for them to do something.
+_IDLE_WITHOUT = {
+    "penalty_weight": "penalty",
+    "path_length_every": "path_length",
+    "instance_noise_steps": "instance_noise",
+}
 
 
 def arguments(argv: Sequence[str] | None) -> list[str]:
@@ -342,9 +348,11 @@ def _values(config: TrainConfig) -> dict[str, Any]:
 
 def _check_idle(config: TrainConfig, start: TrainConfig) -> None:
     """Refuse a flag that does nothing; a run that has the setting may go on with it."""
-    every = config.path_length_every
-    if every != start.path_length_every and not config.path_length:
-        raise refuse("path_length_every", every, "needs a --path-length")
+    for name, needed in _IDLE_WITHOUT.items():
+        value = getattr(config, name)
+        is_off = getattr(config, needed) in (0, "none")
+        if is_off and value != getattr(start, name):
+            raise refuse(name, value, f"needs a {flag(needed)}")
 
 
 def _check_unused(run_dir: Path | None) -> None:

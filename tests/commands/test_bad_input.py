@@ -34,6 +34,9 @@ REFUSED_AT_ONCE = {
     "train --aux-classifier 1": "--aux-classifier 1.0: needs --conditional",
     "train hinge --label-flip 0.1": "--label-flip 0.1: has no meaning for --objective",
     "train --path-length-every 8": "--path-length-every 8: needs a --path-length",
+    "train --penalty-weight 1": "--penalty-weight 1.0: needs a --penalty",
+    "train --instance-noise-steps 5": "--instance-noise-steps 5: needs a"
+    " --instance-noise",
     "train --stpes 3": "unrecognized option --stpes; did you mean --steps?",
     "train gan dcgan": "unexpected argument 'dcgan'",
     "train --objective foo": "'foo'",
