@@ -9,6 +9,7 @@ import pytest
 
 import compiled
 import messages
+from shared.config.traits import ARCHITECTURES, OBJECTIVES, PENALTIES
 from shared.drawing import plots
 from shared.files.atomic import write_atomically
 from shared.training.threads import use_one_thread
@@ -35,6 +36,18 @@ def has_its_messages_made(request: pytest.FixtureRequest) -> Iterator[None]:
     if not os.environ.get("GANS_NOTE_MESSAGES"):
         missing = messages.claims().get(test, set()) - _provoked[test]
         assert not missing, "messages that this test no longer provokes"
+
+
+@pytest.fixture(autouse=True)
+def leaves_no_names() -> Iterator[None]:
+    """What a test registers is a choice until it ends: others count the choices."""
+    tables = (ARCHITECTURES, OBJECTIVES, PENALTIES)
+    before = [dict(table) for table in tables]
+    yield
+    for table, rows in zip(tables, before, strict=True):
+        for name in [*table]:
+            if name not in rows:
+                del table[name]
 
 
 def pytest_sessionfinish() -> None:

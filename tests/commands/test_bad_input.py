@@ -23,7 +23,7 @@ from support import TINY, Twin, contents, last_checkpoint, stopped
 # folder, {faces} a folder of pictures without labels, {loop} a link to itself, {long}
 # nothing that can be; {piped} is a run whose configuration is a pipe.
 REFUSED_AT_ONCE = {
-    "train dgan": "preset 'dgan': must be one of quick, gan, dcgan,",
+    "train dgan": "preset 'dgan': must be one of quick, photos, gan, dcgan,",
     "train --dataset mnits": "--dataset mnits: must be digits,",
     "train --dataset folder:nowhere": "folder:nowhere: must be a folder of images",
     "train --dataset folder:{file}": "--dataset folder:{file}: ",
