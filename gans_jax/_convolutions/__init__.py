@@ -41,7 +41,7 @@ and mutants of all files of this room die.
 
 WHEN IT CAN GO. When XLA's CPU convolutions, with gradients, take no longer than these:
 `python -m benchmarks.train`, with `_is_here` returning False, tells. Then delete this
-folder, and let `layers.py` call `lax.conv_general_dilated` and `lax.conv_transpose` as
+folder, and let `_stated.py` call `lax.conv_general_dilated` and `lax.conv_transpose` as
 `convolution.py` does where it does not use a product.
 """
 

@@ -1,6 +1,7 @@
 """Mutants of the layers and of how their arrays are translated."""
 
 from gans_jax import _network
+from gans_jax import _stated as jax_stated
 from gans_jax import arrays as jax_arrays
 from gans_jax import distribution as jax_distribution
 from gans_jax import layers as jax_layers
@@ -141,7 +142,7 @@ MUTANTS = (
     mutant(
         "statistics in float32",
         "nnx computes them so, whatever the parameters' type",
-        jax_layers._widen,
+        jax_stated.widen,
         {"if x.dtype == jnp.bfloat16": "if x.dtype != jnp.float32"},
         "layer/ConditionalBatchNorm2d",
     ),
@@ -202,7 +203,7 @@ MUTANTS = (
         "as nnx.SpectralNorm does at every call (google/flax#5576)",
         (
             Edit(
-                jax_layers._constrained,
+                jax_stated._constrained,
                 {
                     "return weight if layer.constraint is None else"
                     " layer.constraint(weight)": (
