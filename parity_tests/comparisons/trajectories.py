@@ -289,16 +289,6 @@ def _register() -> dict[str, str]:
 
 
 REFUSED = _register()
-# Not one of `VARIANTS`: what it has, others of these have met each remedy with.
-check("variant/photos", "variant", _COVERS)(
-    functools.partial(
-        compare_trajectories,
-        shrink(PRESETS["photos"]),
-        _FIRST_STEPS,
-        "trajectory, float64",
-        3,
-    )
-)
 # Of another base than 4.
 check("variant/dcgan/28 pixels", "variant", _COVERS)(
     functools.partial(

@@ -28,23 +28,6 @@ _SPECTRAL_NORM: dict[str, Any] = {
     "g_lr": 1e-3,
     "d_lr": 1e-3,
 }
-# What makes the best images in a minute or two of a CPU, by the search in
-# docs/quick.md: `hinge` on thin networks and small batches, with high rates, no
-# momentum, and an average of G, by which it is judged.
-_QUICK = dataclasses.replace(
-    _DCGAN,
-    preset="quick",
-    objective="hinge",
-    **_SPECTRAL_NORM | {"g_lr": 2e-3, "d_lr": 2e-3},
-    width=16,
-    batch_size=32,
-    adam_betas=(0.0, 0.9),
-    ema_decay=0.998,
-    steps=3500,
-    log_every=25,
-    sample_every=175,
-    save_every=875,
-)
 _POINTS = TrainConfig(
     preset="ring",
     dataset="ring",
@@ -185,19 +168,26 @@ _ORIGINAL: dict[str, Any] = {
 PRESETS: dict[str, TrainConfig] = {
     config.preset: config
     for config in (
-        _QUICK,
-        # The same for photos at 64x64, by the search in docs/quick.md: the loss of 2014
-        # and R1 (Mescheder et al. 2018, arXiv:1801.04406), as a D that spectral norm
-        # holds down says little there.
+        # What makes the best images in a minute or two of a CPU, by the search in
+        # docs/quick.md: the loss of 2014 with R1 (Mescheder et al. 2018,
+        # arXiv:1801.04406) on thin networks and small batches, with high rates, no
+        # momentum, and an average of G, by which it is judged.
         dataclasses.replace(
-            _QUICK,
-            preset="photos",
-            dataset="folder:photos",
-            image_size=64,
-            objective="non-saturating",
+            _DCGAN,
+            preset="quick",
             penalty="r1",
             penalty_weight=0.5,
-            d_weight_norm="none",
+            d_norm="none",
+            width=16,
+            batch_size=32,
+            g_lr=2e-3,
+            d_lr=2e-3,
+            adam_betas=(0.0, 0.9),
+            ema_decay=0.998,
+            steps=3500,
+            log_every=25,
+            sample_every=175,
+            save_every=875,
         ),
         # Goodfellow et al. 2014, arXiv:1406.2661, with DCGAN's networks.
         TrainConfig(preset="gan"),
@@ -403,7 +393,6 @@ PRESETS: dict[str, TrainConfig] = {
 
 SUMMARIES = {
     "quick": "the best images within minutes on a CPU: what trains by default",
-    "photos": "a folder of photos in colour at 64x64, within minutes on a CPU",
     "gan": "Goodfellow 2014's game with DCGAN's networks; digits at 32x32, minutes",
     "dcgan": "Radford 2015: convolutions, batch norm; digits at 32x32, minutes",
     "wgan": "Arjovsky 2017: a critic of clipped weights; its loss falls as G improves",

@@ -23,7 +23,7 @@ from support import TINY, Twin, contents, last_checkpoint, stopped
 # folder, {faces} a folder of pictures without labels, {loop} a link to itself, {long}
 # nothing that can be; {piped} is a run whose configuration is a pipe.
 REFUSED_AT_ONCE = {
-    "train dgan": "preset 'dgan': must be one of quick, photos, gan, dcgan,",
+    "train dgan": "preset 'dgan': must be one of quick, gan, dcgan,",
     "train --dataset mnits": "--dataset mnits: must be digits,",
     "train --dataset folder:nowhere": "folder:nowhere: must be a folder of images",
     "train --dataset folder:{file}": "--dataset folder:{file}: ",
@@ -34,7 +34,7 @@ REFUSED_AT_ONCE = {
     "train --aux-classifier 1": "--aux-classifier 1.0: needs --conditional",
     "train hinge --label-flip 0.1": "--label-flip 0.1: has no meaning for --objective",
     "train --path-length-every 8": "--path-length-every 8: needs a --path-length",
-    "train --penalty-weight 1": "--penalty-weight 1.0: needs a --penalty",
+    "train dcgan --penalty-weight 1": "--penalty-weight 1.0: needs a --penalty",
     "train --instance-noise-steps 5": "--instance-noise-steps 5: needs a"
     " --instance-noise",
     "train --stpes 3": "unrecognized option --stpes; did you mean --steps?",

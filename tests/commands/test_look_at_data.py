@@ -317,7 +317,9 @@ def test_one_image_over_and_over_has_no_diversity(
     assert "all 20 images are one and the same" in capsys.readouterr().err
     records = map(json.loads, (run / "samples.jsonl").read_text().splitlines())
     assert [list(record) for record in records] == [["step"]] * 4
-    assert not re.search(r"e\+\d\d", (run / "report.html").read_text())
+    # Of its numbers: the letters that pictures are written in may say anything.
+    page = re.sub(r"base64,[\w+/=]+", "", (run / "report.html").read_text())
+    assert not re.search(r"e\+\d\d", page)
 
 
 def test_a_way_of_reading_is_stored_and_kept(
