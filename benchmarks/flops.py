@@ -125,7 +125,9 @@ def step_flops(config: TrainConfig, channels: int, num_classes: int = 0) -> floa
     d = discriminator_flops(config, channels, num_classes)
     passes, gradients = 2 * d.forward, 2 * (d.weight_gradient + d.inner_gradient)
     points = PENALTIES[config.penalty].points
-    passes += points * (d.forward + d.input_gradient)
+    passes += points * d.input_gradient
+    if not config.looks_once:
+        passes += points * d.forward
     gradients += points * _penalty_gradient(config, d)
     d_update = g.forward + passes + gradients / config.d_every
     g_update = (1 + config.g_sees_real) * d.forward + d.input_gradient
@@ -140,11 +142,13 @@ def _penalty_gradient(config: TrainConfig, d: NetworkFlops) -> int:
     image. Its derivative passes up that chain (once more each layer but the logits',
     whose gradient is constant) and meets every weight. Where a layer bends, as a
     normalisation does and LeakyReLU does not, the derivative also goes back down the
-    forward pass, through every block.
+    forward pass, through every block: together with the loss's, where that pass is one.
     """
     chain = d.forward - d.heads[0] + d.weight_gradient
     normalised = config.d_norm != "none" and len(d.blocks) > 1
-    if not (normalised or config.minibatch_std or config.minibatch_discrimination):
+    if config.looks_once or not (
+        normalised or config.minibatch_std or config.minibatch_discrimination
+    ):
         return chain
     down = sum(d.blocks)
     return chain + down + (down - d.blocks[0])

@@ -56,6 +56,8 @@ def test_a_critic_update_is_thirteen_passes() -> None:
         ("dcgan", {"image_size": 28, "minibatch_discrimination": 3}),
         ("wgan-gp", {}),
         ("wgan-gp", {"penalty": "r1-r2", "n_critic": 1}),
+        ("wgan-gp", {"penalty": "r1", "d_weight_norm": "spectral", "n_critic": 1}),
+        ("quick", {}),
         ("relativistic", {"d_weight_norm": "none"}),
         ("cgan", {"feature_matching": 1.0, "aux_classifier": 1.0}),
         ("dcgan", {"minibatch_discrimination": 3, "minibatch_std": 4}),
