@@ -157,7 +157,8 @@ MUTANTS = (
         {
             "real_scores = judge(discriminator, seen_real, batch.labels)": (
                 "both = judge(discriminator, torch.cat([real, fake]), None)\n"
-                "        real_scores = both._replace(logits=both.logits[: len(real)])"
+                "            real_scores = both._replace("
+                "logits=both.logits[: len(real)])"
             ),
             "fake_scores = judge(discriminator, seen_fake, batch.labels)": (
                 "fake_scores = both._replace(logits=both.logits[len(real) :])"

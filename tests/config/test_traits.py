@@ -71,7 +71,7 @@ def test_a_registered_name_is_a_choice(
     shown = "".join(capsys.readouterr().out.split())
     assert ",r1-r2,my-own}" in shown
     assert "relativistic-average,mine}" in shown.replace("││", "")
-    assert "(default:hinge)" in shown.replace("││", "")
+    assert "(default:non-saturating)" in shown.replace("││", "")
 
 
 @pytest.mark.parametrize(
