@@ -275,8 +275,11 @@ def _plot(results: dict[str, Any], path: Path) -> None:
     # Coverage alone: FID falls with the number of images, and few are held out.
     for name, row in results["ceiling"].items():
         if "held out" in name:
-            right.axhline(row["coverage"], color="grey", lw=1, ls=":", label=name)
-            right.legend(fontsize=8)
+            line = right.axhline(
+                row["coverage"], color="grey", lw=1, ls=":", label=name
+            )
+            # The others are named on the left; here, they would be hidden by it.
+            right.legend(handles=[line], fontsize=8, loc="lower right")
     left.set_yscale("log")
     left.set_ylabel(f"FID of {results['dataset']} by the project's judge")
     right.set_ylabel("coverage")
