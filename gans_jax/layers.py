@@ -5,8 +5,6 @@ lack follows. Images are NHWC. Each layer states what its arrays are: see
 `shared.statements`.
 """
 
-from typing import TypeVar
-
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -23,7 +21,7 @@ from gans_jax._stated import (
     InstanceNorm2d,
     Linear,
     SpectralNorm,
-    Weighted,
+    WeightedT,
     WeightNorm,
     widen,
 )
@@ -55,7 +53,6 @@ __all__ = [
 ]
 
 Images = Float[Array, "batch height width channels"]
-LayerT = TypeVar("LayerT", bound=Weighted)
 
 
 class ConditionalBatchNorm2d(nnx.Module):
@@ -294,7 +291,7 @@ def normalise(
     return x if norm is None else norm(x)
 
 
-def reparametrise(layer: LayerT, kind: str) -> LayerT:
+def reparametrise(layer: WeightedT, kind: str) -> WeightedT:
     """Put a constraint on a layer's weight, in place.
 
     Args:

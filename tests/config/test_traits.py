@@ -1,7 +1,7 @@
 """Tables of objectives and penalties: whose rows are whose, and who may add to them."""
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +25,9 @@ from shared.randomness.draws import draw
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def own() -> Iterator[Callable[..., None]]:
-    """``own(table, name, row)`` registers a row until the test ends."""
-    added: list[tuple[Table[Any], str]] = []
-
-    def add(table: Table[Any], name: str, row: Any) -> None:
-        register(name, table, row, {}, None)
-        added.append((table, name))
-
-    yield add
-    for table, name in added:
-        del table[name]
+def own(table: Table[Any], name: str, row: Any) -> None:
+    """Register a row; `leaves_no_names` takes it back when the test ends."""
+    register(name, table, row, {}, None)
 
 
 def refusal(call: Callable[[], object]) -> str:
@@ -57,9 +48,7 @@ def relativistic_g_loss(
 ) -> Any: ...
 
 
-def test_a_registered_name_is_a_choice(
-    own: Callable[..., None], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_registered_name_is_a_choice(capsys: pytest.CaptureFixture[str]) -> None:
     own(OBJECTIVES, "mine", ObjectiveTraits())
     own(PENALTIES, "my-own", PenaltyTraits(inputs=("real",), points=1))
     words = ["--objective", "mine", "--penalty", "my-own", "--d-norm", "none"]
@@ -112,7 +101,7 @@ def test_names_must_be_well_formed(name: str) -> None:
     assert name not in PENALTIES
 
 
-def test_names_must_be_new(own: Callable[..., None]) -> None:
+def test_names_must_be_new() -> None:
     def add(name: str, row: PenaltyTraits, members: dict[str, None]) -> str:
         return refusal(lambda: register(name, PENALTIES, row, members, None))
 
@@ -176,7 +165,7 @@ def test_penalties_of_something_else_are_refused(
     )
 
 
-def test_a_penalty_is_given_the_draws_that_it_takes(own: Callable[..., None]) -> None:
+def test_a_penalty_is_given_the_draws_that_it_takes() -> None:
     for name in ("alpha", "penalty_noise"):
         own(PENALTIES, f"my-{name[0]}", PenaltyTraits(inputs=("real", name), points=1))
         config = TrainConfig(penalty=f"my-{name[0]}", d_norm="none", image_size=8)
@@ -185,7 +174,7 @@ def test_a_penalty_is_given_the_draws_that_it_takes(own: Callable[..., None]) ->
         assert given == {name}
 
 
-def test_rules_ask_for_traits(own: Callable[..., None]) -> None:
+def test_rules_ask_for_traits() -> None:
     own(OBJECTIVES, "mine", ObjectiveTraits(has_targets=True))
     own(PENALTIES, "whole", PenaltyTraits(inputs=("real",), points=1, per_sample=False))
     own(PENALTIES, "each", PenaltyTraits(inputs=("real",), points=1))
@@ -196,7 +185,7 @@ def test_rules_ask_for_traits(own: Callable[..., None]) -> None:
     assert message.startswith("--label-flip 0.1: has no meaning for --objective other")
 
 
-def test_the_diagnosis_judges_by_traits(own: Callable[..., None]) -> None:
+def test_the_diagnosis_judges_by_traits() -> None:
     def bounds(**values: Any) -> dict[str, tuple[float, float]]:
         found = symptoms(TrainConfig(d_norm="none", **values))
         return {rule.metric: (rule.low, rule.high) for rule in found}
