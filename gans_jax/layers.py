@@ -5,6 +5,8 @@ lack follows. Images are NHWC. Each layer states what its arrays are: see
 `shared.statements`.
 """
 
+from typing import TypeVar
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -21,7 +23,7 @@ from gans_jax._stated import (
     InstanceNorm2d,
     Linear,
     SpectralNorm,
-    WeightedT,
+    Weighted,
     WeightNorm,
     widen,
 )
@@ -53,6 +55,8 @@ __all__ = [
 ]
 
 Images = Float[Array, "batch height width channels"]
+# Bound to the class, not its name: checkers of types look names up here.
+LayerT = TypeVar("LayerT", bound=Weighted)
 
 
 class ConditionalBatchNorm2d(nnx.Module):
@@ -291,7 +295,7 @@ def normalise(
     return x if norm is None else norm(x)
 
 
-def reparametrise(layer: WeightedT, kind: str) -> WeightedT:
+def reparametrise(layer: LayerT, kind: str) -> LayerT:
     """Put a constraint on a layer's weight, in place.
 
     Args:
