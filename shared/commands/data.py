@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.commands.options import DataOptions
+from shared.commands.options import DEFAULT_PRESET, DataOptions
 from shared.commands.parsing import named_as
 from shared.config.choices import POINTS
+from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig, flag, spelled
 from shared.data import datasets
 from shared.data.image_data import ImageData
@@ -151,11 +152,12 @@ def _next_command(
     train = ["python", "-m", f"{prog.partition('.')[0]}.train"]
     if data.name in POINTS:
         return ["A run on it:", f"  {shlex.join([*train, data.name])}"]
+    default = PRESETS[DEFAULT_PRESET]
     wished = {} if data.survey is None else data.survey.flags
     words: list[str] = []
     for name in ("image_size", *Reading._fields):
         value = wished.get(name, getattr(config, name))
-        if value != getattr(TrainConfig, name):
+        if value != getattr(default, name):
             words += [flag(name), spelled(name, value)]
     for name in ("data_dir", "cache_dir"):
         value = getattr(options, name)
@@ -164,9 +166,9 @@ def _next_command(
     if other := wished.get("dataset"):
         look = ["python", "-m", prog, str(other), *words]
         return ["What to look at next:", f"  {shlex.join(look)}"]
-    if data.name != TrainConfig.dataset:
+    if data.name != default.dataset:
         words = ["--dataset", data.name, *words]
-    if data.info.count < TrainConfig.batch_size:
+    if data.info.count < default.batch_size:
         # As large as it can be, of the powers of two.
         words += ["--batch-size", str(max(2, 1 << (data.info.count.bit_length() - 1)))]
     if data.info.num_classes > 1:

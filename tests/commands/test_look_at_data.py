@@ -109,6 +109,11 @@ def zipped(place: Path) -> str:
     return "folder:{}/x.zip"
 
 
+def enough(place: Path) -> str:
+    many(place, 40)
+    return "folder:{}"
+
+
 def json_labels(place: Path) -> str:
     many(place, 12)
     labels = [[f"p{number:04d}.png", number % 3] for number in range(12)]
@@ -153,6 +158,8 @@ CASES: dict[Callable[[Path], str], tuple[list[str], str]] = {
         "--channels grey --batch-size 8",
     ),
     zipped: (["8 of 16x16, in colour"], "--batch-size 8"),
+    # As many as a batch of the preset that trains by default.
+    enough: (["40 of 16x16, in colour"], "--image-size 16"),
     json_labels: (
         ["the labels are those of dataset.json", "3: id, images, name"],
         "--batch-size 8 --conditional",
