@@ -28,6 +28,7 @@ class BuildPy(build_py):
         if EDITABLE:
             super().run()
             return
+        assert self.build_lib is not None, "finalize_options has set it"
         # Whatever an earlier build has left here would be packed, too.
         shutil.rmtree(self.build_lib, ignore_errors=True)
         super().run()

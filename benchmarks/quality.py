@@ -139,6 +139,7 @@ def measure(options: Options) -> Iterator[dict[str, Any]]:
     runners = [Runner(_TEXTBOOK, "dcgan")]
     runners += [Runner(t, p) for p in options.presets for t in ("torch", "jax")]
     rows: list[dict[str, Any]] = []
+    found: gans_torch.Evaluation | None = None
     # Seed by seed, so that what disturbs the machine for a while disturbs them all.
     for seed, runner in itertools.product(range(options.seeds), runners):
         sys.stderr.write(f"{runner.name}, seed {seed}\n")
@@ -149,6 +150,7 @@ def measure(options: Options) -> Iterator[dict[str, Any]]:
             scores = {name: found.values[name] for name in ("fid", "coverage")}
             row = {**runner._asdict(), "seed": seed, "seconds": seconds, "steps": steps}
             rows.append({**row, **scores})
+        assert found is not None, "looks are above 0"
         yield {
             "machine": describe_machine(options.device),
             "dataset": options.dataset,

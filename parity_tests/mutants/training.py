@@ -247,7 +247,7 @@ MUTANTS = (
     mutant(
         "sampling in training mode in JAX",
         "samples depend on their batch",
-        jax_backend.Backend._evaluate.func,
+        vars(jax_backend.Backend)["_evaluate"].func,
         {"network.evaluate(x, labels)": "network(x, labels)[0]"},
         "first steps/averages",
     ),

@@ -85,11 +85,11 @@ def _rows(runs: Sequence[Run]) -> list[tuple[str, ...]]:
 def _names(paths: Sequence[Path]) -> list[str]:
     """The last folders of each, as many as tell the runs apart."""
     longest = max(len(path.parts) for path in paths)
-    for length in range(1, longest + 1):
-        names = [str(Path(*path.parts[-length:])) for path in paths]
-        if len(set(names)) == len(set(paths)):
-            break
-    return names
+    by_length = (
+        [str(Path(*path.parts[-length:])) for path in paths]
+        for length in range(1, longest + 1)
+    )
+    return next(names for names in by_length if len(set(names)) == len(set(paths)))
 
 
 def _read(name: str, path: Path) -> Run:

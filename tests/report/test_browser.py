@@ -37,11 +37,11 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         values = {"d_loss": 0.001, "g_loss": float(rng.uniform(0.5, 1)), "d_real": 0.9}
         rate = {"images_per_second": 640.0, "g_grad_norm": 10.0 ** (step / 100)}
         run.append_metrics({"step": step, **values, **rate})
-    for step in STEPS:
-        picture = rng.integers(0, 256, (104, 274, 3), np.uint8)
+    pictures = [rng.integers(0, 256, (104, 274, 3), np.uint8) for _ in STEPS]
+    for step, picture in zip(STEPS, pictures, strict=True):
         images.save_png(run.sample_path(step), picture)
         run.append_sample_metrics({"step": step, "diversity": 0.5})
-    images.save_png(run.path / "real.png", picture)
+    images.save_png(run.path / "real.png", pictures[-1])
     run.checkpoint_path(200).touch()
     run.write_config(config, DATA, "gans_jax", step=200)
     report.write_report(run, "python -m gans_jax.train --resume RUN", "gans_jax.train")
