@@ -101,3 +101,63 @@ def test_what_one_run_lacks_is_named() -> None:
 def test_runs_of_different_length_are_refused() -> None:
     with pytest.raises(ValueError, match="longer"):
         compare_runs(_run(3), _run(4), TOLERANCE)
+
+
+def _normed() -> list[dict[str, NDArray[Any]]]:
+    """A network whose norm cancels one bias, and not the other."""
+    return [
+        {
+            "d_loss": np.ones(1),
+            "generator.conv.bias": np.zeros(2),
+            "generator_ema.conv.bias": np.zeros(2),
+            "generator.norm.running_mean": np.ones(2),
+            "generator.norm.bias": np.ones(2),
+            "g_optimizer.exp_avg_sq.conv.bias": np.full(2, 1e-31),
+            "g_optimizer.exp_avg_sq.norm.bias": np.full(2, 1.0),
+            "discriminator.norm.running_mean": np.ones(2),
+            "d_optimizer.exp_avg_sq.conv.bias": np.full(2, 1.0),
+        }
+        for _ in range(3)
+    ]
+
+
+def _moved(name: str) -> list[str]:
+    """What is broken where one run has an array elsewhere."""
+    first, second = _normed(), _normed()
+    second[2][name] += 1e-9
+    findings = compare_runs(first, second, TOLERANCE, cancelled="cancelled by norms")
+    assert findings[-1].aspect == "what norms cancel"
+    assert findings[-1].holds, "of a loose bound"
+    return [finding.aspect for finding in findings if not finding.holds]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["generator.conv.bias", "generator_ema.conv.bias", "generator.norm.running_mean"],
+)
+def test_what_norms_cancel_has_a_bound_of_its_own(name: str) -> None:
+    assert not _moved(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["generator.norm.bias", "discriminator.norm.running_mean"]
+)
+def test_what_they_do_not_cancel_is_held_to_the_other_bound(name: str) -> None:
+    assert _moved(name) == ["networks"]
+
+
+def test_a_bias_is_not_cancelled_that_one_run_has_a_gradient_for() -> None:
+    first, second = _normed(), _normed()
+    for state in first:
+        state["generator.free.bias"] = np.zeros(2)
+        state["g_optimizer.exp_avg_sq.free.bias"] = np.full(2, 1e-31)
+    for state in second:
+        state["generator.free.bias"] = np.full(2, 1e-9)
+        state["g_optimizer.exp_avg_sq.free.bias"] = np.full(2, 1e-14)
+    findings = compare_runs(first, second, TOLERANCE, cancelled="cancelled by norms")
+    assert [x.aspect for x in findings if not x.holds] == ["networks"]
+
+
+def test_norms_that_cancel_nothing_are_an_error() -> None:
+    with pytest.raises(AssertionError, match="norms cancel nothing"):
+        compare_runs(_run(), _run(), TOLERANCE, cancelled="cancelled by norms")

@@ -54,15 +54,21 @@ TOLERANCES: dict[str, Tolerance] = {
     "trajectory, float64, free bias": Tolerance(
         1e-10, 2.8e-11, "Adam's steps on a gradient that is nothing but rounding"
     ),
-    "trajectory, float64, free bias, without momentum": Tolerance(
-        1e-7, 2.8e-8, "the same, of a rate that no average makes smaller"
+    "trajectory, float64, seen by attention": Tolerance(
+        5e-9, 6.3e-10, "the same, of biases that attention is about to see"
+    ),
+    "cancelled by norms": Tolerance(
+        1e-7, 1.6e-8, "the same, of what is taken off again before anything sees it"
+    ),
+    "cancelled by norms, float32": Tolerance(
+        1e-2, 4e-3, "the same: Adam's steps go either way"
     ),
     "multiple of a nudge": Tolerance(
         20.0, 2.0, "chaos: a twin moved by a last digit departs as far from itself"
     ),
-    "trajectory, float32": Tolerance(1e-5, 2.0e-6, "rounding, through 10 steps"),
+    "trajectory, float32": Tolerance(2e-5, 5.1e-6, "rounding, through 10 steps"),
     "trajectory, float32 against float64": Tolerance(
-        1e-5, 2.1e-6, "rounding, through 10 steps"
+        2e-5, 6.0e-6, "rounding, through 10 steps"
     ),
     "trajectory, float32 against float64, from zeros": Tolerance(
         5e-5, 1.3e-5, "Adam's first steps behind kernels that start at zero"
@@ -76,6 +82,9 @@ TOLERANCES: dict[str, Tolerance] = {
     "devices, float64": Tolerance(1e-13, 1.3e-15, "rounding, through 3 steps"),
     "devices, float64, free bias": Tolerance(
         1e-10, 2.2e-12, "Adam's steps on a gradient that is nothing but rounding"
+    ),
+    "devices, float64, seen by attention": Tolerance(
+        5e-9, 1.0e-10, "the same, of biases that attention is about to see"
     ),
     # Hops.
     "exact": Tolerance(0.0, 0.0, "the same bytes"),

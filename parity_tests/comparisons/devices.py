@@ -182,7 +182,12 @@ def _compare(group: _Group, name: str) -> list[Finding]:
     first, *others = (told[name] for told in _trained(group))
     config = group.configs[name]
     alone = _alone(config, group.steps)
-    findings = compare_runs(alone, first, _tolerance(group, config))
+    findings = compare_runs(
+        alone,
+        first,
+        _tolerance(group, config),
+        cancelled=trajectories.cancelled(config),
+    )
     differing = sum(
         not np.array_equal(value, state[key])
         for other in others
@@ -200,10 +205,11 @@ def _compare(group: _Group, name: str) -> list[Finding]:
 
 
 def _tolerance(group: _Group, config: TrainConfig) -> str:
+    _, _, loose = trajectories.tolerance(config).partition("float64, ")
     # Through 20 steps, some bias or other is as good as free.
-    has_free_bias = trajectories.tolerance(config).endswith("free bias")
-    is_loose = group.is_full or has_free_bias
-    return "devices, float64" + (", free bias" if is_loose else "")
+    if group.is_full:
+        loose = loose or "free bias"
+    return "devices, float64" + (f", {loose}" if loose else "")
 
 
 def _compare_drawn(group: _Group) -> list[Finding]:

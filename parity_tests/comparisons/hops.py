@@ -10,8 +10,15 @@ from numpy.typing import NDArray
 
 from parity_tests.certificate.compare import difference
 from parity_tests.certificate.registry import Finding, check
-from parity_tests.comparisons.trajectories import VARIANTS, tolerance
-from parity_tests.harness.trajectories import make_pair, run_singly, shrink
+from parity_tests.comparisons.trajectories import VARIANTS, cancelled, tolerance
+from parity_tests.harness.trajectories import (
+    compare_runs,
+    go_on,
+    make_pair,
+    run,
+    run_singly,
+    shrink,
+)
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.drawing import images
@@ -48,32 +55,30 @@ _EXTRAS: dict[str, dict[str, Any]] = {
 def _hop(config: TrainConfig, channels: int = 1) -> list[Finding]:
     """Both directions, against both twins that never hopped."""
     torch, jax = make_pair(config, channels)
-    never = {"torch": _straight(torch), "jax": _straight(jax)}
+    never = {
+        twin: list(run(session, _BEFORE + _AFTER))
+        for twin, session in (("torch", torch), ("jax", jax))
+    }
     result = []
     for name, first, second in (
         ("torch to jax", torch, jax),
         ("jax to torch", jax, torch),
     ):
-        first.start()
-        left = run_singly(first, _BEFORE)
+        states = list(run(first, _BEFORE))
+        left = first.backend.arrays()
         second.restore(_through_file(first, left), _BEFORE)
         arrived = second.backend.arrays()
-        ended = run_singly(second, _AFTER)
         result.append(Finding(f"{name}, on arrival", _largest(left, arrived), "exact"))
-        result += [
-            Finding(
-                f"{name}, against {twin} alone",
-                _largest(ended, arrays, floor=1.0),
+        states += go_on(second, _AFTER)
+        for twin, straight in never.items():
+            result += compare_runs(
+                states,
+                straight,
                 tolerance(config),
+                f"{name}, against {twin} alone, ",
+                cancelled(config),
             )
-            for twin, arrays in never.items()
-        ]
     return result
-
-
-def _straight(session: Session) -> Arrays:
-    session.start()
-    return run_singly(session, _BEFORE + _AFTER)
 
 
 def _through_file(session: Session, arrays: Arrays) -> Arrays:
@@ -86,13 +91,13 @@ def _through_file(session: Session, arrays: Arrays) -> Arrays:
     return stored.arrays
 
 
-def _largest(first: Arrays, second: Arrays, floor: float = 1e-12) -> float:
+def _largest(first: Arrays, second: Arrays) -> float:
     assert first.keys() == second.keys(), (
         f"only one has {sorted(first.keys() ^ second.keys())}"
     )
     for name in first:
         assert first[name].dtype == second[name].dtype, f"{name}: types differ"
-    return max(difference(first[name], second[name], floor) for name in first)
+    return max(difference(first[name], second[name]) for name in first)
 
 
 for _name, _variant in VARIANTS.items():

@@ -8,7 +8,7 @@ import functools
 from unittest import mock
 
 from parity_tests.certificate.registry import Finding, check
-from parity_tests.comparisons.trajectories import tolerance
+from parity_tests.comparisons.trajectories import cancelled, tolerance
 from parity_tests.harness.trajectories import (
     State,
     compare_runs,
@@ -43,7 +43,9 @@ def _compare(architecture: str, penalty: str) -> list[Finding]:
         **norms | dict(ARCHITECTURES[architecture].lacks),
     )
     alone = _run(config, once=False)
-    return compare_runs(_run(config, once=True), alone, tolerance(config))
+    return compare_runs(
+        _run(config, once=True), alone, tolerance(config), cancelled=cancelled(config)
+    )
 
 
 for _architecture, _traits in ARCHITECTURES.items():

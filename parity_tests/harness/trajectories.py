@@ -25,6 +25,8 @@ State = Mapping[str, NDArray[Any]]
 
 _IMAGES = 60
 _CLASSES = 10
+# Of a gradient that is rounding: last digits of the largest one that it has at most.
+_ROUNDINGS = 100
 
 
 class Pair(NamedTuple):
@@ -128,12 +130,21 @@ def run(
 ) -> Iterator[State]:
     """Train from the start, a step at a time; yields metrics and arrays after each."""
     session.start(rollbacks)
+    yield from go_on(session, steps)
+
+
+def go_on(session: Session, steps: int) -> Iterator[State]:
+    """As `run`, from where the session is."""
     for _ in range(steps):
         yield session.run(1) | session.backend.arrays()
 
 
 def compare_trajectories(
-    config: TrainConfig, steps: int, tolerance: str, channels: int = 1
+    config: TrainConfig,
+    steps: int,
+    tolerance: str,
+    channels: int = 1,
+    cancelled: str = "",
 ) -> list[Finding]:
     """Train both twins and compare everything after every step.
 
@@ -142,6 +153,7 @@ def compare_trajectories(
         steps: how many.
         tolerance: row of the table, for differences with floor 1.
         channels: channels of the images.
+        cancelled: as of `compare_runs`.
 
     Returns:
         As `compare_runs`.
@@ -150,11 +162,17 @@ def compare_trajectories(
         AssertionError: as `compare_runs`.
     """
     torch, jax = make_pair(config, channels)
-    return compare_runs(run(torch, steps), run(jax, steps), tolerance)
+    return compare_runs(
+        run(torch, steps), run(jax, steps), tolerance, cancelled=cancelled
+    )
 
 
 def compare_runs(
-    first: Iterable[State], second: Iterable[State], tolerance: str, prefix: str = ""
+    first: Iterable[State],
+    second: Iterable[State],
+    tolerance: str,
+    prefix: str = "",
+    cancelled: str = "",
 ) -> list[Finding]:
     """Compare two runs of the same steps after each of them.
 
@@ -163,30 +181,73 @@ def compare_runs(
         second: the same of the other run.
         tolerance: row of the table, for differences with floor 1.
         prefix: stands before each aspect.
+        cancelled: row for what norms cancel: biases that they take off again, whose
+            gradient is nothing but rounding, and the means that those shift. If
+            empty, these are held to `tolerance` as well.
 
     Returns:
-        A finding each for metrics, networks and optimisers, with its curve; each note
-        names the worst array or, where the bound is broken, the first step, phase and
-        array to break it.
+        A finding each for metrics, networks and optimisers, as far as there are any,
+        and for what norms cancel if asked for, with its curve; each note names the
+        worst array or, where the bound is broken, the first step, phase and array to
+        break it.
 
     Raises:
         AssertionError: metrics or arrays differ in name or shape, or a number is not
-            finite; the message names step and phase.
+            finite; the message names step and phase. Or norms cancel nothing.
     """
-    history = [
-        _differences(states, f"step {step}")
-        for step, states in enumerate(zip(first, second, strict=True))
-    ]
-    divergence = _first_divergence(history, TOLERANCES[tolerance].bound)
+    history: list[dict[str, float]] = []
+    free: set[str] = set()
+    for step, states in enumerate(zip(first, second, strict=True)):
+        history.append(_differences(states, f"step {step}"))
+        if cancelled:
+            free |= _cancelled(states[0]) & _cancelled(states[1])
+    rows = dict.fromkeys(("metrics", "networks", "optimizers"), tolerance)
+    groups: dict[str, list[str]] = {}
+    for name in history[0]:
+        if name not in free:
+            groups.setdefault(_aspect(name), []).append(name)
+    if cancelled:
+        assert free, "norms cancel nothing"
+        groups["what norms cancel"] = sorted(free)
+        rows["what norms cancel"] = cancelled
+    divergence = _first_divergence(history, free, TOLERANCES[tolerance].bound)
     result = []
-    for aspect in ("metrics", "networks", "optimizers"):
-        names = [name for name in history[0] if _aspect(name) == aspect]
+    for aspect, row in rows.items():
+        names = groups.get(aspect)
+        if not names:
+            continue
         curve = tuple(max(found[name] for name in names) for found in history)
         step = int(np.argmax(curve))
         worst = max(names, key=history[step].__getitem__)
         note = divergence or f"largest: {worst}, at step {step}"
-        result.append(Finding(prefix + aspect, max(curve), tolerance, curve, note))
+        result.append(Finding(prefix + aspect, max(curve), row, curve, note))
     return result
+
+
+def _cancelled(state: State) -> set[str]:
+    """Biases whose gradient is but rounding, and the means of norms that they shift."""
+    found: set[str] = set()
+    for letter, network in (("g", "generator"), ("d", "discriminator")):
+        prefix = f"{letter}_optimizer.exp_avg_sq."
+        squares = {
+            name.removeprefix(prefix): value
+            for name, value in state.items()
+            if name.startswith(prefix)
+        }
+        largest = max((value.max() for value in squares.values()), default=0.0)
+        biases = {
+            name
+            for name, value in squares.items()
+            if name.endswith("bias")
+            and value.max() < largest * (_ROUNDINGS * np.finfo(value.dtype).eps) ** 2
+        }
+        for name in state:
+            # `generator_ema` as well.
+            owner, _, rest = name.partition(".")
+            shifted = biases and rest.endswith("running_mean")
+            if owner.startswith(network) and (rest in biases or shifted):
+                found.add(name)
+    return found
 
 
 def largest_until(first: Iterable[State], second: Iterable[State]) -> NDArray[Any]:
@@ -217,10 +278,12 @@ def _differences(states: tuple[State, State], when: str) -> dict[str, float]:
     return found
 
 
-def _first_divergence(history: list[dict[str, float]], bound: float) -> str:
+def _first_divergence(
+    history: list[dict[str, float]], free: set[str], bound: float
+) -> str:
     for step, found in enumerate(history):
         for name, value in found.items():
-            if not value <= bound:
+            if name not in free and not value <= bound:
                 phase = _PHASES[_phase(name, found)]
                 return f"first to diverge: {name} by {value:.3g}, step {step}, {phase}"
     return ""
