@@ -4,11 +4,13 @@ Messages go from processor to processor, by gloo, as they do in PyTorch: so none
 waits for what an accelerator is at.
 """
 
+import atexit
 import contextlib
 import functools
 import os
 import pickle
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
@@ -19,13 +21,24 @@ from jax.sharding import Mesh, NamedSharding
 from numpy.typing import NDArray
 
 from shared.errors import UsageError
+from shared.training import watches
 from shared.training.processes import Processes, processes
+from shared.training.watches import Watch
+
+# Where it keeps what the processes tell each other has no public name.
+try:
+    from jax._src.distributed import global_state as _global_state
+except ImportError:
+    _global_state = None
 
 _ValueT = TypeVar("_ValueT")
 
 _AXIS = "processes"
+_BOARD = "gans"
 # One that is silent for so long is taken for dead, and all end.
 _SILENCE_SECONDS = 20
+# So long the others find out, too, who is gone, before the first of them goes.
+_FAREWELL_SECONDS = 2
 
 
 def meet(devices: int) -> Processes:
@@ -56,6 +69,7 @@ def meet(devices: int) -> Processes:
             f"{found.count} processes do not meet at {_address() or 'no address'}:"
             f" {error}; JAX_COORDINATOR_ADDRESS=HOST:PORT can name another place"
         ) from error
+    _tell_each_other(found)
     return found
 
 
@@ -87,7 +101,8 @@ def highest(x: NDArray[Any]) -> NDArray[Any]:
     sharding = NamedSharding(mesh, P(_AXIS))
     shape = (mesh.size, *x.shape)
     every = jax.make_array_from_single_device_arrays(shape, sharding, [own])
-    return np.asarray(_highest()(every).addressable_data(0))
+    with watches.waiting():
+        return np.asarray(_highest()(every).addressable_data(0))
 
 
 def said_by_first(value: _ValueT) -> _ValueT:
@@ -118,6 +133,47 @@ def _highest() -> Any:
         return x.max(axis=0)
 
     return jax.jit(over_processes, out_shardings=NamedSharding(_mesh(), P()))
+
+
+class _Board:
+    """What JAX's first process keeps of what all have told, as a `watches.Store`."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def set(self, name: str, words: str, /) -> None:
+        self._client.key_value_set(f"{_BOARD}/{name}", words, allow_overwrite=True)
+
+    def multi_get(self, names: list[str], /) -> list[bytes]:
+        told = dict(self._client.key_value_dir_get(_BOARD))
+        return [told[f"{_BOARD}/{name}"].encode() for name in names]
+
+
+class _Watch(Watch):
+    """A watch that ends with the board, which the first process takes with it."""
+
+    def find(self) -> str:
+        """As every watch's."""
+        try:
+            self.listen()
+        except RuntimeError:
+            return "rank 0 answers no more"
+        found = super().find()
+        if found and not processes().follows:
+            time.sleep(_FAREWELL_SECONDS)
+        return found
+
+
+def _tell_each_other(found: Processes) -> None:
+    """Have one that is gone named, where a message to it has failed."""
+    client = getattr(_global_state, "client", None)
+    if client is None:
+        return
+    watch = _Watch(_Board(client), found.rank, found.count)
+    client.wait_at_barrier(f"{_BOARD} is told", 1000 * _SILENCE_SECONDS)
+    watch.begin()
+    # Before JAX's own, which takes the board down.
+    atexit.register(watch.end)
 
 
 def _address() -> str | None:

@@ -40,6 +40,7 @@ from shared.files.arrays import Arrays
 from shared.randomness.draws import BATCH_AXES, Draws
 from shared.sizes import ImageSize
 from shared.statements import Stated
+from shared.training import watches
 from shared.training.threads import processors
 
 _ValueT = TypeVar("_ValueT")
@@ -187,9 +188,9 @@ class Backend(protocol.Backend):
 
     def train(self, inputs: _Inputs) -> Callable[[], Arrays]:
         """Run the steps that were prepared; returns before they have finished."""
-        with self._settings():
+        with self._settings(), watches.waiting():
             self._leaves, metrics = self._train_steps(self._leaves, *inputs)
-        return functools.partial(jax.device_get, metrics)
+        return functools.partial(_read, metrics)
 
     def sample(
         self,
@@ -273,7 +274,8 @@ class Backend(protocol.Backend):
                 draw = self._evaluate_in_training_on_all
             sent = self._put((jnp.asarray(z, self._dtype), labels), P(AXIS))
             images = draw(generator, *sent)
-        return np.split(np.asarray(images, np.float32), len(batches))
+        with watches.waiting():
+            return np.split(np.asarray(images, np.float32), len(batches))
 
     def discriminate(
         self, images: NDArray[np.float32], labels: NDArray[np.int32] | None
@@ -500,6 +502,11 @@ class Backend(protocol.Backend):
             jax.default_matmul_precision(self._matmul_precision),
         ):
             yield
+
+
+def _read(metrics: dict[str, Array]) -> Arrays:
+    with watches.waiting():
+        return jax.device_get(metrics)
 
 
 def _memory(config: TrainConfig) -> dict[str, Array]:

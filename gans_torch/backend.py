@@ -38,6 +38,7 @@ from shared.files.arrays import Arrays
 from shared.randomness.draws import Draws
 from shared.sizes import ImageSize
 from shared.statements import Stated
+from shared.training import watches
 from shared.training.processes import Processes
 
 _NetworkT = TypeVar("_NetworkT", bound=torch.nn.Module)
@@ -140,7 +141,7 @@ class Backend(protocol.Backend):
         if self._processes.count == 1:
             return value
         values = [value]
-        with _processes.waiting():
+        with watches.waiting():
             torch.distributed.broadcast_object_list(values, src=0, device=_HOST)
         return values[0]
 
@@ -149,7 +150,7 @@ class Backend(protocol.Backend):
         if self._processes.count == 1:
             return number
         highest = torch.tensor(number)
-        with _processes.waiting():
+        with watches.waiting():
             torch.distributed.all_reduce(highest, torch.distributed.ReduceOp.MAX)
         return int(highest)
 
@@ -270,7 +271,7 @@ class Backend(protocol.Backend):
         rank, count, _ = self._processes
         own = super().sample_batches(batches[rank::count], training)
         parts: list[Any] | None = None if rank else [None] * count
-        with _processes.waiting():
+        with watches.waiting():
             torch.distributed.gather_object(own, parts)
         drawn: list[Any] = [None] * len(batches)
         for first, part in enumerate(parts or []):

@@ -26,7 +26,7 @@ import torch.distributed
 from jaxtyping import Float
 from torch import Tensor
 
-from gans_torch import _processes
+from shared.training import watches
 
 _count: ContextVar[int] = ContextVar("count", default=1)
 _local_norms: ContextVar[bool] = ContextVar("local_norms", default=False)
@@ -168,7 +168,7 @@ class _Sum(torch.autograd.Function):
         """The sum of what the devices have."""
         # A message is sent as it lies in memory, which may differ between devices.
         total = x.detach().clone(memory_format=torch.contiguous_format)
-        with _processes.waiting():
+        with watches.waiting():
             torch.distributed.all_reduce(total)
         return total
 

@@ -93,6 +93,12 @@ VARIANTS = {
     "ring": Variant(
         shrink(PRESETS["ring"], dataset="ring", image_size=1, width=32), channels=2
     ),
+    # In colour: of a grey image's one channel, the kernels of D's first shortcut are
+    # numbers by themselves, of which weight norm leaves the signs.
+    **{
+        name: Variant(shrink(PRESETS[name]), channels=3)
+        for name in ("sngan", "sagan", "biggan")
+    },
     "cgan-pd-cifar10": Variant(
         shrink(PRESETS["cgan-pd-cifar10"], n_critic=2), 50, channels=3
     ),

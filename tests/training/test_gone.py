@@ -1,4 +1,4 @@
-"""Processes of a run in PyTorch that are gone: the others notice it, and say which."""
+"""Processes of a run that are gone: the others notice it, and say which."""
 
 import os
 import re
@@ -15,14 +15,13 @@ from shared.run import checkpoint
 from shared.run.run_dir import RunDir
 from support import TINY, Twin, metrics
 
-pytestmark = [
-    pytest.mark.needs("torch"),
-    pytest.mark.parametrize("twin", ["torch"], indirect=True, scope="session"),
-]
+# JAX has a watch of its own over those that are frozen or late.
+in_pytorch = pytest.mark.parametrize("twin", ["torch"], indirect=True, scope="session")
 
 Start = Callable[..., list[subprocess.Popen[str]]]
 
 _LONG = (*TINY, "--steps", "100000", "--save-every", "5")
+_NOTHING = "def register(twin): pass"
 # One is taken for frozen sooner than by users.
 _SOON = """
 from gans_torch import _processes
@@ -58,7 +57,7 @@ def start(twin: Twin, data_dir: Path, tmp_path: Path) -> Iterator[Start]:
     """``start(plugin)`` starts both processes of a long run; each writes a log."""
     running: list[subprocess.Popen[str]] = []
 
-    def started(plugin: str) -> list[subprocess.Popen[str]]:
+    def started(plugin: str = _NOTHING) -> list[subprocess.Popen[str]]:
         (tmp_path / "plugin.py").write_text(plugin)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -78,41 +77,51 @@ def start(twin: Twin, data_dir: Path, tmp_path: Path) -> Iterator[Start]:
         process.wait()
 
 
-def _last_line(log: Path) -> str:
-    return log.read_text().splitlines()[-1]
-
-
-@pytest.mark.parametrize(
-    ("sent", "rank", "words"),
-    [
-        (signal.SIGKILL, 1, r"gans_torch.train: rank 1 answers no more: .*pair\.cc"),
-        (signal.SIGSTOP, 1, r"rank 0: gans_torch: rank 1 has been silent for \d+ s: "),
-        # Where they have met is in this one.
-        (signal.SIGSTOP, 0, r"rank 1: gans_torch: rank 0 has been silent for \d+ s: "),
-    ],
-)
-def test_one_that_is_gone_is_named_by_the_other(
-    start: Start, tmp_path: Path, sent: int, rank: int, words: str
-) -> None:
-    processes = start(_SOON)
-    run, other = RunDir(tmp_path / "run"), processes[1 - rank]
+def _kill_one(
+    processes: list[subprocess.Popen[str]], folder: Path, rank: int, sent: int
+) -> str:
+    """One of both is sent a signal after a checkpoint: the last line of the other."""
+    run, other, log = RunDir(folder / "run"), processes[1 - rank], f"log{1 - rank}"
     while not run.checkpoint_steps():
-        assert other.poll() is None, (tmp_path / f"log{1 - rank}").read_text()
+        assert other.poll() is None, (folder / log).read_text()
         time.sleep(0.1)
     os.kill(processes[rank].pid, sent)
-    assert other.wait(60) == 1
-    assert re.match(words, _last_line(tmp_path / f"log{1 - rank}"))
+    assert other.wait(60) == 1, (folder / log).read_text()
     checkpoint.load(run.checkpoint_path(run.checkpoint_steps()[-1]))
+    return (folder / log).read_text().splitlines()[-1]
 
 
+def test_one_that_is_killed_is_named_by_the_other(
+    start: Start, twin: Twin, tmp_path: Path
+) -> None:
+    line = _kill_one(start(), tmp_path, 1, signal.SIGKILL)
+    words = rf"gans_{twin.name}.train: rank 1 answers no more: .*pair\.cc"
+    assert re.match(words, line)
+
+
+@in_pytorch
+@pytest.mark.parametrize(
+    ("rank", "words"),
+    [
+        (1, r"rank 0: gans_torch: rank 1 has been silent for \d+ s: "),
+        # Where they have met is in this one.
+        (0, r"rank 1: gans_torch: rank 0 has been silent for \d+ s: "),
+    ],
+)
+def test_one_that_is_frozen_is_named_by_the_other(
+    start: Start, tmp_path: Path, rank: int, words: str
+) -> None:
+    assert re.match(words, _kill_one(start(_SOON), tmp_path, rank, signal.SIGSTOP))
+
+
+@in_pytorch
 def test_one_that_takes_long_is_waited_for_and_named_when_it_does_not_come(
     start: Start, tmp_path: Path
 ) -> None:
     first, second = start(_LATE)
     assert first.wait(120) == 1
     assert second.poll() is None
-    assert _last_line(tmp_path / "log0").startswith(
-        "gans_torch.train: rank 1 lives, and does not come: "
-    )
+    last = (tmp_path / "log0").read_text().splitlines()[-1]
+    assert last.startswith("gans_torch.train: rank 1 lives, and does not come: ")
     # It was late for the fifth step, and is for the ninth.
     assert [record["step"] for record in metrics(tmp_path / "run")][4:] == [5, 6, 7, 8]
