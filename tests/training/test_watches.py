@@ -1,0 +1,133 @@
+"""Watches of a run's processes, here in one process, and faster."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from shared.errors import TrainingError
+from shared.training import watches
+from shared.training.watches import Watch
+
+
+class _Store:
+    """What three processes say; the others live until told otherwise."""
+
+    def __init__(self) -> None:
+        self.own = ""
+        self.silent: set[str] = set()
+        self.came: dict[str, int] = {}
+        self.is_gone = False
+        self._asked = 0
+
+    def set(self, name: str, words: str, /) -> None:
+        self._look()
+        self.own = words
+
+    def multi_get(self, names: list[str], /) -> list[bytes]:
+        self._look()
+        self._asked += 1
+        return [self._say(name).encode() for name in names]
+
+    def _say(self, name: str) -> str:
+        beat = 0 if name in self.silent else self._asked
+        return f"{beat} {self.came.get(name, 0)}"
+
+    def _look(self) -> None:
+        if self.is_gone:
+            raise RuntimeError("the store is gone")
+
+
+Start = Callable[..., Watch]
+
+
+@pytest.fixture
+def store() -> _Store:
+    """Where all meet."""
+    return _Store()
+
+
+@pytest.fixture
+def start(store: _Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """``start(rank, most_silent, give_up)`` begins a watch; the last one is ended."""
+    monkeypatch.setattr(watches, "EVERY_SECONDS", 0.1)
+
+    def started(
+        rank: int = 0,
+        most_silent: float = float("inf"),
+        give_up: Callable[[int, float], None] | None = None,
+    ) -> Watch:
+        watch = Watch(store, rank, 3, most_silent, give_up)
+        watch.begin()
+        return watch
+
+    yield started
+    for watch in tuple(watches._watches):
+        watch.end()
+
+
+def _fail(store: _Store, **came: int) -> None:
+    """A message fails; all others have come for it, but for those that are told."""
+    with watches.waiting():
+        store.came = {f"beat {x}": came.get(f"rank{x}", 1) for x in range(3)}
+        raise RuntimeError("connection closed. Some advice.")
+
+
+def test_one_that_is_gone_is_named(start: Start, store: _Store) -> None:
+    start()
+    store.silent.add("beat 2")
+    with pytest.raises(TrainingError, match=r"^rank 2 answers no more: conn.* closed$"):
+        _fail(store)
+
+
+def test_one_that_does_not_come_is_named(start: Start, store: _Store) -> None:
+    start()
+    with pytest.raises(TrainingError, match=r"^rank 1 lives, and does not come: conn"):
+        _fail(store, rank1=0)
+
+
+def test_where_all_are_there_the_error_is_what_it_was(
+    start: Start, store: _Store
+) -> None:
+    start()
+    with pytest.raises(RuntimeError, match=r"^connection closed\. Some advice\.$"):
+        _fail(store)
+
+
+def test_with_the_store_its_process_is_gone(start: Start, store: _Store) -> None:
+    start(rank=1)
+    store.is_gone = True
+    with pytest.raises(TrainingError, match=r"^rank 0 answers no more: "):
+        _fail(store)
+
+
+def test_one_that_is_frozen_is_given_up_by_who_waits(
+    start: Start, store: _Store
+) -> None:
+    given_up: list[tuple[int, float]] = []
+    is_told = threading.Event()
+
+    def give_up(rank: int, seconds: float) -> None:
+        given_up.append((rank, seconds))
+        is_told.set()
+
+    start(most_silent=6, give_up=give_up)
+    store.silent.add("beat 1")
+    time.sleep(1.0)
+    assert not given_up, "who waits for nobody goes on"
+    with watches.waiting():
+        assert is_told.wait(20)
+    rank, seconds = given_up[0]
+    assert rank == 1
+    assert seconds >= 6 * watches.EVERY_SECONDS
+
+
+def test_nothing_is_told_after_the_end(start: Start, store: _Store) -> None:
+    watch = start()
+    assert watches._watches == [watch]
+    watch.end()
+    assert not watches._watches
+    store.own = "nothing"
+    time.sleep(0.5)
+    assert store.own == "nothing"
