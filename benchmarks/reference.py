@@ -58,9 +58,9 @@ reproduced by its command below with each of its seeds. The budget is small, so 
 anyone can repeat it: the numbers compare installations and twins, and say little about
 how good a variant can become. A critic that sees five batches for each update of
 G is at a disadvantage here; `gan` is `dcgan` by another name. Minutes include start-up,
-sampling and checkpoints, with whatever else the machine was doing. The original
-experiments at 64x64 (`gan-mnist`, `dcgan-cifar10`, `wgan-gp-mnist`, `cgan-mnist`), which
-take a CPU hours, have [a page of their own](originals.md).
+sampling and checkpoints, with whatever else the machine was doing. The originals at
+64x64 (`gan-mnist`, `dcgan-cifar10`, `wgan-gp-mnist`, `cgan-mnist`), which take a CPU
+hours, have [a page of their own](originals.md).
 """
 
 
