@@ -64,12 +64,12 @@ def meet(devices: int) -> Processes:
             local_device_ids=range(first, first + devices),
             heartbeat_timeout_seconds=_SILENCE_SECONDS,
         )
+        _tell_each_other(found)
     except (RuntimeError, ValueError) as error:
         raise UsageError(
             f"{found.count} processes do not meet at {_address() or 'no address'}:"
             f" {error}; JAX_COORDINATOR_ADDRESS=HOST:PORT can name another place"
         ) from error
-    _tell_each_other(found)
     return found
 
 
