@@ -9,6 +9,9 @@ from typing import Any
 from shared import terminal
 from shared.quantities import LOG_LINE
 
+_SILENT_SECONDS = 60.0
+"""After which a log tells of a step that is not one of `every`."""
+
 
 class Progress:
     """Is told how a run gets on, and says nothing."""
@@ -19,7 +22,8 @@ class Progress:
         Args:
             total: steps of the whole run.
             step: how many are done.
-            every: steps between lines, where there is no progress bar.
+            every: steps between lines, where there is no progress bar. In a run so
+                slow that they would be minutes apart, there are more.
         """
         return contextlib.nullcontext()
 
@@ -39,7 +43,7 @@ class TerminalProgress(Progress):
         self._total = total
         self._every = every
         self._first = self._last = step
-        self._began = time.monotonic()
+        self._began = self._told = time.monotonic()
         self._bar = terminal.bar(
             total=total, initial=step, unit="step", dynamic_ncols=True
         )
@@ -53,9 +57,15 @@ class TerminalProgress(Progress):
         if not self._bar.disable:
             self._bar.set_postfix_str(text, refresh=False)
             self._bar.update(step - self._bar.n)
-        elif step // self._every > self._last // self._every or step == self._total:
+        elif self._is_due(step):
             terminal.say(f"step {step}/{self._total}  {text}{self._left(step)}")
-            self._last = step
+            self._last, self._told = step, time.monotonic()
+
+    def _is_due(self, step: int) -> bool:
+        """Whether a log without a bar tells of this step."""
+        reached = step // self._every > self._last // self._every
+        silent = time.monotonic() - self._told >= _SILENT_SECONDS
+        return reached or silent or step == self._total
 
     def _left(self, step: int) -> str:
         """How long the rest takes, if it goes on as it went; nothing at the end."""
