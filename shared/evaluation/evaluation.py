@@ -17,6 +17,8 @@ NOISE = "images of noise"
 # Whatever lies in a few of the data's balls has a precision of 1.
 _NO_COVERAGE = 0.05
 _NOISE_PRECISION = 0.5
+# By so much less FID in training mode tells that running statistics lag behind.
+_LAGGING = 0.8
 
 
 class Evaluation(NamedTuple):
@@ -55,6 +57,8 @@ def evaluate(evaluator: Evaluator, num: int, draws: int, seed: int) -> Evaluatio
     described = {name: _describe(score) for name, score in (scores | further).items()}
     warnings = [*evaluator.warnings(), *_misleading(described, sanity)]
     protocol = evaluator.protocol(num, draws, seed)
+    if "batch norm" not in protocol:
+        warnings += _lagging(described)
     return Evaluation(described, protocol, picture, tuple(warnings), sanity)
 
 
@@ -75,6 +79,19 @@ def _misleading(
         yield (
             f"coverage is {coverage:.3f}: the samples lie in one corner of the data, or"
             f" outside; precision and density are {NOT_MEANINGFUL}"
+        )
+
+
+def _lagging(scores: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """That samples suffer from batch norm's running statistics, if they do."""
+    if "fid_training_mode" not in scores:
+        return
+    fid, trained = scores["fid"], scores["fid_training_mode"]
+    least = fid["value"] - (fid["interval_95"] or 0.0)
+    if trained["value"] < min(least, _LAGGING * fid["value"]):
+        yield (
+            f"FID would be {trained['shown']} with the batch norm of training, whose"
+            f" running statistics lag behind G: try --standing-stats 16"
         )
 
 

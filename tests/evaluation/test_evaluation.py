@@ -734,6 +734,53 @@ def test_noise_is_not_precise_whatever_a_weak_judge_sees(data_dir: Path) -> None
     assert corner.startswith("coverage is 0.0")
 
 
+class Lagging(GivenSamples):
+    """Images that suffer in evaluation mode, as by statistics of an earlier G.
+
+    Args:
+        pixels: what they are in training mode.
+        share: of the way to grey that evaluation mode takes them.
+        standing: what the protocol says of batch norm, if anything.
+    """
+
+    has_modes = True
+
+    def __init__(
+        self, pixels: Pixels, share: float, standing: str | None = None
+    ) -> None:
+        super().__init__(pixels)
+        self._grey = (pixels * (1 - share) + 128 * share).astype(np.uint8)
+        self._standing = standing
+
+    def draw(
+        self, num: int, seed: int, number: int, training: bool = False
+    ) -> NDArray[np.uint8]:
+        return (self._images if training else self._grey)[:num]
+
+    def protocol(self, num: int, draws: int, seed: int) -> dict[str, str | int]:
+        named = {} if self._standing is None else {"batch norm": self._standing}
+        return super().protocol(num, draws, seed) | named
+
+
+@pytest.mark.parametrize(
+    ("share", "standing", "is_said"),
+    [(0.4, None, True), (0.0, None, False), (0.4, "statistics of 16 batches", False)],
+)
+def test_running_statistics_that_lag_are_told_with_the_cure(
+    share: float, standing: str | None, is_said: bool, data_dir: Path
+) -> None:
+    data = datasets.load("digits", 8, data_dir)
+    samples = Lagging(classifier.pixels(data)[:320], share, standing)
+    config = TrainConfig(image_size=8, width=4)
+    evaluator = ImageEvaluator(samples, config, data, cast("Any", Judge(flat)))
+    found = evaluation.evaluate(evaluator, 320, 1, 0)
+    _, *others = found.warnings
+    assert [line.endswith("try --standing-stats 16") for line in others] == (
+        [True] * is_said
+    )
+    assert all(found.scores["fid_training_mode"]["shown"] in line for line in others)
+
+
 @pytest.mark.parametrize(
     ("accuracy", "count", "is_weak"),
     [(0.98, 1797, False), (0.53, 320, True), (0.6, 5000, True), (0.98, 320, True)],
