@@ -34,6 +34,8 @@ except ImportError:
 _ValueT = TypeVar("_ValueT")
 
 _AXIS = "processes"
+# What processes tell each other at a time: a state may have more bytes than an int32.
+_PIECE_BYTES = 2**28
 _BOARD = "gans"
 # One that is silent for so long is taken for dead, and all end.
 _SILENCE_SECONDS = 20
@@ -112,11 +114,16 @@ def said_by_first(value: _ValueT) -> _ValueT:
         value: what this one says.
     """
     content = b"" if processes().follows else pickle.dumps(value)
-    length = int(highest(np.asarray(len(content), np.int32)))
+    pieces = divmod(len(content), _PIECE_BYTES)
+    whole, rest = (int(x) for x in highest(np.array(pieces, np.int32)))
     # Few lengths, as a program is compiled for each.
-    message = np.zeros(1 << length.bit_length(), np.uint8)
-    message[: len(content)] = np.frombuffer(content, np.uint8)
-    return pickle.loads(highest(message).tobytes())
+    lengths = [_PIECE_BYTES] * whole + [1 << rest.bit_length()]
+    heard, start = bytearray(), 0
+    for length in lengths:
+        piece = np.frombuffer(content[start : start + length], np.uint8)
+        heard += highest(np.pad(piece, (0, length - len(piece)))).tobytes()
+        start += length
+    return pickle.loads(heard)
 
 
 @functools.cache

@@ -603,8 +603,9 @@ def _compiler_options(deterministic: bool, platform: str) -> dict[str, Any]:
 def _find_matmul_precision(config: TrainConfig, platform: str) -> str:
     if config.precision != "tf32":
         return "highest"
-    if platform == "cpu":
+    if platform in ("cpu", "tpu"):
         raise UsageError(
-            "--precision tf32: needs an NVIDIA GPU, the device is cpu; use float32"
+            f"--precision tf32: needs an NVIDIA GPU, the device is {platform};"
+            " use float32"
         )
     return "tensorfloat32"

@@ -90,7 +90,7 @@ def minimax_discriminator_loss(
     real_target: Float[Array, " #batch"] | float = 1.0,
     fake_target: Float[Array, " #batch"] | float = 0.0,
 ) -> Float[Array, ""]:
-    """The discriminator's side of the minimax game: `non_saturating`'s.
+    """The discriminator's side of the minimax game: that of the non-saturating one.
 
     L_D = E[softplus(-D(x))] + E[softplus(D(G(z)))]
 
@@ -317,7 +317,7 @@ def relativistic_discriminator_loss(
 
     References:
         Jolicoeur-Martineau 2018, arXiv:1807.00734 (RpGAN).
-        Huang et al. 2025, arXiv:2501.05441 (R3GAN).
+        Huang et al. 2024, arXiv:2501.05441 (R3GAN).
     """
     return batch_mean(softplus(fake_logits - real_logits))
 

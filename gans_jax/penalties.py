@@ -196,7 +196,7 @@ def r1_r2_penalty(
 
     References:
         Mescheder et al. 2018, arXiv:1801.04406, Eqs. 9 and 10.
-        Huang et al. 2025, arXiv:2501.05441 (R3GAN, which has both).
+        Huang et al. 2024, arXiv:2501.05441 (R3GAN, which has both).
     """
     return squared_slopes(
         input_gradient(discriminator, real), input_gradient(discriminator, fake)

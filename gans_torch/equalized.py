@@ -34,7 +34,7 @@ _EPS = 1e-8
 
 
 class EqualLinear(layers.Linear):
-    """y = r (W x / sqrt(in) + b), W starting from N(0, 1 / r^2).
+    """y = r (W x / sqrt(in) + b), W starting from N(0, 1) / r.
 
     Args:
         in_features: numbers in.

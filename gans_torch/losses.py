@@ -91,7 +91,7 @@ def minimax_discriminator_loss(
     real_target: Float[Tensor, " #batch"] | float = 1.0,
     fake_target: Float[Tensor, " #batch"] | float = 0.0,
 ) -> Float[Tensor, ""]:
-    """The discriminator's side of the minimax game: `non_saturating`'s.
+    """The discriminator's side of the minimax game: that of the non-saturating one.
 
     L_D = E[softplus(-D(x))] + E[softplus(D(G(z)))]
 
@@ -318,7 +318,7 @@ def relativistic_discriminator_loss(
 
     References:
         Jolicoeur-Martineau 2018, arXiv:1807.00734 (RpGAN).
-        Huang et al. 2025, arXiv:2501.05441 (R3GAN).
+        Huang et al. 2024, arXiv:2501.05441 (R3GAN).
     """
     return batch_mean(softplus(fake_logits - real_logits))
 

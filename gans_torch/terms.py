@@ -39,8 +39,8 @@ def discriminator_terms(
         flips: which labels are swapped: of the real images, of the generated ones.
 
     Returns:
-        The sum of the loss and the weighted terms beside it; and the metrics, in the
-        order in which they are logged.
+        The sum of the loss and the weighted terms beside it; and the metrics, by
+        name.
     """
     traits = OBJECTIVES[config.objective]
     d_loss = losses.OBJECTIVES[config.objective].discriminator_loss(

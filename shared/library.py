@@ -340,6 +340,8 @@ def _evaluate_images(
             f"images of type {images.dtype} and shape {list(images.shape)}: must be"
             f" uint8 {['16 or more', *shape]}, as those of the reference"
         )
+    if options.num is not None:
+        raise UsageError(f"num {options.num}: is for a run; images are scored all")
     if options.step is not None:
         raise UsageError(f"step {options.step}: images have none")
     if options.standing_stats is not None:

@@ -275,7 +275,7 @@ _ALL = (
     Quantity(
         "feature_gap",
         "feature matching",
-        "distance of D's mean features of real and of generated samples",
+        "squared distance of D's mean features of real and of generated samples",
         _TRAINING,
         "Further terms",
         better="lower",

@@ -41,8 +41,9 @@ and mutants of all files of this room die.
 
 WHEN IT CAN GO. When XLA's CPU convolutions, with gradients, take no longer than these:
 `python -m benchmarks.train`, with `_is_here` returning False, tells. Then delete this
-folder, and let `_stated.py` call `lax.conv_general_dilated` and `lax.conv_transpose` as
-`convolution.py` does where it does not use a product.
+folder, and let `_stated.py` and `equalized.py` call `lax.conv_general_dilated` and
+`lax.conv_transpose` as `convolution.py` does where it does not use a product; what is
+exported then needs no form of its own.
 """
 
 from gans_jax._convolutions.convolution import conv, conv_transpose, in_xlas_form

@@ -238,7 +238,7 @@ def r2_penalty(input_gradient: InputGradient, fake: Numbers) -> Number:
 def r1_r2_penalty(
     input_gradient: InputGradient, real: Numbers, fake: Numbers
 ) -> Number:
-    """Huang 2025: the sum of both, without gamma / 2."""
+    """Huang 2024: the sum of both, without gamma / 2."""
     return r1_penalty(input_gradient, real) + r2_penalty(input_gradient, fake)
 
 

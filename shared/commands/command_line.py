@@ -36,18 +36,19 @@ from shared.config.limits import (
 from shared.config.presets import PRESETS, SUMMARIES
 from shared.config.resume import check_resumed
 from shared.config.run_options import TrainOptions
-from shared.config.train_config import TrainConfig, flag, refuse
+from shared.config.train_config import TrainConfig, refuse
 from shared.errors import UsageError
 from shared.export.formats import check_format
 from shared.training.processes import hear_flags, hear_slurm, processes
 
 # A run of that name is ./auto.
 _AUTO = Path("auto")
-# Settings, and the one that must be on for them to do something.
-_IDLE_WITHOUT = {
-    "penalty_weight": "penalty",
-    "path_length_every": "path_length",
-    "instance_noise_steps": "instance_noise",
+# Settings, where they do nothing, and what they need to do something.
+_IDLE_WHERE = {
+    "penalty_weight": ("penalty", "none", "a --penalty"),
+    "path_length_every": ("path_length", 0, "a --path-length"),
+    "instance_noise_steps": ("instance_noise", 0, "a --instance-noise"),
+    "adam_betas": ("optimizer", "rmsprop", "--optimizer adam"),
 }
 
 
@@ -226,7 +227,7 @@ def _check_scored(options: EvaluateOptions, prog: str) -> None:
         if processes().count > 1:
             rule = "are judged by one process; start it alone"
             raise refuse("samples", options.samples, rule)
-        names = ("step", "dataset", "plugin", "devices", "standing_stats")
+        names = ("draws", "step", "dataset", "plugin", "devices", "standing_stats")
         rule = "is for a run, and --samples are images"
     for name in names:
         if (value := getattr(options, name)) is not None:
@@ -348,11 +349,10 @@ def _values(config: TrainConfig) -> dict[str, Any]:
 
 def _check_idle(config: TrainConfig, start: TrainConfig) -> None:
     """Refuse a flag that does nothing; a run that has the setting may go on with it."""
-    for name, needed in _IDLE_WITHOUT.items():
+    for name, (other, off, needed) in _IDLE_WHERE.items():
         value = getattr(config, name)
-        is_off = getattr(config, needed) in (0, "none")
-        if is_off and value != getattr(start, name):
-            raise refuse(name, value, f"needs a {flag(needed)}")
+        if getattr(config, other) == off and value != getattr(start, name):
+            raise refuse(name, value, f"needs {needed}")
 
 
 def _check_unused(run_dir: Path | None) -> None:

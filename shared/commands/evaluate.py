@@ -33,6 +33,8 @@ from shared.run.restore import load_backend
 from shared.run.run_dir import RunDir, resolve_checkpoint, root_of
 from shared.training.processes import processes
 
+_DRAWS = 5
+
 
 def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
     """Score a checkpoint, or images: print a table; write the scores and a picture.
@@ -96,9 +98,9 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
         against=against,
         standing_stats=options.standing_stats,
     )
-    num = options.num or evaluator.usual_num
+    num, draws = options.num or evaluator.usual_num, options.draws or _DRAWS
     with backend.helped():
-        found = evaluation.evaluate(evaluator, num, options.draws, options.seed)
+        found = evaluation.evaluate(evaluator, num, draws, options.seed)
     content = {"step": stored.step, "checkpoint": path.name, **_content(found)}
     suffix = "" if options.features == "classifier" else f"-{options.features}"
     suffix += "" if options.split == "train" else f"-{options.split}"

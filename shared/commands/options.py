@@ -153,8 +153,9 @@ class EvaluateOptions:
     """Samples in each draw, from 16 up; without it, 2048 or, if that is less, as many
     as there are training images; 26000 of stacked-mnist, 2500 points in the plane,
     10000 with --features inception."""
-    draws: int = 5
-    """Independent draws, over which confidence intervals are made."""
+    draws: int | None = None
+    """Independent draws of a run's samples, over which confidence intervals are made;
+    without it, 5."""
     seed: int = 0
     """Seed of the samples, from 0 up."""
     standing_stats: int | None = None

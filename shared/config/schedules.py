@@ -113,7 +113,7 @@ def total_steps(config: TrainConfig, count: int) -> int:
     """
     if config.steps is not None:
         return config.steps
-    assert config.epochs is not None  # config.py: exactly one is given
+    assert config.epochs is not None  # TrainConfig: exactly one is given
     batches = config.epochs * (count // config.batch_size)
     return max(1, round(batches * config.d_every / config.n_critic))
 

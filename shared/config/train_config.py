@@ -95,12 +95,12 @@ class TrainConfig:
 
     # Networks.
     architecture: Annotated[str, ARCHITECTURES] = "dcgan"
-    """Convolutional networks, or perceptrons (for points in the plane, always)."""
+    """Which networks; of points in the plane, always mlp."""
     z_dim: int = 100
     """Length of a latent vector."""
     width: int = 32
-    """Channels next to the image, which double with every halving of the image; of
-    perceptrons, the features of each hidden layer."""
+    """Channels that those of all layers follow from, as the architecture says; of mlp,
+    the features of each hidden layer."""
     conditional: bool = False
     """Condition both networks on the label (projection in D)."""
     g_norm: GeneratorNorm = "batch"
@@ -612,10 +612,16 @@ def _check_reading(config: TrainConfig) -> None:
 def config_to_json(config: TrainConfig) -> dict[str, Any]:
     """The configuration as JSON types, with its version."""
     values = {"version": CONFIG_VERSION, **dataclasses.asdict(config)}
-    for field in dataclasses.fields(config):
-        if field.name in _STORED_IF_USED and values[field.name] == field.default:
-            del values[field.name]
+    for name, default in left_out_of_json().items():
+        if values[name] == default:
+            del values[name]
     return values
+
+
+def left_out_of_json() -> dict[str, Any]:
+    """What `config_to_json` may leave out, and what it then stands for."""
+    fields = dataclasses.fields(TrainConfig)
+    return {x.name: x.default for x in fields if x.name in _STORED_IF_USED}
 
 
 def config_from_json(values: dict[str, Any]) -> TrainConfig:

@@ -38,7 +38,7 @@ class ArchitectureTraits:
     separable: bool = False
     """Whether its networks treat each sample by itself, where their norms do."""
     d_is_plain: bool = False
-    """Whether its D, without weight norm, does the same to images in training as in
+    """Whether its D, without spectral norm, does the same to images in training as in
     evaluation."""
     lacks: Mapping[str, object] = dataclasses.field(default_factory=dict)
     """Settings that mean nothing to its networks, and the value that says so."""
@@ -231,7 +231,7 @@ def _stylegan2_weights(width: int, image_size: ImageSize, z_dim: int) -> int:
 _STYLEGAN2 = ArchitectureTraits(
     makes_rectangles=True,
     d_is_plain=True,
-    # Its average of styles is a mean over the batch.
+    # Not separable: its average of styles is a mean over the batch.
     lacks={
         **{"g_norm": "none", "d_norm": "none"},
         **{"g_weight_norm": "none", "d_weight_norm": "none"},

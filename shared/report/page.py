@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from shared import quantities, sizes
-from shared.config.choices import POINTS, portable_name
+from shared.config.choices import ARRAYS, POINTS, portable_name
 from shared.config.presets import changed_fields
 from shared.config.train_config import TrainConfig, flag, spelled
 from shared.data.image_data import DataInfo
@@ -20,6 +20,7 @@ from shared.diagnosis.watch import Watch
 from shared.drawing.images import MOST_CLASS_ROWS
 from shared.files.atomic import write_atomically
 from shared.files.reading import read_file
+from shared.plugins import Plugin
 from shared.report import events, guide, tiles
 from shared.report.pages import data_uri, is_picture, sharpest, template
 from shared.run.run_dir import RunDir
@@ -55,7 +56,7 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
     watch.replay(metrics, samples, scores, _class_scores(run))
     watch.conclude()
     diagnoses = sorted(watch.diagnoses.values(), key=lambda found: found.first)
-    twin = prog.partition(".")[0]
+    twin, plugin = prog.partition(".")[0], run.read_plugin()
     are_points = config.dataset in POINTS
     draw = f"python -m {twin}.sample RUN"
     step = max((r["step"] for r in [*metrics, *samples]), default=0)
@@ -64,7 +65,7 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
         framework=_framework(twin),
         step=step,
         data=data,
-        plugin=run.read_plugin(),
+        plugin=plugin,
         tiles=[
             tiles.score(scores, evaluations, twin),
             tiles.time_and_images(config, metrics, step),
@@ -90,7 +91,7 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
         },
         files=sorted(p.name for p in run.path.iterdir() if p.name in _LINKED),
         resume=_without_paths(resume_command),
-        again=[_train_command(config, name) for name in FRAMEWORKS],
+        again=list(_train_commands(config, plugin)),
         are_points=are_points,
         sample=[f"{draw} --num 2500"]
         if are_points
@@ -157,18 +158,31 @@ def _without_paths(command: str) -> str:
     return shlex.join(words)
 
 
-def _train_command(config: TrainConfig, twin: str) -> str:
-    """The command that trains the same in one of the twins."""
-    words = ["python", "-m", f"{twin}.train", config.preset]
-    for name, (value, _) in changed_fields(config).items():
-        if value is None:  # the other measure of the length
-            continue
+def _train_commands(config: TrainConfig, plugin: Plugin | None) -> Iterator[str]:
+    """The commands that train the same, of both twins; none, of arrays in memory."""
+    if config.dataset == ARRAYS:
+        return
+    settings = list(_settings(config))
+    if plugin is not None:
+        settings += ["--plugin", plugin.file]
+    for twin in FRAMEWORKS:
+        yield shlex.join(["python", "-m", f"{twin}.train", *settings])
+
+
+def _settings(config: TrainConfig) -> Iterator[str]:
+    """The words of a command that ask for a configuration."""
+    changed = changed_fields(config)
+    # One measure of the length replaces the other; else no flag says None.
+    if any(changed[name][0] is None for name in changed.keys() - {"steps", "epochs"}):
+        yield from ("--config", "config.json")
+        return
+    yield config.preset
+    for name, (value, _) in changed.items():
         if isinstance(value, bool):
-            words.append(flag(name if value else f"no_{name}"))
-            continue
-        shown = portable_name(value) if name == "dataset" else value
-        words += [flag(name), *spelled(name, shown).split(" ")]
-    return shlex.join(words)
+            yield flag(name if value else f"no_{name}")
+        elif value is not None:
+            shown = portable_name(value) if name == "dataset" else value
+            yield from (flag(name), *spelled(name, shown).split(" "))
 
 
 _RESUME = re.compile(r'id="resume">(python -m ([\w.]+) [^<]*)<')

@@ -16,8 +16,9 @@
     checkpoints/000500.safetensors  state after 500 steps
     real.png                        real images, in a grid like those of the samples
     evaluation-000500.json          scores by ``evaluate``; nearest-000500.png with it;
-                                    evaluation-000500-inception.json, ...-none.json
-                                    and ...-standing-stats.json of --standing-stats
+                                    evaluation-000500-inception.json, ...-none.json,
+                                    ...-test.json of --split test, and
+                                    ...-standing-stats.json of --standing-stats
     drawn/                          what ``sample`` draws
     exported/                       what ``export`` writes
     tensorboard/                    event files, with --tensorboard

@@ -3,7 +3,12 @@
 from pathlib import Path
 
 from shared.config.presets import PRESETS
-from shared.config.train_config import TrainConfig, config_from_json, config_to_json
+from shared.config.train_config import (
+    TrainConfig,
+    config_from_json,
+    config_to_json,
+    left_out_of_json,
+)
 from shared.config.values import shown
 from shared.errors import UsageError
 from shared.files.reading import read_object
@@ -15,7 +20,8 @@ def read_settings(path: Path, preset: str | None, default: str) -> TrainConfig:
 
     Args:
         path: a JSON object of some or all fields of `TrainConfig`; what a run's
-            config.json says besides is left out.
+            config.json says besides is left out. One with a ``version``, as a run
+            writes, also says what it does not name: that these are not in use.
         preset: its name; None: the file says it.
         default: the preset if neither does.
 
@@ -36,8 +42,10 @@ def read_settings(path: Path, preset: str | None, default: str) -> TrainConfig:
     # One measure of the length replaces the other.
     given = [x for x in ("steps", "epochs") if values.get(x) is not None]
     length = dict.fromkeys(("steps", "epochs")) if given else {}
-    start = config_to_json(PRESETS[name])
+    start = config_to_json(PRESETS[name]) | length
+    if "version" in values:
+        start |= left_out_of_json()
     try:
-        return config_from_json({**start, **length, **values, "preset": name})
+        return config_from_json({**start, **values, "preset": name})
     except UsageError as error:
         raise UsageError(f"--config {path}: {error}") from error

@@ -270,9 +270,11 @@ def _check_room(path: Path, session: Session, keep: Keep, there: int) -> None:
     config, total = session.config, session.total
     if session.step == total:
         return
-    every = [n for n in (config.save_every, config.evaluate_every) if n]
-    saved = 1 + sum((total - 1) // n - session.step // n for n in every)
-    count = max(1, most_kept(there + saved, keep) - there)
+    saved = {total}
+    for every in (config.save_every, config.evaluate_every):
+        if every:
+            saved.update(range((session.step // every + 1) * every, total, every))
+    count = max(1, most_kept(there + len(saved), keep) - there)
     size = sum(array.nbytes for array in session.backend.arrays().values())
     check_room(path, count * size, f"{count} checkpoints (--keep {keep})")
 

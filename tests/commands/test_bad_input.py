@@ -35,6 +35,7 @@ REFUSED_AT_ONCE = {
     "train hinge --label-flip 0.1": "--label-flip 0.1: has no meaning for --objective",
     "train --path-length-every 8": "--path-length-every 8: needs a --path-length",
     "train dcgan --penalty-weight 1": "--penalty-weight 1.0: needs a --penalty",
+    "train wgan --adam-betas 0 0.9": "--adam-betas 0.0 0.9: needs --optimizer adam",
     "train --instance-noise-steps 5": "--instance-noise-steps 5: needs a"
     " --instance-noise",
     "train --stpes 3": "unrecognized option --stpes; did you mean --steps?",
@@ -102,6 +103,9 @@ REFUSED_AT_ONCE = {
     "sample {piped}": "config.json: a pipe, socket or device, not a file",
     "sample {pipe}.safetensors": "a pipe, socket or device, not a checkpoint file",
     "sample {long}.safetensors": "cannot be read: File name too long",
+    "evaluate --samples {faces} --reference digits --draws 3": (
+        "--draws 3: is for a run, and --samples are images"
+    ),
     "evaluate --samples {faces} --reference nowhere": (
         "error: --reference nowhere: must be a folder of images"
     ),

@@ -198,6 +198,16 @@ def test_a_runs_own_file_gives_its_configuration(run: Path) -> None:
     assert train("--config", str(run / "config.json")).config == stored
 
 
+def test_a_runs_own_file_also_says_what_is_off(tmp_path: Path) -> None:
+    """It names no setting that is off, which the preset may have on."""
+    start = PRESETS["stylegan2"]
+    assert start.penalty_every > 1
+    config = dataclasses.replace(start, penalty_every=1, path_length=0.0)
+    path = RunDir.create(tmp_path / "run", config, DataInfo(1, 10, 9, "ab")).path
+    assert "penalty_every" not in (path / "config.json").read_text()
+    assert train("--config", str(path / "config.json")).config == config
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

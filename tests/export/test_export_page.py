@@ -18,7 +18,7 @@ _BLOCKS: dict[str, str] = dict(
         r'^```python title="(\w+)"\n(.*?)^```$', _PAGE.read_text("utf-8"), re.M | re.S
     )
 )
-_CONFIG = TrainConfig(image_size=8, width=2, z_dim=64, batch_size=4)
+_CONFIG = TrainConfig(image_size=8, width=2, batch_size=4)
 _DATA = DataInfo(channels=1, num_classes=0, count=9, sha256="")
 
 

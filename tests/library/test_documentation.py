@@ -19,6 +19,7 @@ _SMALL = {
     "(500, 32, 32, 3)": "(16, 8, 8, 3)",
     "image_size=32": "image_size=8, width=2, batch_size=4, log_every=1",
     "sample(64)": "sample(16)",
+    'load("digits")': 'load("digits", image_size=16)',
 }
 
 

@@ -132,6 +132,7 @@ def test_what_does_not_fit_is_refused(
         (run, digits, {"seed": -1}, "^seed -1: must be 0 or more"),
         (run, digits, {"step": 5}, "^step 5: .* has no such checkpoint"),
         (pictures, without, {}, "^dataset digits: .* use features none or inception"),
+        (pictures, digits, {"num": 18}, "^num 18: is for a run; images are scored"),
         (pictures, digits, {"step": 3}, "^step 3: images have none"),
         (pictures, digits, {"standing_stats": 3}, "^standing_stats 3: images have no"),
         (run, digits, {"standing_stats": 0}, "^standing_stats 0: must be 1 or more"),

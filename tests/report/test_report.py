@@ -6,6 +6,7 @@ import html
 import importlib
 import json
 import re
+import shlex
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ import numpy as np
 import pytest
 
 from shared import quantities
+from shared.commands import command_line
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.config.traits import OBJECTIVES
 from shared.data.image_data import DataInfo
 from shared.drawing import images
+from shared.plugins import Plugin
 from shared.report import guide, page
 from shared.run.run_dir import RunDir
 from support import TINY, Train, Twin, copy
@@ -329,6 +332,47 @@ def test_a_page_that_is_passed_on_names_no_place_of_its_author(
     for twin in ("gans_torch", "gans_jax"):
         assert f"python -m {twin}.train {flags}" in text
     assert "--steps" not in text.split("Run it again")[1].split("</pre>")[0]
+
+
+CONFIGS = {
+    "a preset": PRESETS["r3gan"],
+    "flags": TrainConfig(image_size=(48, 64), adam_betas=(0.0, 0.9), flip=True),
+    "another length": dataclasses.replace(PRESETS["gan-mnist"], epochs=None, steps=9),
+    "what no flag says": dataclasses.replace(
+        PRESETS["r3gan"], final_penalty_weight=None, width=8
+    ),
+}
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_what_trains_a_run_again_means_the_same_run(
+    twin: Twin, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunDir.create(tmp_path / "run", config, DATA)
+    page.write_report(run, "python -m gans_jax.train --resume RUN", "gans_jax.train")
+    module = f"gans_{twin.name}.train"
+    again = html.unescape(read(run.path).text).split("Run it again")[1]
+    command = re.search(rf"python -m {module} ([^<\n]*)", again)
+    assert command is not None
+    monkeypatch.chdir(run.path)
+    words = shlex.split(command[1])
+    assert command_line.parse_train(words, module).config == config
+
+
+def test_what_trains_a_run_again_loads_its_plugin(tmp_path: Path) -> None:
+    plugin = Plugin("own_losses.py", "ab" * 32)
+    run = RunDir.create(tmp_path / "run", TrainConfig(), DATA, plugin=plugin)
+    page.write_report(run, "python -m gans_jax.train --resume RUN", "gans_jax.train")
+    for twin in ("gans_torch", "gans_jax"):
+        again = f"python -m {twin}.train dcgan --plugin own_losses.py"
+        assert again in read(run.path).text
+
+
+def test_a_run_on_arrays_has_no_command_that_trains_it_again(tmp_path: Path) -> None:
+    config = TrainConfig(dataset="arrays")
+    run = RunDir.create(tmp_path / "run", config, DATA)
+    page.write_report(run, "fit(..., resume=RUN)", "gans_jax.library")
+    assert "Run it again" not in read(run.path).text
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

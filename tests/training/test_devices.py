@@ -19,6 +19,7 @@ from shared.commands import command_line
 from shared.commands import train as train_command
 from shared.config import limits
 from shared.config.presets import PRESETS
+from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo, ImageData
 from shared.data.placement import gather
 from shared.errors import UsageError
@@ -279,6 +280,36 @@ def test_where_processes_of_jax_meet(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _processes._address() == "node1:1001"
     monkeypatch.setenv("JAX_COORDINATOR_ADDRESS", "node2:5")
     assert _processes._address() == "node2:5"
+
+
+@pytest.mark.needs("jax")
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 100])
+def test_what_jax_tells_others_may_be_longer_than_a_message(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gans_jax import _processes
+
+    sent = []
+    monkeypatch.setattr(_processes, "_PIECE_BYTES", 16)
+    monkeypatch.setattr(_processes, "highest", lambda x: sent.append(x) or x)
+    value = bytes(range(count))
+    assert _processes.said_by_first(value) == value
+    numbers, *pieces = sent
+    assert numbers.dtype == np.int32
+    # A program is compiled for each length.
+    assert {len(piece) for piece in pieces[:-1]} <= {16}
+    assert len(pieces[-1]) in (1, 2, 4, 8, 16)
+
+
+@pytest.mark.needs("jax")
+@pytest.mark.parametrize("platform", ["cpu", "tpu"])
+def test_only_nvidia_has_tf32(platform: str) -> None:
+    from gans_jax.backend import _find_matmul_precision
+
+    config = TrainConfig(precision="tf32")
+    with pytest.raises(UsageError, match=f"the device is {platform}; use float32"):
+        _find_matmul_precision(config, platform)
+    assert _find_matmul_precision(config, "gpu") == "tensorfloat32"
 
 
 @pytest.mark.needs("jax")

@@ -222,6 +222,10 @@ def test_without_room_a_run_does_not_start(
     assert f"error: {run}: 2 checkpoints (--keep all) would take 1." in line
     assert line.endswith(" MB, and 1.1 MB are free on the disk")
     assert not run.exists()
+    # A step that is saved for two reasons is one checkpoint: of 2, 4 and 6, not four.
+    twice = ("--save-every", 2, "--evaluate-every", 4, "--keep", "all")
+    stopped(2, lambda: train(*TINY, "--run-dir", run, *twice))
+    assert f"{run}: 3 checkpoints (--keep all)" in capsys.readouterr().err
     # One that does not know its size is not asked.
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, 0))
     train(*TINY, "--run-dir", run, "--steps", 1)
