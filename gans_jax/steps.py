@@ -22,7 +22,8 @@ from gans_jax import (
 )
 from gans_jax._network import Network
 from gans_jax.models import Outputs
-from gans_jax.terms import Labels, Metrics, discriminator_terms, generator_terms
+from gans_jax.models.labels import Labels
+from gans_jax.terms import Metrics, discriminator_terms, generator_terms
 from shared.config.augmentation import ADA
 from shared.config.schedules import Phases, Scalars
 from shared.config.train_config import TrainConfig

@@ -7,15 +7,15 @@ frameworks do each in its way.
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jaxtyping import Bool, Float, Integer
+from jaxtyping import Bool, Float
 
 from gans_jax import losses
 from gans_jax.models import Outputs
+from gans_jax.models.labels import Labels
 from gans_jax.penalties import PenaltyTerms
 from shared.config.train_config import TrainConfig
 from shared.config.traits import OBJECTIVES
 
-Labels = Integer[Array, " batch"] | None
 Metrics = dict[str, Float[Array, ""]]
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax import Array
-from jaxtyping import Float, Integer
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 from gans_jax import models
@@ -21,6 +21,7 @@ from gans_jax.arrays import (
     network_to_arrays,
 )
 from gans_jax.backend import find_device
+from gans_jax.models.labels import Labels
 from gans_jax.standing import batch_statistics
 from shared.config.traits import ARCHITECTURES
 from shared.drawing.images import to_uint8
@@ -33,7 +34,6 @@ from shared.run.restore import drawing_config, generator_arrays
 from shared.run.truncation import truncated
 
 Images = Float[Array, "batch height width channels"]
-Labels = Integer[Array, " batch"] | None
 
 
 class TrainedGenerator(nnx.Module):

@@ -18,7 +18,8 @@ from gans_torch import (
     penalties,
 )
 from gans_torch.models import Outputs
-from gans_torch.terms import Labels, Metrics, discriminator_terms, generator_terms
+from gans_torch.models.labels import Labels
+from gans_torch.terms import Metrics, discriminator_terms, generator_terms
 from shared.config.augmentation import ADA
 from shared.config.schedules import Phases, Scalars
 from shared.config.train_config import TrainConfig

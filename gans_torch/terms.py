@@ -5,16 +5,16 @@ frameworks do each in its way.
 """
 
 import torch
-from jaxtyping import Bool, Float, Integer
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gans_torch import losses
 from gans_torch.models import Outputs
+from gans_torch.models.labels import Labels
 from gans_torch.penalties import PenaltyTerms
 from shared.config.train_config import TrainConfig
 from shared.config.traits import OBJECTIVES
 
-Labels = Integer[Tensor, " batch"] | None
 Metrics = dict[str, Float[Tensor, ""]]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -18,6 +18,7 @@ from gans_torch.arrays import (
     network_to_arrays,
 )
 from gans_torch.backend import find_device
+from gans_torch.models.labels import Labels
 from gans_torch.standing import batch_statistics
 from shared.config.traits import ARCHITECTURES
 from shared.drawing.images import to_uint8
@@ -30,7 +31,6 @@ from shared.run.restore import drawing_config, generator_arrays
 from shared.run.truncation import truncated
 
 Images = Float[Tensor, "batch channels height width"]
-Labels = Integer[Tensor, " batch"] | None
 
 
 class TrainedGenerator(nn.Module):

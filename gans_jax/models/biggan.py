@@ -11,17 +11,17 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
-from jaxtyping import Float, Integer
+from jaxtyping import Float
 
 from gans_jax import layers
 from gans_jax.models.head import Head, Outputs
+from gans_jax.models.labels import Labels, class_ids
 from shared import sizes
 from shared.randomness.starts import ONES, ORTHOGONAL
 from shared.sizes import ImageSize
 
 Images = Float[Array, "batch height width channels"]
 Features = Float[Array, "batch out_height out_width out_channels"]
-Labels = Integer[Array, " batch"] | None
 
 # Of images whose base doubles so often, as of 32x32, all maps of a network are equally
 # wide, so many times the width; of smaller ones, too.
@@ -179,12 +179,10 @@ class BigganGenerator(nnx.Module):
         Raises:
             ValueError: a conditional generator got no labels.
         """
-        if self.embedding is not None and labels is None:
-            raise ValueError("labels None: a conditional generator needs class ids")
         first, rest = z[:, : self.first_part], z[:, self.first_part :]
         conditions = jnp.split(rest, len(self.blocks), axis=1)
-        if self.embedding is not None and labels is not None:
-            shared = self.embedding(labels)
+        if self.embedding is not None:
+            shared = self.embedding(class_ids(labels, "generator"))
             conditions = [
                 jnp.concatenate([shared, part], axis=1) for part in conditions
             ]

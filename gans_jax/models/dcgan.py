@@ -10,17 +10,17 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
-from jaxtyping import Float, Integer
+from jaxtyping import Float
 
 from gans_jax import layers
 from gans_jax.layers import needs_bias
 from gans_jax.models.head import Head, Outputs
+from gans_jax.models.labels import Labels, with_one_hot
 from shared import sizes
 from shared.sizes import ImageSize
 
 Images = Float[Array, "batch height width channels"]
 Features = Float[Array, "batch out_height out_width out_channels"]
-Labels = Integer[Array, " batch"] | None
 
 
 class UpBlock(nnx.Module):
@@ -158,11 +158,8 @@ class DcganGenerator(nnx.Module):
         Raises:
             ValueError: a conditional generator got no labels.
         """
-        if self.num_classes and labels is None:
-            raise ValueError("labels None: a conditional generator needs class ids")
-        if self.num_classes and labels is not None:
-            one_hot = jax.nn.one_hot(labels, self.num_classes, dtype=z.dtype)
-            z = jnp.concatenate([z, one_hot], axis=1)
+        if self.num_classes:
+            z = with_one_hot(z, labels, self.num_classes)
         x = z[:, None, None, :]
         for block in self.blocks:
             x = block(x, labels)

@@ -5,16 +5,16 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
-from jaxtyping import Float, Integer
+from jaxtyping import Float
 
 from gans_jax import layers
+from gans_jax.models.labels import Labels, class_ids
 from shared import sizes
 from shared.randomness.starts import DCGAN
 from shared.sizes import ImageSize
 from shared.statements import Start
 
 Images = Float[Array, "batch height width channels"]
-Labels = Integer[Array, " batch"] | None
 
 
 class Outputs(NamedTuple):
@@ -100,8 +100,6 @@ class Head(nnx.Module):
         Raises:
             ValueError: a conditional discriminator got no labels.
         """
-        if self.embedding is not None and labels is None:
-            raise ValueError("labels None: a conditional discriminator needs class ids")
         x = features
         if self.minibatch_discrimination is not None:
             closeness = self.minibatch_discrimination(features)
@@ -110,9 +108,10 @@ class Head(nnx.Module):
             spread = self.minibatch_std(features)
             x = jnp.concatenate([x, _as_maps(spread[:, None], features)], axis=3)
         logits = self.conv(x).reshape(-1)
-        if self.embedding is not None and labels is not None:
+        if self.embedding is not None:
+            of_class = self.embedding(class_ids(labels, "discriminator"))
             pooled = features.sum(axis=(1, 2))
-            logits = logits + (self.embedding(labels) * pooled).sum(axis=1)
+            logits = logits + (of_class * pooled).sum(axis=1)
         class_logits = None
         if self.classifier is not None:
             class_logits = self.classifier(features).reshape(len(features), -1)

@@ -10,10 +10,11 @@ import math
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
-from jaxtyping import Float, Integer
+from jaxtyping import Float
 
 from gans_jax import layers
 from gans_jax.models.head import Outputs
+from gans_jax.models.labels import Labels, class_ids
 from shared import sizes
 from shared.randomness.starts import ZEROS, FanIn, Normal
 from shared.sizes import ImageSize
@@ -21,7 +22,6 @@ from shared.statements import CONSTANT_INPUT, Statement
 
 Images = Float[Array, "batch height width channels"]
 Features = Float[Array, "batch out_height out_width out_channels"]
-Labels = Integer[Array, " batch"] | None
 
 _BLOCKS = 2
 _EXPANSION = 2
@@ -164,9 +164,8 @@ class R3ganGenerator(nnx.Module):
             ValueError: a conditional generator got no labels.
         """
         if self.embedding is not None:
-            if labels is None:
-                raise ValueError("labels None: a conditional generator needs class ids")
-            z = jnp.concatenate([z, self.embedding(labels)], axis=1)
+            of_class = self.embedding(class_ids(labels, "generator"))
+            z = jnp.concatenate([z, of_class], axis=1)
         x = self.linear(z)[:, None, None, :] * self.basis[...][None]
         for part in (*self.blocks, *self.stages):
             x = part(x)
@@ -224,15 +223,14 @@ class R3ganDiscriminator(nnx.Module):
         Raises:
             ValueError: a conditional discriminator got no labels.
         """
-        if self.embedding is not None and labels is None:
-            raise ValueError("labels None: a conditional discriminator needs class ids")
         x = self.conv(images)
         for part in (*self.blocks, *self.stages):
             x = part(x)
         features = (x * self.basis[...][None]).sum(axis=(1, 2), keepdims=True)
         logits = self.linear(features.reshape(len(features), -1))
-        if self.embedding is not None and labels is not None:
-            logits = (logits * self.embedding(labels)).sum(axis=1, keepdims=True)
+        if self.embedding is not None:
+            of_class = self.embedding(class_ids(labels, "discriminator"))
+            logits = (logits * of_class).sum(axis=1, keepdims=True)
         return Outputs(logits.reshape(-1), features, None)
 
 

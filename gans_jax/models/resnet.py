@@ -15,10 +15,11 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
-from jaxtyping import Float, Integer
+from jaxtyping import Float
 
 from gans_jax import layers
 from gans_jax.models.head import Head, Outputs
+from gans_jax.models.labels import Labels, class_ids, with_one_hot
 from shared import sizes
 from shared.randomness.starts import GLOROT, GLOROT_RELU, ONES
 from shared.sizes import ImageSize
@@ -26,7 +27,6 @@ from shared.statements import Start
 
 Images = Float[Array, "batch height width channels"]
 Features = Float[Array, "batch out_height out_width out_channels"]
-Labels = Integer[Array, " batch"] | None
 
 # Up to this size, of the shorter side, all maps of a network are equally wide.
 _SMALL = 32
@@ -209,11 +209,10 @@ class ResnetGenerator(nnx.Module):
         Raises:
             ValueError: a conditional generator got no labels.
         """
-        if self.num_classes and labels is None:
-            raise ValueError("labels None: a conditional generator needs class ids")
-        if self.one_hot and labels is not None:
-            one_hot = jax.nn.one_hot(labels, self.one_hot, dtype=z.dtype)
-            z = jnp.concatenate([z, one_hot], axis=1)
+        if self.num_classes:
+            labels = class_ids(labels, "generator")
+        if self.one_hot:
+            z = with_one_hot(z, labels, self.one_hot)
         # Unflattened in PyTorch's order, because the weights are.
         x = self.linear(z).reshape(z.shape[0], -1, *self.base)
         x = x.transpose(0, 2, 3, 1)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
-from jaxtyping import Bool, Float, Integer
+from jaxtyping import Bool, Float
 
 from gans_jax import distribution, layers
 from gans_jax.equalized import (
@@ -24,6 +24,7 @@ from gans_jax.equalized import (
     unit,
 )
 from gans_jax.models.head import Outputs
+from gans_jax.models.labels import Labels, class_ids
 from shared import sizes
 from shared.randomness.starts import ZEROS, Normal
 from shared.sizes import ImageSize
@@ -36,7 +37,6 @@ from shared.statements import (
 
 Images = Float[Array, "batch height width channels"]
 Features = Float[Array, "batch out_height out_width out_channels"]
-Labels = Integer[Array, " batch"] | None
 
 # Of D's mapping of labels, and what a mapping network's learning rate is multiplied by.
 _LABEL_LAYERS = 8
@@ -173,8 +173,8 @@ class Stylegan2Generator(nnx.Module):
         Raises:
             ValueError: a conditional generator got no labels.
         """
-        if self.mapping.embedding is not None and labels is None:
-            raise ValueError("labels None: a conditional generator needs class ids")
+        if self.mapping.embedding is not None:
+            labels = class_ids(labels, "generator")
         w = self.mapping(z, labels)
         if not self.use_running_average:
             self._track(w)
@@ -311,8 +311,8 @@ class Stylegan2Discriminator(nnx.Module):
         Raises:
             ValueError: a conditional discriminator got no labels.
         """
-        if self.mapping is not None and labels is None:
-            raise ValueError("labels None: a conditional discriminator needs class ids")
+        if self.mapping is not None:
+            labels = class_ids(labels, "discriminator")
         x = activate(self.conv(images))
         for block in self.blocks:
             x = block(x)

@@ -8,18 +8,18 @@ import itertools
 import math
 
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from gans_torch import layers
 from gans_torch.models.head import Head, Outputs
+from gans_torch.models.labels import Labels, class_ids
 from shared import sizes
 from shared.randomness.starts import ONES, ORTHOGONAL
 from shared.sizes import ImageSize
 
 Images = Float[Tensor, "batch channels height width"]
 Features = Float[Tensor, "batch out_channels out_height out_width"]
-Labels = Integer[Tensor, " batch"] | None
 
 # Of images whose base doubles so often, as of 32x32, all maps of a network are equally
 # wide, so many times the width; of smaller ones, too.
@@ -180,12 +180,10 @@ class BigganGenerator(nn.Module):
         Raises:
             ValueError: a conditional generator got no labels.
         """
-        if self.embedding is not None and labels is None:
-            raise ValueError("labels None: a conditional generator needs class ids")
         first, rest = z[:, : self.first_part], z[:, self.first_part :]
         conditions = rest.split(self.part, dim=1)
-        if self.embedding is not None and labels is not None:
-            shared = self.embedding(labels)
+        if self.embedding is not None:
+            shared = self.embedding(class_ids(labels, "generator"))
             conditions = [torch.cat([shared, part], dim=1) for part in conditions]
         x = self.linear(first).unflatten(1, (-1, *self.base))
         blocks = zip(self.blocks, conditions, strict=True)

@@ -7,18 +7,18 @@ References:
 import itertools
 
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from gans_torch import layers
 from gans_torch.layers import needs_bias
 from gans_torch.models.head import Head, Outputs
+from gans_torch.models.labels import Labels, with_one_hot
 from shared import sizes
 from shared.sizes import ImageSize
 
 Images = Float[Tensor, "batch channels height width"]
 Features = Float[Tensor, "batch out_channels out_height out_width"]
-Labels = Integer[Tensor, " batch"] | None
 
 
 class UpBlock(nn.Module):
@@ -159,11 +159,8 @@ class DcganGenerator(nn.Module):
         Raises:
             ValueError: a conditional generator got no labels.
         """
-        if self.num_classes and labels is None:
-            raise ValueError("labels None: a conditional generator needs class ids")
-        if self.num_classes and labels is not None:
-            one_hot = nn.functional.one_hot(labels, self.num_classes)
-            z = torch.cat([z, one_hot.to(z.dtype)], dim=1)
+        if self.num_classes:
+            z = with_one_hot(z, labels, self.num_classes)
         x = z[:, :, None, None]
         for block in self.blocks:
             x = block(x, labels)

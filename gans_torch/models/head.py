@@ -3,17 +3,17 @@
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from gans_torch import layers
+from gans_torch.models.labels import Labels, class_ids
 from shared import sizes
 from shared.randomness.starts import DCGAN
 from shared.sizes import ImageSize
 from shared.statements import Start
 
 Images = Float[Tensor, "batch channels height width"]
-Labels = Integer[Tensor, " batch"] | None
 
 
 class Outputs(NamedTuple):
@@ -100,8 +100,6 @@ class Head(nn.Module):
         Raises:
             ValueError: a conditional discriminator got no labels.
         """
-        if self.embedding is not None and labels is None:
-            raise ValueError("labels None: a conditional discriminator needs class ids")
         x = features
         if self.minibatch_discrimination is not None:
             closeness = self.minibatch_discrimination(features)
@@ -110,9 +108,10 @@ class Head(nn.Module):
             spread = self.minibatch_std(features)
             x = torch.cat([x, _as_maps(spread[:, None], features)], dim=1)
         logits = self.conv(x).flatten()
-        if self.embedding is not None and labels is not None:
+        if self.embedding is not None:
+            of_class = self.embedding(class_ids(labels, "discriminator"))
             pooled = features.sum(dim=(2, 3))
-            logits = logits + (self.embedding(labels) * pooled).sum(dim=1)
+            logits = logits + (of_class * pooled).sum(dim=1)
         class_logits = None
         if self.classifier is not None:
             class_logits = self.classifier(features).flatten(1)

@@ -10,18 +10,18 @@ References:
 import math
 
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from gans_torch import layers
 from gans_torch.layers import needs_bias
 from gans_torch.models.head import Head, Outputs
+from gans_torch.models.labels import Labels, with_one_hot
 from shared import sizes
 from shared.randomness.starts import HE
 from shared.sizes import ImageSize
 
 Images = Float[Tensor, "batch channels height width"]
-Labels = Integer[Tensor, " batch"] | None
 
 _HIDDEN_LAYERS = 3
 
@@ -107,11 +107,8 @@ class MlpGenerator(nn.Module):
         Raises:
             ValueError: a conditional generator got no labels.
         """
-        if self.num_classes and labels is None:
-            raise ValueError("labels None: a conditional generator needs class ids")
-        if self.num_classes and labels is not None:
-            one_hot = nn.functional.one_hot(labels, self.num_classes)
-            z = torch.cat([z, one_hot.to(z.dtype)], dim=1)
+        if self.num_classes:
+            z = with_one_hot(z, labels, self.num_classes)
         x = z[:, :, None, None]
         for block in self.blocks:
             x = torch.relu(block(x, labels))

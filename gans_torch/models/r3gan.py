@@ -8,11 +8,12 @@ import itertools
 import math
 
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from gans_torch import layers
 from gans_torch.models.head import Outputs
+from gans_torch.models.labels import Labels, class_ids
 from shared import sizes
 from shared.randomness.starts import ZEROS, FanIn, Normal
 from shared.sizes import ImageSize
@@ -20,7 +21,6 @@ from shared.statements import CONSTANT_INPUT, Statement
 
 Images = Float[Tensor, "batch channels height width"]
 Features = Float[Tensor, "batch out_channels out_height out_width"]
-Labels = Integer[Tensor, " batch"] | None
 
 _BLOCKS = 2
 _EXPANSION = 2
@@ -166,9 +166,8 @@ class R3ganGenerator(nn.Module):
             ValueError: a conditional generator got no labels.
         """
         if self.embedding is not None:
-            if labels is None:
-                raise ValueError("labels None: a conditional generator needs class ids")
-            z = torch.cat([z, self.embedding(labels)], dim=1)
+            of_class = self.embedding(class_ids(labels, "generator"))
+            z = torch.cat([z, of_class], dim=1)
         x = self.linear(z)[:, :, None, None] * self.basis
         for part in (*self.blocks, *self.stages):
             x = part(x)
@@ -227,15 +226,14 @@ class R3ganDiscriminator(nn.Module):
         Raises:
             ValueError: a conditional discriminator got no labels.
         """
-        if self.embedding is not None and labels is None:
-            raise ValueError("labels None: a conditional discriminator needs class ids")
         x = self.conv(images)
         for part in (*self.blocks, *self.stages):
             x = part(x)
         features = (x * self.basis).sum(dim=(2, 3), keepdim=True)
         logits = self.linear(features.flatten(1))
-        if self.embedding is not None and labels is not None:
-            logits = (logits * self.embedding(labels)).sum(dim=1, keepdim=True)
+        if self.embedding is not None:
+            of_class = self.embedding(class_ids(labels, "discriminator"))
+            logits = (logits * of_class).sum(dim=1, keepdim=True)
         return Outputs(logits.flatten(), features, None)
 
 

@@ -12,11 +12,12 @@ import math
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from gans_torch import layers
 from gans_torch.models.head import Head, Outputs
+from gans_torch.models.labels import Labels, class_ids, with_one_hot
 from shared import sizes
 from shared.randomness.starts import GLOROT, GLOROT_RELU, ONES
 from shared.sizes import ImageSize
@@ -24,7 +25,6 @@ from shared.statements import Start
 
 Images = Float[Tensor, "batch channels height width"]
 Features = Float[Tensor, "batch out_channels out_height out_width"]
-Labels = Integer[Tensor, " batch"] | None
 
 # Up to this size, of the shorter side, all maps of a network are equally wide.
 _SMALL = 32
@@ -211,11 +211,10 @@ class ResnetGenerator(nn.Module):
         Raises:
             ValueError: a conditional generator got no labels.
         """
-        if self.num_classes and labels is None:
-            raise ValueError("labels None: a conditional generator needs class ids")
-        if self.one_hot and labels is not None:
-            one_hot = nn.functional.one_hot(labels, self.one_hot)
-            z = torch.cat([z, one_hot.to(z.dtype)], dim=1)
+        if self.num_classes:
+            labels = class_ids(labels, "generator")
+        if self.one_hot:
+            z = with_one_hot(z, labels, self.one_hot)
         x = self.linear(z).unflatten(1, (-1, *self.base))
         for number, block in enumerate(self.blocks, 1):
             x = block(x, labels)

@@ -9,7 +9,7 @@ import itertools
 import math
 
 import torch
-from jaxtyping import Bool, Float, Integer
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from gans_torch import distribution, layers
@@ -22,6 +22,7 @@ from gans_torch.equalized import (
     unit,
 )
 from gans_torch.models.head import Outputs
+from gans_torch.models.labels import Labels, class_ids
 from shared import sizes
 from shared.randomness.starts import ZEROS, Normal
 from shared.sizes import ImageSize
@@ -34,7 +35,6 @@ from shared.statements import (
 
 Images = Float[Tensor, "batch channels height width"]
 Features = Float[Tensor, "batch out_channels out_height out_width"]
-Labels = Integer[Tensor, " batch"] | None
 
 # Of D's mapping of labels, and what a mapping network's learning rate is multiplied by.
 _LABEL_LAYERS = 8
@@ -172,8 +172,8 @@ class Stylegan2Generator(nn.Module):
         Raises:
             ValueError: a conditional generator got no labels.
         """
-        if self.mapping.embedding is not None and labels is None:
-            raise ValueError("labels None: a conditional generator needs class ids")
+        if self.mapping.embedding is not None:
+            labels = class_ids(labels, "generator")
         w = self.mapping(z, labels)
         if self.training:
             self._track(w)
@@ -309,8 +309,8 @@ class Stylegan2Discriminator(nn.Module):
         Raises:
             ValueError: a conditional discriminator got no labels.
         """
-        if self.mapping is not None and labels is None:
-            raise ValueError("labels None: a conditional discriminator needs class ids")
+        if self.mapping is not None:
+            labels = class_ids(labels, "discriminator")
         x = activate(self.conv(images))
         for block in self.blocks:
             x = block(x)
