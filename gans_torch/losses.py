@@ -4,6 +4,7 @@
 as scores. Every loss is a batch mean, to be minimised.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from torch import Tensor
 from gans_torch import distribution
 from shared.config import traits
 from shared.config.tables import register
+from shared.errors import UsageError
 
 
 def softplus(x: Float[Tensor, " *shape"]) -> Float[Tensor, " *shape"]:
@@ -538,7 +540,8 @@ def register_objective(
 
     Raises:
         UsageError: the name is taken or not well formed, a loss takes something else,
-            or the other twin has registered another objective under this name.
+            or the other twin has registered another objective under this name; and by
+            a loss that gives anything but one number, where it is used.
     """
     row = traits.objective_traits(
         name,
@@ -549,8 +552,29 @@ def register_objective(
         separable=separable,
         chance_loss=chance_loss,
     )
-    objective = Objective(discriminator_loss, generator_loss)
+    objective = Objective(
+        _one_number(f"objective {name}: discriminator_loss", discriminator_loss),
+        _one_number(f"objective {name}: generator_loss", generator_loss),
+    )
     register(name, traits.OBJECTIVES, row, OBJECTIVES, objective)
+
+
+def _one_number(
+    what: str, loss: Callable[..., Float[Tensor, ""]]
+) -> Callable[..., Float[Tensor, ""]]:
+    """A loss of the user's own, which is told when it is no batch mean."""
+
+    @functools.wraps(loss)
+    def checked(*logits: object, **others: object) -> Float[Tensor, ""]:
+        value = loss(*logits, **others)
+        if not isinstance(value, Tensor):
+            raise UsageError(f"{what} gives a {type(value).__name__}, no tensor")
+        if value.shape != ():
+            shape = list(value.shape)
+            raise UsageError(f"{what} gives shape {shape}, not one number: the mean")
+        return value
+
+    return checked
 
 
 def _cross_entropy(

@@ -27,12 +27,15 @@ class Diverged(TrainingError):
     Args:
         step: at which it was seen.
         what: in words.
+        rolled_back: whether it was gone back as often as may be.
     """
 
-    def __init__(self, step: int, what: str) -> None:
+    def __init__(self, step: int, what: str, rolled_back: bool = False) -> None:
+        cures = ["lower learning rates", "--clip-grad-norm", "a penalty"]
+        cures += ["--on-nan rollback"] * (not rolled_back)
+        *others, last = cures
         super().__init__(
-            f"training has diverged: {what}; try lower learning rates,"
-            " --clip-grad-norm, a penalty, or --on-nan rollback"
+            f"training has diverged: {what}; try {', '.join(others)}, or {last}"
         )
         self.step = step
         self.what = what

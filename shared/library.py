@@ -208,7 +208,10 @@ def export(
         is_scored = home is not None and standing_stats is None
         scored = RunDir(home).read_evaluations() if is_scored else []
         scored = [
-            evaluation for evaluation in scored if evaluation["step"] == state.step
+            evaluation
+            for evaluation in scored
+            if evaluation["step"] == state.step
+            and "batch norm" not in evaluation["protocol"]
         ]
         hub.write(path, generator_of(state), scored)
     else:

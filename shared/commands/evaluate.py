@@ -1,5 +1,6 @@
 """The command ``evaluate``: a table of scores, and the same as a file in the run."""
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -106,13 +107,13 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
     suffix += "" if options.split == "train" else f"-{options.split}"
     suffix += "-standing-stats" * (options.standing_stats is not None)
     out = folder / f"evaluation-{stored.step:06d}{suffix}.json"
-    _write(out, content)
-    if found.nearest is not None:
-        images.save_png(folder / f"nearest-{stored.step:06d}.png", found.nearest)
-    if options.out is None:
-        page.refresh_report(RunDir(folder))
-    terminal.say(f"written: {out}")
-    sys.stdout.write(_table(f"{config.preset}, step {stored.step}", content))
+    with _shown(f"{config.preset}, step {stored.step}", content):
+        _write(out, content)
+        if found.nearest is not None:
+            images.save_png(folder / f"nearest-{stored.step:06d}.png", found.nearest)
+        if options.out is None:
+            page.refresh_report(RunDir(folder))
+        terminal.say(f"written: {out}")
 
 
 def _evaluate_images(
@@ -169,12 +170,21 @@ def _evaluate_images(
         ),
     )
     content = {"samples": path.name, **_content(found)}
-    if folder is not None:
-        _write(folder / "evaluation.json", content)
-        if found.nearest is not None:
-            images.save_png(folder / "nearest.png", found.nearest)
-        terminal.say(f"written: {folder / 'evaluation.json'}")
-    sys.stdout.write(_table(f"{path}, {len(given)} images", content))
+    with _shown(f"{path}, {len(given)} images", content):
+        if folder is not None:
+            _write(folder / "evaluation.json", content)
+            if found.nearest is not None:
+                images.save_png(folder / "nearest.png", found.nearest)
+            terminal.say(f"written: {folder / 'evaluation.json'}")
+
+
+@contextlib.contextmanager
+def _shown(title: str, content: dict[str, Any]) -> Iterator[None]:
+    """Have scores shown after they were written, or could not be."""
+    try:
+        yield
+    finally:
+        sys.stdout.write(_table(title, content))
 
 
 def _make_folder(folder: Path) -> Path:

@@ -132,17 +132,35 @@ def parse(
     except SystemExit as stop:
         if not stop.code:
             raise  # --help
+        # First: what follows an unknown option is taken for something else.
+        known = {*_options(flags), "--help"}
+        for option in map(_option, args):
+            if option.startswith("--") and option.replace("--no-", "--") not in known:
+                raise _unrecognized(option, flags) from None
         refusal = _first_paragraph(refused.getvalue())
         raise UsageError(_in_our_words(refusal)) from None
     if unknown:
-        option = unknown[0].partition("=")[0].replace("_", "-")
+        option = _option(unknown[0])
         if not option.startswith("-"):
             hint = hints.of_argument(option, args) or f"; see {prog} --help"
             raise UsageError(f"unexpected argument {option!r}{hint}")
-        known = [flag(name) for name in inspect.signature(flags).parameters]
-        hint = hints.of_option(option, known) or suggestion(option, known)
-        raise UsageError(f"unrecognized option {option}{hint}")
+        raise _unrecognized(option, flags)
     return parsed
+
+
+def _option(word: str) -> str:
+    """An option as it is called here: ``--batch-size`` of ``--batch_size=8``."""
+    return word.partition("=")[0].replace("_", "-")
+
+
+def _options(flags: type[Any]) -> list[str]:
+    return [flag(name) for name in inspect.signature(flags).parameters]
+
+
+def _unrecognized(option: str, flags: type[Any]) -> UsageError:
+    known = _options(flags)
+    hint = hints.of_option(option, known) or suggestion(option, known)
+    return UsageError(f"unrecognized option {option}{hint}")
 
 
 @contextlib.contextmanager

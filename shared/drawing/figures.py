@@ -28,6 +28,8 @@ def save_figure(path: Path, figure: "Figure") -> None:
     for text in figure.findobj(Text):
         assert isinstance(text, Text), "that is what was looked for"
         text.set_parse_math(False)
+        # A folder's name need not be UTF-8.
+        text.set_text(text.get_text().encode(errors="replace").decode())
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         # One for each letter.

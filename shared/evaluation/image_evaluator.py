@@ -24,7 +24,7 @@ _NUM_INCEPTION = 10_000
 _MOST_REAL_INCEPTION = 50_000
 _MOST_COMPARED = 2048
 # More than the neighbours that are counted.
-_LEAST_REAL = 5
+_LEAST = 5
 
 
 class ImageEvaluator(PixelEvaluator):
@@ -132,7 +132,7 @@ class ImageEvaluator(PixelEvaluator):
         return {
             f"{len(found)} {name}": _compare(real, self._extract_scaled(found).features)
             for name, (found, real) in sets.items()
-            if len(found) > 1 and len(real) > _LEAST_REAL
+            if min(len(found), len(real)) > _LEAST
         }
 
     def protocol(self, num: int, draws: int, seed: int) -> dict[str, str | int]:

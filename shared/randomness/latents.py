@@ -1,5 +1,6 @@
 """Latents that are drawn from, and paths through their space."""
 
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -127,8 +128,11 @@ def sample_inputs(
         UsageError: a number or a label is out of range, or there are no classes.
     """
     for name, value, least in (("n", n, 1), ("seed", seed, 0)):
+        if not isinstance(value, numbers.Integral):
+            raise UsageError(f"{name} {value}: must be a whole number")
         if not least <= value < 2**63:
             raise UsageError(f"{name} {value}: must be {least} or more, below 2**63")
+    n, seed = int(n), int(seed)
     if (rule := truncation_rule(config, truncation)) is not None:
         raise UsageError(f"truncation {truncation}: {rule}")
     cut = latent_truncation(config, truncation)

@@ -65,6 +65,7 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
         framework=_framework(twin),
         step=step,
         data=data,
+        image_size=sizes.both(config.image_size),
         plugin=plugin,
         tiles=[
             tiles.score(scores, evaluations, twin),

@@ -152,8 +152,7 @@ class RunDir:
             with run.lock():
                 run.check_unused()
                 run._remove_temporaries()
-                make_folder(run._checkpoints)
-                make_folder(run._samples)
+                run._make_folders()
                 # Last: a folder with a configuration is a run.
                 run.write_config(config, data, twin, plugin, keep, threads)
         except OSError as error:
@@ -504,8 +503,8 @@ class RunDir:
     def truncate_after(self, step: int) -> None:
         """Take the run back to ``step``: remove all that is newer, or unfinished.
 
-        A grid of that very step and its record go too where one is without the other,
-        so that both are made again.
+        So goes what ``evaluate`` has said of newer steps; and a grid of that very step
+        and its record where one is without the other, so that both are made again.
 
         Raises:
             UsageError: a .jsonl file is damaged, or something cannot be removed.
@@ -522,18 +521,25 @@ class RunDir:
         if not self.sample_path(step).exists() and measured:
             records[self._sample_metrics] = [x for x in measured if x["step"] < step]
         newer = [x for x in self.checkpoint_steps() if x > step]
+        judged = [x for x in self.path.glob("*") if _judged_step(x.name) > step]
         try:
+            self._make_folders()
             self._remove_temporaries()
             # Checkpoints first: if this is interrupted, the next attempt starts at an
             # older one and finds the rest still to be removed, and none missing.
             remove(map(self.checkpoint_path, reversed(newer)))
             remove(map(self.sample_path, grids))
             remove(map(self.vectors_path, vectors))
+            remove(judged)
         except OSError as error:
             raise self._irremovable(error) from error
         for path, kept_records in records.items():
             write_records(path, kept_records)
         self._write_best()
+
+    def _make_folders(self) -> None:
+        make_folder(self._checkpoints)
+        make_folder(self._samples)
 
     def _irremovable(self, error: OSError) -> UsageError:
         return UsageError(f"{self.path}: cannot be taken back: {error.strerror}")
@@ -630,6 +636,12 @@ def root_of(checkpoint: Path) -> Path:
     """The run's folder around a checkpoint; of one that was moved, its own folder."""
     folder = checkpoint.parent
     return folder.parent if folder.name == "checkpoints" else folder
+
+
+def _judged_step(name: str) -> int:
+    """The step that a file of ``evaluate`` is about; of any other file, -1."""
+    found = re.fullmatch(r"(evaluation|nearest)-([0-9]{6,})[^.]*\.(json|png)", name)
+    return int(found[2]) if found else -1
 
 
 def _steps(folder: Path, suffix: str) -> list[int]:

@@ -217,10 +217,11 @@ def _run(
                 stopped_by = training.run_to_end(options.stop)
                 break
             except Diverged as error:
-                if options.on_nan == "stop" or len(session.rollbacks) == rollbacks.MOST:
+                is_over = len(session.rollbacks) == rollbacks.MOST
+                if options.on_nan == "stop" or is_over:
                     recorder.finish()
                     _leave_together(session)
-                    raise
+                    raise Diverged(error.step, error.what, is_over) from None
                 saved = _go_back(session, recorder, error, options.progress.say)
             except KeyboardInterrupt as error:
                 raise Interrupted(recorder.path) from error

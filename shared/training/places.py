@@ -198,6 +198,7 @@ class OldFolder(Place):
         self._step = step
         self._allow_new_data = allow_new_data
         self._damaged: DamagedError | None = None
+        self._trained_by: TrainConfig | None = None
 
     @property
     def threads(self) -> int | None:
@@ -212,11 +213,17 @@ class OldFolder(Place):
         # Before the state is read: until then another process may be adding to it.
         held.enter_context(run.lock(self._keeping.say))
         plugins.check_same(self._keeping.plugin, run.read_plugin())
-        self._stored_config, stored_data = run.read_config()
+        stored_config, stored_data = run.read_config()
         _check_data(config, data, stored_data, self._allow_new_data)
+        # The run's page shows them: one that is damaged is told now, and not then.
+        run.read_evaluations()
         found = self._last_whole() if self._step is None else self._named(self._step)
+        if found is None:
+            _check_records(run, stored_config)
+            return None
+        self._trained_by = found.state.config
         known = [stored_data, *run.read_earlier_data()]
-        return None if found is None else _checked(config, data, known, found)
+        return _checked(config, data, known, found)
 
     def open(self, session: Session, held: contextlib.ExitStack) -> Recorder:
         """Take the folder back to the session's step; as `Place.open`."""
@@ -230,8 +237,10 @@ class OldFolder(Place):
                 f"{run.path}: going back to step {step}; removed is all that is newer,"
                 f" with checkpoint {names}{why}"
             )
+        if self._trained_by is None and run.read_metrics():
+            keeping.say(f"{run.path}: had no checkpoint yet; starting over")
         run.truncate_after(step)
-        if gaps := describe_gaps(run, self._stored_config, step):
+        if self._trained_by and (gaps := describe_gaps(run, self._trained_by, step)):
             keeping.say(f"warning: {gaps}")
         info = session.data.info
         twin, plugin, threads = keeping.twin, keeping.plugin, session.backend.threads
@@ -256,6 +265,22 @@ class OldFolder(Place):
         if self._damaged:
             raise self._damaged
         return None
+
+
+def _check_records(run: RunDir, config: TrainConfig) -> None:
+    """Refuse to start over a run that has lost its checkpoints, and wipe its records.
+
+    Args:
+        run: the run's folder, without a checkpoint.
+        config: what it was trained with.
+    """
+    first = min(n for n in (config.save_every, config.evaluate_every) if n)
+    last = max((record["step"] for record in run.read_metrics()), default=0)
+    if last > first:
+        raise UsageError(
+            f"{run.path}: has records up to step {last}, but no checkpoint to go on"
+            f" from; --config {run.path}/config.json trains the same anew"
+        )
 
 
 def _check_room(path: Path, session: Session, keep: Keep, there: int) -> None:

@@ -39,6 +39,10 @@ REFUSED_AT_ONCE = {
     "train --instance-noise-steps 5": "--instance-noise-steps 5: needs a"
     " --instance-noise",
     "train --stpes 3": "unrecognized option --stpes; did you mean --steps?",
+    "sample --nmu 8 {run}": "unrecognized option --nmu; did you mean --num?",
+    "export --fromat hub {run}": "unrecognized option --fromat; did you mean --format?",
+    "data --crp pad digits": "unrecognized option --crp; did you mean --crop?",
+    "evaluate --draw 3 {run}": "unrecognized option --draw; did you mean --draws?",
     "train gan dcgan": "unexpected argument 'dcgan'",
     "train --objective foo": "'foo'",
     "train --precision float16": "'float16'",

@@ -115,6 +115,34 @@ def test_errors_are_told_with_their_line(
     assert message.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("loss", "told"),
+    [
+        ("real_logits - fake_logits", "shape [8], not one number: the mean"),
+        ("1.0", "a float, no "),
+    ],
+)
+def test_a_loss_that_is_no_mean_is_told(
+    loss: str,
+    told: str,
+    twin: Twin,
+    train: Train,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name = f"no-mean-{len(loss)}"
+    path = write(tmp_path, name, twin)
+    lines = path.read_text().splitlines()
+    first = next(i for i, line in enumerate(lines) if "return" in line)
+    lines[first] = f"    return {loss}"
+    path.write_text("\n".join(lines))
+    own = ("--objective", f"{name}-{twin.name}", "--plugin", path)
+    stopped(1, lambda: train(*TINY, *own, "--run-dir", tmp_path / "run"))
+    *_, message = capsys.readouterr().err.splitlines()
+    said = f"error: objective {name}-{twin.name}: discriminator_loss gives {told}"
+    assert said.removeprefix("error: ") in message
+
+
 def test_a_missing_plugin_is_refused(
     twin: Twin, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,7 +11,14 @@ from shared.report import comparison
 from shared.report.comparison import Run
 
 RECORDS = [{"step": 1, "d_loss": 1.0, "g_loss": 2.0}]
-NAMES = [r"cost_$5_and_$x^", r"a$\b_{", "猫の写真", "_hidden", "\\frac$\\frac$"]
+NAMES = [
+    r"cost_$5_and_$x^",
+    r"a$\b_{",
+    "猫の写真",
+    "_hidden",
+    "\\frac$\\frac$",
+    "utf\udce9",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -21,6 +21,7 @@ from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.data import datasets, image_sources, points
 from shared.data.image_data import DataInfo, ImageData
+from shared.data.memory import from_arrays
 from shared.drawing import images
 from shared.errors import UsageError
 from shared.evaluation import classifier, evaluation, features
@@ -29,7 +30,7 @@ from shared.evaluation.samples import GivenSamples
 from shared.evaluation.score import Evaluator, Score
 from shared.run import checkpoint
 from shared.run.run_dir import RunDir
-from support import Twin
+from support import Twin, stopped
 
 SMALL = ("--image-size", "8", "--width", "4", "--batch-size", "16", "--z-dim", "8")
 Pixels = NDArray[np.uint8]
@@ -81,6 +82,18 @@ def test_evaluate_states_each_score_with_its_protocol(
     twin.main("evaluate")([*command, "--seed", "1", "--out", str(tmp_path / "other")])
     other = (tmp_path / "other" / file.name).read_bytes()
     assert json.loads(other)["scores"]["fid"] != report["scores"]["fid"]
+
+
+def test_scores_that_cannot_be_written_are_shown(
+    twin: Twin, tmp_path: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = train(twin, tmp_path / "run", data_dir, "--steps", 3)
+    (run / "evaluation-000003-none.json").mkdir()
+    words = ["--features", "none", "--num", "16", "--data-dir", str(data_dir)]
+    stopped(2, lambda: twin.main("evaluate")([str(run), *words]))
+    table, told = capsys.readouterr()
+    assert "evaluation-000003-none.json: cannot be written" in told
+    assert "distance to data" in table
 
 
 def test_evaluating_changes_no_number_of_the_training(
@@ -708,6 +721,20 @@ def test_scores_of_known_sets_give_the_scale(data_dir: Path) -> None:
     assert min(real["coverage"], copies["coverage"]) > 0.8
     assert float(found.scores["precision"]["shown"]) > 0.9
     assert found.values["copies"] == 1
+
+
+@pytest.mark.parametrize(("count", "held_out"), [(36, 0), (45, 0), (60, 6)])
+def test_few_images_have_a_scale_where_there_are_neighbours(
+    count: int, held_out: int, data_dir: Path
+) -> None:
+    """A tenth of 45 is five, of which none has a fifth neighbour."""
+    all_of_them = classifier.pixels(datasets.load("digits", 8, data_dir))
+    pixels = np.array(all_of_them[:count])
+    data = from_arrays(pixels, np.arange(count, dtype=np.int32) % 2)
+    found = judged(flat, np.array(all_of_them[100:120]), data)
+    names = [name for name in found.sanity if name.endswith("held out")]
+    assert names == [f"{held_out} real images, held out"] * bool(held_out)
+    assert all(np.isfinite([*x.values()]).all() for x in found.sanity.values())
 
 
 def test_noise_is_not_precise_whatever_a_weak_judge_sees(data_dir: Path) -> None:

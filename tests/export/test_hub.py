@@ -95,12 +95,16 @@ def test_the_card_has_scores_with_their_protocol(
         "protocol": 'of 64 "samples"',
     }
     for step, shown in ((3, "other"), (6, "3.00 ± 0.10")):
-        found = {
+        found: dict[str, Any] = {
             "step": step,
             "protocol": {"features": "classifier", "seed": 0},
             "scores": {"fid": {**score, "shown": shown}},
         }
         (run / f"evaluation-{step:06d}.json").write_text(json.dumps(found))
+    # Of images that this generator does not draw.
+    found["protocol"]["batch norm"] = "statistics of 16 batches of 8 new samples"
+    found["scores"]["fid"]["shown"] = "other"
+    (run / "evaluation-000006-standing-stats.json").write_text(json.dumps(found))
     first = twin.library.export(run)
     assert first == run / "exported" / "000006"
     assert twin.library.export(run, format="hub", step=3).name == "000003"

@@ -120,6 +120,7 @@ def test_what_cannot_be_drawn_is_refused(twin: Twin) -> None:
     classes = generator_of(twin, state_of(twin, TrainConfig(**SMALL, conditional=True)))
     for generator, arguments, message in (
         (plain, {"n": 0}, "^n 0: must be 1 or more"),
+        (plain, {"n": 2.5}, "^n 2.5: must be a whole number|'n': 2.5"),
         (plain, {"n": 2, "seed": -1}, "^seed -1: must be 0 or more"),
         (plain, {"n": 2, "truncation": 0.0}, "^truncation 0.0: must be 0.05 or more"),
         (plain, {"n": 2, "labels": 1}, "^labels 1: the run is not conditional"),
@@ -133,6 +134,7 @@ def test_what_cannot_be_drawn_is_refused(twin: Twin) -> None:
     ):
         with pytest.raises((UsageError, TypeCheckError), match=message):
             generator.sample(**arguments)
+    np.testing.assert_array_equal(plain.sample(np.int64(2)), plain.sample(2))
     one = classes.sample(3, labels=4)
     np.testing.assert_array_equal(one, classes.sample(3, labels=[4, 4, 4]))
 

@@ -309,6 +309,7 @@ def test_a_rectangle_is_spelled_as_the_command_line_does(tmp_path: Path) -> None
     page.write_report(run, "python -m gans_jax.train --resume RUN", "gans_jax.train")
     text = html.unescape(read(run.path).text)
     assert "python -m gans_torch.train dcgan --image-size 48x64" in text
+    assert "1797 images of\n48\xd764, 1\nchannel" in text
 
 
 @pytest.mark.parametrize(

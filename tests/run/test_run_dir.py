@@ -232,6 +232,19 @@ def test_truncate_gives_the_run_as_it_was(run: RunDir) -> None:
     assert contents(run.path) == before
 
 
+def test_truncate_removes_what_was_said_of_newer_steps(run: RunDir) -> None:
+    fill(run, 1, 20, 300)
+    names = ["evaluation-{:06d}.json", "nearest-{:06d}.png"]
+    names += [f"evaluation-{{:06d}}-{x}.json" for x in ("test", "none-standing-stats")]
+    for step in (20, 300):
+        for name in names:
+            (run.path / name.format(step)).write_text("{}")
+    (run.path / "evaluation-mine.json").write_text("mine")
+    run.truncate_after(20)
+    left = {path.name for path in run.path.glob("*-*.*")}
+    assert left == {*(name.format(20) for name in names), "evaluation-mine.json"}
+
+
 def test_truncate_leaves_what_is_not_ours(run: RunDir) -> None:
     fill(run, 1)
     mine = run.path / "mine"

@@ -101,9 +101,10 @@ def test_a_first_or_last_grid_comes_back_with_its_record(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = copy(finished, tmp_path)
-    if step == 0:
+    if step == 0:  # as it is when a run is killed before its first checkpoint
         shutil.rmtree(run / "checkpoints")
-        (run / "checkpoints").mkdir()
+        lines = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
+        (run / "metrics.jsonl").write_text("".join(lines[:3]))
     if lost != "record":
         (run / "samples" / f"{step:06d}.png").unlink()
     if lost != "grid":
@@ -113,9 +114,60 @@ def test_a_first_or_last_grid_comes_back_with_its_record(
         (run / "samples.jsonl").write_text("".join(kept))
     train("--resume", run, *ON)
     assert metrics(run) == metrics(finished)
-    assert "missing" not in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "missing" not in told
+    assert ("had no checkpoint yet; starting over" in told) == (step == 0)
     for name in ("samples.jsonl", "samples/000000.png", "samples/000006.png"):
         assert (run / name).read_bytes() == (finished / name).read_bytes()
+
+
+@pytest.mark.parametrize("lost", ["checkpoints", "checkpoints/*"])
+def test_a_run_that_lost_its_checkpoints_keeps_its_records(
+    lost: str,
+    train: Train,
+    finished: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = copy(finished, tmp_path)
+    for path in run.glob(lost):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    before = contents(run)
+    stopped(2, lambda: train("--resume", run, *ON))
+    *_, told = capsys.readouterr().err.splitlines()
+    assert f"{run}: has records up to step 6, but no checkpoint to go on from" in told
+    assert contents(run) == before
+
+
+def test_a_folder_of_samples_that_was_removed_is_made_again(
+    train: Train, finished: Path, tmp_path: Path
+) -> None:
+    run = copy(finished, tmp_path)
+    shutil.rmtree(run / "samples")
+    train("--resume", run, "--steps", 8, *ON)
+    assert RunDir(run).sample_steps() == [6, 8]
+
+
+def test_scores_that_cannot_be_read_are_told_before_training(
+    train: Train, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = copy(finished, tmp_path)
+    (run / "evaluation-000003.json").write_text("garbage")
+    before = contents(run)
+    stopped(2, lambda: train("--resume", run, "--steps", 8, *ON))
+    assert "evaluation-000003.json: unreadable" in capsys.readouterr().err
+    assert contents(run) == before
+
+
+def test_records_are_missed_by_what_was_asked_for_then(
+    train: Train, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Scores that only a later part of the run has are none that were lost."""
+    run = copy(finished, tmp_path)
+    train("--resume", run, "--steps", 9, "--evaluate-every", 3, *ON)
+    capsys.readouterr()
+    train("--resume", run, "--step", 6, "--steps", 7, *ON)
+    assert "missing" not in capsys.readouterr().err
 
 
 def test_lost_records_are_told(

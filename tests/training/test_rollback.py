@@ -100,6 +100,9 @@ def test_it_gives_up_in_the_end(
     assert "back to step 0" in last
     assert "(5 of at most 5 times)" in last
     assert "training has diverged: step 2 has d_loss nan" in message
+    assert message.endswith(
+        "; try lower learning rates, --clip-grad-norm, or a penalty"
+    )
 
 
 def test_python_goes_back_too(twin: Twin, diverge: Callable[[int, int], None]) -> None:
