@@ -339,9 +339,10 @@ def _evaluate_images(
             "reference: of points in the plane only a run can be evaluated"
         )
     if images.dtype != np.uint8 or images.shape[1:] != shape or len(images) < 16:
+        sides = ", ".join(map(str, shape))
         raise UsageError(
             f"images of type {images.dtype} and shape {list(images.shape)}: must be"
-            f" uint8 {['16 or more', *shape]}, as those of the reference"
+            f" uint8 [16 or more, {sides}], as those of the reference"
         )
     if options.num is not None:
         raise UsageError(f"num {options.num}: is for a run; images are scored all")

@@ -17,7 +17,7 @@ from shared.commands.options import EvaluateOptions
 from shared.commands.parsing import named_as
 from shared.config import choices
 from shared.config.limits import check_drawn
-from shared.config.train_config import TrainConfig
+from shared.config.train_config import TrainConfig, refuse
 from shared.data import datasets
 from shared.data.image_data import ImageData
 from shared.drawing import images
@@ -35,6 +35,7 @@ from shared.run.run_dir import RunDir, resolve_checkpoint, root_of
 from shared.training.processes import processes
 
 _DRAWS = 5
+_LEAST = 16
 
 
 def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
@@ -68,6 +69,9 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
             return
     dataset = options.dataset or stored.config.dataset
     choices.validate_name(dataset)
+    trained_on = stored.config.dataset
+    if dataset != trained_on and not {dataset, trained_on}.isdisjoint(choices.POINTS):
+        raise refuse("dataset", dataset, f"the run was trained on {trained_on}")
     config = dataclasses.replace(stored.config, dataset=dataset)
     check_data(config, stored.data, options.features)
     check_split(options.split, dataset, options.features)
@@ -153,6 +157,9 @@ def _evaluate_images(
     if options.num is not None:
         order = noise.batch_indices(options.seed, 0, len(given), len(given))
         given = given[np.sort(order[: options.num])]
+    if len(given) < _LEAST:
+        rule = f"holds {len(given)} images; {_LEAST} or more are scored"
+        raise refuse("samples", path, rule)
     found = library.evaluate(
         make_backend,
         np.asarray(given, np.uint8),

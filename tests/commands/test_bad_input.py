@@ -107,6 +107,7 @@ REFUSED_AT_ONCE = {
     "sample {piped}": "config.json: a pipe, socket or device, not a file",
     "sample {pipe}.safetensors": "a pipe, socket or device, not a checkpoint file",
     "sample {long}.safetensors": "cannot be read: File name too long",
+    "evaluate {run} --dataset ring": "--dataset ring: the run was trained on digits",
     "evaluate --samples {faces} --reference digits --draws 3": (
         "--draws 3: is for a run, and --samples are images"
     ),

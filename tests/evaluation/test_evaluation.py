@@ -846,6 +846,11 @@ def test_images_in_a_folder_are_scored_by_another(
     table = capsys.readouterr().out
     assert table.startswith(f"{tmp_path / 'given'}, 30 images\n")
     assert "copies" in table
+    for path in sorted((tmp_path / "given").iterdir())[7:]:
+        path.unlink()
+    stopped(2, lambda: twin.main("evaluate")([*map(str, words), "--num", "30"]))
+    told = f"--samples {tmp_path / 'given'}: holds 7 images; 16 or more are scored"
+    assert told in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_what_does_not_fit_is_refused(
         (pictures, digits, {"step": 3}, "^step 3: images have none"),
         (pictures, digits, {"standing_stats": 3}, "^standing_stats 3: images have no"),
         (run, digits, {"standing_stats": 0}, "^standing_stats 0: must be 1 or more"),
-        (pictures[:15], digits, {}, "must be uint8 .'16 or more', 16, 16, 1."),
+        (pictures[:15], digits, {}, "must be uint8 .16 or more, 16, 16, 1."),
         (pictures[:, :8], digits, {}, "shape .20, 8, 16, 1.: must be uint8"),
         (pictures / 255, digits, {}, "images of type float64|numpy.uint8"),
         (
