@@ -50,6 +50,8 @@ __all__ = [
     "build_norm",
     "leaky_relu",
     "max_pool",
+    "needs_bias",
+    "normalise",
     "reparametrise",
     "upsample",
 ]
@@ -238,6 +240,15 @@ class SelfAttention(nnx.Module):
         return (self.gain[...][None, None, None, :] * self.out(found) + x).astype(
             x.dtype
         )
+
+
+def needs_bias(norm: str) -> bool:
+    """Whether a convolution that feeds that normalisation has a bias.
+
+    Batch and instance norm cancel it: its gradient would be rounding noise, which Adam
+    turns into steps of full size.
+    """
+    return norm not in ("batch", "conditional-batch", "instance")
 
 
 def build_norm(
@@ -436,12 +447,3 @@ def _padded(
     """With so many rows, or columns, of zeros on both sides."""
     pads = (padding, padding)
     return jnp.pad(x, [pads if i == axis else (0, 0) for i in range(4)])
-
-
-def needs_bias(norm: str) -> bool:
-    """Whether a convolution that feeds that normalisation has a bias.
-
-    Batch and instance norm cancel it: its gradient would be rounding noise, which Adam
-    turns into steps of full size.
-    """
-    return norm not in ("batch", "conditional-batch", "instance")

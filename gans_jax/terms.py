@@ -42,6 +42,9 @@ def discriminator_terms(
     Returns:
         The sum of the loss and the weighted terms beside it; and the metrics, by
         name.
+
+    Raises:
+        ValueError: the auxiliary classifier lacks its logits, or the labels.
     """
     traits = OBJECTIVES[config.objective]
     d_loss = losses.OBJECTIVES[config.objective].discriminator_loss(
@@ -83,6 +86,9 @@ def generator_terms(
 
     Returns:
         As `discriminator_terms`.
+
+    Raises:
+        ValueError: as `discriminator_terms`.
     """
     generator_loss = losses.OBJECTIVES[config.objective].generator_loss
     if OBJECTIVES[config.objective].relativistic:

@@ -42,6 +42,8 @@ __all__ = [
     "build_norm",
     "leaky_relu",
     "max_pool",
+    "needs_bias",
+    "normalise",
     "reparametrise",
     "upsample",
 ]
@@ -231,6 +233,15 @@ class SelfAttention(nn.Module):
         return (self.gain * self.out(found) + x).to(x.dtype)
 
 
+def needs_bias(norm: str) -> bool:
+    """Whether a convolution that feeds that normalisation has a bias.
+
+    Batch and instance norm cancel it: its gradient would be rounding noise, which Adam
+    turns into steps of full size.
+    """
+    return norm not in ("batch", "conditional-batch", "instance")
+
+
 def build_norm(
     name: str, channels: int, num_classes: int = 0, start: Start = DCGAN_GAIN
 ) -> nn.Module | None:
@@ -414,12 +425,3 @@ def _padded(
     """With so many rows, or columns, of zeros on both sides; channels last."""
     pads = (padding, padding)
     return nn.functional.pad(x, (0, 0, 0, 0, *pads) if axis == 1 else (0, 0, *pads))
-
-
-def needs_bias(norm: str) -> bool:
-    """Whether a convolution that feeds that normalisation has a bias.
-
-    Batch and instance norm cancel it: its gradient would be rounding noise, which Adam
-    turns into steps of full size.
-    """
-    return norm not in ("batch", "conditional-batch", "instance")

@@ -20,6 +20,10 @@ def build_optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Opti
     divided by 1 - beta2 ** t with the beta2 of now, as in PyTorch and so in R3GAN's
     code. RMSprop: alpha 0.99, eps 1e-8 outside the root, no momentum, not centred.
 
+    Args:
+        config: says which, and Adam's beta1 and beta2.
+        network: whose parameters it changes.
+
     References:
         Kingma and Ba 2015, arXiv:1412.6980, Algorithm 1.
         Tieleman and Hinton 2012, lecture 6.5 (RMSprop).

@@ -41,6 +41,9 @@ def discriminator_terms(
     Returns:
         The sum of the loss and the weighted terms beside it; and the metrics, by
         name.
+
+    Raises:
+        ValueError: the auxiliary classifier lacks its logits, or the labels.
     """
     traits = OBJECTIVES[config.objective]
     d_loss = losses.OBJECTIVES[config.objective].discriminator_loss(
@@ -82,6 +85,9 @@ def generator_terms(
 
     Returns:
         As `discriminator_terms`.
+
+    Raises:
+        ValueError: as `discriminator_terms`.
     """
     generator_loss = losses.OBJECTIVES[config.objective].generator_loss
     if OBJECTIVES[config.objective].relativistic:

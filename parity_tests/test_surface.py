@@ -85,6 +85,11 @@ DIFFERENCES: dict[str, list[tuple[str, str]]] = {
             ", beta2: float | Float[Array, ''] | None=None, share: float=1.0",
         ),
         ("torch.optim.Optimizer", "optax.GradientTransformation"),
+        (
+            "network: whose parameters it changes.",
+            "beta2: Adam's at this step; None: as configured.\n"
+            "share: what the betas are raised to, `lazy_share`.",
+        ),
     ],
     # PyTorch has a gradient with each parameter, JAX a tree of all.
     "distribution.average_gradients": [
