@@ -83,6 +83,8 @@ class TrainedGenerator(nnx.Module):
     ) -> NDArray[Any]:
         """Images as the command ``sample --seed --truncation`` draws them.
 
+        Latents are the command's; its grid has a class in each row, unless told others.
+
         Args:
             n: how many; the first do not depend on it.
             labels: of a conditional run: a class for all, or one for each; None: the

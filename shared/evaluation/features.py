@@ -117,7 +117,7 @@ def weakness(accuracy: float, data: ImageData) -> str:
     Returns:
         Empty where its scores can be trusted.
     """
-    tested = int(classifier.held_out(data.info.count).sum())
+    tested = int(classifier.held_out(data).sum())
     if accuracy >= _STRONG and tested >= _WELL_TESTED:
         return ""
     return (

@@ -49,6 +49,7 @@ class ImageEvaluator(PixelEvaluator):
         against: ImageData | None = None,
     ) -> None:
         super().__init__(samples, config, data)
+        self._data = data
         self._against = against
         self._classes = data.info.num_classes
         self._extractor = extractor
@@ -116,14 +117,15 @@ class ImageEvaluator(PixelEvaluator):
         """
         num = min(num, _MOST_COMPARED)
         count = len(self._images)
-        unseen = np.flatnonzero(classifier.held_out(count))[:num]
+        unlearnt = classifier.held_out(self._data)
+        unseen = np.flatnonzero(unlearnt)[:num]
         copied = self._order[np.resize(np.arange(count)[::-1], num)]
         shape = self._images.shape[1:]
         unit = noise.uniform(0, "noise images", 0, num, math.prod(shape))
         greys = (unit * 256).astype(np.uint8).reshape(num, *shape)
         seen = self._real
         if self._against is None:
-            seen = seen[~classifier.held_out(count)[self._used]]
+            seen = seen[~unlearnt[self._used]]
         sets = {
             "real images, held out": (self._images[unseen], seen),
             NOISE: (greys, self._real),

@@ -127,7 +127,7 @@ class PixelEvaluator(Evaluator):
         how = (
             f"{len(fake)} samples, each shifted by up to a sixteenth of the side and"
             f" mirrored; nearer than {bound:.2f} grey levels of 255, a third of the"
-            f" median of training images, in the middle"
+            f" median of training images to the nearest other one, in the middle"
         )
         copies = Score("copies", [float(np.mean(found < bound))], how)
         moved = (

@@ -9,6 +9,7 @@ from shared.backend import Backend
 from shared.config.train_config import TrainConfig
 from shared.drawing.samples import draw_images
 from shared.evaluation.score import sampling_protocol
+from shared.randomness import noise
 from shared.randomness.latents import draw_inputs
 
 
@@ -76,18 +77,20 @@ class GivenSamples(Samples):
     """Images from anywhere, all in one draw.
 
     Args:
-        images: [count, height, width, channels].
+        images: [count, height, width, channels], in any order.
     """
 
     has_modes = False
 
     def __init__(self, images: NDArray[np.uint8]) -> None:
-        self._images = images
+        # Shuffled: they may come class by class, and some scores are of the first.
+        count = len(images)
+        self._images = images[noise.batch_indices(0, 0, count, count)]
 
     def draw(
         self, num: int, seed: int, number: int, training: bool = False
     ) -> NDArray[np.uint8]:
-        """The first images."""
+        """The same images each time, in an order of chance."""
         return self._images[:num]
 
     def protocol(self, num: int, draws: int, seed: int) -> dict[str, str | int]:

@@ -7,6 +7,7 @@ import jinja2
 
 from shared import sizes
 from shared.config.choices import POINTS
+from shared.evaluation.evaluation import NOT_MEANINGFUL
 from shared.run.generator import GeneratorState
 from shared.run.run_dir import Evaluation
 
@@ -31,9 +32,10 @@ def model_card(
         data=data,
         images=f"{sizes.both(config.image_size)} images {colour}",
         are_points=config.dataset in POINTS,
-        weights=sum(x.size for x in state.arrays.values() if x.dtype.kind == "f"),
+        numbers=sum(x.size for x in state.arrays.values() if x.dtype.kind == "f"),
         plugin=state.plugin,
         evaluations=evaluations,
+        not_meaningful=NOT_MEANINGFUL,
     )
 
 

@@ -1,5 +1,6 @@
 """What a run came to, in four short answers at the top of its page."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -60,13 +61,27 @@ def time_and_images(
         metrics: records of metrics.jsonl.
         step: the last.
     """
-    seconds, before = 0.0, 0
-    for record in metrics:
-        if rate := record.get("images_per_second"):
-            seconds += (record["step"] - before) * config.images_per_step / rate
-        before = record["step"]
+    seconds = _seconds(config, metrics)
     images = f"{images_seen(config, step):,} images seen, {step:,} steps"
     return Tile("Trained", _duration(seconds) if seconds else "not yet", images)
+
+
+def _seconds(config: TrainConfig, metrics: Sequence[Mapping[str, Any]]) -> float:
+    """How long it trained.
+
+    A rate is that of all steps since the last grid or evaluation: of those between two,
+    the last tells.
+    """
+    every = [n for n in (config.sample_every, config.evaluate_every) if n]
+    seconds, start = 0.0, 0
+    for _, records in itertools.groupby(
+        metrics, lambda record: [(record["step"] - 1) // n for n in every]
+    ):
+        *_, last = records
+        if rate := last.get("images_per_second"):
+            seconds += (last["step"] - start) * config.images_per_step / rate
+        start = last["step"]
+    return seconds
 
 
 def twins(frameworks: Sequence[str]) -> Tile:

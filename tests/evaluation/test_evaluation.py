@@ -737,6 +737,35 @@ def test_few_images_have_a_scale_where_there_are_neighbours(
     assert all(np.isfinite([*x.values()]).all() for x in found.sanity.values())
 
 
+def test_the_order_of_given_images_does_not_matter(data_dir: Path) -> None:
+    """2,048 of them are compared in pairs, and come here class by class."""
+    data = datasets.load("digits", 8, data_dir)
+    assert data.labels is not None
+    pixels = classifier.pixels(data)
+    twice = np.concatenate([pixels, pixels])
+    order = np.argsort(np.concatenate([data.labels, data.labels]), kind="stable")
+    found = judged(flat, twice[order], data).values
+    assert found["coverage"] > 0.9
+    assert found["recall"] > 0.9
+    assert abs(found["kid"]) < 0.01
+
+
+@pytest.mark.parametrize("classes", [2, 5, 10, 20])
+def test_the_judge_learns_all_classes_where_they_come_in_turn(classes: int) -> None:
+    labels = np.arange(100 * classes, dtype=np.int32) % classes
+    data = from_arrays(np.zeros((len(labels), 8, 8), np.uint8), labels)
+    unseen = classifier.held_out(data)
+    np.testing.assert_array_equal(np.bincount(labels[unseen]), [10] * classes)
+
+
+@pytest.mark.parametrize("classes", [2, 10, 1000])
+def test_of_classes_by_chance_every_tenth_is_held_out(classes: int) -> None:
+    labels = np.random.default_rng(0).integers(0, classes, 60 * classes, np.int32)
+    data = from_arrays(np.zeros((len(labels), 8, 8), np.uint8), labels)
+    every_tenth = np.arange(len(labels)) % 10 == 0
+    np.testing.assert_array_equal(classifier.held_out(data), every_tenth)
+
+
 def test_noise_is_not_precise_whatever_a_weak_judge_sees(data_dir: Path) -> None:
     data = datasets.load("digits", 8, data_dir)
     pictures = classifier.pixels(data)

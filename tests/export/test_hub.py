@@ -101,6 +101,10 @@ def test_the_card_has_scores_with_their_protocol(
             "scores": {"fid": {**score, "shown": shown}},
         }
         (run / f"evaluation-{step:06d}.json").write_text(json.dumps(found))
+    precision = {**score, "title": "precision ↑", "shown": "not meaningful"}
+    found["scores"]["precision"] = precision
+    found["warnings"] = ["coverage is 0.000"]
+    (run / "evaluation-000006.json").write_text(json.dumps(found))
     # Of images that this generator does not draw.
     found["protocol"]["batch norm"] = "statistics of 16 batches of 8 new samples"
     found["scores"]["fid"]["shown"] = "other"
@@ -113,6 +117,8 @@ def test_the_card_has_scores_with_their_protocol(
     assert '| FID ↓ | 3.00 ± 0.10 | of 64 "samples" |' in card
     assert "- seed: 0" in card
     assert "other" not in card
+    assert "| precision ↑ | not meaningful |" in card
+    assert "\n\n**Warning:** coverage is 0.000.\n\n| score |" in card
     _, front, text = card.split("---\n", 2)
     (result,) = yaml.safe_load(front)["model-index"][0]["results"]
     assert result["metrics"] == [
@@ -129,7 +135,8 @@ def test_a_card_without_scores_says_none(folder: Path) -> None:
     assert "model-index" not in front
     assert "Scores" not in card
     words = (
-        r"conditional on 2 classes\n- [\d,]+ weights, averages of decay 0.9\n"
+        r"conditional on 2 classes\n"
+        r"- [\d,]+ numbers, weights and buffers, averages of decay 0.9\n"
         r"- classes: 0 cat, 1 dog\n\n## Use"
     )
     assert re.search(words, card)

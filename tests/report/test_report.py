@@ -22,7 +22,7 @@ from shared.config.traits import OBJECTIVES
 from shared.data.image_data import DataInfo
 from shared.drawing import images
 from shared.plugins import Plugin
-from shared.report import guide, page
+from shared.report import guide, page, tiles
 from shared.run.run_dir import RunDir
 from support import TINY, Train, Twin, copy
 
@@ -243,7 +243,7 @@ def test_four_tiles_answer_first(run: RunDir) -> None:
     assert found["Score"][:2] == ("none yet", "python -m gans_jax.evaluate RUN")
     assert found["Trained"][0] == "not yet"
     assert found["Health"][0] == "too early"
-    # 640 images at 64 a second, then as many at half of it.
+    # 640 images at 64 a second, and twice as many at half of it.
     run.append_metrics({"step": 10, "d_loss": 1.0, "images_per_second": 64.0})
     run.append_metrics({"step": 20, "d_loss": 1.0, "images_per_second": 32.0})
     run.append_scores({"step": 20, "fid": 1.5})
@@ -252,7 +252,7 @@ def test_four_tiles_answer_first(run: RunDir) -> None:
         run.write_config(config, DATA, twin, step=20 * (twin == "gans_jax"))
     found = tiles_of(write(run))
     assert found["FID ↓"] == ("1.500", "while training, step 20; of one draw")
-    assert found["Trained"] == ("30 s", "1,280 images seen, 20 steps")
+    assert found["Trained"] == ("40 s", "1,280 images seen, 20 steps")
     assert found["Twin"][0] == "PyTorch, then JAX"
     score = {"title": "FID", "shown": "1.25 ± 0.10", "protocol": "", "value": 1.25}
     stored: dict[str, Any] = {"step": 20, "protocol": {}}
@@ -273,6 +273,22 @@ def tiles_of(found: Page) -> dict[str, tuple[str, str]]:
     )
     pattern += r'er">([^<]*)</div>\s*<div class="faint">([^<]*)</div>'
     return {title: (x, y) for title, x, y in re.findall(pattern, found.text)}
+
+
+def test_a_slow_start_counts_once() -> None:
+    """Rates are those since the last grid: 10 s to compile, then 40 images a second."""
+    config = TrainConfig(batch_size=40, sample_every=50, log_every=10)
+    seconds = [10 + k + (k > 50) for k in range(101)]  # a second of drawing: not meant
+    records = [
+        {
+            "step": step,
+            "images_per_second": 40 * (step - start) / (seconds[step] - begin),
+        }
+        for start, begin in ((0, 0), (50, seconds[50] + 1))
+        for step in range(start + 10, start + 51, 10)
+    ]
+    found = tiles.time_and_images(config, records, 100)
+    assert found.answer == "1 min 50 s"
 
 
 def test_what_happened_is_on_the_axis_of_time(run: RunDir) -> None:
