@@ -197,6 +197,8 @@ def _minibatch_layers() -> list[Finding]:
         "models.Head",
         "models.MlpDiscriminator",
         "models.MlpGenerator",
+        "models.labels.class_ids",
+        "models.labels.with_one_hot",
         "models.mlp.HiddenLayer",
     ),
 )
