@@ -83,9 +83,10 @@ class GivenSamples(Samples):
     has_modes = False
 
     def __init__(self, images: NDArray[np.uint8]) -> None:
-        # Shuffled: they may come class by class, and some scores are of the first.
+        # Shuffled: they may come class by class, and some scores are of the first. In
+        # another order than the reference, which may be the same images.
         count = len(images)
-        self._images = images[noise.batch_indices(0, 0, count, count)]
+        self._images = images[noise.batch_indices(0, 1, count, count)]
 
     def draw(
         self, num: int, seed: int, number: int, training: bool = False
