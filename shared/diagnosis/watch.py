@@ -29,6 +29,9 @@ from shared.diagnosis.symptoms import (
 _DIVERSITY_START_STEPS = 400
 _CLASSES_START_STEPS = 1000
 _CLASSES_START_SHARE = 0.75
+# So long may running statistics lag behind a G that changes fast: half of a run.
+_GAP_START_STEPS = 3000
+_GAP_START_SHARE = 0.5
 # With more, the samples of an evaluation are too few to hit them all.
 _MOST_CLASSES = 1000
 
@@ -59,8 +62,10 @@ class Watch:
 
     def __init__(self, config: TrainConfig, data: DataInfo) -> None:
         self._num_classes = data.num_classes
-        late = _CLASSES_START_SHARE * total_steps(config, data.count)
+        total = total_steps(config, data.count)
+        late = _CLASSES_START_SHARE * total
         self._classes_start = max(LASTING_STEPS, min(_CLASSES_START_STEPS, late))
+        self._gap_start = min(_GAP_START_STEPS, _GAP_START_SHARE * total)
         self.diagnoses: dict[str, Diagnosis] = {}
         """By problem."""
         self._symptoms = symptoms(config)
@@ -142,6 +147,9 @@ class Watch:
             derived["diversity_kept"] = diversity / max(self._most_diversity, 1e-300)
             if record["step"] >= _DIVERSITY_START_STEPS:
                 derived["late_diversity"] = diversity
+        gap = record.get("batch_norm_gap")
+        if gap is not None and record["step"] >= self._gap_start:
+            derived["late_batch_norm_gap"] = gap
         if record["step"] >= self._classes_start:
             derived |= self._classes_kept(record)
         return derived
