@@ -25,6 +25,7 @@ from shared.evaluation import evaluation
 from shared.evaluation.evaluation import Evaluation
 from shared.evaluation.evaluators import make_evaluator
 from shared.evaluation.samples import GivenSamples
+from shared.evaluation.score import STANDING
 from shared.export import hub
 from shared.export.formats import FORMATS, check_format
 from shared.files.arrays import Arrays
@@ -211,7 +212,7 @@ def export(
             evaluation
             for evaluation in scored
             if evaluation["step"] == state.step
-            and "batch norm" not in evaluation["protocol"]
+            and STANDING not in evaluation["protocol"]
         ]
         hub.write(path, generator_of(state), scored)
     else:

@@ -135,7 +135,10 @@ def parse(
         # First: what follows an unknown option is taken for something else.
         known = {*_options(flags), "--help"}
         for option in map(_option, args):
-            if option.startswith("--") and option.replace("--no-", "--") not in known:
+            # A flag that is on is put out by --no-; the name of one begins so itself.
+            if option.startswith("--") and known.isdisjoint(
+                (option, option.replace("--no-", "--"))
+            ):
                 raise _unrecognized(option, flags) from None
         refusal = _first_paragraph(refused.getvalue())
         raise UsageError(_in_our_words(refusal)) from None

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.evaluation import metrics
-from shared.evaluation.score import Evaluator, Score
+from shared.evaluation.score import STANDING, Evaluator, Score
 
 NOT_MEANINGFUL = "not meaningful"
 """Shown instead of a number that says nothing."""
@@ -57,7 +57,7 @@ def evaluate(evaluator: Evaluator, num: int, draws: int, seed: int) -> Evaluatio
     described = {name: _describe(score) for name, score in (scores | further).items()}
     warnings = [*evaluator.warnings(), *_misleading(described, sanity)]
     protocol = evaluator.protocol(num, draws, seed)
-    if "batch norm" not in protocol:
+    if STANDING not in protocol:
         warnings += _lagging(described)
     return Evaluation(described, protocol, picture, tuple(warnings), sanity)
 

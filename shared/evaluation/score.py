@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from shared.config.train_config import TrainConfig
 from shared.quantities import QUANTITIES
 
+STANDING = "batch norm"
+"""What a protocol has where batch norm goes by statistics of new samples."""
+
 
 class Score(NamedTuple):
     """One number about a run, and how it came about."""
@@ -93,7 +96,7 @@ def sampling_protocol(
         "seed": seed,
     }
     if standing_stats is not None:
-        protocol["batch norm"] = (
+        protocol[STANDING] = (
             f"statistics of {standing_stats} batches of {config.batch_size} new samples"
         )
     if draws > 1:

@@ -274,9 +274,8 @@ def _check_records(run: RunDir, config: TrainConfig) -> None:
         run: the run's folder, without a checkpoint.
         config: what it was trained with.
     """
-    first = min(n for n in (config.save_every, config.evaluate_every) if n)
     last = max((record["step"] for record in run.read_metrics()), default=0)
-    if last > first:
+    if any(schedules.is_saved(config, step) for step in range(1, last)):
         raise UsageError(
             f"{run.path}: has records up to step {last}, but no checkpoint to go on"
             f" from; --config {run.path}/config.json trains the same anew"
@@ -295,11 +294,10 @@ def _check_room(path: Path, session: Session, keep: Keep, there: int) -> None:
     config, total = session.config, session.total
     if session.step == total:
         return
-    saved = {total}
-    for every in (config.save_every, config.evaluate_every):
-        if every:
-            saved.update(range((session.step // every + 1) * every, total, every))
-    count = max(1, most_kept(there + len(saved), keep) - there)
+    saved = 1 + sum(
+        schedules.is_saved(config, x) for x in range(session.step + 1, total)
+    )
+    count = max(1, most_kept(there + saved, keep) - there)
     size = sum(array.nbytes for array in session.backend.arrays().values())
     check_room(path, count * size, f"{count} checkpoints (--keep {keep})")
 

@@ -47,6 +47,7 @@ REFUSED_AT_ONCE = {
     "train --objective foo": "'foo'",
     "train --precision float16": "'float16'",
     "train --steps abc": "--steps abc: must be a whole number",
+    "train --no-compile-cache --no-flip --steps abc": "--steps abc: must be a whole",
     "train --steps 0": "--steps 0: must be 1 or more",
     "train --epochs -1": "--epochs -1.0: must be more than 0",
     "train --image-size 50": "2, 4, 8, ...; the nearest are 48 and 56",
