@@ -8,9 +8,11 @@ rounding, float32 to its own rounding, and what TF32 and bfloat16 do is for the 
 import dataclasses
 import functools
 import json
+import multiprocessing
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any
 
 import numpy as np
@@ -38,11 +40,12 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "diffaugment": ("dcgan", {"augment": "diffaugment", "flip": True}),
     "ada": ("dcgan", {"augment": "ada", "augment_p": 0.8}),
 }
-_PRECISIONS: dict[str, tuple[Precision, ...]] = {
+PRECISIONS: dict[str, tuple[Precision, ...]] = {
     "cpu": ("float64", "float32", "bfloat16"),
     "cuda": ("float64", "float32", "tf32", "bfloat16"),
     "tpu": ("float32", "bfloat16"),
 }
+"""What each kind of device computes in."""
 # Few enough that rounding has not grown yet, enough that a CUDA graph is replayed.
 _STEPS = 10
 
@@ -57,6 +60,8 @@ class Options:
     """cpu, cuda, cuda:N or, for JAX alone, tpu."""
     cases: tuple[str, ...] = tuple(CASES)
     """Names of presets, or of what is compared beside them."""
+    jobs: int = 1
+    """Processes side by side, where time goes into compiling."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -68,41 +73,72 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = tyro.cli(Options, args=argv, prog="benchmarks.device_parity")
     # JAX would take three quarters of the memory, and PyTorch works beside it.
     os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+    if options.jobs > 1:
+        # Or each would compute with as many threads as all have.
+        os.environ["OMP_NUM_THREADS"] = "1"
+        # Or XLA would try kernels, of which several processes at once take minutes.
+        flags = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_autotune_level=0"
     for row in compare(options):
         sys.stdout.write(json.dumps(row) + "\n")
         sys.stdout.flush()
 
 
 def compare(options: Options) -> Iterator[dict[str, Any]]:
-    """A row for each case, twin and precision.
+    """A row for each case, precision and twin; of several jobs as they are done.
 
     Each holds ``metrics`` and ``arrays``: the largest difference after ten steps, as a
     share of the largest number (or of 1, where that is less), and the worst array; and
-    ``repeats``: whether a second run on the device gave the same bytes.
+    ``repeats``: whether a second run on the device gave the same bytes. Or ``failed``,
+    what was said.
     """
     kind = options.device.partition(":")[0]
     twins = ("jax",) if kind == "tpu" else ("torch", "jax")
-    for case in options.cases:
-        exact = _train("torch", case, "float64", "cpu")
-        for precision in _PRECISIONS[kind]:
-            for twin in twins:
-                row: dict[str, Any] = {
-                    "case": case,
-                    "twin": twin,
-                    "precision": precision,
-                }
-                first = _train(twin, case, precision, options.device)
-                second = _train(twin, case, precision, options.device)
-                for what, found, expected in zip(
-                    ("metrics", "arrays"), first, exact, strict=True
-                ):
-                    row[what], row[f"worst_of_{what}"] = _difference(found, expected)
-                row["repeats"] = all(
-                    np.array_equal(one[name], other[name])
-                    for one, other in zip(first, second, strict=True)
-                    for name in one
-                )
-                yield row
+    rows = [
+        (case, precision, twin, options.device)
+        for case in options.cases
+        for precision in PRECISIONS[kind]
+        for twin in twins
+    ]
+    if options.jobs == 1:
+        yield from (_compare(*row) for row in rows)
+        return
+    # A process with JAX or CUDA in it cannot be forked.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(options.jobs, mp_context=spawn) as pool:
+        # The largest networks stand last, and take longest.
+        futures = {pool.submit(_compare, *row): row for row in reversed(rows)}
+        for future in as_completed(futures):
+            if error := future.exception():
+                case, precision, twin, _ = futures[future]
+                failed = f"{type(error).__name__}: {error}"
+                yield _name(case, precision, twin) | {"failed": failed}
+            else:
+                yield future.result()
+
+
+def _name(case: str, precision: Precision, twin: str) -> dict[str, Any]:
+    return {"case": case, "twin": twin, "precision": precision}
+
+
+def _compare(case: str, precision: Precision, twin: str, device: str) -> dict[str, Any]:
+    row = _name(case, precision, twin)
+    exact = _exact(case)
+    first = _train(twin, case, precision, device)
+    second = _train(twin, case, precision, device)
+    for what, found, expected in zip(("metrics", "arrays"), first, exact, strict=True):
+        row[what], row[f"worst_of_{what}"] = _difference(found, expected)
+    row["repeats"] = all(
+        np.array_equal(one[name], other[name])
+        for one, other in zip(first, second, strict=True)
+        for name in one
+    )
+    return row
+
+
+@functools.cache
+def _exact(case: str) -> tuple[_State, _State]:
+    return _train("torch", case, "float64", "cpu")
 
 
 def _train(

@@ -5,6 +5,7 @@ with one line of JSON.
 """
 
 import dataclasses
+import importlib
 import json
 import math
 import os
@@ -54,6 +55,8 @@ class _Worker:
         self.case: Case = dataclasses.replace(CASES[case], config=config)
         self.framework = framework
         self.device = device
+        # Before it is asked: all contestants start at once, and open one by one.
+        importlib.import_module("gans_jax" if framework == "jax" else "torch")
 
     def open(self) -> _Results:
         """Build the contestant and warm it up.

@@ -21,12 +21,13 @@ from shared.training.processes import processes
 
 # What PyTorch, XLA and NumPy say, on the CPU and on accelerators.
 _OUT_OF_MEMORY = (
-    "MemoryError|CUDA out of memory|can't allocate memory|RESOURCE_EXHAUSTED"
+    "MemoryError|CUDA out of memory|CUDA error: out of memory|can't allocate memory"
+    "|RESOURCE_EXHAUSTED"
 )
 # What they say of how much there is, and how much was asked for.
 _AMOUNTS = (
     r"Tried to allocate .+? is free",
-    r"Out of memory while trying to allocate [^.\n]+",
+    r"Out of memory while trying to allocate [\d.]+ ?\w+",
     r"you tried to allocate \d+ bytes",
     r"Unable to allocate .+? for an array",
 )
@@ -112,7 +113,8 @@ def _in_words(prog: str) -> Iterator[None]:
             _fail(
                 2,
                 f"{prog}: error: out of memory{_amounts(str(error))}: try a smaller"
-                " --batch-size, --width or --image-size, or --data-on host",
+                " --batch-size, --width or --image-size, --accumulate, or --data-on"
+                " host",
             )
         if not _is_of_stdout(error):
             _end_with_the_others(prog, error)

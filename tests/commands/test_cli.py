@@ -480,6 +480,7 @@ with run_command("prog"):
     [
         MemoryError(),
         RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("CUDA error: out of memory\nSearch for `cudaErrorMemory'"),
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to"),
         RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes."),
     ],
@@ -492,6 +493,33 @@ def test_too_little_memory_is_one_line(
     assert stopped.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("prog: error: out of memory: try a smaller --batch-size")
+
+
+@pytest.mark.parametrize(
+    ("error", "amounts"),
+    [
+        (
+            "CUDA out of memory. Tried to allocate 3.00 GiB. GPU 0 has a total capacity"
+            " of 79.18 GiB of which 1.63 GiB is free. Process 5 has",
+            "Tried to allocate 3.00 GiB. GPU 0 has a total capacity of 79.18 GiB of"
+            " which 1.63 GiB is free",
+        ),
+        (
+            "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 109.24GiB.",
+            "Out of memory while trying to allocate 109.24GiB",
+        ),
+        (
+            "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 8192 bytes.",
+            "Out of memory while trying to allocate 8192 bytes",
+        ),
+    ],
+)
+def test_how_much_memory_was_missing_is_said(
+    error: str, amounts: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit), run_command("prog"):
+        raise RuntimeError(error)
+    assert f": out of memory ({amounts}): try" in capsys.readouterr().err
 
 
 def test_other_errors_keep_their_traceback() -> None:
