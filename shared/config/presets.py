@@ -419,10 +419,10 @@ SUMMARIES = {
     "stylegan2": "Karras 2020: styles and noise in each layer of G, R1; digits",
     "stylegan2-256": "the same at full size: a folder's images at 256x256, needs GPUs",
     "stylegan2-cifar10": "the same as its authors had it for CIFAR-10, by class, a GPU",
-    "gan-mnist": "the original at full size: MNIST at 64x64, 30 epochs, hours",
-    "dcgan-cifar10": "the same in colour: CIFAR-10 at 64x64, 25 epochs, hours",
-    "wgan-gp-mnist": "WGAN-GP at full size: MNIST at 64x64, 30 epochs, a day",
-    "cgan-mnist": "digits by class at full size: MNIST at 64x64, 30 epochs, hours",
+    "gan-mnist": "the original at full size: MNIST at 64x64, 30 epochs, for a GPU",
+    "dcgan-cifar10": "the same in colour: CIFAR-10 at 64x64, 25 epochs, for a GPU",
+    "wgan-gp-mnist": "WGAN-GP at full size: MNIST at 64x64, 30 epochs, for a GPU",
+    "cgan-mnist": "digits by class at full size: MNIST at 64x64, 30 epochs, for a GPU",
 }
 """What each is, in a line for ``--help``."""
 
