@@ -198,7 +198,7 @@ class Backend(protocol.Backend):
         labels: NDArray[np.int32] | None,
         training: bool = False,
     ) -> NDArray[np.float32]:
-        """Images in [-1, 1] from G's average or G; changes no state."""
+        """Images from G's average or G; changes no state."""
         with self._settings():
             draw = self._evaluate_in_training if training else self._evaluate
             images = draw(self._drawing, jnp.asarray(z, self._dtype), labels)

@@ -51,6 +51,8 @@ def path_penalty(
     """
     styles = jax.lax.stop_gradient(styles)
     gradient = jax.grad(lambda w: (images(w) * directions).sum())(styles)
-    lengths = jnp.sqrt(jnp.square(gradient).sum(axis=2).mean(axis=0))
+    squares = jnp.square(gradient).sum(axis=2).mean(axis=0)
+    # At zero the root has no derivative: there a length is a constant.
+    lengths = jnp.sqrt(jnp.where(squares > 0, squares, 1)) * (squares > 0)
     mean = mean + _SHARE * (batch_mean(lengths) - mean)
     return PathTerms(batch_mean(jnp.square(lengths - mean)), mean)

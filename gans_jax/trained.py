@@ -66,7 +66,7 @@ class TrainedGenerator(nnx.Module):
         self.network = nnx.merge(network.evaluation, network.params, network.buffers)
 
     def __call__(self, z: Float[Array, "batch z_dim"], labels: Labels = None) -> Images:
-        """Images in [-1, 1] of latents; gradients pass through.
+        """Images of latents, near or in [-1, 1]; gradients pass through.
 
         Args:
             z: latents.

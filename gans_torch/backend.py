@@ -213,7 +213,7 @@ class Backend(protocol.Backend):
         labels: NDArray[np.int32] | None,
         training: bool = False,
     ) -> NDArray[np.float32]:
-        """Images in [-1, 1] from G's average or G; changes no state."""
+        """Images from G's average or G; changes no state."""
         generator = self._drawing
         if training:  # a copy, whose running statistics may move
             generator = copy.deepcopy(generator)

@@ -122,7 +122,8 @@ def norm_moments(
 def norm_record(x: Float[Tensor, " channels"]) -> Float[Tensor, " channels"]:
     """What running statistics take in: if norms are local, the mean of the devices'.
 
-    All devices keep the same that way, and what they keep is of the whole batch.
+    All devices keep the same that way. Of means it is the whole batch's; of variances
+    it lacks that between the devices' means, by which no device has normalised.
 
     Args:
         x: mean or variance that this device normalises by.

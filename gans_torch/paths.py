@@ -51,6 +51,8 @@ def path_penalty(
     styles = styles.detach().requires_grad_(True)
     moved = (images(styles) * directions).sum()
     (gradient,) = torch.autograd.grad(moved, styles, create_graph=True)
-    lengths = torch.sqrt(gradient.square().sum(dim=2).mean(dim=0))
+    squares = gradient.square().sum(dim=2).mean(dim=0)
+    # At zero the root has no derivative: there a length is a constant.
+    lengths = torch.where(squares > 0, squares, 1).sqrt() * (squares > 0)
     mean = mean + _SHARE * (batch_mean(lengths) - mean)
     return PathTerms(batch_mean((lengths - mean).square()), mean)

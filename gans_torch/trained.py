@@ -63,7 +63,7 @@ class TrainedGenerator(nn.Module):
         self.eval()
 
     def forward(self, z: Float[Tensor, "batch z_dim"], labels: Labels = None) -> Images:
-        """Images in [-1, 1] of latents; gradients pass through.
+        """Images of latents, near or in [-1, 1]; gradients pass through.
 
         Args:
             z: latents.

@@ -6,7 +6,6 @@ this table. A number that is not in it is recorded all the same, and drawn by
 TensorBoard alone.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -35,9 +34,6 @@ class Quantity(NamedTuple):
     """Empty: a number without one, or the objective's own."""
     better: Literal["lower", "higher", "neither"] = "neither"
     """Which way it moves when the generated samples get better."""
-    equilibrium: float | None = None
-    """Its value where D cannot tell generated samples from real ones, if that is one
-    value whatever the objective."""
     decimals: int = 3
     """Shown in a table of scores."""
 
@@ -87,25 +83,22 @@ _ALL = (
         _TRAINING,
         "Output of D",
         unit="probability, or a critic's output",
-        equilibrium=0.5,
     ),
     Quantity(
         "d_fake_before",
         "D(G(z)) before D's update",
-        "D's mean output on generated samples, before its update",
+        "D's mean output on the samples of its updates, before each",
         _TRAINING,
         "Output of D",
         unit="probability, or a critic's output",
-        equilibrium=0.5,
     ),
     Quantity(
         "d_fake_after",
         "D(G(z)) after",
-        "D's mean output on the same samples, after its update",
+        "D's mean output on the samples of G's update, after D's updates",
         _TRAINING,
         "Output of D",
         unit="probability, or a critic's output",
-        equilibrium=0.5,
     ),
     Quantity(
         "value",
@@ -113,7 +106,6 @@ _ALL = (
         "V(D, G), where D's outputs are probabilities",
         _TRAINING,
         unit="nats",
-        equilibrium=-2 * math.log(2),
     ),
     Quantity(
         "fid",
@@ -220,7 +212,6 @@ _ALL = (
         "E D(x) - E D(G(z))",
         "the critic's own",
         better="lower",
-        equilibrium=0.0,
     ),
     Quantity(
         "penalty",

@@ -95,7 +95,12 @@ def twin(request: pytest.FixtureRequest) -> Twin:
 def cheap_plots() -> Iterator[None]:
     """No plots of losses: making one takes longer than a tiny training."""
 
-    def plot_losses(path: Path, metrics: list[dict[str, Any]], title: str) -> None:
+    def plot_losses(
+        path: Path,
+        metrics: list[dict[str, Any]],
+        title: str,
+        chance: float | None = None,
+    ) -> None:
         steps = [record["step"] for record in metrics]
         write_atomically(path, f"{title} {steps}".encode())
 

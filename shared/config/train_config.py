@@ -483,6 +483,8 @@ def _check_combinations(config: TrainConfig) -> None:
     _check_lazy(config)
     if config.g_norm == "conditional-batch" and not config.conditional:
         raise refuse("g_norm", config.g_norm, "needs --conditional")
+    if config.minibatch_std == 1:
+        raise refuse("minibatch_std", 1, "one image has no deviation; 0 is without")
     if config.minibatch_std and config.batch_size % config.minibatch_std:
         raise refuse(
             "minibatch_std",

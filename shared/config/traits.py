@@ -35,6 +35,8 @@ class ArchitectureTraits:
     has_feature_maps: bool = True
     """Whether the layers that are normalised have more than one pixel, without which
     instance norm has nothing to do."""
+    bounded: bool = True
+    """Whether its generator ends in a tanh, so that no number leaves [-1, 1]."""
     separable: bool = False
     """Whether its networks treat each sample by itself, where their norms do."""
     d_is_plain: bool = False
@@ -230,6 +232,7 @@ def _stylegan2_weights(width: int, image_size: ImageSize, z_dim: int) -> int:
 
 _STYLEGAN2 = ArchitectureTraits(
     makes_rectangles=True,
+    bounded=False,
     d_is_plain=True,
     # Not separable: its average of styles is a mean over the batch.
     lacks={
@@ -296,6 +299,7 @@ ARCHITECTURES = Table(
         ),
         "r3gan": ArchitectureTraits(
             makes_rectangles=True,
+            bounded=False,
             d_is_plain=True,
             separable=True,
             lacks={

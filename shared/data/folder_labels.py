@@ -113,7 +113,7 @@ def _better_within(files: list[File], names: list[str]) -> str | None:
     return None
 
 
-def _told_ids(names: Sequence[str]) -> list[str]:
+def _told_ids(names: Sequence[str], order: str = "text") -> list[str]:
     """What there is to say where names are numbers, and ids others."""
     if not all(name.isdecimal() for name in names):
         return []
@@ -122,7 +122,7 @@ def _told_ids(names: Sequence[str]) -> list[str]:
         return []
     return [
         "the classes' names are numbers, but their ids count those that have images,"
-        f" in the order of the names as text: {listed(other)}"
+        f" in the order of the names as {order}: {listed(other)}"
     ]
 
 
@@ -142,7 +142,8 @@ def _by_file(files: list[File], labels: dict[str, str | int], source: str) -> La
             f" {listed(missing)}"
         )
     texts = tuple(shown(str(name)) for name in names)
-    notes += _told_ids(texts)
+    are_numbers = all(isinstance(name, int) for name in names)
+    notes += _told_ids(texts, "numbers" if are_numbers else "text")
     return Labelled(kept, texts, [id_of[labels[file.name]] for file in kept], notes)
 
 

@@ -23,7 +23,8 @@ def from_arrays(
         images: uint8, grey [count, height, width] or, with channels last and 1 (grey)
             or 3 (colour) of them, [count, height, width, channels]; of a size of
             `shared.sizes`: squares of 4, 5, 6 or 7 times 2, 4, 8, ... pixels, or
-            rectangles; from floats in [-1, 1]: ``numpy.rint(127.5 * x + 127.5)``.
+            rectangles; from floats in [-1, 1]:
+            ``numpy.rint(127.5 * x.clip(-1, 1) + 127.5)``.
         labels: class ids, whole numbers [count] from 0 up, each class with an image;
             None: without classes.
         class_names: one for each class; without them, their ids.
@@ -53,7 +54,7 @@ def _check_images(images: NDArray[Any]) -> NDArray[np.uint8]:
     if images.dtype != np.uint8:
         raise UsageError(
             f"{found}: must be uint8; from floats x in [-1, 1]:"
-            " numpy.rint(127.5 * x + 127.5).astype(numpy.uint8)"
+            " numpy.rint(127.5 * x.clip(-1, 1) + 127.5).astype(numpy.uint8)"
         )
     if images.ndim == 3:
         images = images[..., np.newaxis]

@@ -42,6 +42,8 @@ _CLASSES_KEPT = 0.5
 # Distance between the same latents' images in both modes; when healthy 0.01 to 0.05 of
 # digits, up to 0.3 of photos, but up to 0.9 while G still changes fast.
 _BATCH_NORM_GAP = 0.5
+# R1's weight, gamma / 2, of small images; that of a held slope, 10, is far too much.
+_R1_WEIGHT = 0.5
 # The decay rate of Adam's first average that GANs are trained with.
 _CALM_BETA = 0.5
 
@@ -222,7 +224,9 @@ def _taming(config: TrainConfig) -> str:
     return _either(
         "" if config.clip_grad_norm else "--clip-grad-norm 1",
         _flags(config, d_weight_norm="spectral"),
-        _penalised(config, "r1") if not PENALTIES[config.penalty].points else "",
+        ""
+        if PENALTIES[config.penalty].points
+        else _penalised(config, "r1", _R1_WEIGHT),
         "smaller learning rates",
     )
 
@@ -246,10 +250,12 @@ def _critic(config: TrainConfig) -> str:
     return f"{_flags(config, objective='wasserstein')} {_penalised(config)}".strip()
 
 
-def _penalised(config: TrainConfig, penalty: str = "wgan-gp") -> str:
+def _penalised(
+    config: TrainConfig, penalty: str = "wgan-gp", weight: float | None = None
+) -> str:
     """The flags of a penalty, which is per sample, as D must then be too."""
     norm = _no_batch_norm(config) if config.d_norm == "batch" else config.d_norm
-    weight = config.penalty_weight or 10
+    weight = weight or config.penalty_weight or 10
     return _flags(config, penalty=penalty, d_norm=norm, penalty_weight=weight)
 
 

@@ -15,7 +15,10 @@ _NETWORKS = {"D": "discriminator", "G": "generator"}
 
 
 def plot_losses(
-    path: Path, metrics: Sequence[Mapping[str, Any]], title: str = ""
+    path: Path,
+    metrics: Sequence[Mapping[str, Any]],
+    title: str = "",
+    chance: float | None = None,
 ) -> None:
     """Write a plot of a run: both losses above, what D says below.
 
@@ -27,6 +30,7 @@ def plot_losses(
         metrics: records with ``step`` and the metrics of that step; a metric may be
             missing or None in some or all of them.
         title: line above the plot.
+        chance: D's output where it cannot tell samples apart; None: it has no scale.
 
     Raises:
         UsageError: the file cannot be written.
@@ -45,7 +49,7 @@ def plot_losses(
     figure = Figure(figsize=(9, 3.4 * len(panels)), layout="constrained")
     all_axes = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
     for axes, (name, curves) in zip(all_axes, panels, strict=True):
-        _plot_panel(axes, metrics, curves)
+        _plot_panel(axes, metrics, curves, chance if "d_real" in curves else None)
         axes.set_ylabel(name)
     all_axes[-1].set_xlabel("step")
     all_axes[0].set_title(title, loc="left")
@@ -57,7 +61,10 @@ def _recorded(metrics: Sequence[Mapping[str, Any]], names: Mapping[str, str]) ->
 
 
 def _plot_panel(
-    axes: Any, metrics: Sequence[Mapping[str, Any]], curves: Mapping[str, str]
+    axes: Any,
+    metrics: Sequence[Mapping[str, Any]],
+    curves: Mapping[str, str],
+    chance: float | None,
 ) -> None:
     colours = ("tab:blue", "tab:orange", "tab:green")
     everything = []
@@ -79,8 +86,7 @@ def _plot_panel(
             label=label,
         )
     if everything:
-        is_output = "d_real" in curves
-        _fit(axes, np.concatenate(everything), is_output)
+        _fit(axes, np.concatenate(everything), chance)
         # Above the panel, where no curve can run.
         axes.legend(
             loc="lower right",
@@ -93,13 +99,13 @@ def _plot_panel(
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _fit(axes: Any, values: NDArray[np.float64], is_output: bool) -> None:
-    """Choose the vertical range; probabilities get their own, and a line at 0.5."""
-    if is_output and values.min() >= 0 and values.max() <= 1:
-        axes.set_ylim(0, 1)
-        chance = quantities.QUANTITIES["d_real"].equilibrium
+def _fit(axes: Any, values: NDArray[np.float64], chance: float | None) -> None:
+    """Choose the vertical range; probabilities get their own, and a line at chance."""
+    if chance is not None:
         axes.axhline(chance, color="black", linewidth=0.8, linestyle="--", alpha=0.6)
-        return
+        if values.min() >= 0 and values.max() <= 1:
+            axes.set_ylim(0, 1)
+            return
     # A few wild values, as on the first steps, must not flatten all the others.
     low, high = np.percentile(values, [0.5, 99.5])
     margin = 0.1 * (high - low) or 1.0

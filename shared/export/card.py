@@ -7,6 +7,7 @@ import jinja2
 
 from shared import sizes
 from shared.config.choices import POINTS
+from shared.config.traits import ARCHITECTURES
 from shared.evaluation.evaluation import NOT_MEANINGFUL
 from shared.run.generator import GeneratorState
 from shared.run.run_dir import Evaluation
@@ -23,6 +24,7 @@ def model_card(
         evaluations: of this generator; each score is shown with its protocol.
     """
     config, data = state.config, state.data
+    traits = ARCHITECTURES[config.architecture]
     colour = "in grey" if data.channels == 1 else "in colour"
     return _template().render(
         name=f"{config.preset} on {dataset}",
@@ -32,6 +34,8 @@ def model_card(
         data=data,
         images=f"{sizes.both(config.image_size)} images {colour}",
         are_points=config.dataset in POINTS,
+        # What a plugin's generator ends in is its own choice.
+        bounded=traits.bounded and state.plugin is None,
         numbers=sum(x.size for x in state.arrays.values() if x.dtype.kind == "f"),
         plugin=state.plugin,
         evaluations=evaluations,

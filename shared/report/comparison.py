@@ -14,11 +14,14 @@ from shared.drawing.plots import moving_average
 from shared.errors import UsageError
 from shared.evaluation.evaluation import NOT_MEANINGFUL
 from shared.quantities import QUANTITIES
-from shared.report.comparison_page import Compared, images_seen, write_page
+from shared.report.comparison_page import (
+    Compared,
+    comparable,
+    images_seen,
+    write_page,
+)
 from shared.run.run_dir import Evaluation, RunDir, Score
 
-# What is drawn, if any run has it.
-_CURVES = ("d_loss", "g_loss", "fid", "coverage", "modes", "high_quality")
 # Last values, of those that any run has.
 _FINAL = (
     *("d_loss", "g_loss", "diversity", "modes", "high_quality"),
@@ -179,9 +182,13 @@ def _plot(path: Path, runs: Sequence[Run]) -> None:
     # Matplotlib takes long to import.
     from matplotlib.figure import Figure
 
-    curves = [name for name in _CURVES if any(_last(r, name) is not None for r in runs)]
+    curves = [
+        name
+        for name in comparable(run.config for run in runs)
+        if any(_last(run, name) is not None for run in runs)
+    ]
     if not curves:
-        raise UsageError("RUN: none of the runs has recorded anything yet")
+        raise UsageError("RUN: none of the runs has recorded anything to compare yet")
     figure = Figure(figsize=(9, 2.8 * len(curves)), layout="constrained")
     all_axes = figure.subplots(len(curves), sharex=True, squeeze=False)[:, 0]
     for axes, name in zip(all_axes, curves, strict=True):

@@ -6,7 +6,7 @@ band.
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,15 +58,14 @@ def write_page(
         UsageError: it cannot be written.
     """
     groups = _groups(runs)
-    is_one_game = len({_game(run.config) for run in runs}) == 1
-    names = (*_LOSSES, *_CURVES) if is_one_game else _CURVES
+    names = comparable(run.config for run in runs)
     page = template("comparison.html").render(
         names=[run.name for run in runs],
         table=table,
         grids=list(_grids(runs)),
         charts=[x for name in names if (x := _chart(name, groups))],
         legend=[(title, number % _COLOURS) for number, title in enumerate(groups)],
-        are_losses_left_out=not is_one_game,
+        are_losses_left_out=not set(_LOSSES) <= set(names),
         width=_WIDTH,
         height=_HEIGHT,
         left=_LEFT,
@@ -80,9 +79,10 @@ def images_seen(config: TrainConfig, step: int) -> int:
     return -(-step // config.d_every) * config.n_critic * config.batch_size
 
 
-def _game(config: TrainConfig) -> tuple[object, ...]:
-    """What gives a loss its scale."""
-    return config.objective, config.label_smoothing, config.label_flip
+def comparable(configs: Iterable[TrainConfig]) -> tuple[str, ...]:
+    """Names of what runs may share an axis of; of losses, where their scale is one."""
+    games = {(c.objective, c.label_smoothing, c.label_flip) for c in configs}
+    return (*_LOSSES, *_CURVES) if len(games) == 1 else _CURVES
 
 
 def _groups(runs: Sequence[Compared]) -> dict[str, list[Compared]]:

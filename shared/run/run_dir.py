@@ -544,11 +544,12 @@ class RunDir:
     def _irremovable(self, error: OSError) -> UsageError:
         return UsageError(f"{self.path}: cannot be taken back: {error.strerror}")
 
-    def finish(self, title: str) -> list[Path]:
+    def finish(self, title: str, chance: float | None = None) -> list[Path]:
         """Write the final pictures from what the run has left so far.
 
         Args:
             title: line above the plot of the losses.
+            chance: as for `plots.plot_losses`.
 
         Returns:
             Grids that are damaged, and left out.
@@ -560,7 +561,7 @@ class RunDir:
         from shared.drawing import images, plots
 
         if metrics := self.read_metrics():
-            plots.plot_losses(self.path / "losses.png", metrics, title)
+            plots.plot_losses(self.path / "losses.png", metrics, title, chance)
         grids = [self.sample_path(step) for step in self.sample_steps()]
         if not grids:
             return []

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from shared.plugins import Plugin
+from shared.report import guide
 from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
 from shared.run.retention import Keep
@@ -272,7 +273,9 @@ class FolderRecorder(Recorder):
         """Write the final pictures, and the page."""
         self._run.sync_records()
         config, _ = self._run.read_config()
-        for grid in self._run.finish(config.title):
+        ends = guide.lines(config, "Output of D")
+        chance = ends[0].value if ends else None
+        for grid in self._run.finish(config.title, chance):
             self._say(f"{grid}: damaged; left out of the animation")
         self._write_report()
 

@@ -159,6 +159,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"n_critic": 2, "d_every": 2}, "--d-every 2: cannot be combined with --n-critic"),
     ({"g_norm": "conditional-batch"}, "conditional-batch: needs --conditional"),
     ({"minibatch_std": 3}, "--minibatch-std 3: must divide --batch-size 64"),
+    ({"minibatch_std": 1}, "--minibatch-std 1: one image has no deviation; 0 is with"),
     (
         {"label_smoothing": 0.1, "objective": "hinge"},
         "--label-smoothing 0.1: has no meaning for --objective hinge",

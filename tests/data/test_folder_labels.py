@@ -113,7 +113,7 @@ def test_labels_of_a_stylegan_file(folder: Path, tmp_path: Path) -> None:
     assert "1 of 4 images have no label in dataset.json, and are left out:" in notes[1]
     assert notes[1].endswith(": unlabelled.png")
     assert notes[2].endswith("1 files that are no images here: gone.png")
-    assert notes[3].endswith("4 has id 1")
+    assert notes[3].endswith("in the order of the names as numbers: 4 has id 1")
 
 
 @pytest.mark.parametrize(

@@ -184,7 +184,10 @@ PROBABILITIES = {"d_real": 0.7, "d_fake_before": 0.3, "d_fake_after": 0.2}
 
 
 def drawn(
-    path: Path, metrics: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    path: Path,
+    metrics: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    chance: float | None = None,
 ) -> list[Any]:
     """The axes of a plot, after drawing it."""
     from matplotlib.figure import Figure
@@ -197,7 +200,7 @@ def drawn(
         draw(figure, *args, **options)
 
     monkeypatch.setattr(Figure, "savefig", spy)
-    plots.plot_losses(path, metrics, title="dcgan on digits")
+    plots.plot_losses(path, metrics, "dcgan on digits", chance)
     with Image.open(path) as picture:
         assert np.asarray(picture.convert("L")).std() > 1
     return figures[0].axes
@@ -209,12 +212,22 @@ def labels(axes: Any) -> list[str]:
 
 def test_plot_of_probabilities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     metrics = [record(step, **PROBABILITIES) for step in range(100)]
-    upper, lower = drawn(tmp_path / "a.png", metrics, monkeypatch)
+    upper, lower = drawn(tmp_path / "a.png", metrics, monkeypatch, chance=0.5)
     assert upper.get_title(loc="left") == "dcgan on digits"
     assert labels(upper) == ["discriminator", "generator"]
     assert labels(lower) == ["D(x)", "D(G(z)) before D's update", "D(G(z)) after"]
     assert lower.get_ylim() == (0, 1)
     assert [0.5, 0.5] in [list(line.get_ydata()) for line in lower.lines]
+
+
+def test_only_an_output_with_a_scale_is_beside_chance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As the hinge loss may have them, which knows no probabilities.
+    metrics = [record(step, **PROBABILITIES) for step in range(100)]
+    _, lower = drawn(tmp_path / "a.png", metrics, monkeypatch)
+    assert [0.5, 0.5] not in [list(line.get_ydata()) for line in lower.lines]
+    assert lower.get_ylim() != (0, 1)
 
 
 def test_plot_of_a_critic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

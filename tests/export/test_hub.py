@@ -12,12 +12,14 @@ import pytest
 import yaml
 from safetensors.numpy import load_file, save_file
 
+from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
 from shared.errors import UsageError
 from shared.export import hub
+from shared.export.card import model_card
 from shared.run import checkpoint
-from shared.run.generator import generator_of
+from shared.run.generator import GeneratorState, generator_of
 from support import SELECTED, TWINS, Twin, contents, copy, forged_state
 
 _CONFIG = TrainConfig(
@@ -122,9 +124,34 @@ def test_the_card_has_scores_with_their_protocol(
     _, front, text = card.split("---\n", 2)
     (result,) = yaml.safe_load(front)["model-index"][0]["results"]
     assert result["metrics"] == [
-        {"type": "fid", "name": 'FID ↓; of 64 "samples"', "value": 3.0}
+        {
+            "type": "gans-twins-fid",
+            "name": 'FID ↓; features: classifier; of 64 "samples"',
+            "value": 3.0,
+        }
     ]
     assert text.startswith("\n# dcgan on digits\n\nA generator of 16x16 images in grey")
+
+
+@pytest.mark.parametrize(
+    ("preset", "words"),
+    [
+        ("quick", "images in [-1, 1].\n"),
+        ("stylegan2", "images that may leave [-1, 1] a little: clip them"),
+        ("r3gan", "images that may leave [-1, 1] a little: clip them"),
+        ("ring", "points.\n"),
+    ],
+)
+def test_a_card_says_where_images_lie(preset: str, words: str) -> None:
+    config = PRESETS[preset]
+    data = DataInfo(channels=1, num_classes=0, count=9, sha256="")
+    score = {"title": "modes ↑", "shown": "8", "value": 8.0, "protocol": "of 9"}
+    found: Any = {"step": 1, "protocol": {}, "scores": {"modes": score}}
+    card = model_card(GeneratorState(1, config, data, {}), "toys", [found])
+    assert f"it makes {words}" in card
+    front = yaml.safe_load(card.split("---\n", 2)[1])
+    task = front["model-index"][0]["results"][0]["task"]["type"]
+    assert (task == "other") == (preset == "ring") == ("pipeline_tag" not in front)
 
 
 def test_a_card_without_scores_says_none(folder: Path) -> None:

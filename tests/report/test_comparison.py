@@ -12,6 +12,7 @@ from shared.data.image_data import DataInfo
 from shared.drawing import images
 from shared.errors import UsageError
 from shared.report import comparison
+from shared.report.comparison_page import comparable
 from shared.run.run_dir import RunDir
 
 DATA = DataInfo(channels=1, num_classes=10, count=1797, sha256="ab" * 32)
@@ -130,6 +131,9 @@ def test_seeds_are_one_line_with_a_band_and_losses_share_no_axis(
     assert found.count("<polyline") == 2
     assert "discriminator&#39;s loss" not in found
     assert "Losses of different objectives" in found
+    # The picture has the page's curves.
+    assert "d_loss" in comparable([TrainConfig(seed=n) for n in range(2)])
+    assert "d_loss" not in comparable([PRESETS["hinge"], TrainConfig()])
     (band, _) = re.findall(r'<polygon points="([^"]*)"', found)
     heights = [float(point.split(",")[1]) for point in band.split()]
     assert heights[0] - heights[-1] > 5  # from the least to the largest
