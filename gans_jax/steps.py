@@ -21,6 +21,7 @@ from gans_jax import (
     penalties,
 )
 from gans_jax._network import Network
+from gans_jax._stated import widen
 from gans_jax.models import Outputs
 from gans_jax.models.labels import Labels
 from gans_jax.terms import Metrics, discriminator_terms, generator_terms
@@ -217,10 +218,10 @@ def discriminator_step(
     def update(
         params: Any, optimizer: optax.OptState
     ) -> tuple[Any, optax.OptState, Float[Array, ""]]:
-        return _update_d(config, params, gradient(), optimizer, scalars)
+        return _update_d(config, params, make_gradient(), optimizer, scalars)
 
     params = state.discriminator.params
-    gradient, (buffers, metrics) = _slices.gradient(
+    make_gradient, (buffers, metrics) = _slices.gradient(
         total_loss, params, config.accumulate, batch, fake
     )
     if config.d_every == 1:
@@ -276,9 +277,9 @@ def penalty_step(
         return value, (discriminator.buffers, {})
 
     params = state.discriminator.params
-    gradient, _ = _slices.gradient(loss, params, config.accumulate, batch, fake)
+    make_gradient, _ = _slices.gradient(loss, params, config.accumulate, batch, fake)
     params, optimizer, _ = _update_d(
-        config, params, gradient(), state.d_optimizer, scalars
+        config, params, make_gradient(), state.d_optimizer, scalars
     )
     discriminator = replace(state.discriminator, params=params)
     return replace(state, discriminator=discriminator, d_optimizer=optimizer)
@@ -423,9 +424,9 @@ def judge(
     scores, discriminator = discriminator(images, labels)
     classes = scores.class_logits
     widened = Outputs(
-        _widen(scores.logits),
-        _widen(scores.features),
-        None if classes is None else _widen(classes),
+        widen(scores.logits),
+        widen(scores.features),
+        None if classes is None else widen(classes),
     )
     return widened, discriminator
 
@@ -443,10 +444,6 @@ def _generate(
 
     images, buffers = _slices.in_turn(generate, config.accumulate, batch)
     return images, replace(generator, buffers=buffers)
-
-
-def _widen(x: Array) -> Array:
-    return x.astype(jnp.float32) if x.dtype == jnp.bfloat16 else x
 
 
 def _add_noise(
@@ -480,8 +477,8 @@ def _augment(
     if records is None:
         return images
     if config.augment == ADA:
-        return ada.ada(_widen(images), records[which])
-    return augmentation.augment(config.policies, _widen(images), records[which])
+        return ada.ada(widen(images), records[which])
+    return augmentation.augment(config.policies, widen(images), records[which])
 
 
 def _penalty(
@@ -497,7 +494,7 @@ def _penalty(
     def logits(images: Images) -> Float[Array, " batch"]:
         # As D sees the real images: the slope is that of D(T(x)), at x.
         seen = _augment(config, images, batch.augmentation, 0)
-        return _widen(discriminator.evaluate(seen, batch.labels).logits)
+        return widen(discriminator.evaluate(seen, batch.labels).logits)
 
     # In float32, as the real images are: the gradient has the images' own precision.
     # Evaluation mode: this pass must not advance spectral norm's power iteration.
@@ -505,7 +502,7 @@ def _penalty(
         config.penalty,
         logits,
         real,
-        _widen(fake),
+        widen(fake),
         batch.alpha,
         batch.penalty_noise,
     )
@@ -526,7 +523,7 @@ def _look_once(
 
     scores, gradients = [], []
     # In float32, as in `_penalty`.
-    for kind, images in {"real": real, "fake": _widen(fake)}.items():
+    for kind, images in {"real": real, "fake": widen(fake)}.items():
         if kind in PENALTIES[config.penalty].inputs:
             gradient, outputs = penalties.gradient_and_outputs(look, images)
             gradients.append(gradient)

@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 
 from shared import plugins, sizes
 from shared.backend import Backend, MakeBackend
-from shared.config.choices import ARRAYS, POINTS, DataPlace, Features, OnNan
+from shared.config.choices import (
+    ARRAYS,
+    FEWEST_SCORED,
+    POINTS,
+    DataPlace,
+    Features,
+    OnNan,
+)
 from shared.config.limits import check_threads
 from shared.config.resume import check_resumed
 from shared.config.train_config import TrainConfig, refuse
@@ -303,7 +310,12 @@ def evaluate(
     options: EvaluateOptions,
 ) -> Evaluation:
     """Score a run's samples, or images; as the twins' ``evaluate``."""
-    least_numbers = {"num": 16, "draws": 1, "seed": 0, "standing_stats": 1}
+    least_numbers = {
+        "num": FEWEST_SCORED,
+        "draws": 1,
+        "seed": 0,
+        "standing_stats": 1,
+    }
     for name, least in least_numbers.items():
         value = getattr(options, name)
         if value is not None and not least <= value < 2**63:
@@ -339,11 +351,12 @@ def _evaluate_images(
         raise UsageError(
             "reference: of points in the plane only a run can be evaluated"
         )
-    if images.dtype != np.uint8 or images.shape[1:] != shape or len(images) < 16:
+    fits = images.dtype == np.uint8 and images.shape[1:] == shape
+    if not fits or len(images) < FEWEST_SCORED:
         sides = ", ".join(map(str, shape))
         raise UsageError(
             f"images of type {images.dtype} and shape {list(images.shape)}: must be"
-            f" uint8 [16 or more, {sides}], as those of the reference"
+            f" uint8 [{FEWEST_SCORED} or more, {sides}], as those of the reference"
         )
     if options.num is not None:
         raise UsageError(f"num {options.num}: is for a run; images are scored all")
@@ -377,8 +390,9 @@ def _check_against(options: EvaluateOptions, reference: ImageData) -> None:
             f"against: images of shape {list(against.images.shape)}: must be uint8"
             f" {['count', *shape]}, as those of the reference"
         )
-    if len(against.images) < 16:
-        raise UsageError(f"against: {len(against.images)} images: must be 16 or more")
+    if (count := len(against.images)) < FEWEST_SCORED:
+        rule = f"must be {FEWEST_SCORED} or more"
+        raise UsageError(f"against: {count} images: {rule}")
 
 
 def _score(

@@ -27,7 +27,7 @@ from shared.commands.options import (
 )
 from shared.commands.parsing import named_as, parse, suggestion
 from shared.commands.version import describe_version
-from shared.config.choices import POINTS, validate_name
+from shared.config.choices import FEWEST_SCORED, POINTS, validate_name
 from shared.config.limits import (
     check_devices,
     check_limits,
@@ -187,8 +187,8 @@ def parse_evaluate(argv: Sequence[str] | None, prog: str) -> EvaluateOptions:
         description="Score the samples of a run of either twin.",
     )
     _hear_of_processes(options, prog)
-    least = {"num": 16, "draws": 1, "devices": 1, "image_size": 8, "standing_stats": 1}
-    _check_smallest(options, {**least, "seed": 0, "step": 0})
+    least = {"draws": 1, "devices": 1, "image_size": 8, "standing_stats": 1}
+    _check_smallest(options, {"num": FEWEST_SCORED, **least, "seed": 0, "step": 0})
     _check_scored(options, prog)
     return options
 

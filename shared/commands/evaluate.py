@@ -16,6 +16,7 @@ from shared.backend import MakeBackend
 from shared.commands.options import EvaluateOptions
 from shared.commands.parsing import named_as
 from shared.config import choices
+from shared.config.choices import FEWEST_SCORED
 from shared.config.limits import check_drawn
 from shared.config.train_config import TrainConfig, refuse
 from shared.data import datasets
@@ -35,7 +36,6 @@ from shared.run.run_dir import RunDir, resolve_checkpoint, root_of
 from shared.training.processes import processes
 
 _DRAWS = 5
-_LEAST = 16
 
 
 def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
@@ -157,8 +157,8 @@ def _evaluate_images(
     if options.num is not None:
         order = noise.batch_indices(options.seed, 0, len(given), len(given))
         given = given[np.sort(order[: options.num])]
-    if len(given) < _LEAST:
-        rule = f"holds {len(given)} images; {_LEAST} or more are scored"
+    if len(given) < FEWEST_SCORED:
+        rule = f"holds {len(given)} images; {FEWEST_SCORED} or more are scored"
         raise refuse("samples", path, rule)
     found = library.evaluate(
         make_backend,

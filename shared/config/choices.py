@@ -107,3 +107,7 @@ def portable_name(dataset: str) -> str:
     """A data set's name that says nothing of this machine: a folder's last part."""
     path = Path(dataset.removeprefix(FOLDER))
     return f"{FOLDER}{path.name}" if is_folder(dataset) else dataset
+
+
+FEWEST_SCORED = 16
+"""Images, or points, that can be scored, at the least."""

@@ -16,8 +16,6 @@ from shared.evaluation.point_evaluator import PointEvaluator
 from shared.evaluation.samples import GeneratedSamples, Samples
 from shared.evaluation.score import Evaluator
 
-_FEWEST = 16
-
 
 def check_data(
     config: TrainConfig, data: DataInfo, features: Features | None = None
@@ -36,10 +34,10 @@ def check_data(
     if config.dataset in choices.POINTS:
         if features not in (None, "classifier"):
             raise refuse("features", features, f"not of {dataset}, which are points")
-    elif data.count < _FEWEST:
+    elif data.count < choices.FEWEST_SCORED:
         raise UsageError(
-            f"{dataset}: evaluation needs {_FEWEST} images or more, there are"
-            f" {data.count}"
+            f"{dataset}: evaluation needs {choices.FEWEST_SCORED} images or more, there"
+            f" are {data.count}"
         )
     elif data.num_classes < 2 and features in (None, "classifier"):
         needs = (

@@ -16,6 +16,17 @@ from shared.config.traits import ARCHITECTURES, PENALTIES
 from shared.randomness import ada, augmentation, noise
 from shared.randomness.noise import Purpose
 
+_Streams = list[tuple[Purpose, int]]
+# Where G draws, if it has a batch of its own.
+_FOR_G: dict[Purpose, Purpose] = {
+    "epoch order": "epoch order for G",
+    "latents": "latents for G",
+    "mirrored images": "mirrored images for G",
+    "noise maps": "noise maps for G",
+    "other latents": "other latents for G",
+    "style mixing": "style mixing for G",
+}
+
 
 class Draws(NamedTuple):
     """The inputs of several steps; every array starts with the axis ``steps``.
@@ -132,110 +143,93 @@ def _draw_step(
 ) -> Draws:
     """The same of one step, without the axis ``steps``."""
     seed, size = config.seed, config.image_size
-    batch = samples.stop - samples.start
     image = (*sizes.height_and_width(size), channels)
-    pixels = math.prod(image)
-    # D's updates are counted over the whole run; each has its own draws.
-    updates = range(step * config.n_critic, (step + 1) * config.n_critic)
-    # With --d-every, only the steps that update D use up a real batch.
-    first_batch = step // config.d_every * config.n_critic
-
-    def each(draw_one: Any) -> NDArray[Any]:
-        return np.stack([draw_one(update) for update in updates])
-
-    def streams(
-        for_d: Purpose, for_g: Purpose, first: int = updates.start
-    ) -> list[tuple[Purpose, int]]:
-        """Where D's updates draw and, with a batch of its own, G's: the last."""
-        of_d = [(for_d, first + k) for k in range(config.n_critic)]
-        return of_d + [(for_g, step)] * config.g_own_batch
-
-    indices = np.stack(
-        [
-            noise.batch_indices(seed, batch, config.batch_size, count, purpose)
-            for purpose, batch in streams(
-                "epoch order", "epoch order for G", first_batch
-            )
-        ]
-    ).astype(np.int32)[:, samples]
+    batch, pixels = samples.stop - samples.start, math.prod(image)
     normal = functools.partial(noise.normal, rollbacks=rollbacks)
     uniform = functools.partial(noise.uniform, rollbacks=rollbacks)
-    z = np.stack(
-        [
-            normal(seed, purpose, u, samples, config.z_dim)
-            for purpose, u in streams("latents", "latents for G")
-        ]
-    )
-    alpha = penalty_noise = flips = instance_noise = records = mirrored = None
-    noise_maps = other_z = mixed = directions = None
-    if numbers := ARCHITECTURES[config.architecture].noise_numbers(size):
-        noise_maps = np.stack(
-            [
-                normal(seed, purpose, u, samples, numbers)
-                for purpose, u in streams("noise maps", "noise maps for G")
-            ]
-        )
-    penalty_inputs = PENALTIES[config.penalty].inputs
-    if "alpha" in penalty_inputs:
-        alpha = each(lambda u: uniform(seed, "penalty mix", u, samples)[:, 0])
-    if "penalty_noise" in penalty_inputs:
-        penalty_noise = each(
-            lambda u: uniform(seed, "penalty noise", u, samples, pixels)
-        ).reshape(-1, batch, *image)
-    if config.label_flip:
-        flips = each(
-            lambda u: uniform(seed, "label flips", u, samples, 2).T
-        ) < np.float32(config.label_flip)
-    if config.instance_noise:
-        instance_noise = _instance_noise(config, step, image, normal, samples)
+
+    # D's updates are counted over the whole run; each has its own draws.
+    def of_d(purpose: Purpose, first: int = step * config.n_critic) -> _Streams:
+        return [(purpose, first + k) for k in range(config.n_critic)]
+
+    # G's, where it has a batch of its own, come last.
+    def of_all(purpose: Purpose, first: int = step * config.n_critic) -> _Streams:
+        return of_d(purpose, first) + [(_FOR_G[purpose], step)] * config.g_own_batch
+
+    def each(
+        draw_one: Callable[..., NDArray[np.float32]],
+        streams: _Streams,
+        numbers: int = 1,
+        of: slice | int = samples,
+    ) -> NDArray[np.float32]:
+        drawn = [draw_one(seed, *stream, of, numbers) for stream in streams]
+        return np.stack(drawn)
+
+    # With --d-every, only the steps that update D use up a real batch.
+    first_batch = step // config.d_every * config.n_critic
+    orders = [
+        noise.batch_indices(seed, number, config.batch_size, count, purpose)
+        for purpose, number in of_all("epoch order", first_batch)
+    ]
+    records = None
     if config.augment == ADA:
         records = ada.draw_records(config, step, image, uniform, normal, samples)
     elif config.policies:
         records = augmentation.draw_records(config, step, image, uniform, samples)
-    if config.flip:
-        mirrored = np.stack(
-            [
-                uniform(seed, purpose, u, samples)[:, 0] < 0.5
-                for purpose, u in streams("mirrored images", "mirrored images for G")
-            ]
-        )
-    if config.style_mixing:
-        other_z = np.stack(
-            [
-                normal(seed, purpose, u, samples, config.z_dim)
-                for purpose, u in streams("other latents", "other latents for G")
-            ]
-        )
-        mixed = np.stack(
-            [
-                _mixed(config, uniform(seed, purpose, u, 1, 2)[0])
-                for purpose, u in streams("style mixing", "style mixing for G")
-            ]
-        )
-    holds_paths = config.path_length > 0 and step % config.path_length_every == 0
+    directions = hold_paths = None
     if config.path_length:
+        hold_paths = np.asarray(step % config.path_length_every == 0)
         directions = np.zeros((1, batch, *image), np.float32)
-    if holds_paths:
-        drawn = normal(seed, "path directions", step, samples, pixels)
-        directions = drawn.reshape(1, batch, *image)
-        directions /= np.float32(math.sqrt(sizes.pixels(size)))
+        if hold_paths:
+            drawn = each(normal, [("path directions", step)], pixels)
+            directions = drawn.reshape(directions.shape)
+            directions /= np.float32(math.sqrt(sizes.pixels(size)))
+    inputs = PENALTIES[config.penalty].inputs
+    noise_numbers = ARCHITECTURES[config.architecture].noise_numbers(size)
     scheduled = schedules.scheduled(config, total_steps, step, rollbacks)
     scalars: dict[str, Any] = {
         name: None if value is None else np.asarray(value, np.float64)
         for name, value in scheduled._asdict().items()
     }
     return Draws(
-        indices=indices,
-        z=z,
-        alpha=alpha,
-        penalty_noise=penalty_noise,
-        flips=flips,
-        instance_noise=instance_noise,
+        indices=np.stack(orders).astype(np.int32)[:, samples],
+        z=each(normal, of_all("latents"), config.z_dim),
+        alpha=each(uniform, of_d("penalty mix"))[..., 0] if "alpha" in inputs else None,
+        penalty_noise=(
+            each(uniform, of_d("penalty noise"), pixels).reshape(-1, batch, *image)
+            if "penalty_noise" in inputs
+            else None
+        ),
+        flips=(
+            each(uniform, of_d("label flips"), 2).swapaxes(1, 2)
+            < np.float32(config.label_flip)
+            if config.label_flip
+            else None
+        ),
+        instance_noise=(
+            _instance_noise(config, step, image, normal, samples)
+            if config.instance_noise
+            else None
+        ),
         augmentation=records,
-        mirrored=mirrored,
-        noise_maps=noise_maps,
-        other_z=other_z,
-        mixed=mixed,
+        mirrored=(
+            each(uniform, of_all("mirrored images"))[..., 0] < 0.5
+            if config.flip
+            else None
+        ),
+        noise_maps=(
+            each(normal, of_all("noise maps"), noise_numbers) if noise_numbers else None
+        ),
+        other_z=(
+            each(normal, of_all("other latents"), config.z_dim)
+            if config.style_mixing
+            else None
+        ),
+        mixed=(
+            _mixed(config, each(uniform, of_all("style mixing"), 2, of=1)[:, 0])
+            if config.style_mixing
+            else None
+        ),
         directions=directions,
         update_d=np.asarray(step % config.d_every == 0),
         penalise=(
@@ -243,24 +237,24 @@ def _draw_step(
             if config.penalty_every > 1
             else None
         ),
-        hold_paths=np.asarray(holds_paths) if config.path_length else None,
+        hold_paths=hold_paths,
         **scalars,
     )
 
 
 def _mixed(config: TrainConfig, unit: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Layers from one on, any but the first; or none.
+    """For each batch layers from one on, any but the first; or none.
 
     Args:
         config: the run's configuration.
-        unit: two numbers from U[0, 1).
+        unit: two numbers from U[0, 1): [batches, 2].
 
     References:
         Karras et al. 2019, arXiv:1812.04948, section 3.1 (mixing regularization).
     """
     count = config.style_layers
-    first = 1 + int(float(unit[1]) * (count - 1))
-    return (np.arange(count) >= first) & (unit[0] < config.style_mixing)
+    first = 1 + (unit[:, 1:].astype(np.float64) * (count - 1)).astype(int)
+    return (np.arange(count) >= first) & (unit[:, :1] < config.style_mixing)
 
 
 def _instance_noise(
