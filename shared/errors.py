@@ -32,7 +32,8 @@ class Diverged(TrainingError):
 
     def __init__(self, step: int, what: str, rolled_back: bool = False) -> None:
         cures = ["lower learning rates", "--clip-grad-norm", "a penalty"]
-        cures += ["--on-nan rollback"] * (not rolled_back)
+        if not rolled_back:
+            cures.append("--on-nan rollback")
         *others, last = cures
         super().__init__(
             f"training has diverged: {what}; try {', '.join(others)}, or {last}"

@@ -50,7 +50,8 @@ def describe(options: DataOptions, config: TrainConfig, prog: str) -> None:
     rows = [*_described(data), ("picture", _draw(data, options))]
     lines = [data.name, ""]
     lines += [f"{title:<9}{text}" for title, text in rows]
-    lines += ["", *said] * bool(said)
+    if said:
+        lines += ["", *said]
     lines += ["", *_next_command(data, options, config, prog)]
     sys.stdout.write("\n".join(lines) + "\n")
 
@@ -102,7 +103,7 @@ def _told_copies(data: ImageData) -> list[str]:
     count = data.info.count
     rows = np.ascontiguousarray(data.images).reshape(count, -1)
     copies = count - len({row.tobytes() for row in rows})
-    return [f"{copies} of {count} images are the same as another"] * bool(copies)
+    return [f"{copies} of {count} images are the same as another"] if copies else []
 
 
 def _draw(data: ImageData, options: DataOptions) -> str:

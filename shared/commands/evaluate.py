@@ -109,7 +109,7 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
     content = {"step": stored.step, "checkpoint": path.name, **_content(found)}
     suffix = "" if options.features == "classifier" else f"-{options.features}"
     suffix += "" if options.split == "train" else f"-{options.split}"
-    suffix += "-standing-stats" * (options.standing_stats is not None)
+    suffix += "" if options.standing_stats is None else "-standing-stats"
     out = folder / f"evaluation-{stored.step:06d}{suffix}.json"
     with _shown(f"{config.preset}, step {stored.step}", content):
         _write(out, content)
@@ -222,9 +222,8 @@ def _table(title: str, content: dict[str, Any]) -> str:
     lines = [title]
     lines += [f"{name:<11}{value}" for name, value in content["protocol"].items()]
     lines.append("")
-    for warning in content.get("warnings", []):
-        lines.append(f"WARNING: {warning}")
-    lines += [""] * bool(content.get("warnings"))
+    if warnings := content.get("warnings"):
+        lines += [*(f"WARNING: {warning}" for warning in warnings), ""]
     scores = content["scores"].values()
     width = max(len(score["title"]) for score in scores)
     lines += [

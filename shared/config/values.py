@@ -36,7 +36,9 @@ class Mismatch(ValueError):
     """
 
     def __init__(self, field: str, value: object, rule: str) -> None:
-        parts = [printable(field)] + [shown(value)] * (value is not MISSING)
+        parts = [printable(field)]
+        if value is not MISSING:
+            parts.append(shown(value))
         super().__init__(f"{' '.join(filter(None, parts))}: {rule}")
         self.field = field
         self.value = value

@@ -185,7 +185,8 @@ def _list_folder(
                 except OSError as error:
                     listing.pass_over(_cannot_be_opened(error), parts)
                 else:
-                    listing.folders += [entry.name] * (not place)
+                    if not place:
+                        listing.folders.append(entry.name)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

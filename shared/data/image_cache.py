@@ -219,7 +219,7 @@ def _with_survey(data: ImageData, found: dict[str, Any] | None) -> ImageData:
 def _told_lost(names: tuple[str, ...], kept: tuple[str, ...]) -> list[str]:
     """Classes all of whose files are unreadable."""
     lost = [name for name in names if name not in kept]
-    return [f"no class, as no image of it can be read: {listed(lost)}"] * bool(lost)
+    return [f"no class, as no image of it can be read: {listed(lost)}"] if lost else []
 
 
 def _write(

@@ -70,14 +70,16 @@ def decode(
         else:
             halved = "halved" in changes
             opaque, is_transparent = _opaque(image)
-            changes += ["transparent"] * is_transparent
+            if is_transparent:
+                changes.append("transparent")
             flat = opaque.convert(_MODES[channels])
             values = _eight_bits(flat, mode, halved, reading.pixel_bits)
         resized = resize(
             values.image.convert(_MODES[channels]), image_size, reading.crop
         )
         # Last of all, as it may go to the next picture and back.
-        changes += ["several"] * getattr(image, "is_animated", False)
+        if getattr(image, "is_animated", False):
+            changes.append("several")
     changes += _changes_by_result(size, as_filed, mode, resized, values, reading)
     has_colour = channels == 3 and int(np.ptp(resized, axis=2).max()) > _GREY_TOLERANCE
     seen = Seen(size, mode, values.bits, values.brightest, tuple(changes), has_colour)

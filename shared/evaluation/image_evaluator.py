@@ -107,7 +107,8 @@ class ImageEvaluator(PixelEvaluator):
 
     def warnings(self) -> list[str]:
         """That the network which sees the features is weak, if it is."""
-        return [self._extractor.weakness] * bool(self._extractor.weakness)
+        weakness = self._extractor.weakness
+        return [weakness] if weakness else []
 
     def sanity(self, num: int) -> dict[str, dict[str, float]]:
         """The scores of real images, of noise, and of copies of training images.

@@ -10,11 +10,11 @@ from shared.config.choices import POINTS
 from shared.config.traits import ARCHITECTURES
 from shared.evaluation.evaluation import NOT_MEANINGFUL
 from shared.run.generator import GeneratorState
-from shared.run.run_dir import Evaluation
+from shared.run.run_dir import StoredEvaluation
 
 
 def model_card(
-    state: GeneratorState, dataset: str, evaluations: Sequence[Evaluation]
+    state: GeneratorState, dataset: str, evaluations: Sequence[StoredEvaluation]
 ) -> str:
     """README.md of an exported generator, with the Hub's metadata on top.
 

@@ -29,7 +29,7 @@ from shared.files.atomic import make_folder, write_atomically
 from shared.files.reading import read_object
 from shared.plugins import Plugin
 from shared.run.generator import PREFIX, GeneratorState
-from shared.run.run_dir import WEIGHTS, Evaluation
+from shared.run.run_dir import WEIGHTS, StoredEvaluation
 
 # Raised when an older program would misread the folder.
 FORMAT_VERSION = 1
@@ -48,7 +48,7 @@ class _Values(TypedDict):
 
 
 def write(
-    folder: Path, state: GeneratorState, evaluations: Sequence[Evaluation] = ()
+    folder: Path, state: GeneratorState, evaluations: Sequence[StoredEvaluation] = ()
 ) -> None:
     """Write a generator as a folder.
 

@@ -20,7 +20,7 @@ from shared.report.comparison_page import (
     images_seen,
     write_page,
 )
-from shared.run.run_dir import Evaluation, RunDir, Score
+from shared.run.run_dir import RunDir, StoredEvaluation, StoredScore
 
 # Last values, of those that any run has.
 _FINAL = (
@@ -41,7 +41,7 @@ class Run(NamedTuple):
     """Which packages trained it, in turn."""
     records: list[dict[str, Any]]
     """Its metrics, and its scores while training."""
-    evaluation: Evaluation | None
+    evaluation: StoredEvaluation | None
     """Its last evaluation."""
 
 
@@ -168,7 +168,7 @@ def _number(value: float | None) -> str:
     return _MISSING if value is None else f"{value:.6g}"
 
 
-def _score(score: Score | None) -> str:
+def _score(score: StoredScore | None) -> str:
     if score is None or score["value"] is None:
         return _MISSING
     if score["shown"] == NOT_MEANINGFUL:

@@ -10,7 +10,7 @@ from shared.diagnosis.watch import Diagnosis
 from shared.quantities import DECIDING, QUANTITIES
 from shared.report.comparison_page import images_seen
 from shared.run.rollbacks import Rollback
-from shared.run.run_dir import Evaluation
+from shared.run.run_dir import StoredEvaluation
 
 
 class Tile(NamedTuple):
@@ -24,7 +24,9 @@ class Tile(NamedTuple):
 
 
 def score(
-    scores: Sequence[Mapping[str, Any]], evaluations: Sequence[Evaluation], twin: str
+    scores: Sequence[Mapping[str, Any]],
+    evaluations: Sequence[StoredEvaluation],
+    twin: str,
 ) -> Tile:
     """How good the samples are: the last evaluation, or the last score on the way.
 

@@ -90,7 +90,7 @@ RUN_FIELDS = frozenset(_RunFields.__annotations__)
 """Of config.json, what is no setting."""
 
 
-class Score(TypedDict):
+class StoredScore(TypedDict):
     """A score of ``evaluate``, as its file holds it."""
 
     title: str
@@ -102,12 +102,12 @@ class Score(TypedDict):
     protocol: str
 
 
-class Evaluation(TypedDict):
+class StoredEvaluation(TypedDict):
     """A file of ``evaluate``."""
 
     step: int
     protocol: dict[str, str | float]
-    scores: dict[str, Score]
+    scores: dict[str, StoredScore]
     warnings: NotRequired[list[str]]
     sanity: NotRequired[dict[str, dict[str, float | None]]]
     """The same scores of sets that everybody knows, such as noise."""
@@ -262,7 +262,8 @@ class RunDir:
         twins = self.read_twins() if self._config.exists() else []
         handovers = [x for x, _ in self.read_handovers()] if twins else []
         if twin is not None and twins[-1:] != [twin]:
-            handovers += [step] * bool(twins)
+            if twins:
+                handovers.append(step)
             twins.append(twin)
         values["twins"] = twins
         if handovers:
@@ -491,7 +492,7 @@ class RunDir:
         best = _best(self.read_scores())
         return None if best is None else best["step"]
 
-    def read_evaluations(self) -> list[Evaluation]:
+    def read_evaluations(self) -> list[StoredEvaluation]:
         """What `shared.commands.evaluate` has left here, in the order of steps.
 
         Raises:
@@ -659,8 +660,8 @@ def _best(records: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     return None
 
 
-def _evaluation(path: Path) -> Evaluation:
+def _evaluation(path: Path) -> StoredEvaluation:
     try:
-        return conform(read_object(path), Evaluation)
+        return conform(read_object(path), StoredEvaluation)
     except Mismatch as error:
         raise UsageError(f"{path}: is no evaluation: {error}") from error
