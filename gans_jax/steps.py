@@ -29,6 +29,7 @@ from shared.config.augmentation import ADA
 from shared.config.schedules import Phases, Scalars
 from shared.config.train_config import TrainConfig
 from shared.config.traits import PENALTIES
+from shared.errors import UsageError
 
 Images = Float[Array, "batch height width channels"]
 Records = Float[Array, "2 batch fields"]
@@ -422,6 +423,9 @@ def judge(
 ) -> tuple[Outputs, Network]:
     """D's scores, in float32 where the networks compute in bfloat16."""
     scores, discriminator = discriminator(images, labels)
+    if scores.logits.shape != images.shape[:1]:
+        found, needed = list(scores.logits.shape), list(images.shape[:1])
+        raise UsageError(f"D's logits are of shape {found}, must be {needed}")
     classes = scores.class_logits
     widened = Outputs(
         widen(scores.logits),

@@ -572,6 +572,9 @@ def _one_number(
         if value.shape != ():
             shape = list(value.shape)
             raise UsageError(f"{what} gives shape {shape}, not one number: the mean")
+        given = any(isinstance(x, Tensor) and x.requires_grad for x in logits)
+        if given and torch.is_grad_enabled() and not value.requires_grad:
+            raise UsageError(f"{what} has no gradient")
         return value
 
     return checked

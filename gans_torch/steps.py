@@ -24,6 +24,7 @@ from shared.config.augmentation import ADA
 from shared.config.schedules import Phases, Scalars
 from shared.config.train_config import TrainConfig
 from shared.config.traits import PENALTIES
+from shared.errors import UsageError
 
 Images = Float[Tensor, "batch channels height width"]
 Records = Float[Tensor, "2 batch fields"]
@@ -327,6 +328,9 @@ def path_step(
 def judge(discriminator: nn.Module, images: Images, labels: Labels) -> Outputs:
     """D's scores, in float32 where the networks compute in bfloat16."""
     scores = discriminator(images, labels)
+    if scores.logits.shape != images.shape[:1]:
+        found, needed = list(scores.logits.shape), list(images.shape[:1])
+        raise UsageError(f"D's logits are of shape {found}, must be {needed}")
     classes = scores.class_logits
     return Outputs(
         _widen(scores.logits),

@@ -1,6 +1,13 @@
 """The errors that are no mistakes of this program."""
 
+import re
 from pathlib import Path
+
+# What PyTorch, XLA and NumPy say, on the CPU and on accelerators.
+_OUT_OF_MEMORY = (
+    "MemoryError|CUDA out of memory|CUDA error: out of memory|can't allocate memory"
+    "|RESOURCE_EXHAUSTED"
+)
 
 
 class UsageError(ValueError):
@@ -52,3 +59,8 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, path: Path | None) -> None:
         super().__init__()
         self.path = path
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a framework says so: its errors have no class in common."""
+    return re.search(_OUT_OF_MEMORY, f"{type(error).__name__}: {error}") is not None

@@ -19,6 +19,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.errors import UsageError
 from shared.files.arrays import Arrays
 
 Shape = tuple[int, ...]
@@ -198,9 +199,9 @@ def collect(
     result: dict[str, Stated] = {}
     for path, shape in shapes.items():
         if path not in stated:
-            raise ValueError(
-                f"array {_join(prefix, path)}: no layer states what it is"
-                " (see shared/statements.py)"
+            raise UsageError(
+                f"array {_join(prefix, path)}: no layer states what it is; take this"
+                " project's layers, or give it a method as shared/statements.py says"
             )
         result[path] = dataclasses.replace(stated[path], shape=shape)
     names = [array.name for array in result.values()]

@@ -15,15 +15,10 @@ from types import ModuleType
 from typing import Any
 
 from shared import terminal
-from shared.errors import TrainingError, UsageError
+from shared.errors import TrainingError, UsageError, is_out_of_memory
 from shared.training import signals
 from shared.training.processes import processes
 
-# What PyTorch, XLA and NumPy say, on the CPU and on accelerators.
-_OUT_OF_MEMORY = (
-    "MemoryError|CUDA out of memory|CUDA error: out of memory|can't allocate memory"
-    "|RESOURCE_EXHAUSTED"
-)
 # What they say of how much there is, and how much was asked for.
 _AMOUNTS = (
     r"Tried to allocate .+? is free",
@@ -108,8 +103,7 @@ def _in_words(prog: str) -> Iterator[None]:
             f' pip install "gans-twins[{extra}]" brings it',
         )
     except Exception as error:
-        # The frameworks' own errors, which have no class in common.
-        if re.search(_OUT_OF_MEMORY, f"{type(error).__name__}: {error}"):
+        if is_out_of_memory(error):
             _fail(
                 2,
                 f"{prog}: error: out of memory{_amounts(str(error))}: try a smaller"

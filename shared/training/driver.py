@@ -30,6 +30,7 @@ from shared.training.places import Memory, Place
 from shared.training.processes import processes
 from shared.training.progress import Progress
 from shared.training.recorder import Recorder, Records
+from shared.training.rehearsal import blaming, own_parts, rehearse
 from shared.training.session import Session
 from shared.training.signals import Stop
 from shared.training.threads import processors
@@ -134,7 +135,9 @@ def train(
     with contextlib.ExitStack() as held:
         found = place.find(config, data.info, held)
         arithmetic = Arithmetic(threads, options.deterministic, options.devices)
-        backend = make_backend(config, data.info, options.device, arithmetic)
+        parts = own_parts(config)
+        with blaming(parts):
+            backend = make_backend(config, data.info, options.device, arithmetic)
         check_devices(config, backend.devices)
         found = backend.agree(found)
         _tell_threads(place.threads, backend.threads, options.progress.say)
@@ -142,6 +145,9 @@ def train(
             check_state(backend.statements(), found.state, found.name)
         session = Session(config, data, backend, options.data_on)
         if found is None:
+            if parts:
+                with blaming(parts):
+                    rehearse(session, parts)
             session.start()
         else:
             state = found.state

@@ -137,7 +137,7 @@ def test_a_loss_that_is_no_mean_is_told(
     lines[first] = f"    return {loss}"
     path.write_text("\n".join(lines))
     own = ("--objective", f"{name}-{twin.name}", "--plugin", path)
-    stopped(1, lambda: train(*TINY, *own, "--run-dir", tmp_path / "run"))
+    stopped(2, lambda: train(*TINY, *own, "--run-dir", tmp_path / "run"))
     *_, message = capsys.readouterr().err.splitlines()
     said = f"objective {name}-{twin.name}: discriminator_loss gives {told}"
     assert said in message

@@ -1,6 +1,8 @@
 """Objectives and penalties of a user's own train in each twin like the package's."""
 
+import dataclasses
 import importlib
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,7 +11,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from shared.config.traits import OBJECTIVES, PENALTIES
+from shared.config.train_config import TrainConfig
+from shared.config.traits import ARCHITECTURES, OBJECTIVES, PENALTIES
+from shared.data.image_data import DataInfo
 from shared.errors import UsageError
 from shared.files.arrays import Arrays
 from shared.run.checkpoint import load
@@ -21,22 +25,23 @@ class Modules(NamedTuple):
 
     losses: ModuleType
     penalties: ModuleType
+    models: ModuleType
 
 
 @pytest.fixture
 def modules(twin: Twin) -> Iterator[Modules]:
     """A twin's modules; what a test registers in them is gone after it."""
-    losses, penalties = (
+    losses, penalties, models = (
         importlib.import_module(f"gans_{twin.name}.{name}")
-        for name in ("losses", "penalties")
+        for name in ("losses", "penalties", "models")
     )
-    tables: list[dict[str, Any]] = [OBJECTIVES, PENALTIES]
-    tables += [losses.OBJECTIVES, penalties.PENALTIES]
+    tables: list[dict[str, Any]] = [OBJECTIVES, PENALTIES, ARCHITECTURES]
+    tables += [losses.OBJECTIVES, penalties.PENALTIES, models.ARCHITECTURES]
     with ExitStack() as undo:
         for table in tables:
             undo.callback(table.update, dict(table))
             undo.callback(table.clear)
-        yield Modules(losses, penalties)
+        yield Modules(losses, penalties, models)
 
 
 def trained(run: Path, train: Train, *arguments: object) -> tuple[Any, Arrays]:
@@ -77,7 +82,7 @@ def test_least_squares_of_one_s_own(
 def test_a_critic_and_a_penalty_of_one_s_own(
     modules: Modules, train: Train, tmp_path: Path
 ) -> None:
-    losses, penalties = modules
+    losses, penalties, _ = modules
 
     def gap(real_logits: Any, fake_logits: Any) -> Any:
         return fake_logits.mean() - real_logits.mean()
@@ -134,7 +139,7 @@ def test_a_run_needs_its_objective_again(
 
 
 def test_what_is_refused_leaves_no_trace(modules: Modules) -> None:
-    losses, penalties = modules
+    losses, penalties, _ = modules
     hinge = losses.OBJECTIVES["hinge"]
     before = list(OBJECTIVES), list(losses.OBJECTIVES), list(PENALTIES)
     for name, call in (
@@ -163,3 +168,120 @@ def test_a_penalty_without_what_it_needs(twin: Twin, modules: Modules) -> None:
     ):
         with pytest.raises(ValueError, match=message):
             modules.penalties.apply_penalty(name, lambda x: x, images, images)
+
+
+def refused(
+    run: Path, train: Train, capsys: pytest.CaptureFixture[str], *words: object
+) -> str:
+    """What a user is told, who is left without a traceback and without a folder."""
+    stopped(2, lambda: train(*TINY, *words, "--run-dir", run))
+    assert not run.exists()
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def _says_nothing(discriminator: Any, real: Any) -> None:
+    discriminator(real)
+
+
+def _no_terms(discriminator: Any, real: Any) -> Any:
+    return (discriminator(real) ** 2).mean()
+
+
+def _fails(discriminator: Any, real: Any) -> Any:
+    return real.nonesuch()
+
+
+@pytest.mark.parametrize(
+    ("penalty", "told"),
+    [
+        (_says_nothing, "penalty 'mine' gives a NoneType, must give a PenaltyTerms("),
+        (_no_terms, "must give a PenaltyTerms(penalty, gradient_norm)"),
+        (_fails, "penalty 'mine' (test_own_terms.py, line {}): AttributeError: "),
+    ],
+)
+def test_a_penalty_that_is_none_is_told(
+    penalty: Callable[..., Any],
+    told: str,
+    modules: Modules,
+    train: Train,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    modules.penalties.register_penalty("mine", penalty, per_sample=False)
+    line = refused(tmp_path / "run", train, capsys, "--penalty", "mine")
+    assert told.format(_fails.__code__.co_firstlineno + 1) in line
+
+
+def test_a_penalty_of_each_image_is_told(
+    modules: Modules, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def penalty(discriminator: Any, real: Any) -> Any:
+        logits = discriminator(real)
+        return modules.penalties.PenaltyTerms(logits.mean(), logits)
+
+    modules.penalties.register_penalty("mine", penalty, per_sample=False)
+    line = refused(tmp_path / "run", train, capsys, "--penalty", "mine")
+    assert "penalty 'mine': its gradient_norm is not one number" in line
+
+
+def test_a_loss_without_a_gradient_is_told(
+    modules: Modules, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def counts(real_logits: Any, fake_logits: Any) -> Any:
+        return ((real_logits > fake_logits) * 1.0).mean()
+
+    hinge = modules.losses.OBJECTIVES["hinge"]
+    modules.losses.register_objective("counts", counts, hinge.generator_loss)
+    alone = ("--penalty", "none", "--objective")
+    line = refused(tmp_path / "run", train, capsys, *alone, "counts")
+    assert "objective " in line
+    assert line.endswith(" has no gradient")
+    modules.losses.register_objective("still", hinge.discriminator_loss, _still)
+    line = refused(tmp_path / "run", train, capsys, *alone, "still")
+    assert line.endswith(" has no gradient")
+
+
+def _still(fake_logits: Any) -> Any:
+    return ((fake_logits > 0) * 1.0).mean()
+
+
+def test_networks_that_do_not_fit_are_told(
+    modules: Modules, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = modules.models
+    dcgan = models.ARCHITECTURES["dcgan"]
+
+    def told(name: str, generator: Any, discriminator: Any) -> str:
+        models.register_architecture(name, generator, discriminator)
+        return refused(tmp_path / "run", train, capsys, "--architecture", name)
+
+    def large(config: TrainConfig, data: DataInfo) -> Any:
+        return dcgan.generator(dataclasses.replace(config, image_size=32), data)
+
+    size = told("large", large, dcgan.discriminator)
+    assert "architecture 'large': G makes images of shape [32, 32, 1], must be" in size
+    nothing = told("nothing", lambda config, data: None, dcgan.discriminator)
+    assert "architecture 'nothing': AttributeError: 'NoneType' object has no" in nothing
+
+    def one_column(config: TrainConfig, data: DataInfo) -> Any:
+        network = dcgan.discriminator(config, data)
+        base: Any = type(network)
+        name = "forward" if hasattr(base, "forward") else "__call__"
+
+        def call(self: Any, *given: Any) -> Any:
+            scores = getattr(base, name)(self, *given)
+            return scores._replace(logits=scores.logits[:, None])
+
+        network.__class__ = type("Column", (base,), {name: call})
+        return network
+
+    def plain(config: TrainConfig, data: DataInfo) -> Any:
+        if models.__name__.startswith("gans_torch"):
+            return importlib.import_module("torch.nn").Linear(3, 4)
+        nnx = importlib.import_module("flax.nnx")
+        return nnx.Linear(3, 4, rngs=nnx.Rngs(0))
+
+    assert "no layer states what it is" in told("plain", plain, dcgan.discriminator)
+    column = told("column", dcgan.generator, one_column)
+    assert re.search(r"D's logits are of shape \[\d+, 1\], must be \[\d+\]$", column)
