@@ -1,7 +1,9 @@
 """Whether a disk has the room for what is to be written."""
 
+import math
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from shared.errors import UsageError
@@ -32,10 +34,12 @@ def check_room(folder: Path, size: int, what: str) -> None:
     # A file system that does not know its size says 0.
     if usage.total and usage.free < needed:
         raise UsageError(
-            f"{folder}: {what} would take {_text(needed)}, and {_text(usage.free)} are"
-            " free on the disk"
+            f"{folder}: {what} would take {_text(needed, math.ceil)}, and"
+            f" {_text(usage.free, math.floor)} are free on the disk"
         )
 
 
-def _text(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+def _text(size: int, whole: Callable[[float], int]) -> str:
+    """Rounded up or down, so that too little never looks like enough."""
+    unit, name = (10**9, "GB") if size >= 10**9 else (10**6, "MB")
+    return f"{whole(10 * size / unit) / 10:.1f} {name}"

@@ -359,6 +359,15 @@ def test_a_disk_that_does_not_answer_is_one_line(
         room.check_room(tmp_path / "run", 1, "a checkpoint")
 
 
+def test_too_little_room_does_not_look_like_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=(1 << 20) + 76_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(UsageError, match=r"take 1\.2 MB, and 1\.1 MB are free"):
+        room.check_room(tmp_path / "run", 80_000, "a checkpoint")
+
+
 def test_second_writer_is_refused(run: RunDir) -> None:
     with run.lock():
         with pytest.raises(UsageError, match="is being written by another process"):
