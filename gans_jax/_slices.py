@@ -90,6 +90,14 @@ def gradient(
     return lambda: found, (_last(buffers), means)
 
 
+def mean(history: list[Any]) -> Any:
+    """Means of metrics, by name."""
+    return {
+        name: jnp.stack([metrics[name] for metrics in history]).mean()
+        for name in history[0]
+    }
+
+
 def _split(x: Array, count: int, axis: int) -> Array:
     shape = (*x.shape[:axis], count, -1, *x.shape[axis + 1 :])
     return jnp.moveaxis(x.reshape(shape), axis, 0)

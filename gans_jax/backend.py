@@ -66,7 +66,7 @@ class _Inputs(NamedTuple):
 
 
 class Backend(protocol.Backend):
-    """Networks, optimisers and arithmetic of one run, on one device.
+    """Networks, optimisers and arithmetic of one run, on this process's devices.
 
     Args:
         config: the run's configuration.

@@ -25,6 +25,7 @@ def softplus(x: Float[Array, " *shape"]) -> Float[Array, " *shape"]:
     Args:
         x: any shape, any size: neither overflows nor loses its tail.
     """
+    # logaddexp(x, 0), which is exact, unlike PyTorch's function of this name.
     return jax.nn.softplus(x)
 
 

@@ -1,4 +1,16 @@
-"""One training step: updates of D, then one of G."""
+"""One training step: updates of D, then one of G.
+
+Without slices, lazy phases, augmentation and a batch of G's own it is
+
+    fake = G(z)
+    D -= rate * grad [L_D(D(x), D(fake)) + weight * penalty]    `discriminator_step`
+    G -= rate * grad [L_G(D(fake))]                             `generator_step`
+    average += share * (G - average)                            `_average`
+
+Formulas are in `losses` and `penalties`, what is minimised in `terms`, the rule of an
+update in `optim`; a backend's ``_step`` calls `train_step`. A `Network`, when
+called, returns its output and itself with new running statistics.
+"""
 
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -49,7 +61,7 @@ class TrainState:
 
 
 class Batch(NamedTuple):
-    """What one update of D consumes; None where the configuration has no use for it."""
+    """What an update consumes; None: the configuration has no use for it."""
 
     real: Images
     """Real images in [-1, 1]."""
@@ -144,13 +156,9 @@ def train_step(
         )
         state = replace(state, generator=generator)
     if not config.g_own_batch:
-        seen = _generate(config, state.generator, last)[0] if fake is None else fake
+        seen = _preview(config, state, last) if fake is None else fake
         state, metrics = discriminator_step(config, state, last, seen, phases, scalars)
         history.append(metrics)
-    d_metrics = {
-        name: jnp.stack([metrics[name] for metrics in history]).mean()
-        for name in history[0]
-    }
     state, g_metrics = generator_step(
         config,
         state,
@@ -162,7 +170,7 @@ def train_step(
         phases,
         scalars,
     )
-    metrics = d_metrics | g_metrics
+    metrics = _slices.mean(history) | g_metrics
     if config.adapts:
         state, metrics["augment_p"] = _adapt(config, state, metrics["real_sign"])
     return state, metrics
@@ -228,7 +236,7 @@ def discriminator_step(
     if config.d_every == 1:
         params, optimizer, metrics["d_grad_norm"] = update(params, state.d_optimizer)
     else:
-        # The steps that only look have no gradient to measure.
+        # At steps at which D only looks there is no gradient to measure.
         params, optimizer = jax.lax.cond(
             phases.discriminator,
             lambda *old: update(*old)[:2],
@@ -325,7 +333,7 @@ def generator_step(
         total, metrics = generator_terms(config, real_scores, fake_scores, batch.labels)
         return total, (discriminator.buffers, metrics)
 
-    def total_loss_of_slice(
+    def loss_of_slice(
         params: Any, batch: Batch
     ) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
         network = replace(state.generator, params=params)
@@ -341,7 +349,7 @@ def generator_step(
     # With respect to the images alone: D's weight gradients are never computed.
     if fake is None:
         make_gradient, ((of_g, buffers), metrics) = _slices.gradient(
-            total_loss_of_slice, generator.params, config.accumulate, batch
+            loss_of_slice, generator.params, config.accumulate, batch
         )
         generator, gradient = replace(generator, buffers=of_g), make_gradient()
     else:
@@ -438,7 +446,7 @@ def judge(
 def _generate(
     config: TrainConfig, generator: Network, batch: Batch
 ) -> tuple[Images, Network]:
-    """G(z), as constants."""
+    """G(z) for D's update, in training mode; and G with its statistics."""
     if config.accumulate == 1:
         return generator(*batch.of_generator)
 
@@ -448,6 +456,12 @@ def _generate(
 
     images, buffers = _slices.in_turn(generate, config.accumulate, batch)
     return images, replace(generator, buffers=buffers)
+
+
+def _preview(config: TrainConfig, state: TrainState, batch: Batch) -> Images:
+    """The same for D's update, before G's makes these images for itself."""
+    images, _ = _generate(config, state.generator, batch)
+    return images
 
 
 def _add_noise(

@@ -1,4 +1,15 @@
-"""One training step: updates of D, then one of G."""
+"""One training step: updates of D, then one of G.
+
+Without slices, lazy phases, augmentation and a batch of G's own it is
+
+    fake = G(z)
+    D -= rate * grad [L_D(D(x), D(fake)) + weight * penalty]    `discriminator_step`
+    G -= rate * grad [L_G(D(fake))]                             `generator_step`
+    average += share * (G - average)                            `_average`
+
+Formulas are in `losses` and `penalties`, what is minimised in `terms`, the rule of an
+update in `optim`; a backend's ``_step`` calls `train_step`.
+"""
 
 import dataclasses
 import math
@@ -44,7 +55,7 @@ class TrainState:
 
 
 class Batch(NamedTuple):
-    """What one update of D consumes; None where the configuration has no use for it."""
+    """What an update consumes; None: the configuration has no use for it."""
 
     real: Images
     """Real images in [-1, 1]."""
@@ -168,7 +179,7 @@ def discriminator_step(
     """
     discriminator, count = state.discriminator, config.accumulate
 
-    def terms(batch: Batch, fake: Images) -> tuple[Float[Tensor, ""], Metrics]:
+    def total_loss(batch: Batch, fake: Images) -> tuple[Float[Tensor, ""], Metrics]:
         real, fake = _add_noise(batch.real, fake, batch.instance_noise)
         if config.looks_once:
             real_scores, fake_scores, penalty = _look_once(
@@ -193,11 +204,11 @@ def discriminator_step(
         )
 
     parts = zip(_slices.split(batch, count), fake.chunk(count), strict=True)
-    losses = (terms(*part) for part in _slices.in_turn(parts, discriminator))
+    losses = (total_loss(*part) for part in _slices.in_turn(parts, discriminator))
     metrics = _slices.set_gradients(discriminator, losses, count, phases.discriminator)
     if phases.discriminator:
         norm = _update_d(config, state, scalars)
-        # Where D only looks at some steps, those would have no gradient to measure.
+        # At steps at which D only looks there is no gradient to measure.
         if config.d_every == 1:
             metrics["d_grad_norm"] = norm
     if phases.penalty:
@@ -260,7 +271,7 @@ def generator_step(
     generator, discriminator = state.generator, state.discriminator
     count = config.accumulate
 
-    def terms(batch: Batch) -> tuple[Float[Tensor, ""], Metrics]:
+    def total_loss(batch: Batch) -> tuple[Float[Tensor, ""], Metrics]:
         images = generator(*batch.of_generator) if fake is None else fake
         real, images = _add_noise(batch.real, images, batch.instance_noise)
         seen_fake = _augment(config, images, batch.augmentation, 1)
@@ -275,7 +286,7 @@ def generator_step(
     batch = batch._replace(instance_noise=noise, augmentation=records)
     parts = _slices.in_turn(_slices.split(batch, count), generator, discriminator)
     # Only G's gradients are asked for: D's weight gradients are never computed.
-    metrics = _slices.set_gradients(generator, map(terms, parts), count)
+    metrics = _slices.set_gradients(generator, map(total_loss, parts), count)
     if config.g_orthogonal:
         # Of weights alone: once, however many slices and devices there are.
         overlap = orthogonality.overlap(generator)
@@ -341,7 +352,7 @@ def judge(discriminator: nn.Module, images: Images, labels: Labels) -> Outputs:
 
 @torch.no_grad()
 def _generate(config: TrainConfig, generator: nn.Module, batch: Batch) -> Images:
-    """G(z), without its graph."""
+    """G(z) for D's update, in training mode, without its graph."""
     parts = _slices.in_turn(_slices.split(batch, config.accumulate), generator)
     images = [generator(*part.of_generator) for part in parts]
     return images[0] if config.accumulate == 1 else torch.cat(images)
@@ -510,7 +521,7 @@ def _update(
 
 @torch.no_grad()
 def _global_norm(gradients: list[Tensor]) -> Float[Tensor, ""]:
-    """The norm of all gradients as one vector, finite wherever float32 can hold it.
+    """The norm of all gradients as one vector, right wherever float32 can hold it.
 
     Squares are taken in units of the largest element, in which none is too large. The
     unit is a power of two, so that norms whose squares do no harm keep every bit.

@@ -62,7 +62,7 @@ class UpBlock(nnx.Module):
         self.norm = layers.build_norm(norm, out_channels, num_classes)
 
     def __call__(self, x: Images, labels: Labels = None) -> Features:
-        """Images of the same size, or four times the pixels."""
+        """Maps of twice the size; of the first block, of the kernel's."""
         return jax.nn.relu(layers.normalise(self.norm, self.up(x), labels))
 
 
@@ -194,7 +194,7 @@ class DcganDiscriminator(nnx.Module):
         minibatch_discrimination: int = 0,
         minibatch_std: int = 0,
     ) -> None:
-        # Beside batch norm, DCGAN has no bias at all (its sizes are well known).
+        # With batch norm no layer has a bias, as published: sizes are well known.
         bias = norm != "batch"
         widths = _widths(width, image_size)
         self.head = Head(

@@ -61,7 +61,7 @@ class UpBlock(nn.Module):
         self.norm = layers.build_norm(norm, out_channels, num_classes)
 
     def forward(self, x: Images, labels: Labels = None) -> Features:
-        """Images of the same size, or four times the pixels."""
+        """Maps of twice the size; of the first block, of the kernel's."""
         return torch.relu(layers.normalise(self.norm, self.up(x), labels))
 
 
@@ -196,7 +196,7 @@ class DcganDiscriminator(nn.Module):
         minibatch_std: int = 0,
     ) -> None:
         super().__init__()
-        # Beside batch norm, DCGAN has no bias at all (its sizes are well known).
+        # With batch norm no layer has a bias, as published: sizes are well known.
         bias = norm != "batch"
         widths = _widths(width, image_size)
         self.head = Head(

@@ -243,7 +243,7 @@ class TrainConfig:
 
     @property
     def looks_once(self) -> bool:
-        """Whether D's penalty has its slopes from the looks that D's loss has too."""
+        """Whether the forward passes of D's loss also give its penalty's gradients."""
         return (
             PENALTIES[self.penalty].squares_slopes
             and self.penalty_every == 1

@@ -66,9 +66,9 @@ class Draws(NamedTuple):
     update_d: NDArray[np.bool_]
     """Whether D is updated at this step: [steps]."""
     penalise: NDArray[np.bool_] | None
-    """Whether it is updated by the penalty alone after that: [steps]."""
+    """Whether D has a second update after that, by the penalty alone: [steps]."""
     hold_paths: NDArray[np.bool_] | None
-    """Whether G is updated by its path lengths after its update: [steps]."""
+    """Whether G has a second update, by its path lengths alone: [steps]."""
     g_lr: NDArray[np.float64]
     """Learning rate of the generator: [steps]."""
     d_lr: NDArray[np.float64]

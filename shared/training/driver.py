@@ -1,7 +1,7 @@
 """The one training driver: from a configuration and data to a run.
 
 It knows a twin only through `shared.backend.Backend`, and a user only through what it
-is handed: it says nothing, and ends with a run or an error.
+is handed: it prints nothing itself, and ends with a run or an error.
 """
 
 import contextlib
