@@ -25,8 +25,9 @@ from shared.commands.options import (
     SampleOptions,
     TrainFlags,
 )
-from shared.commands.parsing import named_as, parse, suggestion
+from shared.commands.parsing import parse, suggestion
 from shared.commands.version import describe_version
+from shared.config.arguments import named_as
 from shared.config.choices import FEWEST_SCORED, POINTS, validate_name
 from shared.config.limits import (
     check_devices,
@@ -195,6 +196,7 @@ def parse_evaluate(argv: Sequence[str] | None, prog: str) -> EvaluateOptions:
 
 def parse_export(argv: Sequence[str] | None, prog: str) -> ExportOptions:
     """Options of ``export RUN [--flags]``; arguments and errors as `parse_train`."""
+    _have_one_do_it(prog)
     options = parse(
         ExportOptions,
         _words(argv, prog),
