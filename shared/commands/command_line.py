@@ -243,6 +243,7 @@ def parse_data(
 
     Arguments and errors as `parse_train`.
     """
+    _have_one_do_it(prog)
     options = parse(
         DataOptions,
         _words(argv, prog),
@@ -265,6 +266,7 @@ def parse_data(
 
 def parse_compare(argv: Sequence[str] | None, prog: str) -> CompareOptions:
     """Options of ``compare RUN [RUN ...]``; arguments and errors as `parse_train`."""
+    _have_one_do_it(prog)
     options = parse(
         CompareOptions,
         _words(argv, prog),
@@ -281,6 +283,21 @@ def _hear_of_processes(
 ) -> None:
     """Have `processes` know what flags say or, in JAX, SLURM."""
     hear_flags(options.coordinator_address, options.num_processes, options.process_id)
+    _hear_slurm(prog)
+
+
+def _have_one_do_it(prog: str) -> None:
+    """End in silence what follows, where there is nothing to share.
+
+    Raises:
+        SystemExit: another process does it all.
+    """
+    _hear_slurm(prog)
+    if processes().follows:
+        sys.exit(0)
+
+
+def _hear_slurm(prog: str) -> None:
     if prog.startswith("gans_jax."):  # in PyTorch, SLURM starts torchrun
         hear_slurm()
 
