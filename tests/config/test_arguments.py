@@ -49,14 +49,16 @@ def test_an_argument_of_another_type_is_refused(
 
 
 def test_what_fits_is_handed_on() -> None:
-    for arguments in (
+    found: list[dict[str, Any]] = [
         {"number": 3, "word": "blue", "place": "here", "call": abs, "size": (1, 2)},
         {"number": np.int64(3), "place": Path("here"), "whether": True},
-    ):
+    ]
+    for arguments in found:
         assert take(**arguments) == 1
     assert take.__name__ == "take"
+    unknown: dict[str, Any] = {"other": 3}
     with pytest.raises(TypeError, match=r"take\(\) got an unexpected keyword"):
-        take(other=3)
+        take(**unknown)
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,7 @@ def test_a_folder_is_read_as_by_the_command(tmp_path: Path) -> None:
 def test_what_cannot_be_loaded_is_refused_in_words_of_python(
     arguments: dict[str, Any], message: str
 ) -> None:
+    words: dict[str, Any] = {"dataset": "digits"} | arguments
     with pytest.raises(UsageError) as error:
-        datasets.load(**{"dataset": "digits"} | arguments)
+        datasets.load(**words)
     assert str(error.value).startswith(message)
