@@ -298,8 +298,8 @@ class Backend(protocol.Backend):
             UsageError: it cannot be had, as in JAX, where no library has it.
         """
         raise UsageError(
-            "--features inception: PyTorch has the network; the run is the same there:"
-            " python -m gans_torch.evaluate RUN --features inception"
+            "--features inception: PyTorch has the network; gans_torch.evaluate takes"
+            " the same runs and images"
         )
 
     @property

@@ -11,6 +11,7 @@ from gans_jax import make_backend
 from gans_jax.formats import convert
 from gans_jax.trained import TrainedGenerator
 from shared import library, plugins
+from shared.config.arguments import from_python
 from shared.config.choices import DataPlace, Features, OnNan
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import ImageData
@@ -19,6 +20,7 @@ from shared.export.formats import Format
 from shared.training.driver import TrainedRun
 
 
+@from_python
 def load_generator(
     run: str | Path | TrainedRun,
     step: int | Literal["best"] | None = None,
@@ -41,14 +43,14 @@ def load_generator(
         UsageError: there is no such run, checkpoint, device or batch norm, or a file is
             damaged.
     """
-    with library.in_python():
-        state = library.find_generator(run, step)
-        generator, _ = library.load_standing(
-            TrainedGenerator, state, device, standing_stats
-        )
-        return generator
+    state = library.find_generator(run, step)
+    generator, _ = library.load_standing(
+        TrainedGenerator, state, device, standing_stats
+    )
+    return generator
 
 
+@from_python
 def export(
     run: str | Path | TrainedRun,
     out: str | Path | None = None,
@@ -76,19 +78,19 @@ def export(
         UsageError: there is no such run, checkpoint or format here, a package is
             missing, or the file or folder cannot be written.
     """
-    with library.in_python():
-        return library.export(
-            "gans_jax",
-            TrainedGenerator,
-            convert,
-            run,
-            out,
-            format,
-            step,
-            standing_stats,
-        )
+    return library.export(
+        "gans_jax",
+        TrainedGenerator,
+        convert,
+        run,
+        out,
+        format,
+        step,
+        standing_stats,
+    )
 
 
+@from_python
 def load_plugin(path: str | Path) -> None:
     """Execute a plugin, as ``--plugin`` does: a file that defines ``register(twin)``.
 
@@ -98,10 +100,10 @@ def load_plugin(path: str | Path) -> None:
     Raises:
         UsageError: it cannot be read, or raises an error, which is told with its line.
     """
-    with library.in_python():
-        plugins.load(Path(path), "gans_jax")
+    plugins.load(Path(path), "gans_jax")
 
 
+@from_python
 def fit(
     config: TrainConfig,
     data: ImageData,
@@ -165,33 +167,33 @@ def fit(
         TrainingError: the losses are no longer finite, or the folder can no longer be
             written.
     """
-    with library.in_python():
-        return library.fit(
-            "gans_jax",
-            make_backend,
-            config,
-            data,
-            run_dir,
-            library.FitOptions(
-                resume=resume,
-                allow_new_data=allow_new_data,
-                step=step,
-                keep=keep,
-                device=device,
-                data_on=data_on,
-                data_dir=data_dir,
-                threads=threads,
-                devices=devices,
-                deterministic=deterministic,
-                on_nan=on_nan,
-                tensorboard=tensorboard,
-                plugin=plugin,
-                on_record=on_record,
-                progress=progress,
-            ),
-        )
+    return library.fit(
+        "gans_jax",
+        make_backend,
+        config,
+        data,
+        run_dir,
+        library.FitOptions(
+            resume=resume,
+            allow_new_data=allow_new_data,
+            step=step,
+            keep=keep,
+            device=device,
+            data_on=data_on,
+            data_dir=data_dir,
+            threads=threads,
+            devices=devices,
+            deterministic=deterministic,
+            on_nan=on_nan,
+            tensorboard=tensorboard,
+            plugin=plugin,
+            on_record=on_record,
+            progress=progress,
+        ),
+    )
 
 
+@from_python
 def evaluate(
     samples: str | Path | TrainedRun | NDArray[np.uint8],
     reference: ImageData,
@@ -234,20 +236,19 @@ def evaluate(
         UsageError: there is no such run or device, the data do not fit the run or the
             features, or a number is out of range.
     """
-    with library.in_python():
-        return library.evaluate(
-            make_backend,
-            samples,
-            reference,
-            library.EvaluateOptions(
-                features=features,
-                num=num,
-                draws=draws,
-                seed=seed,
-                step=step,
-                against=against,
-                device=device,
-                data_dir=data_dir,
-                standing_stats=standing_stats,
-            ),
-        )
+    return library.evaluate(
+        make_backend,
+        samples,
+        reference,
+        library.EvaluateOptions(
+            features=features,
+            num=num,
+            draws=draws,
+            seed=seed,
+            step=step,
+            against=against,
+            device=device,
+            data_dir=data_dir,
+            standing_stats=standing_stats,
+        ),
+    )

@@ -8,6 +8,7 @@ from flax import nnx
 from gans_jax import arrays as state_arrays
 from gans_jax import models
 from gans_jax._network import Network
+from shared.config.arguments import from_python
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
 from shared.randomness.initial_weights import initial_arrays
@@ -20,6 +21,7 @@ class Networks(NamedTuple):
     discriminator: nnx.Module
 
 
+@from_python
 def build(config: TrainConfig, data: DataInfo, seed: int) -> Networks:
     """The networks that a configuration asks for, in float32 and training mode.
 
@@ -27,6 +29,9 @@ def build(config: TrainConfig, data: DataInfo, seed: int) -> Networks:
         config: the run's configuration; its own seed is not looked at.
         data: channels and classes of the images.
         seed: of the initial weights, from 0 up; the same in both twins.
+
+    Raises:
+        UsageError: an argument is of another type, or the seed is out of range.
     """
     with jax.enable_x64(False):
         networks = Networks(

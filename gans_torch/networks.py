@@ -6,6 +6,7 @@ from torch import nn
 
 from gans_torch import arrays as state_arrays
 from gans_torch import models
+from shared.config.arguments import from_python
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
 from shared.randomness.initial_weights import initial_arrays
@@ -18,6 +19,7 @@ class Networks(NamedTuple):
     discriminator: nn.Module
 
 
+@from_python
 def build(config: TrainConfig, data: DataInfo, seed: int) -> Networks:
     """The networks that a configuration asks for, in float32 and training mode.
 
@@ -25,6 +27,9 @@ def build(config: TrainConfig, data: DataInfo, seed: int) -> Networks:
         config: the run's configuration; its own seed is not looked at.
         data: channels and classes of the images.
         seed: of the initial weights, from 0 up; the same in both twins.
+
+    Raises:
+        UsageError: an argument is of another type, or the seed is out of range.
     """
     networks = Networks(
         models.build_generator(config, data), models.build_discriminator(config, data)

@@ -1,11 +1,9 @@
 """What both twins offer to Python, with the twin's own part handed in."""
 
-import contextlib
 import dataclasses
 import itertools
 import os
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
@@ -98,16 +96,6 @@ class EvaluateOptions:
     device: str
     data_dir: str | Path | None
     standing_stats: int | None
-
-
-@contextlib.contextmanager
-def in_python() -> Iterator[None]:
-    """Have errors name the arguments as Python does: ``batch_size``, not a flag."""
-    try:
-        yield
-    except UsageError as error:
-        words = re.sub(r"--([a-z][a-z-]*)", _argument, str(error))
-        raise UsageError(words) from error
 
 
 def find_state(run: Run, step: int | Literal["best"] | None) -> Checkpoint:
@@ -446,7 +434,3 @@ def _write_report(run: RunDir, twin: str, config: TrainConfig) -> None:
     if config.dataset == ARRAYS:  # which the command cannot have
         resume = f'{twin}.fit(config, data, resume="RUN")'
     page.write_report(run, resume, prog)
-
-
-def _argument(flag: re.Match[str]) -> str:
-    return flag[1].replace("-", "_")

@@ -25,8 +25,9 @@ from shared.commands.options import (
     SampleOptions,
     TrainFlags,
 )
-from shared.commands.parsing import named_as, parse, suggestion
+from shared.commands.parsing import parse, suggestion
 from shared.commands.version import describe_version
+from shared.config.arguments import named_as
 from shared.config.choices import FEWEST_SCORED, POINTS, validate_name
 from shared.config.limits import (
     check_devices,
@@ -195,6 +196,7 @@ def parse_evaluate(argv: Sequence[str] | None, prog: str) -> EvaluateOptions:
 
 def parse_export(argv: Sequence[str] | None, prog: str) -> ExportOptions:
     """Options of ``export RUN [--flags]``; arguments and errors as `parse_train`."""
+    _have_one_do_it(prog)
     options = parse(
         ExportOptions,
         _words(argv, prog),
@@ -241,6 +243,7 @@ def parse_data(
 
     Arguments and errors as `parse_train`.
     """
+    _have_one_do_it(prog)
     options = parse(
         DataOptions,
         _words(argv, prog),
@@ -263,6 +266,7 @@ def parse_data(
 
 def parse_compare(argv: Sequence[str] | None, prog: str) -> CompareOptions:
     """Options of ``compare RUN [RUN ...]``; arguments and errors as `parse_train`."""
+    _have_one_do_it(prog)
     options = parse(
         CompareOptions,
         _words(argv, prog),
@@ -279,6 +283,21 @@ def _hear_of_processes(
 ) -> None:
     """Have `processes` know what flags say or, in JAX, SLURM."""
     hear_flags(options.coordinator_address, options.num_processes, options.process_id)
+    _hear_slurm(prog)
+
+
+def _have_one_do_it(prog: str) -> None:
+    """End in silence what follows, where there is nothing to share.
+
+    Raises:
+        SystemExit: another process does it all.
+    """
+    _hear_slurm(prog)
+    if processes().follows:
+        sys.exit(0)
+
+
+def _hear_slurm(prog: str) -> None:
     if prog.startswith("gans_jax."):  # in PyTorch, SLURM starts torchrun
         hear_slurm()
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.commands.options import DEFAULT_PRESET, DataOptions
-from shared.commands.parsing import named_as
+from shared.config.arguments import named_as
 from shared.config.choices import POINTS
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig, flag, spelled

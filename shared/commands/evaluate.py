@@ -14,13 +14,14 @@ import numpy as np
 from shared import library, terminal
 from shared.backend import MakeBackend
 from shared.commands.options import EvaluateOptions
-from shared.commands.parsing import named_as
 from shared.config import choices
+from shared.config.arguments import named_as
 from shared.config.choices import FEWEST_SCORED
 from shared.config.limits import check_drawn
 from shared.config.train_config import TrainConfig, refuse
 from shared.data import datasets
 from shared.data.image_data import ImageData
+from shared.data.reading import Reading
 from shared.drawing import images
 from shared.errors import UsageError
 from shared.evaluation import evaluation
@@ -133,15 +134,11 @@ def _evaluate_images(
     def load(
         dataset: str, channels: choices.Channels, split: choices.Split = "train"
     ) -> ImageData:
-        return datasets.load(
-            dataset,
-            size,
-            options.data_dir,
-            channels=channels,
-            cache_dir=options.cache_dir,
-            trust_cache=options.trust_cache,
-            split=split,
+        caching = datasets.Caching(
+            options.data_dir, options.cache_dir, options.trust_cache
         )
+        reading = Reading(channels)
+        return datasets.read(dataset, size, caching, reading, terminal.say, split)
 
     with named_as(name, f"--reference {options.reference}"):
         check_split(options.split, name, options.features)

@@ -29,21 +29,6 @@ from shared.sizes import ImageSize
 _T = TypeVar("_T")
 
 
-@contextlib.contextmanager
-def named_as(dataset: str, words: str) -> Iterator[None]:
-    """Have errors name a data set as it was given, where that was not by ``--dataset``.
-
-    Args:
-        dataset: its name.
-        words: how it was given.
-    """
-    try:
-        yield
-    except UsageError as error:
-        said = str(error).replace(f"--dataset {dataset}", words)
-        raise UsageError(said) from error
-
-
 _KINDS = {int: "a whole number", float: "a number", Path: "a path"}
 
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from shared import terminal
+from shared import sizes, terminal
+from shared.config.arguments import from_python, named_as
 from shared.config.choices import (
     FOLDER,
     POINTS,
@@ -16,7 +17,7 @@ from shared.config.choices import (
     is_folder,
     validate_name,
 )
-from shared.config.train_config import TrainConfig
+from shared.config.train_config import TrainConfig, refuse
 from shared.data import folder_images, image_cache, image_sources, points
 from shared.data.image_data import ImageData
 from shared.data.reading import Reading, reading_of
@@ -24,6 +25,7 @@ from shared.errors import UsageError
 from shared.sizes import ImageSize
 
 
+@from_python
 def load(
     dataset: str,
     image_size: ImageSize = 32,
@@ -47,8 +49,8 @@ def load(
     Args:
         dataset: one of `choices.NAMES`, one of `choices.POINTS` (see `points`), or
             ``folder:PATH`` (see `folder_images`).
-        image_size: height and width of the images in pixels, from 1 up: of squares one
-            number, else a pair.
+        image_size: height and width of the images in pixels, as `shared.sizes` has
+            them: of squares one number, else a pair.
         data_dir: folder of the fetched files and of the cache; made where missing.
         channels: ``grey``, ``colour``, or ``auto``: in colour if one image is.
         crop: how a folder's images get their shape: by their ``centre``, by ``pad``, in
@@ -64,8 +66,8 @@ def load(
             readable image, or the cache cannot be written.
     """
     reading = Reading(channels, crop, pixel_bits)
-    caching = _Caching(data_dir, cache_dir, trust_cache)
-    return _load(dataset, image_size, caching, reading, terminal.say, split)
+    caching = Caching(data_dir, cache_dir, trust_cache)
+    return read(dataset, image_size, caching, reading, terminal.say, split)
 
 
 def load_for(
@@ -87,32 +89,48 @@ def load_for(
         trust_cache: as for `load`.
         split: as for `load`.
     """
-    caching = _Caching(data_dir, cache_dir, trust_cache)
+    caching = Caching(data_dir, cache_dir, trust_cache)
     reading = reading_of(config)
-    return _load(config.dataset, config.image_size, caching, reading, say, split)
+    return read(config.dataset, config.image_size, caching, reading, say, split)
 
 
-class _Caching(NamedTuple):
+class Caching(NamedTuple):
     """Where resized images are kept, and whether they are believed."""
 
     data_dir: str | Path
-    cache_dir: str | Path | None
-    trust: bool
+    """As for `load`."""
+    cache_dir: str | Path | None = None
+    """As for `load`."""
+    trust: bool = False
+    """Whether the check of their digest is left out."""
 
 
-def _load(
+def read(
     dataset: str,
     image_size: ImageSize,
-    caching: _Caching,
-    reading: Reading,
-    say: Callable[[str], None],
-    split: Split,
+    caching: Caching,
+    reading: Reading = Reading(),  # noqa: B008  (it never changes)
+    say: Callable[[str], None] = lambda line: None,
+    split: Split = "train",
 ) -> ImageData:
+    """The images of a data set, for what names it by a flag; as `load`.
+
+    Args:
+        dataset: as for `load`.
+        image_size: as for `load`.
+        caching: where they are kept.
+        reading: how they are read.
+        say: is told what is left out or changed.
+        split: as for `load`.
+    """
     validate_name(dataset)
     if split == "test" and dataset not in TESTED:
         raise UsageError(f"split test: of {', '.join(TESTED)} only, not of {dataset}")
     if dataset in POINTS:
         return points.load(dataset)._replace(name=dataset)
+    image_size = sizes.normal(image_size)
+    if not sizes.fits(image_size):
+        raise refuse("image_size", image_size, sizes.rule(image_size))
 
     data_dir = Path(caching.data_dir)
     if is_folder(dataset):
@@ -140,6 +158,7 @@ def _load(
     return data._replace(survey=survey)
 
 
+@from_python
 def from_folder(
     path: str | Path,
     image_size: ImageSize = 32,
@@ -155,8 +174,8 @@ def from_folder(
     Args:
         path: the folder, or a .zip; its subfolders are the classes (see
             `folder_images`).
-        image_size: height and width of the images in pixels, from 1 up: of squares one
-            number, else a pair.
+        image_size: height and width of the images in pixels, as `shared.sizes` has
+            them: of squares one number, else a pair.
         data_dir: folder of the cache; made where missing.
         channels: as for `load`.
         crop: as for `load`.
@@ -167,12 +186,8 @@ def from_folder(
         UsageError: there is no such folder, it holds no readable image, or the cache
             cannot be written.
     """
-    return load(
-        f"{FOLDER}{path}",
-        image_size,
-        data_dir,
-        channels=channels,
-        crop=crop,
-        pixel_bits=pixel_bits,
-        cache_dir=cache_dir,
-    )
+    dataset = f"{FOLDER}{path}"
+    reading = Reading(channels, crop, pixel_bits)
+    with named_as(dataset, f"path {path}"):
+        caching = Caching(data_dir, cache_dir)
+        return read(dataset, image_size, caching, reading, terminal.say)

@@ -73,12 +73,8 @@ class ClassifierExtractor(FeatureExtractor):
         self._stacked = name == choices.STACKED
         if self._stacked:
             name = "mnist"
-            data = datasets.load(
-                name,
-                config.image_size,
-                data_dir or Path("data"),
-                cache_dir=cache_dir,
-            )
+            caching = datasets.Caching(data_dir or Path("data"), cache_dir)
+            data = datasets.read(name, config.image_size, caching)
         self._classifier: Classifier = backend.classifier(data.info, config.image_size)
         accuracy = classifier.prepare(self._classifier, data, data_dir, say, cache_dir)
         self.description = (

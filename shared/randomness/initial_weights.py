@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.config.train_config import refuse
 from shared.files.arrays import Arrays
 from shared.randomness import noise
 from shared.randomness.noise import Purpose
@@ -25,8 +26,11 @@ def initial_arrays(
         purpose: of the random numbers, as in `noise`.
 
     Raises:
+        UsageError: the seed is out of range.
         ValueError: a start gives another shape than the array's.
     """
+    if not 0 <= seed < 2**63:
+        raise refuse("seed", seed, "must be 0 or more, and below 2**63")
 
     def normal(name: str, shape: Shape) -> NDArray[np.float32]:
         stream, size = zlib.crc32(name.encode()), int(np.prod(shape))

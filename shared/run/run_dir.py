@@ -27,6 +27,7 @@
                                     written at the end; report.html at checkpoints too
 """
 
+import contextlib
 import json
 import os
 import re
@@ -137,24 +138,43 @@ class RunDir:
         plugin: Plugin | None = None,
         keep: Keep | None = None,
         threads: int | None = None,
+        say: Callable[[str], None] = lambda line: None,
+        held: contextlib.ExitStack | None = None,
     ) -> Self:
         """Start a run in ``path``, which is made if need be; see `write_config`.
 
+        Args:
+            path: the run's folder.
+            config: as for `write_config`.
+            data: as for `write_config`.
+            twin: as for `write_config`.
+            plugin: as for `write_config`.
+            keep: as for `write_config`.
+            threads: as for `write_config`.
+            say: as for `lock`.
+            held: keeps the new run locked; None: it is free again.
+
         Raises:
             UsageError: the folder holds anything but what a start has left that was
-                killed, or cannot be used.
+                killed, or cannot be used, or another process writes in it.
         """
         run = cls(path)
+        if run.is_run():
+            with run.lock():  # or another process has just started it
+                run.check_unused()
         run.check_unused()
         try:
             make_folder(path)
             # Of two processes that start here at the same time, one gets past this.
-            with run.lock():
+            with contextlib.ExitStack() as locked:
+                locked.enter_context(run.lock(say))
                 run.check_unused()
                 run._remove_temporaries()
                 run._make_folders()
                 # Last: a folder with a configuration is a run.
                 run.write_config(config, data, twin, plugin, keep, threads)
+                if held is not None:
+                    held.enter_context(locked.pop_all())
         except OSError as error:
             raise run._unusable(error) from error
         return run

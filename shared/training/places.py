@@ -155,14 +155,16 @@ class NewFolder(Place):
         keep = KEEP if self._keeping.keep is None else self._keeping.keep
         path = self._path or default_path(session.config.preset, session.config.dataset)
         _check_room(path, session, keep, there=0)
-        run = self._create(session, keep)
-        held.enter_context(run.lock(self._keeping.say))
+        run = self._create(session, keep, held)
         return self._keeping.recorder(run, session, held)
 
-    def _create(self, session: Session, keep: Keep) -> RunDir:
+    def _create(
+        self, session: Session, keep: Keep, held: contextlib.ExitStack
+    ) -> RunDir:
         config, data = session.config, session.data.info
         twin, plugin = self._keeping.twin, self._keeping.plugin
-        rest = (config, data, twin, plugin, keep, session.backend.threads)
+        threads, say = session.backend.threads, self._keeping.say
+        rest = (config, data, twin, plugin, keep, threads, say, held)
         if self._path is not None:
             return RunDir.create(self._path, *rest)
         while True:

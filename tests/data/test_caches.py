@@ -66,7 +66,7 @@ def test_a_cache_in_read_only_data_is_used(
 
 def test_a_cache_folder_that_cannot_be_one_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match=r"^--cache-dir .*file: must be a folder"):
+    with pytest.raises(UsageError, match=r"^cache_dir .*file: must be a folder"):
         datasets.load("digits", 8, tmp_path, cache_dir=tmp_path / "file")
 
 

@@ -200,7 +200,7 @@ def test_the_test_split_is_another_data_set(
 ) -> None:
     pretend(monkeypatch, FakeGrey if name == choices.STACKED else FakeColour)
     data = {
-        split: datasets.load(name, 6, tmp_path, split=split)
+        split: datasets.load(name, 8, tmp_path, split=split)
         for split in get_args(Split)
     }
     train, test = data["train"], data["test"]
@@ -210,7 +210,7 @@ def test_the_test_split_is_another_data_set(
     assert (train.split, test.split) == ("train", "test")
     # A run on it is one on arrays: no data set of a command has these images.
     assert (train.name, test.name) == (name, "")
-    again = datasets.load(name, 6, tmp_path, split="test")
+    again = datasets.load(name, 8, tmp_path, split="test")
     np.testing.assert_array_equal(again.images, test.images)
 
 
@@ -259,7 +259,7 @@ def test_without_network_one_line_says_which_files_go_where(
     with pytest.raises(UsageError) as caught:
         datasets.load(name, 8, tmp_path)
     message = str(caught.value)
-    assert message.startswith(f"--dataset {name}: ")
+    assert message.startswith(f"dataset {name}: ")
     assert "Name or service not known" in message
     assert files in message
     assert message.endswith(f"into {tmp_path / folder}")
@@ -280,7 +280,7 @@ def test_without_torchvision_one_line_says_what_to_install(
 def test_a_data_dir_that_cannot_be_one_is_refused(tmp_path: Path, inside: str) -> None:
     file = tmp_path / "file"
     file.write_text("")
-    with pytest.raises(UsageError, match=r"^--data-dir .* must be a folder") as caught:
+    with pytest.raises(UsageError, match=r"^data_dir .* must be a folder") as caught:
         datasets.load("digits", 8, file / inside)
     assert "\n" not in str(caught.value)
 
@@ -296,7 +296,7 @@ def test_a_read_only_data_dir_is_refused_unless_it_holds_the_cache(
     # Permissions do not bind the root user that tests may run as.
     monkeypatch.setattr(Path, "mkdir", refuse)
     assert datasets.load("digits", 8, tmp_path).info.count == 1797
-    with pytest.raises(UsageError, match=r"--data-dir .*Permission denied"):
+    with pytest.raises(UsageError, match=r"^data_dir .*Permission denied"):
         datasets.load("digits", 16, tmp_path)
 
 

@@ -180,7 +180,7 @@ def test_a_file_of_labels_that_is_none_is_refused(
     with pytest.raises(UsageError) as caught:
         load(folder, tmp_path)
     message = str(caught.value)
-    assert message.startswith(f"--dataset folder:{folder}: {name}: ")
+    assert message.startswith(f"dataset folder:{folder}: {name}: ")
     assert rule in message
     assert "\n" not in message
 

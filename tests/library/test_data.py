@@ -81,5 +81,28 @@ def test_a_folder_is_read_as_by_the_command(tmp_path: Path) -> None:
     data = datasets.from_folder(tmp_path / "faces", 8, tmp_path)
     assert data.name == f"folder:{tmp_path}/faces"
     assert data.info == datasets.load(data.name, 8, tmp_path).info
-    with pytest.raises(UsageError, match="must be a folder of images"):
+    with pytest.raises(UsageError, match=r"^path .*/nowhere: must be a folder of"):
         datasets.from_folder(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"dataset": "nonesuch"}, "dataset nonesuch: must be digits, mnist"),
+        ({"dataset": 3}, "dataset 3: must be a text"),
+        ({"image_size": 15}, "image_size 15: must be 4, 5, 6 or 7 times 2, 4, 8, ...;"),
+        ({"image_size": (16, 17)}, "image_size 16x17: the shorter side must be"),
+        ({"image_size": (8, 8, 3)}, "image_size (8, 8, 3): must be a whole number or"),
+        ({"channels": "red"}, "channels 'red': must be one of auto, grey, colour"),
+        ({"crop": "corner"}, "crop 'corner': must be one of centre, pad, stretch"),
+        ({"split": "half"}, "split 'half': must be one of train, test"),
+        ({"trust_cache": "no"}, "trust_cache 'no': must be True or False"),
+    ],
+)
+def test_what_cannot_be_loaded_is_refused_in_words_of_python(
+    arguments: dict[str, Any], message: str
+) -> None:
+    words: dict[str, Any] = {"dataset": "digits"} | arguments
+    with pytest.raises(UsageError) as error:
+        datasets.load(**words)
+    assert str(error.value).startswith(message)

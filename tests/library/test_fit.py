@@ -121,6 +121,33 @@ def test_what_does_not_fit_is_refused_in_words_of_python(
             twin.library.fit(changed, data, **{"device": "cpu", **options})
 
 
+def test_what_is_no_configuration_and_no_data_is_refused(
+    twin: Twin, config: TrainConfig, digits: ImageData
+) -> None:
+    fit, build = twin.library.fit, twin.library.build
+    preset = r"must be a TrainConfig, as PRESETS\[\"quick\"\] is"
+    data = r"must be ImageData, as data.load\(\"digits\"\) returns"
+    for call, message in (
+        (lambda: fit("quick", digits), f"config 'quick': {preset}"),
+        (lambda: fit(config, digits.images), f"data of type memmap: {data}"),
+        (lambda: fit(config, None), f"data None: {data}"),
+        (lambda: fit(config, "digits"), f"data 'digits': {data}"),
+        (lambda: fit(config, digits, 3), "run_dir 3: must be None or a path"),
+        (lambda: fit(config, digits, on_record=3), "on_record 3: must be None or a fu"),
+        (lambda: fit(config, digits, on_nan="go"), "on_nan 'go': must be one of stop"),
+        (lambda: fit(config, digits, data_on="gpu"), "data_on 'gpu': must be one of"),
+        (lambda: fit(config, digits, keep="best"), "keep 'best': must be None, a"),
+        (lambda: fit(config, digits, keep=True), "keep True: must be None, a whole"),
+        (
+            lambda: build(config, digits, 0),
+            "data of type ImageData: must be a DataInfo",
+        ),
+        (lambda: build(config, digits.info, -1), "seed -1: must be 0 or more, and"),
+    ):
+        with pytest.raises(UsageError, match=f"^{message}"):
+            call()
+
+
 def test_rectangles_are_trained_on_drawn_and_scored(
     twin: Twin, config: TrainConfig, tmp_path: Path
 ) -> None:
@@ -216,7 +243,7 @@ def test_it_keeps_and_goes_back_as_the_command_does(
     again = fit(9, resume=run, step=6)
     assert folder.checkpoint_steps() == [2, 4, 6, 8, 9]
     assert untimed(again.records) == untimed(run.records)
-    for keep in (0, -1, True):
+    for keep in (0, -1):
         with pytest.raises(UsageError, match=f"keep {keep}: must be 1 or more"):
             fit(9, tmp_path / "new", keep=keep)
     with pytest.raises(UsageError, match="step 6: needs the run to resume"):

@@ -115,6 +115,19 @@ def test_arrays_of_other_networks_are_refused(twin: Twin, finished: Path) -> Non
         generator_of(twin, state._replace(config=wider))
 
 
+def test_what_is_no_run_and_no_file_is_refused(twin: Twin) -> None:
+    library = twin.library
+    for call, message in (
+        (lambda: library.load_generator(None), "run None: must be a path or what fit"),
+        (lambda: library.load_generator(3), "run 3: must be a path or what fit"),
+        (lambda: library.load_generator("run", "end"), "step 'end': must be None, a"),
+        (lambda: library.load_plugin(3), "path 3: must be a path"),
+        (lambda: library.export("run", format="png"), "format 'png': must be one of"),
+    ):
+        with pytest.raises(UsageError, match=f"^{message}"):
+            call()
+
+
 def test_what_cannot_be_drawn_is_refused(twin: Twin) -> None:
     plain = generator_of(twin, state_of(twin, TrainConfig(**SMALL)))
     classes = generator_of(twin, state_of(twin, TrainConfig(**SMALL, conditional=True)))

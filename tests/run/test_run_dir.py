@@ -109,6 +109,23 @@ def test_of_two_starts_one_is_refused(tmp_path: Path) -> None:
         RunDir.create(tmp_path, CONFIG, DATA)
 
 
+def test_a_run_that_has_just_been_started_is_being_written(run: RunDir) -> None:
+    with (
+        run.lock(),
+        pytest.raises(UsageError, match="is being written by another process"),
+    ):
+        RunDir.create(run.path, CONFIG, DATA)
+
+
+def test_a_new_run_stays_locked_as_long_as_it_is_held(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as held:
+        run = RunDir.create(tmp_path, CONFIG, DATA, held=held)
+        with pytest.raises(UsageError, match="is being written by another process"):
+            run.lock()
+    with run.lock():
+        pass
+
+
 @pytest.mark.parametrize(
     ("trace", "message"),
     [

@@ -178,6 +178,31 @@ def test_processes_are_those_that_torchrun_tells_of(told: Callable[..., None]) -
     assert processes().follows
 
 
+@pytest.mark.parametrize("command", ["export", "compare", "data"])
+def test_of_what_cannot_be_shared_one_process_does_all(
+    command: str,
+    twin: Twin,
+    told: Callable[..., None],
+    finished: Path,
+    tmp_path: Path,
+    data_dir: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    words = {
+        "export": [finished, "--out", tmp_path / "out"],
+        "compare": [finished, "--out", tmp_path / "out.png"],
+        "data": ["digits", "--data-dir", data_dir, "--out", tmp_path / "out.png"],
+    }[command]
+    call = twin.main(command)
+    told(1, 2)
+    stopped(0, lambda: call([*map(str, words)]))
+    assert capfd.readouterr() == ("", "")
+    assert not list(tmp_path.iterdir())
+    told(0, 2)
+    call([*map(str, words)])
+    assert list(tmp_path.iterdir())
+
+
 def test_a_process_of_several_ends_at_once_and_says_why() -> None:
     script = (
         "import atexit\n"

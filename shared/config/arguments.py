@@ -1,0 +1,156 @@
+"""The door for calls from Python: arguments are held to their annotations.
+
+What is wrong is said in words of Python, whoever has noticed it.
+"""
+
+import contextlib
+import functools
+import inspect
+import os
+import re
+from collections.abc import Callable, Iterator
+from numbers import Integral
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import (
+    Any,
+    Literal,
+    ParamSpec,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from shared.config.values import shown
+from shared.errors import UsageError
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+# By name: most of these classes are above this floor.
+_WORDS = {
+    "NoneType": "None",
+    "bool": "True or False",
+    "int": "a whole number",
+    "str": "a text",
+    "Path": "a path",
+    "Callable": "a function",
+    "ndarray": "an array",
+    "TrainConfig": 'a TrainConfig, as PRESETS["quick"] is',
+    "ImageData": 'ImageData, as data.load("digits") returns',
+    "DataInfo": "a DataInfo, as data.info is",
+    "TrainedRun": "what fit has returned",
+}
+# Short enough to be shown; arrays, data sets and modules are not.
+_SHOWN = (NoneType, bool, int, float, str, tuple)
+
+
+def from_python(function: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Have a function refuse arguments of other types than it is annotated with.
+
+    A word that is none of the choices is refused, too, and whatever the function itself
+    refuses is said as `in_python` says it.
+    """
+    names = list(inspect.signature(function).parameters)
+
+    @functools.wraps(function)
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        with in_python():
+            kinds = _kinds(function)
+            given = dict(zip(names, args, strict=False)) | kwargs
+            for name, value in given.items():
+                _check(name, value, kinds.get(name, object))
+            return function(*args, **kwargs)
+
+    return call
+
+
+@contextlib.contextmanager
+def in_python() -> Iterator[None]:
+    """Have errors name the arguments as Python does: ``batch_size``, not a flag.
+
+    Commands that an error tells of are left as they are.
+    """
+    try:
+        yield
+    except UsageError as error:
+        words = re.sub(r"(python -m [^;]*)|--([a-z][a-z-]*)", _argument, str(error))
+        raise UsageError(words) from error
+
+
+@contextlib.contextmanager
+def named_as(dataset: str, words: str) -> Iterator[None]:
+    """Have errors name a data set as it was given, where that was not by ``--dataset``.
+
+    Args:
+        dataset: its name.
+        words: how it was given.
+    """
+    try:
+        yield
+    except UsageError as error:
+        said = str(error).replace(f"--dataset {dataset}", words)
+        raise UsageError(said) from error
+
+
+def _argument(found: re.Match[str]) -> str:
+    return found[1] or found[2].replace("-", "_")
+
+
+@functools.cache
+def _kinds(function: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations of the arguments, by name."""
+    kinds = get_type_hints(function)
+    kinds.pop("return", None)
+    return kinds
+
+
+def _check(name: str, value: object, kind: Any) -> None:
+    if not _fits(value, kind):
+        raise UsageError(f"{name} {_given(value)}: must be {_words(kind)}")
+
+
+def _fits(value: object, kind: Any) -> bool:
+    origin, args = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return any(_fits(value, member) for member in args)
+    if origin is Literal:
+        return isinstance(value, str) and value in args
+    if origin is tuple:
+        is_one = isinstance(value, tuple) and len(value) == len(args)
+        return is_one and all(map(_fits, value, args))
+    if kind is int:  # NumPy's, too; a bool is an int to Python
+        return isinstance(value, Integral) and not isinstance(value, bool)
+    return isinstance(value, os.PathLike if kind is Path else origin or kind)
+
+
+def _given(value: object) -> str:
+    if type(value) in _SHOWN:
+        return " ".join(shown(value).split())
+    return f"of type {type(value).__name__}"
+
+
+def _words(kind: Any) -> str:
+    """What a value must be."""
+    args = get_args(kind)
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(args)}"
+    if get_origin(kind) not in (Union, UnionType):
+        return _word(kind)
+    # What may be a path may be one as a text; None is said first.
+    members = [x for x in args if not (x is str and Path in args)]
+    words = [_word(x) for x in sorted(members, key=lambda x: x is not NoneType)]
+    return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def _word(kind: Any) -> str:
+    """The same as one of several."""
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return ", ".join(map(repr, args))
+    if origin is tuple:
+        return f"{len(args)} in a tuple"
+    name = (origin or kind).__name__
+    return _WORDS.get(name, f"a {name}")
