@@ -42,6 +42,13 @@ DIFFERENCES: dict[str, list[tuple[str, str]]] = {
     "arrays.arrays_to_state": [("-> None", "-> TrainState")],
     "orthogonality.overlap": [("network: Module", "network: Network")],
     "standing.batch_statistics": [("generator: Module", "generator: Network")],
+    "steps": [
+        (
+            "calls `train_step`.",
+            "calls `train_step`. A `Network`, when\ncalled, returns its output and"
+            " itself with new running statistics.",
+        )
+    ],
     "steps.TrainState.generator": [("Module", "Network")],
     "steps.TrainState.discriminator": [("Module", "Network")],
     "steps.TrainState.generator_ema": [("Module", "Network")],
