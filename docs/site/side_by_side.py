@@ -21,6 +21,22 @@ Every loss and every penalty, as `{0}` and `{1}` of [PyTorch](../gans_torch/{0})
 [JAX](../gans_jax/{0}) have them. D is the discriminator or critic, G the generator, x a
 real image, z a latent; everything is minimised. This page is written from the sources
 by `python docs/site/side_by_side.py`.
+
+How these are used is in `terms.py`, which adds a loss, a penalty and what else D or G
+minimises, and in `steps.py`, whose first lines tell a whole step; the networks are in
+`models/`. What the frameworks name and do otherwise:
+
+| | PyTorch | JAX |
+| --- | --- | --- |
+| images | [batch, channels, height, width] | [batch, height, width, channels] |
+| kernels | [out, in, height, width] | [height, width, in, out] |
+| a network | a module with parameters and buffers, changed in place | a value, `Network`: called, it returns its output and its successor |
+| what counts as a constant | `x.detach()`, `torch.no_grad()` | `jax.lax.stop_gradient(x)`, or what no gradient is taken by |
+| a gradient within a loss | `torch.autograd.grad(..., create_graph=True)` | `jax.grad`, as anywhere |
+| updates that are left out | `if`, on the host | `jax.lax.cond`, on the device |
+| Adam's averages | `exp_avg`, `exp_avg_sq` | `mu`, `nu` |
+| random numbers | neither framework's: `shared/randomness` | the same |
+| in a checkpoint | its names and layouts | renamed and transposed on the way |
 """
 _TABLE = """\
 <table class="twins" markdown="block">
