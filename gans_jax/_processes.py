@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from shared.errors import UsageError
 from shared.training import watches
-from shared.training.processes import Processes, processes
+from shared.training.processes import Processes, processes, wait_for_others
 from shared.training.watches import Watch
 
 # Where it keeps what the processes tell each other has no public name.
@@ -57,22 +57,30 @@ def meet(devices: int) -> Processes:
     found = processes()
     if found.count == 1 or jax.distributed.is_initialized():
         return found
-    first = found.local_rank * devices
     try:
-        jax.distributed.initialize(
-            _address(),
-            found.count,
-            found.rank,
-            local_device_ids=range(first, first + devices),
-            heartbeat_timeout_seconds=_SILENCE_SECONDS,
-        )
-        _tell_each_other(found)
+        meet_them = functools.partial(_meet, found, devices)
+        wait_for_others(meet_them, _address() or "the place that SLURM names")
     except (RuntimeError, ValueError) as error:
         raise UsageError(
             f"{found.count} processes do not meet at {_address() or 'no address'}:"
             f" {error}; JAX_COORDINATOR_ADDRESS=HOST:PORT can name another place"
         ) from error
     return found
+
+
+def _meet(found: Processes, devices: int) -> None:
+    """Wait for the run's other processes."""
+    first = found.local_rank * devices
+    # It would take SIGTERM for its own, and end nothing.
+    jax.config.update("jax_enable_preemption_service", False)
+    jax.distributed.initialize(
+        _address(),
+        found.count,
+        found.rank,
+        local_device_ids=range(first, first + devices),
+        heartbeat_timeout_seconds=_SILENCE_SECONDS,
+    )
+    _tell_each_other(found)
 
 
 def connect(mesh: Mesh) -> None:
