@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from shared.errors import UsageError
 from shared.training import watches
+from shared.training.agreement import end_alike
 from shared.training.processes import Processes, processes, wait_for_others
 from shared.training.watches import Watch
 
@@ -88,9 +89,12 @@ def connect(mesh: Mesh) -> None:
 
     Args:
         mesh: the devices, along one axis.
+
+    Raises:
+        UsageError: another process has another number of them.
     """
     with _quiet():
-        highest(np.zeros((), np.int32))
+        _check_devices(len(mesh.local_devices))
         one = np.ones(1, np.int32)
         ones = [jax.device_put(one, device) for device in mesh.local_devices]
         x = jax.make_array_from_single_device_arrays(
@@ -98,6 +102,14 @@ def connect(mesh: Mesh) -> None:
         )
         total = jax.jit(lambda x: x.sum(), out_shardings=NamedSharding(mesh, P()))
         total(x).block_until_ready()
+
+
+def _check_devices(count: int) -> None:
+    """Refuse other numbers of devices, which find no way to each other."""
+    of_first = said_by_first(count)
+    rule = f"--devices {count}: rank 0 has --devices {of_first}"
+    found = "" if count == of_first else rule
+    end_alike(found, lambda x: int(highest(np.asarray(x, np.int32))))
 
 
 def highest(x: NDArray[Any]) -> NDArray[Any]:
