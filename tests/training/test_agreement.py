@@ -232,8 +232,10 @@ def test_one_that_waits_says_so_and_ends_at_once(
     plugin = tmp_path / "soon.py"
     plugin.write_text(_SOON)
     process = start(rank, *_RING, "--plugin", plugin)
+    latest = time.monotonic() + 30
     while not (said := _said(tmp_path, rank)):
         assert process.poll() is None
+        assert time.monotonic() < latest
         time.sleep(0.1)
     assert "waiting for the other processes at 127.0.0.1:" in said
     os.kill(process.pid, sent)
