@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from shared.errors import UsageError
 from shared.training import watches
-from shared.training.processes import Processes, processes
+from shared.training.agreement import end_alike
+from shared.training.processes import Processes, processes, wait_for_others
 from shared.training.watches import Watch
 
 # Where it keeps what the processes tell each other has no public name.
@@ -57,16 +58,9 @@ def meet(devices: int) -> Processes:
     found = processes()
     if found.count == 1 or jax.distributed.is_initialized():
         return found
-    first = found.local_rank * devices
     try:
-        jax.distributed.initialize(
-            _address(),
-            found.count,
-            found.rank,
-            local_device_ids=range(first, first + devices),
-            heartbeat_timeout_seconds=_SILENCE_SECONDS,
-        )
-        _tell_each_other(found)
+        meet_them = functools.partial(_meet, found, devices)
+        wait_for_others(meet_them, _address() or "the place that SLURM names")
     except (RuntimeError, ValueError) as error:
         raise UsageError(
             f"{found.count} processes do not meet at {_address() or 'no address'}:"
@@ -75,14 +69,32 @@ def meet(devices: int) -> Processes:
     return found
 
 
+def _meet(found: Processes, devices: int) -> None:
+    """Wait for the run's other processes."""
+    first = found.local_rank * devices
+    # It would take SIGTERM for its own, and end nothing.
+    jax.config.update("jax_enable_preemption_service", False)
+    jax.distributed.initialize(
+        _address(),
+        found.count,
+        found.rank,
+        local_device_ids=range(first, first + devices),
+        heartbeat_timeout_seconds=_SILENCE_SECONDS,
+    )
+    _tell_each_other(found)
+
+
 def connect(mesh: Mesh) -> None:
     """Connect the devices of a run, and the processes.
 
     Args:
         mesh: the devices, along one axis.
+
+    Raises:
+        UsageError: another process has another number of them.
     """
     with _quiet():
-        highest(np.zeros((), np.int32))
+        _check_devices(len(mesh.local_devices))
         one = np.ones(1, np.int32)
         ones = [jax.device_put(one, device) for device in mesh.local_devices]
         x = jax.make_array_from_single_device_arrays(
@@ -90,6 +102,14 @@ def connect(mesh: Mesh) -> None:
         )
         total = jax.jit(lambda x: x.sum(), out_shardings=NamedSharding(mesh, P()))
         total(x).block_until_ready()
+
+
+def _check_devices(count: int) -> None:
+    """Refuse other numbers of devices, which find no way to each other."""
+    of_first = said_by_first(count)
+    rule = f"--devices {count}: rank 0 has --devices {of_first}"
+    found = "" if count == of_first else rule
+    end_alike(found, lambda x: int(highest(np.asarray(x, np.int32))))
 
 
 def highest(x: NDArray[Any]) -> NDArray[Any]:

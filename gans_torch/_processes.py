@@ -12,7 +12,7 @@ from torch.distributed import Store
 from shared import terminal
 from shared.errors import UsageError
 from shared.training import watches
-from shared.training.processes import Processes, processes
+from shared.training.processes import Processes, processes, wait_for_others
 from shared.training.watches import Watch
 
 # One that is silent for so many seconds is taken for frozen, and all end. A library
@@ -37,13 +37,13 @@ def meet(devices: int | None) -> Processes:
             " starts as many"
         )
     if found.count > 1 and not torch.distributed.is_initialized():
+        told = os.environ.get
+        place = f"{told('MASTER_ADDR')}:{told('MASTER_PORT')}"
         try:
-            _meet()
+            wait_for_others(_meet, place)
         except (RuntimeError, ValueError) as error:
-            told = os.environ.get
             raise UsageError(
-                f"{found.count} processes do not meet at {told('MASTER_ADDR')}:"
-                f"{told('MASTER_PORT')}: {error}"
+                f"{found.count} processes do not meet at {place}: {error}"
             ) from error
     return found
 

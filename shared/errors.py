@@ -17,6 +17,10 @@ class UsageError(ValueError):
     """
 
 
+class SaidElsewhere(UsageError):
+    """What another process of the run says, and this one does not say once more."""
+
+
 class DamagedError(UsageError):
     """A file that this project wrote holds something else by now."""
 

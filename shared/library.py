@@ -269,6 +269,7 @@ def fit(
         on_nan=options.on_nan,
         progress=progress,
         on_record=options.on_record,
+        plugin=plugin,
     )
     keeping = Keeping(
         twin=twin,

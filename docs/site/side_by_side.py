@@ -30,10 +30,10 @@ minimises, and in `steps.py`, whose first lines tell a whole step; the networks 
 | --- | --- | --- |
 | images | [batch, channels, height, width] | [batch, height, width, channels] |
 | kernels | [out, in, height, width] | [height, width, in, out] |
-| a network | a module with parameters and buffers, changed in place | a value, `Network`: called, it returns its output and its successor |
-| what counts as a constant | `x.detach()`, `torch.no_grad()` | `jax.lax.stop_gradient(x)`, or what no gradient is taken by |
-| a gradient within a loss | `torch.autograd.grad(..., create_graph=True)` | `jax.grad`, as anywhere |
-| updates that are left out | `if`, on the host | `jax.lax.cond`, on the device |
+| a network | a module, changed in place | a value, which a call makes anew |
+| constants | `x.detach()`, `torch.no_grad()` | `jax.lax.stop_gradient(x)` |
+| slopes in a loss | `torch.autograd.grad(create_graph=True)` | `jax.grad` |
+| updates left out | `if`, on the host | `jax.lax.cond`, on the device |
 | Adam's averages | `exp_avg`, `exp_avg_sq` | `mu`, `nu` |
 | random numbers | neither framework's: `shared/randomness` | the same |
 | in a checkpoint | its names and layouts | renamed and transposed on the way |

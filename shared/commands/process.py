@@ -15,7 +15,12 @@ from types import ModuleType
 from typing import Any
 
 from shared import terminal
-from shared.errors import TrainingError, UsageError, is_out_of_memory
+from shared.errors import (
+    SaidElsewhere,
+    TrainingError,
+    UsageError,
+    is_out_of_memory,
+)
 from shared.training import signals
 from shared.training.processes import processes
 
@@ -83,6 +88,8 @@ def _in_words(prog: str) -> Iterator[None]:
         finally:
             if sys.stdout is not None:
                 sys.stdout.flush()
+    except SaidElsewhere as error:
+        raise _Failure(2) from error
     except UsageError as error:
         # A value may hold line breaks; the message must not.
         _fail(2, f"{prog}: error: {' '.join(str(error).split())}")

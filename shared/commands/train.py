@@ -54,6 +54,7 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
     driver.check_data(config, data.info)  # before anything is said of them
     progress = TerminalProgress()
     twin = prog.partition(".")[0]
+    plugin = plugins.load(options.plugin, twin)
     keeping = Keeping(
         twin=twin,
         # The folder may be moved, so the report does not say where it is.
@@ -61,7 +62,7 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
         say=progress.say,
         on_open=lambda run: _on_open(run, options, prog),
         tensorboard=options.tensorboard,
-        plugin=plugins.load(options.plugin, twin),
+        plugin=plugin,
         keep=options.keep,
     )
     if not processes().follows:
@@ -83,6 +84,7 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
         check_reference=options.check_reference,
         progress=progress,
         stop=Signals(),
+        plugin=plugin,
     )
     try:
         run = driver.train(config, data, make_backend, place, how)

@@ -21,10 +21,12 @@ from shared.diagnosis.reference_check import ReferenceCheck
 from shared.errors import Diverged, Interrupted, TrainingError, UsageError
 from shared.evaluation import evaluators
 from shared.files.arrays import Arrays
+from shared.plugins import Plugin
 from shared.run import rollbacks
 from shared.run.checkpoint import Checkpoint
 from shared.run.restore import check_state
 from shared.run.rollbacks import Rollback
+from shared.training.agreement import asked_for, check_alike
 from shared.training.loop import Onlookers, Training
 from shared.training.places import Memory, Place
 from shared.training.processes import processes
@@ -64,6 +66,8 @@ class Options:
     """What to do when the losses or weights are no longer finite."""
     devices: int | None = None
     """That share each batch, as `Arithmetic` says."""
+    plugin: Plugin | None = None
+    """The user's file that the run needs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,6 +135,7 @@ def train(
     if options.devices is not None and options.devices < 1:
         raise refuse("devices", options.devices, "must be 1 or more")
     check_data(config, data.info)
+    asked = asked_for(config, data.info, options.plugin, on_nan=options.on_nan)
     reference = ReferenceCheck(config) if options.check_reference else None
     with contextlib.ExitStack() as held:
         found = place.find(config, data.info, held)
@@ -138,6 +143,7 @@ def train(
         parts = own_parts(config)
         with blaming(parts):
             backend = make_backend(config, data.info, options.device, arithmetic)
+        check_alike(backend, asked)
         check_devices(config, backend.devices)
         found = backend.agree(found)
         _tell_threads(place.threads, backend.threads, options.progress.say)

@@ -5,14 +5,20 @@ what flags and SLURM say becomes the same here.
 """
 
 import os
+import threading
+from collections.abc import Callable
+from concurrent import futures
 from typing import NamedTuple
 
+from shared import terminal
 from shared.config.train_config import flag, refuse
 
 _NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
 # What SLURM calls these, and the nodes, which it tells of to what `srun` starts.
 _NAMES_OF_SLURM = ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID")
 _STEP_OF_SLURM = "SLURM_STEP_NODELIST"
+# Whoever waits longer than this for the others says so.
+_SILENT_SECONDS = 5
 
 
 class Processes(NamedTuple):
@@ -87,3 +93,31 @@ def hear_slurm() -> None:
         return
     for name, called in zip(_NAMES, _NAMES_OF_SLURM, strict=True):
         os.environ[name] = os.environ[called]
+
+
+def wait_for_others(meet: Callable[[], None], place: str) -> None:
+    """Meet the other processes, and say so where they take long to come.
+
+    Args:
+        meet: does; a library's function that waits, in which Python hears no signal. So
+            another thread is in there, and the program's handlers act at once.
+        place: where.
+    """
+    met: futures.Future[None] = futures.Future()
+    threading.Thread(target=_keep, args=(meet, met), daemon=True).start()
+    _, late = futures.wait([met], _SILENT_SECONDS)
+    rank, count, local_rank = processes()
+    if late and local_rank == 0:  # one voice for each machine
+        of_rank = f"rank {rank}: " if rank else ""
+        terminal.say(
+            f"{of_rank}waiting for the other processes at {place} ({count} in all)"
+        )
+    met.result()
+
+
+def _keep(call: Callable[[], None], kept: "futures.Future[None]") -> None:
+    """Call it, and keep what comes of it, as an executor that nobody waits for."""
+    try:
+        kept.set_result(call())
+    except BaseException as error:
+        kept.set_exception(error)

@@ -157,7 +157,7 @@ def waiting() -> Iterator[None]:
         watch.waits = True
     try:
         yield
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:  # as JAX calls it now and then
         for watch in _watches:
             if missing := watch.find():
                 what = str(error).partition(". ")[0]  # and not the advice after it
