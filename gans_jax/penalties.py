@@ -102,7 +102,8 @@ def wgan_gp_penalty(
     References:
         Gulrajani et al. 2017, arXiv:1704.00028, Eq. 3.
     """
-    norm = gradient_norm(input_gradient(discriminator, _mix(real, fake, alpha)))
+    x_hat = _mix(real, fake, alpha)
+    norm = gradient_norm(input_gradient(discriminator, x_hat))
     return _terms(jnp.square(norm - 1), norm)
 
 
@@ -125,7 +126,8 @@ def wgan_lp_penalty(
     References:
         Petzka et al. 2018, arXiv:1709.08894.
     """
-    norm = gradient_norm(input_gradient(discriminator, _mix(real, fake, alpha)))
+    x_hat = _mix(real, fake, alpha)
+    norm = gradient_norm(input_gradient(discriminator, x_hat))
     return _terms(jnp.square(jax.nn.relu(norm - 1)), norm)
 
 

@@ -97,7 +97,8 @@ def wgan_gp_penalty(
     References:
         Gulrajani et al. 2017, arXiv:1704.00028, Eq. 3.
     """
-    norm = gradient_norm(input_gradient(discriminator, _mix(real, fake, alpha)))
+    x_hat = _mix(real, fake, alpha)
+    norm = gradient_norm(input_gradient(discriminator, x_hat))
     return _terms(torch.square(norm - 1), norm)
 
 
@@ -120,7 +121,8 @@ def wgan_lp_penalty(
     References:
         Petzka et al. 2018, arXiv:1709.08894.
     """
-    norm = gradient_norm(input_gradient(discriminator, _mix(real, fake, alpha)))
+    x_hat = _mix(real, fake, alpha)
+    norm = gradient_norm(input_gradient(discriminator, x_hat))
     return _terms(torch.square(torch.relu(norm - 1)), norm)
 
 
