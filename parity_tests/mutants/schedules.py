@@ -111,14 +111,20 @@ MUTANTS = (
         "D's order for G",
         "the real images of G's update are those of one of D's",
         draws._draw_step,
-        {'"epoch order", "epoch order for G"': '"epoch order", "epoch order"'},
+        {
+            'of_all("epoch order", first_batch)': 'of_d("epoch order", first_batch)'
+            ' + [("epoch order", step)] * config.g_own_batch'
+        },
         "schedule/own batch",
     ),
     mutant(
         "D's latents for G",
         "the latents of G's update are those of one of D's",
         draws._draw_step,
-        {'"latents", "latents for G"': '"latents", "latents"'},
+        {
+            'of_all("latents")': 'of_d("latents")'
+            ' + [("latents", step)] * config.g_own_batch'
+        },
         "schedule/own batch",
     ),
     mutant(
