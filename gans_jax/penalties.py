@@ -9,7 +9,6 @@ deviation), the slope is that of the batch's summed logits, as where Karras et a
 arXiv:1710.10196, combine them.
 """
 
-import functools
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
@@ -23,7 +22,6 @@ from gans_jax import distribution
 from gans_jax.losses import batch_mean
 from shared.config import traits
 from shared.config.tables import register
-from shared.errors import UsageError
 
 Images = Float[Array, "batch height width channels"]
 Discriminator = Callable[[Images], Float[Array, " batch"]]
@@ -259,27 +257,8 @@ def register_penalty(
     row = traits.penalty_traits(
         name, penalty, per_sample=per_sample, separable=separable, slope=slope
     )
-    register(name, traits.PENALTIES, row, PENALTIES, _two_numbers(name, penalty))
-
-
-def _two_numbers(
-    name: str, penalty: Callable[..., PenaltyTerms]
-) -> Callable[..., PenaltyTerms]:
-    """A penalty of the user's own, which is told when it gives something else."""
-
-    @functools.wraps(penalty)
-    def checked(*images: object, **others: object) -> PenaltyTerms:
-        terms = penalty(*images, **others)
-        if not isinstance(terms, PenaltyTerms):
-            kind = type(terms).__name__
-            rule = "must give a PenaltyTerms(penalty, gradient_norm)"
-            raise UsageError(f"penalty {name!r} gives a {kind}, {rule}")
-        for what, value in terms._asdict().items():
-            if not isinstance(value, Array) or value.shape != ():
-                raise UsageError(f"penalty {name!r}: its {what} is not one number")
-        return terms
-
-    return checked
+    checked = traits.checked_penalty(name, penalty, PenaltyTerms, Array)
+    register(name, traits.PENALTIES, row, PENALTIES, checked)
 
 
 def apply_penalty(

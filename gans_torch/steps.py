@@ -8,7 +8,7 @@ Without slices, lazy phases, augmentation and a batch of G's own it is
     average += share * (G - average)                            `_average`
 
 Formulas are in `losses` and `penalties`, what is minimised in `terms`, the rule of an
-update in `optim`; a backend's ``_step`` calls `train_step`.
+update in `optim`; a backend's ``_train_step`` leads here.
 """
 
 import dataclasses

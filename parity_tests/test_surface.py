@@ -44,8 +44,8 @@ DIFFERENCES: dict[str, list[tuple[str, str]]] = {
     "standing.batch_statistics": [("generator: Module", "generator: Network")],
     "steps": [
         (
-            "calls `train_step`.",
-            "calls `train_step`. A `Network`, when\ncalled, returns its output and"
+            "leads here.",
+            "leads here. A `Network`, when\ncalled, returns its output and"
             " itself with new running statistics.",
         )
     ],

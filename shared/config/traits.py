@@ -7,6 +7,7 @@ twins' steps ask for a trait, and so serve those that users register too.
 """
 
 import dataclasses
+import functools
 import inspect
 import itertools
 import math
@@ -452,6 +453,33 @@ def penalty_traits(
             f" {', '.join(PENALTY_INPUTS)}"
         )
     return PenaltyTraits(inputs=inputs, points=1, **known)
+
+
+def checked_penalty(
+    name: str, penalty: Callable[..., Any], terms: type, array: type
+) -> Callable[..., Any]:
+    """A user's penalty, which is told when it gives something else than penalties do.
+
+    Args:
+        name: for errors.
+        penalty: as for `penalty_traits`.
+        terms: the twin's tuple of what a penalty gives, two numbers.
+        array: the twin's arrays.
+    """
+
+    @functools.wraps(penalty)
+    def checked(*images: object, **others: object) -> object:
+        found = penalty(*images, **others)
+        if not isinstance(found, terms):
+            kind = type(found).__name__
+            rule = "must give a PenaltyTerms(penalty, gradient_norm)"
+            raise UsageError(f"penalty {name!r} gives a {kind}, {rule}")
+        for what, value in found._asdict().items():
+            if not isinstance(value, array) or value.shape != ():
+                raise UsageError(f"penalty {name!r}: its {what} is not one number")
+        return found
+
+    return checked
 
 
 def _parameters(function: Callable[..., Any], needed: bool = False) -> tuple[str, ...]:

@@ -151,9 +151,7 @@ def train(
             check_state(backend.statements(), found.state, found.name)
         session = Session(config, data, backend, options.data_on)
         if found is None:
-            if parts:
-                with blaming(parts):
-                    rehearse(session, parts)
+            rehearse(session, parts)
             session.start()
         else:
             state = found.state

@@ -58,12 +58,18 @@ def rehearse(session: Session, parts: str) -> None:
 
     Args:
         session: of which nothing is kept.
-        parts: as `own_parts`.
+        parts: as `own_parts`; empty: nothing is done.
 
     Raises:
-        UsageError: G's images are of another shape than the data, or a network has no
-            gradient.
+        UsageError: something fails, G's images are of another shape than the data, or
+            a network has no gradient.
     """
+    if parts:
+        with blaming(parts):
+            _rehearse(session, parts)
+
+
+def _rehearse(session: Session, parts: str) -> None:
     config, data = session.config, session.data.info
     session.start()
     z = np.zeros((2, config.z_dim), np.float32)
