@@ -5,6 +5,8 @@ of the same names that compute the same. Each layer states what its arrays are: 
 `shared.statements`.
 """
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float, Integer
 from torch import Tensor, nn
@@ -49,6 +51,7 @@ __all__ = [
 ]
 
 Images = Float[Tensor, "batch channels height width"]
+_Line = Float[Tensor, "pixels columns"]
 
 
 class ConditionalBatchNorm2d(nn.Module):
@@ -369,14 +372,13 @@ def blur_upsample(x: Images) -> Float[Tensor, "batch channels out_height out_wid
     References:
         Karras et al. 2020, arXiv:1912.04958, appendix B (the filter).
     """
-    x = x.movedim(1, 3)  # channels last, as they lie in memory: a stack is in order
-    for axis in (1, 2):
-        size = x.shape[axis]
-        padded = _padded(x, axis)
-        before, after = (padded.narrow(axis, start, size) for start in (0, 2))
-        both = torch.stack([3 * x + before, 3 * x + after], dim=axis + 1)
-        x = both.flatten(axis, axis + 1) / 4
-    return x.movedim(3, 1)
+
+    def along(x: _Line) -> _Line:
+        padded = _padded(x, 1)
+        before, after = padded[:-2], padded[2:]
+        return torch.stack([3 * x + before, 3 * x + after], dim=1).flatten(0, 1) / 4
+
+    return _along_both_axes(along, x)
 
 
 def blur_downsample(x: Images) -> Float[Tensor, "batch channels out_height out_width"]:
@@ -385,15 +387,16 @@ def blur_downsample(x: Images) -> Float[Tensor, "batch channels out_height out_w
     References:
         As for `blur_upsample`.
     """
-    x = x.movedim(1, 3)
-    for axis in (1, 2):
-        size = x.shape[axis] // 2
-        # Of pixels 0 1 | 2 3 | ..., with a zero before: even are 0 2 ..., odd 1 3 ...
-        even, odd = _padded(x, axis).unflatten(axis, (-1, 2)).unbind(axis + 1)
-        inner = odd.narrow(axis, 0, size) + even.narrow(axis, 1, size)
-        outer = even.narrow(axis, 0, size) + odd.narrow(axis, 1, size)
-        x = (3 * inner + outer) / 8
-    return x.movedim(3, 1)
+
+    def along(x: _Line) -> _Line:
+        padded = _padded(x, 1)
+        # Every second pixel, from each of the first four on.
+        first, second, third, fourth = (
+            padded[start : start + len(x) - 1 : 2] for start in range(4)
+        )
+        return (3 * (second + third) + first + fourth) / 8
+
+    return _along_both_axes(along, x)
 
 
 def blur(
@@ -408,20 +411,37 @@ def blur(
     References:
         As for `blur_upsample`.
     """
-    x = x.movedim(1, 3)
-    for axis in (1, 2):
-        padded = _padded(x, axis, padding)
-        size = padded.shape[axis] - 3
+
+    def along(x: _Line) -> _Line:
+        padded = _padded(x, padding)
         first, second, third, fourth = (
-            padded.narrow(axis, start, size) for start in range(4)
+            padded[start : len(padded) - 3 + start] for start in range(4)
         )
-        x = (3 * (second + third) + first + fourth) / 8
-    return x.movedim(3, 1)
+        return (3 * (second + third) + first + fourth) / 8
+
+    return _along_both_axes(along, x)
 
 
-def _padded(
-    x: Float[Tensor, "batch height width channels"], axis: int, padding: int = 1
-) -> Float[Tensor, "batch padded_height padded_width channels"]:
-    """With so many rows, or columns, of zeros on both sides; channels last."""
-    pads = (padding, padding)
-    return nn.functional.pad(x, (0, 0, 0, 0, *pads) if axis == 1 else (0, 0, *pads))
+def _along_both_axes(
+    along: Callable[[_Line], _Line], x: Images
+) -> Float[Tensor, "batch channels out_height out_width"]:
+    """A linear filter of pixels in a line, applied to columns and then to rows.
+
+    What it makes of the unit vectors is its matrix. A product with that reads and
+    writes the images once; sums of shifted images do for each of them, and twice in
+    their gradients.
+    """
+    # As it is where the networks compute in bfloat16: an image may be in float32.
+    with torch.autocast(x.device.type, enabled=False):
+        x = x.movedim(1, 3)  # channels last, as they lie in memory
+        of_columns, of_rows = (
+            along(torch.eye(size, dtype=x.dtype, device=x.device))
+            for size in x.shape[1:3]
+        )
+        x = (of_columns @ x.flatten(2)).unflatten(2, x.shape[2:])
+        return (of_rows @ x).movedim(3, 1)
+
+
+def _padded(x: _Line, padding: int) -> _Line:
+    """With so many zeros at both ends."""
+    return nn.functional.pad(x, (0, 0, padding, padding))

@@ -14,11 +14,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gans_jax._convolutions import xlas
 from gans_jax._convolutions.patches import Patches
 from gans_jax._convolutions.shifts import Shifts
 from gans_jax._convolutions.winograd import Winograd
 
-_LAYOUT = ("NHWC", "HWIO", "NHWC")
 # Bytes of matrices that are made at a time.
 _CACHE = 8 * 2**20
 
@@ -106,36 +106,30 @@ def conv_transpose(
         return y[:, :-extra, :-extra]
     if not _as_matmul(size, stride, padding):
         return _xlas_own_transposed(x, kernel, stride, padding)
-    height, width = ((n - 1) * stride + size - 2 * padding for n in x.shape[1:3])
+    height, width = (_edge(n, size, stride, padding) for n in x.shape[1:3])
     return _images(_form(kernel, stride, padding, height, width), x, kernel)
 
 
 def _xlas_own(
     x: jax.Array, kernel: jax.Array, stride: int, padding: int, groups: int
 ) -> jax.Array:
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        (stride, stride),
-        [(padding, padding)] * 2,
-        dimension_numbers=_LAYOUT,
-        feature_group_count=groups,
-    )
+    form = xlas.Convolution(stride, padding, groups, x.shape[1:], kernel.shape)
+    return xlas.features(form, x, kernel)
 
 
 def _xlas_own_transposed(
     x: jax.Array, kernel: jax.Array, stride: int, padding: int
 ) -> jax.Array:
-    # XLA pads the dilated input, PyTorch counts what is cut from the output.
-    pads = [(size - 1 - padding,) * 2 for size in kernel.shape[:2]]
-    return lax.conv_transpose(
-        x,
-        kernel,
-        (stride, stride),
-        pads,
-        dimension_numbers=_LAYOUT,
-        transpose_kernel=True,
-    )
+    sides = zip(x.shape[1:3], kernel.shape[:2], strict=True)
+    edges = (_edge(n, size, stride, padding) for n, size in sides)
+    image = (*edges, kernel.shape[2])
+    form = xlas.Convolution(stride, padding, 1, image, kernel.shape)
+    return xlas.images(form, x, kernel)
+
+
+def _edge(features: int, size: int, stride: int, padding: int) -> int:
+    """Height or width of the image that a transposed convolution makes."""
+    return (features - 1) * stride + size - 2 * padding
 
 
 def _missing(size: int, stride: int) -> int:
@@ -282,7 +276,9 @@ _kernel_gradient.defvjp(
 def _same(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """The convolution of images that keeps their size, by XLA's own."""
     pads = [(kernel.shape[0] // 2,) * 2] * 2
-    return lax.conv_general_dilated(x, kernel, (1, 1), pads, dimension_numbers=_LAYOUT)
+    return lax.conv_general_dilated(
+        x, kernel, (1, 1), pads, dimension_numbers=xlas.LAYOUT
+    )
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))

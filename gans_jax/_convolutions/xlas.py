@@ -1,0 +1,80 @@
+"""XLA's own convolution, its transpose and the gradient of its kernel.
+
+XLA differentiates the transposed convolution with respect to its kernel by a
+convolution whose window is as large as the image, and finds no fast kernel for it on a
+GPU: three of those took half of DCGAN's step. It is the gradient of a convolution's
+kernel, for which there is one, with images and features in each other's places. So the
+derivatives of each of the three are declared to be the other two.
+"""
+
+import dataclasses
+import functools
+
+import jax
+from jax import lax
+
+LAYOUT = ("NHWC", "HWIO", "NHWC")
+"""Of images, kernels and features."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Convolution:
+    """Which sum it is."""
+
+    stride: int
+    padding: int
+    groups: int
+    image: tuple[int, ...]
+    """Height, width and channels of an image."""
+    kernel: tuple[int, ...]
+    """Shape of the kernel."""
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def features(form: Convolution, x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The convolution of images."""
+    return _convolve(form, x, kernel)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def images(form: Convolution, y: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The transposed convolution of features."""
+    like = jax.ShapeDtypeStruct((y.shape[0], *form.image), y.dtype)
+    (x,) = jax.linear_transpose(lambda x: _convolve(form, x, kernel), like)(y)
+    return x
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def kernel_gradient(form: Convolution, x: jax.Array, y: jax.Array) -> jax.Array:
+    """The gradient of `features` with respect to its kernel."""
+    like = jax.ShapeDtypeStruct(form.kernel, x.dtype)
+    (kernel,) = jax.linear_transpose(lambda kernel: _convolve(form, x, kernel), like)(y)
+    return kernel
+
+
+def _convolve(form: Convolution, x: jax.Array, kernel: jax.Array) -> jax.Array:
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        (form.stride, form.stride),
+        [(form.padding, form.padding)] * 2,
+        dimension_numbers=LAYOUT,
+        feature_group_count=form.groups,
+    )
+
+
+features.defvjp(
+    lambda form, x, kernel: (features(form, x, kernel), (x, kernel)),
+    lambda form, of, y: (images(form, y, of[1]), kernel_gradient(form, of[0], y)),
+)
+images.defvjp(
+    lambda form, y, kernel: (images(form, y, kernel), (y, kernel)),
+    lambda form, of, x: (features(form, x, of[1]), kernel_gradient(form, x, of[0])),
+)
+kernel_gradient.defvjp(
+    lambda form, x, y: (kernel_gradient(form, x, y), (x, y)),
+    lambda form, of, kernel: (
+        images(form, of[1], kernel),
+        features(form, of[0], kernel),
+    ),
+)
