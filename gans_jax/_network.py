@@ -46,26 +46,26 @@ class Network:
         """Output in training mode, and the network with its buffers advanced."""
         # Fresh variables: those of an enclosing trace must not be written to.
         buffers = jax.tree.map(lambda x: x, self.buffers)
-        module = nnx.merge(self.training, self._cast(self.params), buffers)
+        module = nnx.merge(self.training, self.params, buffers)
         output = module(*self._cast(inputs))
         buffers = nnx.split(module, nnx.Param, ...)[2]
         return output, replace(self, buffers=jax.lax.stop_gradient(buffers))
 
     def evaluate(self, *inputs: Any) -> Any:
         """Output in evaluation mode, in which no buffer changes."""
-        module = nnx.merge(self.evaluation, self._cast(self.params), self.buffers)
+        module = nnx.merge(self.evaluation, self.params, self.buffers)
         return module(*self._cast(inputs))
 
-    def _cast(self, tree: Any) -> Any:
-        """What enters products becomes bfloat16, as under PyTorch's autocast."""
+    def _cast(self, inputs: Any) -> Any:
+        """Images and latents, which products take their weights to the precision of."""
         if not self.low_precision:
-            return tree
+            return inputs
 
         def cast(x: jax.Array) -> jax.Array:
             is_operand = x.ndim >= 2 and jnp.issubdtype(x.dtype, jnp.floating)
             return x.astype(jnp.bfloat16) if is_operand else x
 
-        return jax.tree.map(cast, tree)
+        return jax.tree.map(cast, inputs)
 
 
 def stated(network: Network, prefix: str) -> dict[str, Stated]:

@@ -224,7 +224,7 @@ class Linear(Weighted):
         self, x: Float[Array, "batch in_features"]
     ) -> Float[Array, "batch out_features"]:
         """The product, as `torch.nn.functional.linear` has it."""
-        y = x @ _constrained(self)
+        y = x @ _constrained(self).astype(x.dtype)
         return y if self.bias is None else (y + self.bias[...][None]).astype(y.dtype)
 
 
@@ -382,12 +382,11 @@ class SpectralNorm(nnx.Module):
         matrix = matrix.reshape(len(matrix), -1)
         u, v = self._u[...], self._v[...]
         if not self.use_running_average:
-            constant = jax.lax.stop_gradient(matrix).astype(u.dtype)
+            constant = jax.lax.stop_gradient(matrix)
             u = _unit(constant @ v)
             v = _unit(constant.T @ u)
             self._u[...], self._v[...] = u, v
-        # In bfloat16 u and v stay in float32, and would take the weight along.
-        return (weight / jnp.dot(u, matrix @ v)).astype(weight.dtype)
+        return weight / jnp.dot(u, matrix @ v)
 
 
 class WeightNorm(nnx.Module):

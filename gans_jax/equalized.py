@@ -68,7 +68,7 @@ class EqualLinear(layers.Linear):
     ) -> Float[Array, "batch out_features"]:
         """The product with the scaled weight."""
         assert self.bias is not None, "all of them have one"
-        y = x @ (self.gain * self.weight[...])
+        y = x @ (self.gain * self.weight[...]).astype(x.dtype)
         return (y + self.lr_multiplier * self.bias[...][None]).astype(y.dtype)
 
 

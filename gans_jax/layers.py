@@ -117,7 +117,7 @@ class MinibatchDiscrimination(nnx.Module):
         """Closeness by kernel; 1 is the sample's own share."""
         # Flattened in PyTorch's order, because the rows of T are.
         flat = x.transpose(0, 3, 1, 2).reshape(len(x), -1)
-        m = (flat @ self.weight[...]).reshape(len(x), self.kernels, -1)
+        m = (flat @ self.weight[...].astype(x.dtype)).reshape(len(x), self.kernels, -1)
         difference = m[:, None] - distribution.gather(m)[None]
         # sign, and so the gradient of |x|, is 0 at 0, where each sample meets itself.
         distance = (difference * jax.lax.stop_gradient(jnp.sign(difference))).sum(3)

@@ -8,7 +8,9 @@ WHY IT IS HERE. On a CPU, XLA's transposed convolution is up to twenty times slo
 PyTorch's, above all in its gradients, of which a GAN is full: G is made of transposed
 convolutions, and the gradient of D's convolutions with respect to images is one. XLA's
 products of matrices are as fast as PyTorch's. So on a CPU the same sums are written as
-matrix products. On a GPU or TPU both functions are XLA's own convolutions.
+matrix products. On a GPU or TPU both functions are XLA's own convolutions, whose
+derivatives are declared: XLA's gradient of a transposed convolution's kernel has no
+fast form on a GPU, and took half of DCGAN's step there (`xlas.py`).
 
 THE FORMS, and when each is taken (`convolution.py`, while tracing: only the form that
 is taken is ever compiled):
@@ -40,10 +42,10 @@ leave rests, single pixels and batches in parts. `variant/*/as if wide` trains w
 and mutants of all files of this room die.
 
 WHEN IT CAN GO. When XLA's CPU convolutions, with gradients, take no longer than these:
-`python -m benchmarks.train`, with `_is_here` returning False, tells. Then delete this
-folder, and let `_stated.py` and `equalized.py` call `lax.conv_general_dilated` and
-`lax.conv_transpose` as `convolution.py` does where it does not use a product; what is
-exported then needs no form of its own.
+`python -m benchmarks.train`, with `_is_here` returning False, tells. Then delete all
+but `xlas.py`, and let `_stated.py` and `equalized.py` call that as `convolution.py`
+does where it does not use a product; what is exported then needs no form of its own.
+And that, when a profile of a training on a GPU shows no slow kernel without it.
 """
 
 from gans_jax._convolutions.convolution import conv, conv_transpose, in_xlas_form

@@ -55,8 +55,10 @@ def conv(
             the channels of one, `[h, w, C / groups, O]`.
 
     Returns:
-        `[N, H', W', O]` with `H' = (H + 2 * padding - h) // stride + 1`.
+        `[N, H', W', O]` with `H' = (H + 2 * padding - h) // stride + 1`, in the
+        precision of the images.
     """
+    kernel = kernel.astype(x.dtype)
     size, width = kernel.shape[:2]
     if size != width:
         covers = padding == 0 and x.shape[1:3] == (size, width)
@@ -90,8 +92,10 @@ def conv_transpose(
         padding: pixels cut from every side of the result.
 
     Returns:
-        `[N, H', W', O]` with `H' = (H - 1) * stride + h - 2 * padding`.
+        `[N, H', W', O]` with `H' = (H - 1) * stride + h - 2 * padding`, in the
+        precision of the images.
     """
+    kernel = kernel.astype(x.dtype)
     size, width = kernel.shape[:2]
     if size != width:
         if padding == 0 and x.shape[1:3] == (1, 1) and _is_here():

@@ -11,6 +11,7 @@ import dataclasses
 import functools
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
@@ -33,7 +34,7 @@ class Convolution:
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def features(form: Convolution, x: jax.Array, kernel: jax.Array) -> jax.Array:
     """The convolution of images."""
-    return _convolve(form, x, kernel)
+    return _apart(_convolve(form, x, kernel))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -41,7 +42,7 @@ def images(form: Convolution, y: jax.Array, kernel: jax.Array) -> jax.Array:
     """The transposed convolution of features."""
     like = jax.ShapeDtypeStruct((y.shape[0], *form.image), y.dtype)
     (x,) = jax.linear_transpose(lambda x: _convolve(form, x, kernel), like)(y)
-    return x
+    return _apart(x)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -49,7 +50,7 @@ def kernel_gradient(form: Convolution, x: jax.Array, y: jax.Array) -> jax.Array:
     """The gradient of `features` with respect to its kernel."""
     like = jax.ShapeDtypeStruct(form.kernel, x.dtype)
     (kernel,) = jax.linear_transpose(lambda kernel: _convolve(form, x, kernel), like)(y)
-    return kernel
+    return _apart(kernel)
 
 
 def _convolve(form: Convolution, x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -61,6 +62,14 @@ def _convolve(form: Convolution, x: jax.Array, kernel: jax.Array) -> jax.Array:
         dimension_numbers=LAYOUT,
         feature_group_count=form.groups,
     )
+
+
+def _apart(x: jax.Array) -> jax.Array:
+    """The same; on a GPU, XLA may not take a factor behind it into the convolution.
+
+    It would round the factor to float32.
+    """
+    return lax.optimization_barrier(x) if x.dtype == jnp.float64 else x
 
 
 features.defvjp(

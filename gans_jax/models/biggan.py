@@ -182,7 +182,7 @@ class BigganGenerator(nnx.Module):
         first, rest = z[:, : self.first_part], z[:, self.first_part :]
         conditions = jnp.split(rest, len(self.blocks), axis=1)
         if self.embedding is not None:
-            shared = self.embedding(class_ids(labels, "generator"))
+            shared = self.embedding(class_ids(labels, "generator")).astype(z.dtype)
             conditions = [
                 jnp.concatenate([shared, part], axis=1) for part in conditions
             ]

@@ -165,8 +165,8 @@ class R3ganGenerator(nnx.Module):
         """
         if self.embedding is not None:
             of_class = self.embedding(class_ids(labels, "generator"))
-            z = jnp.concatenate([z, of_class], axis=1)
-        x = self.linear(z)[:, None, None, :] * self.basis[...][None]
+            z = jnp.concatenate([z, of_class.astype(z.dtype)], axis=1)
+        x = self.linear(z)[:, None, None, :] * self.basis[...][None].astype(z.dtype)
         for part in (*self.blocks, *self.stages):
             x = part(x)
         return self.conv(x)
@@ -227,6 +227,7 @@ class R3ganDiscriminator(nnx.Module):
         for part in (*self.blocks, *self.stages):
             x = part(x)
         features = (x * self.basis[...][None]).sum(axis=(1, 2), keepdims=True)
+        features = features.astype(x.dtype)
         logits = self.linear(features.reshape(len(features), -1))
         if self.embedding is not None:
             of_class = self.embedding(class_ids(labels, "discriminator"))

@@ -81,7 +81,7 @@ class MappingNetwork(nnx.Module):
         parts = [] if z is None else [unit(z)]
         if self.embedding is not None:
             assert labels is not None, "who has this network has asked for them"
-            dtype = self.embedding.weight.dtype
+            dtype = self.embedding.weight.dtype if z is None else z.dtype
             one_hot = jax.nn.one_hot(labels, self.num_classes, dtype=dtype)
             parts.append(unit(self.embedding(one_hot)))
         x = jnp.concatenate(parts, axis=1)

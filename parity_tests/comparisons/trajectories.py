@@ -562,6 +562,44 @@ for _name in ("r1", "r2"):
     )
 
 
+def _bfloat16_whole_gradients(preset: str, **changes: Any) -> list[Finding]:
+    """Each network's first gradient in bfloat16, as one vector, against float64.
+
+    Where a twin rounds counts here: before a weight is scaled, or divided by its norm,
+    it costs much more than after.
+    """
+    config = shrink(PRESETS[preset], **changes)
+    (exact,) = run(make_pair(config).torch, 1)
+    pair = make_pair(dataclasses.replace(config, precision="bfloat16"))
+    result = []
+    for twin, session in zip(("torch", "jax"), pair, strict=True):
+        (state,) = run(session, 1)
+        for network in "dg":
+            names = [k for k in exact if k.startswith(f"{network}_optimizer.exp_avg.")]
+            whole, expected = (
+                np.concatenate([np.asarray(of[name], float).ravel() for name in names])
+                for of in (state, exact)
+            )
+            off = np.linalg.norm(whole - expected) / np.linalg.norm(expected)
+            tolerance = f"whole gradient of {network.upper()}, bfloat16"
+            result.append(Finding(f"{network.upper()}, {twin}", float(off), tolerance))
+    return result
+
+
+for _name in ("sngan", "sagan", "biggan", "r3gan"):
+    check(f"variant/{_name}/bfloat16", "variant", _COVERS)(
+        functools.partial(_bfloat16_whole_gradients, _name)
+    )
+check("variant/stylegan2-256/bfloat16", "variant", _COVERS)(
+    functools.partial(
+        _bfloat16_whole_gradients,
+        "stylegan2-256",
+        penalty_every=2,
+        path_length_every=2,
+    )
+)
+
+
 @check("variant/several steps in one call", "variant", ("backend.Backend",))
 def _steps_per_call() -> list[Finding]:
     """Six steps in one call equal six calls, whatever changes from step to step."""

@@ -5,7 +5,7 @@ from gans_jax import _stated as jax_stated
 from gans_jax import arrays as jax_arrays
 from gans_jax import distribution as jax_distribution
 from gans_jax import layers as jax_layers
-from gans_jax._convolutions import convolution, patches, shifts, winograd
+from gans_jax._convolutions import convolution, patches, shifts, winograd, xlas
 from gans_jax.models import mlp as jax_mlp
 from gans_torch import layers as torch_layers
 from gans_torch.models import head as torch_head
@@ -59,7 +59,7 @@ MUTANTS = (
                 convolution.conv,
                 {"if groups > 1 or not _as_matmul(size, stride, padding):": "if True:"},
             ),
-            Edit(convolution._xlas_own, {"[(padding, padding)] * 2": "'SAME'"}),
+            Edit(xlas._convolve, {"[(form.padding, form.padding)] * 2": "'SAME'"}),
         ),
         ("layer/square convolutions",),
     ),

@@ -115,6 +115,15 @@ MUTANTS = (
         },
         "variant/r2/bfloat16",
     ),
+    Mutant(
+        "weights rounded before they are scaled",
+        "what becomes of a weight on its way to a product is computed in bfloat16",
+        tuple(
+            Edit(function, {"self.params, ": "self._cast(self.params), "})
+            for function in (_network.Network.__call__, _network.Network.evaluate)
+        ),
+        ("variant/stylegan2-256/bfloat16",),
+    ),
     mutant(
         "points taken for bytes",
         "what lies in [-1, 1] is scaled as if it were of 0 to 255",

@@ -225,6 +225,24 @@ def test_the_accelerators_page_shows_what_came_and_what_did_not() -> None:
     assert "| torch tf32 | 20 | 1.00 | 20 | 25.0% | 3 | 1.5 |" in page
 
 
+def test_the_rate_of_a_training_leaves_out_its_start() -> None:
+    # Steps of ten images: two in the first ten seconds, of which nine are waited for,
+    # then one a second, a quarter of which is.
+    seconds, waited = (10, 11, 12, 13), (9.0, 9.25, 9.5, 9.75)
+    records = [
+        {
+            "step": step,
+            "images_per_second": 10 * step / elapsed,
+            "wait_share": idle / elapsed,
+        }
+        for step, elapsed, idle in zip((2, 3, 4, 5), seconds, waited, strict=True)
+    ]
+    assert accelerator.second_half(records, 10) == {
+        "images_per_second": 10.0,
+        "wait_share": 0.25,
+    }
+
+
 @pytest.mark.needs("torch")
 @pytest.mark.needs("jax")
 def test_the_accelerators_parity_is_measured_on_any_device() -> None:

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -123,6 +124,54 @@ def test_accelerators_convolve_in_xlas_form() -> None:
     # The loop over steps; the forms of a CPU would have more, and products.
     assert text.count(" while(") == 1
     assert " dot(" not in text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("wgan-gp",),
+        ("biggan",),
+        ("sagan",),
+        ("r3gan", "--conditional"),
+        ("stylegan2", "--conditional"),
+    ],
+)
+def test_convolutions_are_in_bfloat16_and_of_a_form_with_fast_kernels(
+    words: tuple[str, ...],
+) -> None:
+    words = (*words, *_IMAGES, "--precision", "bfloat16", "--for", "cuda")
+    options, target = parse_compile(words, "x")
+    lowered, _ = _program().lower(options, target)
+    lines = lowered.as_text(dialect="hlo").splitlines()
+    convolutions = [line for line in lines if " convolution(" in line]
+    assert len(convolutions) > 50
+    assert all("= bf16[" in line for line in convolutions)
+    # An image with zeros in between, under a window as large as itself: XLA's gradient
+    # of a transposed convolution's kernel, which took half of DCGAN's step on an H100.
+    windows = [re.search(r"window=\{size=(\d+)x(\d+)", line) for line in convolutions]
+    sizes = {
+        max(map(int, window.groups()))
+        for window, line in zip(windows, convolutions, strict=True)
+        if window and "lhs_dilate" in line
+    }
+    assert max(sizes, default=0) <= 4
+
+
+def test_a_factor_behind_a_convolution_stays_float64() -> None:
+    jax = importlib.import_module("jax")
+    forms = importlib.import_module("gans_jax._convolutions")
+
+    def loss(x: Any, kernel: Any) -> Any:
+        y = forms.conv(x, 0.1 * kernel, stride=2, padding=1)
+        return forms.conv_transpose(y, 0.1 * kernel, stride=2, padding=1).sum()
+
+    with jax.enable_x64(True), forms.in_xlas_form():
+        shapes = ((2, 8, 8, 3), (4, 4, 3, 5))
+        arrays = [jax.ShapeDtypeStruct(shape, "float64") for shape in shapes]
+        lowered = jax.jit(jax.grad(loss, (0, 1))).lower(*arrays)
+    text = lowered.as_text(dialect="hlo")
+    # A GPU would have it rounded to float32, were the two not kept apart.
+    assert text.count(" opt-barrier(") == text.count(" convolution(") == 5
 
 
 @pytest.mark.parametrize("dataset", ["digits", "ring"])
