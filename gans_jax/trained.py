@@ -27,7 +27,7 @@ from shared.config.traits import ARCHITECTURES
 from shared.drawing.images import to_uint8
 from shared.drawing.samples import in_batches
 from shared.files.arrays import Arrays
-from shared.randomness.latents import ClassIds, sample_inputs
+from shared.randomness.latents import ClassIds, check_class_ids, sample_inputs
 from shared.run.checkpoint import Checkpoint
 from shared.run.generator import GeneratorState
 from shared.run.restore import drawing_config, generator_arrays
@@ -71,7 +71,13 @@ class TrainedGenerator(nnx.Module):
         Args:
             z: latents.
             labels: class ids, for a conditional generator.
+
+        Raises:
+            UsageError: a label is out of range. While a program is traced labels have
+                no values, and nobody looks.
         """
+        if self.num_classes and (ids := _values(labels)) is not None:
+            check_class_ids(ids, self.num_classes)
         return self._taken_apart().evaluate(z, labels)
 
     def sample(
@@ -151,6 +157,16 @@ class TrainedGenerator(nnx.Module):
             jax.default_matmul_precision("highest"),
         ):
             yield
+
+
+def _values(labels: Labels) -> NDArray[Any] | None:
+    """Class ids as NumPy has them; None where they have no values yet."""
+    if labels is None or isinstance(labels, jax.core.Tracer):
+        return None
+    # Of other processes' parts there are none here.
+    if isinstance(labels, Array) and not labels.is_fully_addressable:
+        return None
+    return np.asarray(labels)
 
 
 @jax.jit

@@ -24,7 +24,7 @@ from shared.config.traits import ARCHITECTURES
 from shared.drawing.images import to_uint8
 from shared.drawing.samples import in_batches
 from shared.files.arrays import Arrays
-from shared.randomness.latents import ClassIds, sample_inputs
+from shared.randomness.latents import ClassIds, check_class_ids, sample_inputs
 from shared.run.checkpoint import Checkpoint
 from shared.run.generator import GeneratorState
 from shared.run.restore import drawing_config, generator_arrays
@@ -68,7 +68,13 @@ class TrainedGenerator(nn.Module):
         Args:
             z: latents.
             labels: class ids, for a conditional generator.
+
+        Raises:
+            UsageError: a label is out of range. While a program is traced labels have
+                no values, and nobody looks.
         """
+        if self.num_classes and (ids := _values(labels)) is not None:
+            check_class_ids(ids, self.num_classes)
         with self._precision(z.device):
             return self.network(z.to(self._dtype), labels)
 
@@ -142,6 +148,19 @@ class TrainedGenerator(nn.Module):
         if self.config.precision == "bfloat16":
             return torch.autocast(device.type, torch.bfloat16)
         return contextlib.nullcontext()
+
+
+def _values(labels: Labels) -> NDArray[Any] | None:
+    """Class ids as NumPy has them; None where they have no values yet."""
+    if not isinstance(labels, Tensor) or torch.compiler.is_compiling():
+        return None
+    captured = labels.is_cuda and torch.cuda.is_current_stream_capturing()
+    if captured or torch.jit.is_tracing():
+        return None
+    try:
+        return labels.cpu().numpy()
+    except RuntimeError:  # mapped by vmap, or of another kind without values
+        return None
 
 
 @contextlib.contextmanager

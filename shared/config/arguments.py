@@ -23,7 +23,7 @@ from typing import (
     get_type_hints,
 )
 
-from shared.config.values import shown
+from shared.config.values import in_line
 from shared.errors import UsageError
 
 _P = ParamSpec("_P")
@@ -128,7 +128,7 @@ def _fits(value: object, kind: Any) -> bool:
 
 def _given(value: object) -> str:
     if type(value) in _SHOWN:
-        return " ".join(shown(value).split())
+        return in_line(value)
     return f"of type {type(value).__name__}"
 
 

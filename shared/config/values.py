@@ -60,6 +60,11 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
+def in_line(value: object) -> str:
+    """The same of what Python writes over several lines, as it does arrays."""
+    return " ".join(shown(value).split())
+
+
 def _is_whole(value: object) -> bool:
     # A bool is an int to Python; more digits would not fit anything that counts.
     return type(value) is int and -(2**63) <= value < 2**63

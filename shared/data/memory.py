@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from shared import sizes
 from shared.config.choices import ARRAYS
+from shared.config.values import in_line
 from shared.data.image_data import DataInfo, ImageData, digest, names_beyond_ids
 from shared.errors import UsageError
 
@@ -38,7 +39,9 @@ def from_arrays(
         ids = _check_labels(np.asarray(labels), len(pixels))
         names = _check_names(class_names, int(ids.max()) + 1)
     elif class_names:
-        raise UsageError(f"class_names {tuple(class_names)}: there are no labels")
+        raise UsageError(
+            f"class_names {in_line(tuple(class_names))}: there are no labels"
+        )
     info = DataInfo(
         pixels.shape[3],
         len(names),
@@ -90,6 +93,7 @@ def _check_labels(labels: NDArray[Any], count: int) -> NDArray[np.int32]:
 def _check_names(names: Sequence[str], classes: int) -> tuple[str, ...]:
     if names and len(names) != classes:
         raise UsageError(
-            f"class_names {tuple(names)}: must be one for each of {classes} classes"
+            f"class_names {in_line(tuple(names))}: must be one for each of {classes}"
+            " classes"
         )
     return tuple(names) or tuple(map(str, range(classes)))

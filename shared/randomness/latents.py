@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from shared.config.limits import truncation_rule
 from shared.config.train_config import TrainConfig
 from shared.config.traits import ARCHITECTURES
+from shared.config.values import in_line
 from shared.errors import UsageError
 from shared.randomness import noise
 from shared.randomness.noise import Purpose
@@ -129,7 +130,7 @@ def sample_inputs(
     """
     for name, value, least in (("n", n, 1), ("seed", seed, 0)):
         if not isinstance(value, numbers.Integral):
-            raise UsageError(f"{name} {value}: must be a whole number")
+            raise UsageError(f"{name} {in_line(value)}: must be a whole number")
         if not least <= value < 2**63:
             raise UsageError(f"{name} {value}: must be {least} or more, below 2**63")
     n, seed = int(n), int(seed)
@@ -139,14 +140,30 @@ def sample_inputs(
     z = draw_latents(seed, "drawn samples", 0, n, config.z_dim, cut)
     if not config.conditional:
         if labels is not None:
-            raise UsageError(f"labels {labels}: the run is not conditional, has none")
+            rule = "the run is not conditional, has none"
+            raise UsageError(f"labels {in_line(labels)}: {rule}")
         return z, None
     if labels is None:
         return z, np.arange(n, dtype=np.int32) % np.int32(num_classes)
     ids = np.asarray(labels)
     is_whole = np.issubdtype(ids.dtype, np.integer)
     if not is_whole or ids.shape not in ((), (n,)):
-        raise UsageError(f"labels {labels}: must be a class id, or {n} of them")
-    if ids.min() < 0 or ids.max() >= num_classes:
-        raise UsageError(f"labels {labels}: must be from 0 to {num_classes - 1}")
+        rule = f"must be a class id, or {n} of them"
+        raise UsageError(f"labels {in_line(labels)}: {rule}")
+    check_class_ids(ids, num_classes)
     return z, np.broadcast_to(ids, n).astype(np.int32)
+
+
+def check_class_ids(ids: NDArray[Any], num_classes: int) -> None:
+    """Refuse ids of no class, which networks take in silence or not as they should.
+
+    Args:
+        ids: of any shape.
+        num_classes: how many classes there are.
+
+    Raises:
+        UsageError: an id is out of range.
+    """
+    wrong = ids[(ids < 0) | (ids >= num_classes)]
+    if wrong.size:
+        raise UsageError(f"labels {wrong[0]}: must be from 0 to {num_classes - 1}")

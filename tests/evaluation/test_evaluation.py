@@ -122,6 +122,16 @@ def test_evaluating_changes_no_number_of_the_training(
     assert scores(train(twin, parts, data_dir, "--steps", 6)) == records
 
 
+def test_a_run_that_ends_before_its_first_score_says_so(
+    twin: Twin, tmp_path: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    every = ("--evaluate-every", 5, "--steps", 3)
+    run = train(twin, tmp_path / "run", data_dir, *every)
+    told = "--evaluate-every 5: nothing is scored, step 3 is the last"
+    assert told in capsys.readouterr().err.splitlines()
+    assert not (run / "scores.jsonl").exists()
+
+
 def test_the_best_checkpoint_can_be_chosen(
     twin: Twin, tmp_path: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -147,8 +157,8 @@ def test_the_best_checkpoint_can_be_chosen(
             twin.main(command)([str(run), "--step", "best"])
         error = capsys.readouterr().err
         assert error.endswith(
-            f"--step best: {run} has no scores; it was trained without"
-            " --evaluate-every\n"
+            f"--step best: {run} has no scores; it had not come to step 2"
+            " (--evaluate-every)\n"
         )
 
 
@@ -879,6 +889,45 @@ def test_images_in_a_folder_are_scored_by_another(
         path.unlink()
     stopped(2, lambda: twin.main("evaluate")([*map(str, words), "--num", "30"]))
     told = f"--samples {tmp_path / 'given'}: holds 7 images; 16 or more are scored"
+    assert told in capsys.readouterr().err
+
+
+def test_what_becomes_of_given_images_is_said_of_each_folder(
+    twin: Twin, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawn = np.random.default_rng(0).integers(0, 256, (20, 8, 16, 3), np.uint8)
+    for name, some in (("given", drawn), ("known", drawn[:, :, :8, :1])):
+        (tmp_path / name).mkdir()
+        for number, image in enumerate(some):
+            images.save_png(tmp_path / name / f"{number:04d}.png", image)
+    given, known = (str(tmp_path / name) for name in ("given", "known"))
+    words = ["--samples", given, "--reference", known, "--image-size", "8"]
+    words += ["--features", "none", "--data-dir", str(tmp_path / "data")]
+    words += ["--device", "cpu"]
+    command = twin.main("evaluate")
+    command(words)
+    said = capsys.readouterr()
+    (cut,) = [line for line in said.err.splitlines() if "cut by" in line]
+    assert cut.startswith(f"--samples {given}: 20 of 20 images cut")
+    assert "--crop" not in cut
+    assert f"--samples {given}: made grey, as the reference is" in said.err
+    assert re.search("^resizing +all cached at 8x8, 8 bits$", said.out, re.MULTILINE)
+    # The same by the word that --reference takes.
+    command(["--samples", f"folder:{given}", *words[2:]])
+    for inside in (Path(given), Path(known) / "scores"):
+        stopped(2, lambda inside=inside: command([*words, "--out", str(inside)]))
+        told = f"--out {inside}: must not be in "
+        assert told in capsys.readouterr().err
+    assert len(list(Path(given).iterdir())) == len(list(Path(known).iterdir())) == 20
+
+
+def test_what_a_single_draw_tells_is_not_drawn_twice(
+    twin: Twin, tmp_path: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = train(twin, tmp_path / "run", data_dir, "--steps", 2)
+    words = [str(run), "--features", "none", "--data-dir", str(data_dir)]
+    stopped(2, lambda: twin.main("evaluate")([*words, "--draws", "2"]))
+    told = "--draws 2: without features a single draw tells all that there is"
     assert told in capsys.readouterr().err
 
 

@@ -479,13 +479,19 @@ def test_resolve_checkpoint(run: RunDir) -> None:
     assert resolve_checkpoint(newest) == newest
     with pytest.raises(UsageError, match=r"--step 7: .* no such checkpoint; has 5, 10"):
         resolve_checkpoint(run.path, 7)
-    with pytest.raises(UsageError, match=r"--step best: .* has no scores"):
+    run.write_config(TrainConfig(), DATA)
+    untold = r"--step best: .* no scores; it was trained without \(--evaluate-every\)"
+    with pytest.raises(UsageError, match=untold):
+        resolve_checkpoint(run.path, "best")
+    run.write_config(TrainConfig(evaluate_every=50), DATA)
+    with pytest.raises(UsageError, match="no scores; it had not come to step 50"):
         resolve_checkpoint(run.path, "best")
     for step, fid in ((5, 2.0), (7, None), (10, 3.0)):
         run.append_scores({"step": step, "fid": fid})
     assert resolve_checkpoint(run.path, "best") == run.checkpoint_path(5)
     run.append_scores({"step": 7, "fid": 1.0})
-    with pytest.raises(UsageError, match=r"--step 7: .* no such checkpoint"):
+    there = r"--step best: .* no checkpoint of step 7; has 5, 10"
+    with pytest.raises(UsageError, match=there):
         resolve_checkpoint(run.path, "best")
     with pytest.raises(UsageError, match="--step best: needs a run's folder"):
         resolve_checkpoint(newest, "best")

@@ -1,5 +1,6 @@
 """What a run leaves on the disk, and how it is found again by whoever goes on."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -80,11 +81,16 @@ def test_a_run_goes_back_to_the_step_that_is_named(
     stopped(2, lambda: train(*TINY, "--step", 3, "--run-dir", tmp_path / "new"))
     assert "--step 3: needs the run to --resume" in capsys.readouterr().err
     assert contents(run) == before
+    judged = run / "evaluation-000006-none.json"
+    scores = {"step": 6, "checkpoint": "", "protocol": {}, "scores": {}}
+    judged.write_text(json.dumps(scores))
     train("--resume", run, "--step", 3, *ON)
     told, *_ = capsys.readouterr().err.splitlines()
     assert told == (
-        f"{run}: going back to step 3; removed is all that is newer, with checkpoint 6"
+        f"{run}: going back to step 3; removed is all that is newer, with checkpoint"
+        f" 6, {judged.name}"
     )
+    assert not judged.exists()
     assert metrics(run) == metrics(finished)
     for name in ("checkpoints", "samples"):
         assert contents(run / name) == contents(finished / name)
