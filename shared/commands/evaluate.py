@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from shared import library, terminal
+from shared import library, sizes, terminal
 from shared.backend import MakeBackend
 from shared.commands.options import EvaluateOptions
 from shared.config import choices
@@ -20,8 +20,8 @@ from shared.config.choices import FEWEST_SCORED
 from shared.config.limits import check_drawn
 from shared.config.train_config import TrainConfig, refuse
 from shared.data import datasets
-from shared.data.image_data import ImageData
 from shared.data.reading import Reading
+from shared.data.survey import without_advice
 from shared.drawing import images
 from shared.errors import UsageError
 from shared.evaluation import evaluation
@@ -76,6 +76,9 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
     config = dataclasses.replace(stored.config, dataset=dataset)
     check_data(config, stored.data, options.features)
     check_split(options.split, dataset, options.features)
+    if options.features == "none" and (options.draws or 1) > 1:
+        rule = "without features a single draw tells all that there is"
+        raise refuse("draws", options.draws, rule)
     check_drawn(options.num or 0, config)
     load_data = functools.partial(
         datasets.load_for,
@@ -125,37 +128,44 @@ def _evaluate_images(
     options: EvaluateOptions, path: Path, make_backend: MakeBackend
 ) -> None:
     """Score a folder of images by another, or by a data set."""
-    folder = None if options.out is None else _make_folder(options.out)
     name = options.reference or ""
-    if name not in choices.NAMES and not choices.is_folder(name):
-        name = f"{choices.FOLDER}{name}"
+    if name not in choices.NAMES:
+        name = _folder(name)
+    out = options.out
+    for dataset in (name, _folder(path)):
+        if out is not None and choices.is_folder(dataset):
+            _check_apart(out, Path(dataset.removeprefix(choices.FOLDER)))
+    folder = None if out is None else _make_folder(out)
     size = options.image_size or TrainConfig.image_size
 
-    def load(
-        dataset: str, channels: choices.Channels, split: choices.Split = "train"
-    ) -> ImageData:
-        caching = datasets.Caching(
-            options.data_dir, options.cache_dir, options.trust_cache
-        )
-        reading = Reading(channels)
-        return datasets.read(dataset, size, caching, reading, terminal.say, split)
+    caching = datasets.Caching(options.data_dir, options.cache_dir, options.trust_cache)
+    reading = Reading(options.channels or "auto")
 
-    with named_as(name, f"--reference {options.reference}"):
+    def say(line: str) -> None:
+        terminal.say(f"{what}: {without_advice(line)}")
+
+    what = f"--reference {options.reference}"
+    with named_as(name, what):
         check_split(options.split, name, options.features)
-        reference = load(name, options.channels or "auto")
-        against = None
-        if options.split == "test":
-            against = load(name, options.channels or "auto", "test")
+        read = functools.partial(datasets.read, name, size, caching, reading, say)
+        reference = read()
+        against = read("test") if options.split == "test" else None
         check_data(TrainConfig(dataset=name), reference.info, options.features)
-    kind = "grey" if reference.info.channels == 1 else "colour"
-    folder_of_samples = f"{choices.FOLDER}{path}"
-    with named_as(folder_of_samples, f"--samples {path}"):
-        given = load(folder_of_samples, kind).images
+    what = f"--samples {path}"
+    with named_as(_folder(path), what):
+        read = functools.partial(datasets.read, _folder(path), size, caching)
+        samples = read(reading, say)
+        if samples.info.channels != reference.info.channels:
+            kind = "grey" if reference.info.channels == 1 else "colour"
+            say(f"made {kind}, as the reference is")
+            samples = read(Reading(kind), lambda _: None)
+    given = samples.images
     if options.num is not None:
         order = noise.batch_indices(options.seed, 0, len(given), len(given))
         given = given[np.sort(order[: options.num])]
     if len(given) < FEWEST_SCORED:
-        rule = f"holds {len(given)} images; {FEWEST_SCORED} or more are scored"
+        images_there = "1 image" if len(given) == 1 else f"{len(given)} images"
+        rule = f"holds {images_there}; {FEWEST_SCORED} or more are scored"
         raise refuse("samples", path, rule)
     found = library.evaluate(
         make_backend,
@@ -173,6 +183,9 @@ def _evaluate_images(
             standing_stats=None,
         ),
     )
+    # Both were files of any size.
+    resized = {"resizing": f"all cached at {sizes.both(size)}, 8 bits"}
+    found = found._replace(protocol=found.protocol | resized)
     content = {"samples": path.name, **_content(found)}
     with _shown(f"{path}, {len(given)} images", content):
         if folder is not None:
@@ -180,6 +193,18 @@ def _evaluate_images(
             if found.nearest is not None:
                 images.save_png(folder / "nearest.png", found.nearest)
             terminal.say(f"written: {folder / 'evaluation.json'}")
+
+
+def _folder(path: Path | str) -> str:
+    """What a data set of a folder is called."""
+    name = str(path)
+    return name if choices.is_folder(name) else f"{choices.FOLDER}{name}"
+
+
+def _check_apart(out: Path, folder: Path) -> None:
+    """Refuse to write a picture among images that are scored."""
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise refuse("out", out, f"must not be in {folder}, whose images are scored")
 
 
 @contextlib.contextmanager

@@ -18,13 +18,12 @@ from shared.export.formats import Format
 from shared.sizes import ImageSize
 
 
-def _parse_labels(texts: list[str]) -> tuple[int | str, ...]:
-    labels = tuple(int(x) if x.isdecimal() else x for x in texts[0].split(","))
-    if any(isinstance(x, str) and (not x or x[0] == "-") for x in labels):
+def _parse_labels(texts: list[str]) -> str:
+    if not all(map(str.strip, texts[0].split(","))):
         raise ValueError(
             f"{shlex.join(texts)}: must be class ids from 0 up or names, as in 3,7"
         )
-    return labels
+    return texts[0]
 
 
 def _parse_step(texts: list[str]) -> int | Literal["best"]:
@@ -90,17 +89,17 @@ class SampleOptions:
     """Batches of new samples whose statistics batch norm goes by, as in BigGAN; without
     it, those of training."""
     labels: Annotated[
-        tuple[int | str, ...],
+        str,
         PrimitiveConstructorSpec(
             nargs=1,
             metavar="CLASS,...",
             instance_from_str=_parse_labels,
-            is_instance=lambda value: isinstance(value, tuple),
-            str_from_instance=lambda labels: [",".join(map(str, labels)) or "all"],
+            is_instance=lambda value: isinstance(value, str),
+            str_from_instance=lambda labels: [labels or "all"],
         ),
-    ] = ()
-    """Classes to draw, by id or name, a row for each in turn; conditional runs only;
-    without it, all."""
+    ] = ""
+    """Classes to draw, by id or name (a number is an id), a row for each in turn;
+    conditional runs only; without it, all."""
     interpolate: bool = False
     """Make each row a path between two latents."""
     separate: bool = False

@@ -13,6 +13,7 @@ from shared.config.choices import POINTS
 from shared.config.limits import check_drawn, truncation_rule
 from shared.config.tables import suggestion
 from shared.config.train_config import refuse
+from shared.config.values import printable
 from shared.data import points
 from shared.data.image_data import DataInfo
 from shared.drawing import images
@@ -66,6 +67,7 @@ def sample(options: SampleOptions, make_backend: MakeBackend) -> None:
     )
     with backend.helped() as leads:
         if leads:
+            _say_which(options, stored.data)
             _draw(options, stored, path, backend, z, labels)
 
 
@@ -125,29 +127,62 @@ def _classes(options: SampleOptions, stored: checkpoint.Checkpoint) -> tuple[int
     if not stored.config.conditional:
         if options.labels:
             raise UsageError(
-                f"--labels {','.join(map(str, options.labels))}: the run is not"
-                " conditional, its generator takes no labels"
+                f"--labels {printable(options.labels)}: the run is not conditional, its"
+                " generator takes no labels"
             )
         return ()
-    chosen = tuple(_class_id(label, stored.data) for label in options.labels)
+    chosen = tuple(_class_id(x, stored.data) for x in _chosen(options, stored.data))
     return chosen or tuple(range(stored.data.num_classes))
 
 
-def _class_id(label: int | str, data: DataInfo) -> int:
+def _chosen(options: SampleOptions, data: DataInfo) -> list[str]:
+    """Ids and names that were asked for: one name whole, else what commas join."""
+    if not options.labels or options.labels in data.class_names:
+        return [options.labels] if options.labels else []
+    return [label.strip() for label in options.labels.split(",")]
+
+
+def _class_id(label: str, data: DataInfo) -> int:
     """The id of a class, which is given as such or by name."""
-    if isinstance(label, str):
-        if label in data.class_names:
-            return data.class_names.index(label)
-        names = ", ".join(data.class_names) or "none"
+    number = _number(label)
+    if number is not None and number < data.num_classes:
+        return number
+    if number is not None:
+        named = "".join(f"; {x}" for x in _named(number, data))
         raise UsageError(
-            f"--labels {label}: must be class ids from 0 up, as in 3,7, or names; has"
-            f" {names}{suggestion(label, data.class_names)}"
+            f"--labels {number}: must be below {data.num_classes}, the number of"
+            f" classes{named}"
         )
-    if label >= data.num_classes:
-        raise UsageError(
-            f"--labels {label}: must be below {data.num_classes}, the number of classes"
-        )
-    return label
+    if label in data.class_names:
+        return data.class_names.index(label)
+    names = ", ".join(data.class_names) or "none"
+    raise UsageError(
+        f"--labels {printable(label)}: must be class ids from 0 up, as in 3,7, or"
+        f" names; has {names}{suggestion(label, data.class_names)}"
+    )
+
+
+def _number(text: str) -> int | None:
+    """The number that a text is; None of other names, and of what no id can be."""
+    return int(text) if text.isdecimal() and len(text) < 20 else None
+
+
+def _named(number: int, data: DataInfo) -> list[str]:
+    """What is to be said of classes that have this number as their name, not as id."""
+    return [
+        f"the class named {name} is id {id_}"
+        for id_, name in enumerate(data.class_names)
+        if id_ != number and _number(name) == number
+    ]
+
+
+def _say_which(options: SampleOptions, data: DataInfo) -> None:
+    """Say what a number stands for, where it is another class's name."""
+    for number in dict.fromkeys(map(_number, _chosen(options, data))):
+        named = [] if number is None else _named(number, data)
+        if number is not None and named:
+            words = [f"id {number}, the class named {data.class_names[number]}", *named]
+            terminal.say(f"--labels {number}: {'; '.join(words)}")
 
 
 def _labels(

@@ -4,6 +4,7 @@ Everything is counted by kind, with some names, to be said in a line each.
 """
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -223,6 +224,11 @@ class Surveyor:
                 f" too: {self._contradictions}"
             )
         return lines
+
+
+def without_advice(line: str) -> str:
+    """A line of a survey for who has not the flags that it names in brackets."""
+    return re.sub(r" \(--[^)]*\)", "", line)
 
 
 def listed(names: Sequence[str], most: int = _NAMED) -> str:

@@ -521,6 +521,10 @@ class RunDir:
         found = map(_evaluation, sorted(self.path.glob("evaluation-*.json")))
         return sorted(found, key=lambda evaluation: evaluation["step"])
 
+    def evaluations_after(self, step: int) -> list[Path]:
+        """Files of `shared.commands.evaluate` about newer steps."""
+        return sorted(x for x in self.path.glob("*") if _judged_step(x.name) > step)
+
     def truncate_after(self, step: int) -> None:
         """Take the run back to ``step``: remove all that is newer, or unfinished.
 
@@ -542,7 +546,7 @@ class RunDir:
         if not self.sample_path(step).exists() and measured:
             records[self._sample_metrics] = [x for x in measured if x["step"] < step]
         newer = [x for x in self.checkpoint_steps() if x > step]
-        judged = [x for x in self.path.glob("*") if _judged_step(x.name) > step]
+        judged = self.evaluations_after(step)
         try:
             self._make_folders()
             self._remove_temporaries()
@@ -640,18 +644,19 @@ def resolve_checkpoint(path: Path, step: int | Literal["best"] | None = None) ->
     run = RunDir.open(path)
     if step is None:
         return run.latest_checkpoint()
-    if step == "best":
-        step = run.best_step()
-        if step is None:
-            raise UsageError(
-                f"--step best: {path} has no scores; it was trained without"
-                " --evaluate-every"
-            )
+    best = run.best_step() if step == "best" else step
+    if best is None:
+        every = run.read_config()[0].evaluate_every
+        why = f"had not come to step {every}" if every else "was trained without"
+        raise UsageError(
+            f"--step best: {path} has no scores; it {why} (--evaluate-every)"
+        )
     steps = run.checkpoint_steps()
-    if step not in steps:
+    if best not in steps:
         there = ", ".join(map(str, steps)) or "none"
-        raise UsageError(f"--step {step}: {path} has no such checkpoint; has {there}")
-    return run.checkpoint_path(step)
+        what = f"checkpoint of step {best}" if step == "best" else "such checkpoint"
+        raise UsageError(f"--step {step}: {path} has no {what}; has {there}")
+    return run.checkpoint_path(best)
 
 
 def root_of(checkpoint: Path) -> Path:

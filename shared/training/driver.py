@@ -199,7 +199,12 @@ def _quietly(options: Options) -> Options:
 def _make_evaluation(
     session: Session, options: Options
 ) -> Callable[[], dict[str, Any]] | None:
-    if not session.config.evaluate_every:
+    every, total = session.config.evaluate_every, session.total
+    if not every:
+        return None
+    if every > total:
+        say = options.progress.say
+        say(f"--evaluate-every {every}: nothing is scored, step {total} is the last")
         return None
     if processes().follows:
         return dict

@@ -232,12 +232,13 @@ class OldFolder(Place):
         run, keeping, step = self._run, self._keeping, session.step
         keep = run.read_keep() if keeping.keep is None else keeping.keep
         _check_room(run.path, session, keep, there=len(run.checkpoint_steps()))
-        if newer := [x for x in run.checkpoint_steps() if x > step]:
-            names = ", ".join(map(str, newer))
+        newer = ", ".join(str(x) for x in run.checkpoint_steps() if x > step)
+        gone = [f"checkpoint {newer}"] if newer else []
+        if gone := gone + [path.name for path in run.evaluations_after(step)]:
             why = f": {self._damaged}" if self._damaged else ""
             keeping.say(
                 f"{run.path}: going back to step {step}; removed is all that is newer,"
-                f" with checkpoint {names}{why}"
+                f" with {', '.join(gone)}{why}"
             )
         if self._trained_by is None and run.read_metrics():
             keeping.say(f"{run.path}: had no checkpoint yet; starting over")
@@ -301,7 +302,8 @@ def _check_room(path: Path, session: Session, keep: Keep, there: int) -> None:
     )
     count = max(1, most_kept(there + saved, keep) - there)
     size = sum(array.nbytes for array in session.backend.arrays().values())
-    check_room(path, count * size, f"{count} checkpoints (--keep {keep})")
+    checkpoints = "1 checkpoint" if count == 1 else f"{count} checkpoints"
+    check_room(path, count * size, f"{checkpoints} (--keep {keep})")
 
 
 def _check_data(

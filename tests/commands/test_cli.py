@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -397,7 +398,7 @@ def test_sample_has_defaults_for_all_but_the_run() -> None:
     ) == command_line.SampleOptions(
         run=Path("a.safetensors"),
         num=6,
-        labels=(3, 7),
+        labels="3,7",
         seed=2,
         separate=True,
         interpolate=True,
@@ -424,12 +425,12 @@ def test_sample_has_defaults_for_all_but_the_run() -> None:
         ("a --num-samples 9", "option --num-samples; did you mean --num?"),
         ("a --lr 9", "unrecognized option --lr"),
         ("a --labels 3,,4", "--labels 3,,4: must be class ids from 0 up"),
-        ("a --labels -1", "--labels -1: must be class ids from 0 up"),
+        ("a --labels '3, '", "--labels '3, ': must be class ids from 0 up"),
         ("a --num 9 --interpolate", "--num 9: must be a multiple of --columns 8"),
     ],
 )
 def test_sample_refuses_mistakes_in_one_line(arguments: str, expected: str) -> None:
-    assert_says(refusal(sample, *arguments.split()), expected)
+    assert_says(refusal(sample, *shlex.split(arguments)), expected)
 
 
 def test_a_command_ends_with_one_line_and_status_2(

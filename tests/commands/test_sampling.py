@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import shlex
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -179,13 +180,15 @@ class Probe:
         yield True
 
 
-def probe(folder: Path, flags: str, conditional: bool = False) -> Probe:
+def probe(
+    folder: Path, flags: str, conditional: bool = False, names: Sequence[str] = ()
+) -> Probe:
     """What is asked of a twin with these flags."""
     config = TrainConfig(z_dim=6, conditional=conditional)
-    data = DataInfo(channels=1, num_classes=3, count=100, sha256="")
+    data = DataInfo(1, num_classes=3, count=100, sha256="", class_names=tuple(names))
     path = folder / "x.safetensors"
     checkpoint.save(path, Checkpoint(1, config, data, {}))
-    words = [str(path), *flags.split(), "--out", str(folder / "x.png")]
+    words = [str(path), *shlex.split(flags), "--out", str(folder / "x.png")]
     twin = Probe()
     sample.sample(command_line.parse_sample(words, "prog"), twin.make)
     return twin
@@ -286,6 +289,56 @@ def test_fewer_images_than_chosen_classes_are_refused(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         probe(tmp_path, flags, conditional=True)
+
+
+@pytest.mark.parametrize(
+    ("names", "labels", "ids", "said"),
+    [
+        ("1 2 3", "1", [1], ["--labels 1: id 1, the class named 2; the class named 1"]),
+        ("1 2 3", "0,1,0", [0, 1, 0], ["--labels 1: id 1, the class named 2; the"]),
+        ("1 2 3", "0", [0], []),
+        ("01 02 03", "1", [1], ["named 02; the class named 01 is id 0"]),
+        ("1 01 x", "2,1", [2, 1], ["id 1, the class named 01; the class named 1 is"]),
+        ("", "1", [1], []),
+        ("cat dog emu", "' emu, 1 '", [2, 1], []),
+        ("-1 0 1", "-1", [0], []),
+        ("-1 0 1", "0", [0], ["--labels 0: id 0, the class named -1; the class named"]),
+        ("'a, b' a b", "'a, b'", [0], []),
+        ("'a, b' a b", "'b,a'", [2, 1], []),
+    ],
+)
+def test_a_number_is_an_id_and_another_class_of_that_name_is_told_of(
+    names: str,
+    labels: str,
+    ids: list[int],
+    said: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    flags = f"--columns 1 --num {len(ids)} --labels {labels}"
+    (drawn,) = probe(tmp_path, flags, True, shlex.split(names)).labels
+    assert drawn is not None
+    assert drawn.tolist() == ids
+    *lines, last = capsys.readouterr().err.splitlines()
+    assert last.startswith("drawn: ")
+    assert len(lines) == len(said)
+    assert all(part in line for part, line in zip(said, lines, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ("3", "--labels 3: .* number of classes; the class named 3 is id 2$"),
+        ("7", "--labels 7: must be below 3, the number of classes$"),
+        ("9" * 5000, "--labels 9{40}...: must be class ids from 0 up"),
+        ("-1", "--labels -1: must be class ids from 0 up, as in 3,7, or names; has 1,"),
+    ],
+)
+def test_a_class_that_is_not_there_is_refused(
+    labels: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        probe(tmp_path, f"--labels {labels}", True, ("1", "2", "3"))
 
 
 def test_without_classes_there_are_eight_rows(tmp_path: Path) -> None:

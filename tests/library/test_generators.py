@@ -147,9 +147,82 @@ def test_what_cannot_be_drawn_is_refused(twin: Twin) -> None:
     ):
         with pytest.raises((UsageError, TypeCheckError), match=message):
             generator.sample(**arguments)
+    for generator, labels, n, line in (
+        (plain, np.zeros((3, 1), int), 3, "labels array([[0], [0], [0]]): the run is"),
+        (classes, np.zeros((3, 1), int), 3, "labels array([[0], [0], [0]]): must be a"),
+        (classes, [3] * 2000, 5, f"labels [{'3, ' * 13}...: must be a class id, or 5"),
+        (classes, [3] * 1999 + [12], 2000, "labels 12: must be from 0 to 9"),
+    ):
+        with pytest.raises((UsageError, TypeCheckError)) as stop:
+            generator.sample(n, labels=labels)
+        assert str(stop.value).startswith(line)
+        assert "\n" not in str(stop.value)
+        assert len(str(stop.value)) < 100
     np.testing.assert_array_equal(plain.sample(np.int64(2)), plain.sample(2))
     one = classes.sample(3, labels=4)
     np.testing.assert_array_equal(one, classes.sample(3, labels=[4, 4, 4]))
+
+
+_ARCHITECTURES = [
+    {},
+    {"g_norm": "conditional-batch"},
+    {"architecture": "stylegan2-cifar", "g_norm": "none", "d_norm": "none"},
+]
+
+
+@pytest.mark.parametrize("changes", _ARCHITECTURES, ids=str)
+def test_a_class_that_is_not_there_is_refused_by_the_module(
+    changes: dict[str, Any], twin: Twin
+) -> None:
+    if twin.name == "torch":
+        from torch import tensor as array
+    else:
+        from jax.numpy import asarray as array
+
+    config = TrainConfig(**SMALL, conditional=True, **changes)
+    generator = generator_of(twin, state_of(twin, config))
+    z = array(np.ones((3, 3), np.float32))
+    for wrong in (10, -1):
+        with pytest.raises(UsageError, match=f"^labels {wrong}: must be from 0 to 9$"):
+            generator(z, array([0, wrong, 9]))
+    assert len(generator(z, array([0, 3, 9]))) == 3
+
+
+@pytest.mark.needs("jax")
+def test_in_jax_labels_may_be_traced() -> None:
+    import jax
+    import jax.numpy as jnp
+
+    twin = Twin("jax")
+    config = TrainConfig(**SMALL, conditional=True)
+    generator = generator_of(twin, state_of(twin, config))
+    z, labels = jnp.ones((2, 3)), jnp.asarray([1, 7])
+    expected = generator(z, labels)
+    one_by_one = jax.vmap(lambda z, label: generator(z[None], label[None])[0])
+    for traced in (jax.jit(generator.__call__), one_by_one):
+        np.testing.assert_allclose(traced(z, labels), expected, atol=1e-5)
+    assert jax.grad(lambda z: generator(z, labels).sum())(z).shape == z.shape
+
+
+@pytest.mark.needs("torch")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch.jit
+def test_in_pytorch_labels_may_be_traced() -> None:
+    import torch
+
+    twin = Twin("torch")
+    config = TrainConfig(**SMALL, conditional=True)
+    generator = generator_of(twin, state_of(twin, config))
+    z, labels = torch.ones(2, 3), torch.tensor([1, 7])
+    expected = generator(z, labels)
+    one_by_one = torch.func.vmap(lambda z, label: generator(z[None], label[None])[0])
+    for traced in (
+        one_by_one,
+        torch.compile(generator, fullgraph=True, backend="eager"),
+        torch.export.export(generator, (z, labels)).module(),
+    ):
+        torch.testing.assert_close(traced(z, labels), expected)
+    meta = generator.to("meta")
+    assert meta(z.to("meta"), labels.to("meta")).shape == expected.shape
 
 
 def test_batch_norm_can_go_by_fresh_batches(
