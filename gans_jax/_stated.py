@@ -437,6 +437,7 @@ def _moments(
 
 
 def widen(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """The same in float32, where it is in bfloat16."""
     return x.astype(jnp.float32) if x.dtype == jnp.bfloat16 else x
 
 

@@ -5,7 +5,7 @@ another. All of it is linear in the image, made of products and gathers, and so 
 differentiated twice, as PyTorch's own grid_sample cannot. The controller moves p.
 
 References:
-    Karras et al. 2020, arXiv:2006.06676, section 3.1 and appendix B; order and numbers
+    Karras et al. 2020, arXiv:2006.06676, section 3 and appendix B; order and numbers
     are those of the authors' code, stylegan2-ada-pytorch, with its default pipe, bgc. A
     departure: they pad all images of a batch as far as the one that reaches furthest;
     here each has its whole mirror image on every side, so that none depends on its
@@ -171,7 +171,7 @@ def adapted(config: TrainConfig, memory: Memory, real_sign: Float[Array, ""]) ->
         real_sign: mean sign of D's output on the step's real images.
 
     References:
-        Karras et al. 2020, arXiv:2006.06676, section 3.1, r_t.
+        Karras et al. 2020, arXiv:2006.06676, section 3, r_t.
     """
     images = config.batch_size * config.n_critic
     steps = memory["ada.steps"] + 1

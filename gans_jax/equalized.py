@@ -16,6 +16,7 @@ from jax import Array
 from jaxtyping import Float
 
 from gans_jax import _convolutions, layers
+from gans_jax._stated import widen
 from shared.randomness.starts import ONES, ZEROS, Normal
 from shared.sizes import pixels
 from shared.statements import (
@@ -219,4 +220,6 @@ def unit(x: Float[Array, "batch features"]) -> Float[Array, "batch features"]:
     References:
         Karras et al. 2018, arXiv:1710.10196, section 4.2.
     """
-    return x * jax.lax.rsqrt(jnp.square(x).mean(axis=1, keepdims=True) + _EPS)
+    y = widen(x)
+    y = y * jax.lax.rsqrt(jnp.square(y).mean(axis=1, keepdims=True) + _EPS)
+    return y.astype(x.dtype)

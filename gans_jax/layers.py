@@ -145,16 +145,16 @@ class MinibatchStd(nnx.Module):
         Raises:
             ValueError: the batch is no multiple of the group.
         """
-        x = distribution.gather(x)
-        batch = x.shape[0]
+        every = widen(distribution.gather(x))
+        batch = every.shape[0]
         size = min(self.group_size, batch)
         if batch % size:
             raise ValueError(f"batch {batch}: must be a multiple of {size}")
-        groups = x.reshape(size, batch // size, -1)
+        groups = every.reshape(size, batch // size, -1)
         centred = groups - groups.mean(axis=0, keepdims=True)
         variance = jnp.square(centred).mean(axis=0)
         spread = jnp.tile(jnp.sqrt(variance + 1e-8).mean(axis=1), size)
-        return distribution.own(spread)
+        return distribution.own(spread).astype(x.dtype)
 
 
 class ModulatedBatchNorm2d(nnx.Module):

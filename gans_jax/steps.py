@@ -643,9 +643,11 @@ def _clip(gradient: Any, limit: float, norm: Float[Array, ""]) -> Any:
 
 
 def _average(average: Network, generator: Network, share: Any) -> Network:
-    params = jax.tree.map(
-        lambda mean, parameter: mean + share * (parameter - mean),
-        average.params,
-        generator.params,
-    )
+    def lerp(mean: Array, parameter: Array) -> Array:
+        # As PyTorch's: of a share of 1 it is the parameter, to the last bit.
+        change = parameter - mean
+        near = parameter - (1 - share) * change
+        return jnp.where(share < 0.5, mean + share * change, near)
+
+    params = jax.tree.map(lerp, average.params, generator.params)
     return replace(average, params=params, buffers=generator.buffers)

@@ -132,7 +132,7 @@ class BatchNorm2d(Norm, nn.BatchNorm2d):
         # Not torch.nn.SyncBatchNorm: it has no second derivative, and none on a CPU.
         if distribution.count() == 1 or not self.training:
             return super().forward(input)
-        x = input.float() if input.dtype == torch.bfloat16 else input
+        x = widen(input)
         mean, variance, devices = distribution.norm_moments(x, axes=(0, 2, 3))
         count = devices * x.numel() // x.shape[1]
         self._track(mean.flatten(), variance.flatten(), count)
@@ -161,3 +161,8 @@ class GroupNorm(Norm, nn.GroupNorm):
 
 class InstanceNorm2d(Norm, nn.InstanceNorm2d):
     """`torch.nn.InstanceNorm2d`."""
+
+
+def widen(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """The same in float32, where it is in bfloat16."""
+    return x.float() if x.dtype == torch.bfloat16 else x

@@ -177,7 +177,7 @@ class StyledConv2d(nn.Module):
             y = nn.functional.conv2d(x, self.weight, padding=1) * norm
         noise = self.noise[None] if noise is None else noise
         y = y + self.strength * noise[:, None] + self.bias[:, None, None]
-        return activate(y)
+        return activate(y.to(style.dtype))
 
 
 class StyledOutput(nn.Module):

@@ -28,6 +28,7 @@ from gans_torch import (
     paths,
     penalties,
 )
+from gans_torch._stated import widen
 from gans_torch.models import Outputs
 from gans_torch.models.labels import Labels
 from gans_torch.terms import Metrics, discriminator_terms, generator_terms
@@ -344,9 +345,9 @@ def judge(discriminator: nn.Module, images: Images, labels: Labels) -> Outputs:
         raise UsageError(f"D's logits are of shape {found}, must be {needed}")
     classes = scores.class_logits
     return Outputs(
-        _widen(scores.logits),
-        _widen(scores.features),
-        None if classes is None else _widen(classes),
+        widen(scores.logits),
+        widen(scores.features),
+        None if classes is None else widen(classes),
     )
 
 
@@ -362,10 +363,6 @@ def _preview(config: TrainConfig, state: TrainState, batch: Batch) -> Images:
     """The same for D's update, before G's makes these images for itself."""
     with _slices.unchanged(state.generator):
         return _generate(config, state.generator, batch)
-
-
-def _widen(x: Tensor) -> Tensor:
-    return x.float() if x.dtype == torch.bfloat16 else x
 
 
 def _add_noise(
@@ -400,8 +397,8 @@ def _augment(
     if records is None:
         return images
     if config.augment == ADA:
-        return ada.ada(_widen(images), records[which])
-    return augmentation.augment(config.policies, _widen(images), records[which])
+        return ada.ada(widen(images), records[which])
+    return augmentation.augment(config.policies, widen(images), records[which])
 
 
 def _penalty(
@@ -427,7 +424,7 @@ def _penalty(
             config.penalty,
             logits,
             real,
-            _widen(fake),
+            widen(fake),
             batch.alpha,
             batch.penalty_noise,
         )
@@ -450,7 +447,7 @@ def _look_once(
 
     scores, gradients = [], []
     # In float32, as in `_penalty`.
-    for kind, images in {"real": real, "fake": _widen(fake)}.items():
+    for kind, images in {"real": real, "fake": widen(fake)}.items():
         if kind in PENALTIES[config.penalty].inputs:
             gradient, outputs = penalties.gradient_and_outputs(look, images)
             gradients.append(gradient)

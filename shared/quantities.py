@@ -63,7 +63,7 @@ _ALL = (
     Quantity(
         "d_loss",
         "discriminator's loss",
-        "D's loss, without its penalty, before the step's updates",
+        "D's loss, without its penalty, before each of its updates",
         _TRAINING,
         "Losses",
         "D",

@@ -166,7 +166,8 @@ class R3ganGenerator(nnx.Module):
         if self.embedding is not None:
             of_class = self.embedding(class_ids(labels, "generator"))
             z = jnp.concatenate([z, of_class.astype(z.dtype)], axis=1)
-        x = self.linear(z)[:, None, None, :] * self.basis[...][None].astype(z.dtype)
+        x = self.linear(z)[:, None, None, :]
+        x = x * self.basis[...][None].astype(x.dtype)
         for part in (*self.blocks, *self.stages):
             x = part(x)
         return self.conv(x)

@@ -168,7 +168,8 @@ class R3ganGenerator(nn.Module):
         if self.embedding is not None:
             of_class = self.embedding(class_ids(labels, "generator"))
             z = torch.cat([z, of_class], dim=1)
-        x = self.linear(z)[:, :, None, None] * self.basis
+        x = self.linear(z)[:, :, None, None]
+        x = x * self.basis.to(x.dtype)
         for part in (*self.blocks, *self.stages):
             x = part(x)
         return self.conv(x)

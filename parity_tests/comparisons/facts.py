@@ -1,5 +1,6 @@
 """Facts with closed forms, which each twin must show by its own losses and steps."""
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterator
@@ -428,6 +429,23 @@ def _average() -> list[Finding]:
             )
             for aspect, pairs in gaps.items()
         ]
+    return result
+
+
+@check("fact/an average of half-life 0", "fact", ("steps.generator_step",))
+def _copy() -> list[Finding]:
+    """It is a copy of the weights, to the last bit, in float32 too."""
+    config = shrink(PRESETS["gan"], precision="float32")
+    config = dataclasses.replace(
+        config, ema_half_life=0.0, final_ema_half_life=1e6, burn_in_images=10**9
+    )
+    result = []
+    for twin, (first, *_) in _states(config, 1):
+        gaps = [
+            np.abs(first[f"generator_ema.{name}"] - first[f"generator.{name}"]).max()
+            for name in _parameters(first, "generator")
+        ]
+        result.append(Finding(f"parameters, {twin}", float(max(gaps)), "exact"))
     return result
 
 

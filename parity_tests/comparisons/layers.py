@@ -307,6 +307,17 @@ def _resampling() -> list[Finding]:
         "blur_upsample": Task(
             lambda twin: twin.layers.blur_upsample, normal(1, 2, 3, 5, 2)
         ),
+        # PyTorch has another form for what is longer than 256.
+        "blur of long images": Task(
+            lambda twin: functools.partial(twin.layers.blur, padding=1),
+            normal(1, 1, 1, 3, 260),
+        ),
+        "blur_upsample of long images": Task(
+            lambda twin: twin.layers.blur_upsample, normal(1, 1, 1, 260, 2)
+        ),
+        "blur_downsample of long images": Task(
+            lambda twin: twin.layers.blur_downsample, normal(1, 1, 1, 260, 2)
+        ),
         "blur_downsample": Task(
             lambda twin: twin.layers.blur_downsample, normal(1, 2, 3, 6, 4)
         ),

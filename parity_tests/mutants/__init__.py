@@ -1,5 +1,7 @@
 """All mutants. One that survives is a hole in the certificate.
 
+But for those of several devices, which `comparisons.devices` tries by itself.
+
 Not here, as the twins have nothing to put them into: GELU's approximation, antialiased
 resizing, `torch.compile`. Statistics that an inner gradient captures are an error in
 JAX, not a wrong number.

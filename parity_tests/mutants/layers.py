@@ -219,8 +219,8 @@ MUTANTS = (
                     "buffers = nnx.split(module, nnx.Param, ...)[2]": (
                         "_, params, buffers = nnx.split(module, nnx.Param, ...)"
                     ),
-                    "self._cast(self.params)": (
-                        "jax.tree.map(lambda x: x, self.params)"
+                    "self.params, buffers)": (
+                        "jax.tree.map(lambda x: x, self.params), buffers)"
                     ),
                     "replace(self, ": "replace(self, params=params, ",
                 },
@@ -328,8 +328,8 @@ MUTANTS = (
         "groups are strided, not contiguous",
         torch_layers.MinibatchStd.forward,
         {
-            "x.reshape(size, batch // size, -1)": (
-                "x.reshape(batch // size, size, -1).swapaxes(0, 1)"
+            "every.reshape(size, batch // size, -1)": (
+                "every.reshape(batch // size, size, -1).swapaxes(0, 1)"
             ),
             ".repeat(size)": ".repeat_interleave(size)",
         },

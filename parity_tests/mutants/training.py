@@ -273,9 +273,9 @@ MUTANTS = (
         "operands are rounded to 10 bits, as GPUs do unless told not to",
         _network.Network._cast,
         {
-            "return tree": (
+            "return inputs": (
                 "return jax.tree.map(lambda x: jax.lax.reduce_precision(x, 8, 10)"
-                " if x.dtype == jnp.float32 else x, tree)"
+                " if x.dtype == jnp.float32 else x, inputs)"
             )
         },
         "layer/reparametrise/none",

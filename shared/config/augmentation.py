@@ -62,6 +62,6 @@ def adjustment(images_per_step: float) -> float:
         images_per_step: real images that D is trained on in each step.
 
     References:
-        Karras et al. 2020, arXiv:2006.06676, section 3.1.
+        Karras et al. 2020, arXiv:2006.06676, section 3.
     """
     return INTERVAL * images_per_step / _IMAGES

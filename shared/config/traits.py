@@ -120,6 +120,8 @@ class PenaltyTraits:
     slope: float | None = None
     """The norm that D's gradient is held at, or below; None: there is no such norm, as
     where a gradient is weighed against the loss."""
+    one_sided: bool = False
+    """Whether a norm below is as good."""
 
 
 def _least_entropy(target: float, share: float) -> float:
@@ -376,7 +378,11 @@ PENALTIES = Table(
             separable=True, inputs=("real", "fake", "alpha"), points=1, slope=1.0
         ),
         "wgan-lp": PenaltyTraits(
-            separable=True, inputs=("real", "fake", "alpha"), points=1, slope=1.0
+            separable=True,
+            inputs=("real", "fake", "alpha"),
+            points=1,
+            slope=1.0,
+            one_sided=True,
         ),
         "dragan": PenaltyTraits(inputs=("real", "penalty_noise"), points=1, slope=1.0),
         "r1": PenaltyTraits(

@@ -68,7 +68,8 @@ def sentence(config: TrainConfig, group: str) -> str:
         slope = PENALTIES[config.penalty].slope
         if slope is None:
             return "The penalty should stay small, the norm of D's gradient bounded."
-        return f"The norm of D's gradient should stay near {slope:g}."
+        where = "at most" if PENALTIES[config.penalty].one_sided else "near"
+        return f"The norm of D's gradient should stay {where} {slope:g}."
     return _ALWAYS.get(group, "")
 
 

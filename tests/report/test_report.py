@@ -428,6 +428,15 @@ def test_the_lines_are_where_the_losses_are_when_d_cannot_tell(twin: Twin) -> No
         assert float(g_loss) == pytest.approx(traits.g_chance_loss, abs=1e-6), name
 
 
+def test_what_holds_on_one_side_only_is_not_said_of_both() -> None:
+    said = {
+        name: guide.sentence(TrainConfig(penalty=name, d_norm="none"), "Penalty")
+        for name in ("wgan-gp", "wgan-lp")
+    }
+    assert "should stay near 1" in said["wgan-gp"]
+    assert "should stay at most 1" in said["wgan-lp"]
+
+
 def test_smoothed_targets_have_no_line() -> None:
     assert guide.lines(TrainConfig(label_smoothing=0.1), "Losses") == []
     assert len(guide.lines(TrainConfig(), "Losses")) == 2
