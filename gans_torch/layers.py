@@ -20,7 +20,6 @@ from gans_torch._stated import (
     GroupNorm,
     InstanceNorm2d,
     Linear,
-    widen,
 )
 from shared.randomness.starts import DCGAN, DCGAN_GAIN, ZEROS
 from shared.statements import GAIN, MATRIX, Start, Statement
@@ -52,7 +51,7 @@ __all__ = [
 ]
 
 Images = Float[Tensor, "batch channels height width"]
-_Pixels = Float[Tensor, "*shape"]
+_Pixels = Float[Tensor, "..."]
 
 # Pixels of an axis up to which a filter is a product. On a GPU it is faster by far, on
 # a CPU up to 64, and no step takes longer for it up to here.
@@ -143,7 +142,7 @@ class MinibatchStd(nn.Module):
         Raises:
             ValueError: the batch is no multiple of the group.
         """
-        every = widen(distribution.gather(x))
+        every = _stated.widen(distribution.gather(x))
         batch = every.shape[0]
         size = min(self.group_size, batch)
         if batch % size:
