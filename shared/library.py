@@ -39,6 +39,7 @@ from shared.report import page
 from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
 from shared.run.generator import GeneratorState, generator_of
+from shared.run.outputs import check_file, check_folder, writing
 from shared.run.restore import load_backend
 from shared.run.retention import Keep
 from shared.run.run_dir import RunDir, is_exported, resolve_checkpoint, root_of
@@ -189,6 +190,8 @@ def export(
         UsageError: as the twins' ``export`` says.
     """
     check_format(format, twin)
+    if out is not None:
+        _check_out(Path(out), format)
     state = find_generator(run, step)
     home = _folder_of(run, step)
     if out is None and home is None:
@@ -209,14 +212,28 @@ def export(
             if evaluation["step"] == state.step
             and STANDING not in evaluation["protocol"]
         ]
-        hub.write(path, generator_of(state), scored)
-    else:
-        try:
-            make_folder(path.parent)
-        except OSError as error:
-            raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
-        write_atomically(path, convert(generator, format))
+        with writing(path):
+            hub.write(path, generator_of(state), scored)
+        return path
+    with writing(path):
+        make_folder(path.parent)
+    content = convert(generator, format)
+    with writing(path):
+        write_atomically(path, content)
     return path
+
+
+def _check_out(out: Path, format: str) -> None:
+    """Refuse a place that a format is not written to."""
+    suffix = FORMATS[format].suffix
+    for name, traits in FORMATS.items():
+        if name != format and traits.suffix and traits.suffix == out.suffix.lower():
+            words = f"ends in {suffix}" if suffix else "is a folder"
+            raise UsageError(f"--out {out}: needs --format {name}; {format} {words}")
+    if suffix:
+        check_file(out, suffix)
+    else:
+        check_folder(out)
 
 
 def _folder_of(run: Run, step: int | Literal["best"] | None) -> Path | None:

@@ -13,7 +13,6 @@ name does not.
 """
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
@@ -29,6 +28,7 @@ from shared.files.atomic import make_folder, write_atomically
 from shared.files.reading import read_object
 from shared.plugins import Plugin
 from shared.run.generator import PREFIX, GeneratorState
+from shared.run.outputs import check_folder
 from shared.run.run_dir import WEIGHTS, StoredEvaluation
 
 # Raised when an older program would misread the folder.
@@ -60,12 +60,11 @@ def write(
     Raises:
         UsageError: the folder holds anything, or cannot be written.
     """
+    check_folder(folder)
     try:
-        if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
-            raise UsageError(f"{folder}: must be a new folder, or an empty one")
         make_folder(folder)
     except OSError as error:
-        raise UsageError(f"{folder}: cannot be used: {error.strerror}") from error
+        raise UsageError(f"--out {folder}: cannot be used: {error.strerror}") from error
     config = config_to_json(state.config)
     config["dataset"] = portable_name(config["dataset"])
     values = {
