@@ -30,7 +30,7 @@ from shared.evaluation import evaluation
 from shared.evaluation.evaluation import Evaluation
 from shared.evaluation.evaluators import make_evaluator
 from shared.evaluation.samples import GivenSamples
-from shared.evaluation.score import STANDING
+from shared.evaluation.score import STANDING, standing_words
 from shared.export import hub
 from shared.export.formats import FORMATS, check_format
 from shared.files.arrays import Arrays
@@ -39,9 +39,16 @@ from shared.report import page
 from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
 from shared.run.generator import GeneratorState, generator_of
+from shared.run.outputs import check_file, check_folder, writing
 from shared.run.restore import load_backend
 from shared.run.retention import Keep
-from shared.run.run_dir import RunDir, is_exported, resolve_checkpoint, root_of
+from shared.run.run_dir import (
+    RunDir,
+    StoredEvaluation,
+    is_exported,
+    resolve_checkpoint,
+    root_of,
+)
 from shared.run.standing import stand
 from shared.training import driver
 from shared.training.driver import TrainedRun
@@ -189,6 +196,8 @@ def export(
         UsageError: as the twins' ``export`` says.
     """
     check_format(format, twin)
+    if out is not None:
+        _check_out(Path(out), format)
     state = find_generator(run, step)
     home = _folder_of(run, step)
     if out is None and home is None:
@@ -200,23 +209,49 @@ def export(
         out = _unused(home / "exported" / f"{state.step:06d}{FORMATS[format].suffix}")
     path = Path(out)
     if format == "hub":
-        # Scores of other statistics would be of other images.
-        is_scored = home is not None and standing_stats is None
-        scored = RunDir(home).read_evaluations() if is_scored else []
-        scored = [
-            evaluation
-            for evaluation in scored
-            if evaluation["step"] == state.step
-            and STANDING not in evaluation["protocol"]
-        ]
-        hub.write(path, generator_of(state), scored)
-    else:
-        try:
-            make_folder(path.parent)
-        except OSError as error:
-            raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
-        write_atomically(path, convert(generator, format))
+        exported = generator_of(state)
+        card = _card_of(run) if standing_stats is None else None
+        scored = [] if home is None else _evaluations(home, exported)
+        with writing(path):
+            hub.write(path, exported, scored, card)
+        return path
+    with writing(path):
+        make_folder(path.parent)
+    content = convert(generator, format)
+    with writing(path):
+        write_atomically(path, content)
     return path
+
+
+def _card_of(run: Run) -> bytes | None:
+    """The card of what was exported before, which has scores, and its owner's words."""
+    if isinstance(run, TrainedRun) or not is_exported(Path(run)):
+        return None
+    return hub.read_card(Path(run))
+
+
+def _evaluations(home: Path, state: GeneratorState) -> list[StoredEvaluation]:
+    """Those of a generator: of other statistics they would be of other images."""
+    standing = standing_words(state.config, state.standing_stats)
+    return [
+        evaluation
+        for evaluation in RunDir(home).read_evaluations()
+        if evaluation["step"] == state.step
+        and evaluation["protocol"].get(STANDING) == standing
+    ]
+
+
+def _check_out(out: Path, format: str) -> None:
+    """Refuse a place that a format is not written to."""
+    suffix = FORMATS[format].suffix
+    for name, traits in FORMATS.items():
+        if name != format and traits.suffix and traits.suffix == out.suffix.lower():
+            words = f"ends in {suffix}" if suffix else "is a folder"
+            raise UsageError(f"--out {out}: needs --format {name}; {format} {words}")
+    if suffix:
+        check_file(out, suffix)
+    else:
+        check_folder(out)
 
 
 def _folder_of(run: Run, step: int | Literal["best"] | None) -> Path | None:

@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from shared.data.image_data import ImageData
 from shared.data.reading import Reading
 from shared.data.survey import Survey
 from shared.drawing import images
+from shared.files.atomic import make_folder
+from shared.run.outputs import check_file, writing
 
 _COLUMNS = 8
 _ROWS = 8
@@ -38,9 +41,11 @@ def describe(options: DataOptions, config: TrainConfig, prog: str) -> None:
         prog: how the user calls the program, to say how to train.
 
     Raises:
-        UsageError: the data cannot be read, or the picture cannot be written.
+        UsageError: the data cannot be read, or the picture cannot be written where it
+            is to be.
     """
     said: list[str] = []
+    check_file(options.out, ".png")
     with named_as(config.dataset, f"DATASET {config.dataset}"):
         data = datasets.load_for(
             config, options.data_dir, options.cache_dir, said.append
@@ -110,14 +115,20 @@ def _draw(data: ImageData, options: DataOptions) -> str:
     """Write the picture; returns what it shows."""
     if data.name in POINTS:
         points = np.asarray(data.images, np.float64).reshape(-1, 2)
-        images.save_png(options.out, _density(points))
+        _save(options.out, _density(points))
         return f"{options.out}: where the points lie"
     chosen, words = _choose(data)
     some = np.asarray(data.images[chosen], np.uint8)
     factor = -(-_LEAST_PIXELS // min(some.shape[1:3]))
     large = some.repeat(factor, axis=1).repeat(factor, axis=2)
-    images.save_png(options.out, images.grid(large, columns=_COLUMNS))
+    _save(options.out, images.grid(large, columns=_COLUMNS))
     return f"{options.out}: {words}, as a run sees them"
+
+
+def _save(out: Path, picture: NDArray[np.uint8]) -> None:
+    with writing(out):
+        make_folder(out.parent)
+        images.save_png(out, picture)
 
 
 def _choose(data: ImageData) -> tuple[NDArray[np.intp], str]:

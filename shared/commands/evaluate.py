@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,7 @@ from shared.quantities import QUANTITIES
 from shared.randomness import noise
 from shared.report import page
 from shared.run import checkpoint
+from shared.run.outputs import check_not_own
 from shared.run.restore import load_backend
 from shared.run.run_dir import RunDir, resolve_checkpoint, root_of
 from shared.training.processes import processes
@@ -80,6 +82,9 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
         rule = "without features a single draw tells all that there is"
         raise refuse("draws", options.draws, rule)
     check_drawn(options.num or 0, config)
+    home = root_of(path)
+    if options.out is not None and not _are_same(options.out, home):
+        check_not_own(options.out, options.out / f"evaluation-{stored.step:06d}.json")
     load_data = functools.partial(
         datasets.load_for,
         config,
@@ -94,7 +99,7 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
             f" {config.dataset} in --data-dir {options.data_dir}"
         )
     against = load_data(split="test") if options.split == "test" else None
-    folder = _make_folder(options.out or root_of(path))
+    folder = _make_folder(options.out or home)
     backend = load()
     evaluator = make_evaluator(
         backend,
@@ -135,6 +140,8 @@ def _evaluate_images(
     for dataset in (name, _folder(path)):
         if out is not None and choices.is_folder(dataset):
             _check_apart(out, Path(dataset.removeprefix(choices.FOLDER)))
+    if out is not None:
+        check_not_own(out, out / "evaluation.json")
     folder = None if out is None else _make_folder(out)
     size = options.image_size or TrainConfig.image_size
 
@@ -214,6 +221,10 @@ def _shown(title: str, content: dict[str, Any]) -> Iterator[None]:
         yield
     finally:
         sys.stdout.write(_table(title, content))
+
+
+def _are_same(folder: Path, other: Path) -> bool:
+    return os.path.realpath(folder) == os.path.realpath(other)
 
 
 def _make_folder(folder: Path) -> Path:

@@ -110,7 +110,8 @@ class SampleOptions:
     """Checkpoint to draw from; best: by the scores of --evaluate-every; without it,
     the last."""
     out: Path | None = None
-    """File to write, or folder with --separate; without it, a new one in the run."""
+    """File to write (PNG), or new folder with --separate; without it, a new one in the
+    run."""
     device: str = "auto"
     """auto (the best there is), cpu, cuda, cuda:N, tpu, ..."""
     devices: int | None = None

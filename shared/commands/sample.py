@@ -21,6 +21,7 @@ from shared.drawing.samples import draw_images, draw_points
 from shared.errors import UsageError
 from shared.randomness.latents import draw_latents, great_circle, latent_truncation
 from shared.run import checkpoint
+from shared.run.outputs import check_file, check_folder, writing
 from shared.run.restore import load_backend
 from shared.run.run_dir import resolve_checkpoint, root_of
 
@@ -39,8 +40,8 @@ def sample(options: SampleOptions, make_backend: MakeBackend) -> None:
 
     Raises:
         UsageError: there is no such checkpoint, class, device or batch norm, there are
-            fewer images than classes, latents are cut off too near to 0, or points are
-            to be written to a file each.
+            fewer images than classes, latents are cut off too near to 0, points are to
+            be written to a file each, or ``--out`` names what it must not.
     """
     path = resolve_checkpoint(options.run, options.step)
     stored = checkpoint.load(path)
@@ -49,6 +50,8 @@ def sample(options: SampleOptions, make_backend: MakeBackend) -> None:
         raise refuse("truncation", options.truncation, rule)
     if config.dataset in POINTS and options.separate:
         raise UsageError("--separate: points in the plane are drawn in one picture")
+    if options.out is not None:
+        _check_out(options.out, options.separate)
     classes = _classes(options, stored)
     rows = len(classes) if classes else _ROWS
     num = options.num or rows * options.columns
@@ -71,6 +74,13 @@ def sample(options: SampleOptions, make_backend: MakeBackend) -> None:
             _draw(options, stored, path, backend, z, labels)
 
 
+def _check_out(out: Path, separate: bool) -> None:
+    if separate:
+        check_folder(out)
+    else:
+        check_file(out, ".png")
+
+
 def _draw(
     options: SampleOptions,
     stored: checkpoint.Checkpoint,
@@ -81,7 +91,7 @@ def _draw(
 ) -> None:
     config = stored.config
     out = options.out or _default_out(options, path, stored.step)
-    try:
+    with writing(out):
         if config.dataset in POINTS:
             out.parent.mkdir(parents=True, exist_ok=True)
             density = points.load(config.dataset).images
@@ -95,8 +105,6 @@ def _draw(
             out.parent.mkdir(parents=True, exist_ok=True)
             drawn = draw_images(backend, z, labels)
             images.save_png(out, images.grid(drawn, columns=options.columns))
-    except OSError as error:
-        raise UsageError(f"--out {out}: cannot be written: {error.strerror}") from error
     terminal.say(f"drawn: {out}")
 
 

@@ -80,6 +80,13 @@ class Evaluator(Protocol):
         return values | {"protocol": self.protocol(num, draws, seed)}
 
 
+def standing_words(config: TrainConfig, standing_stats: int | None) -> str | None:
+    """What batch norm goes by, if it is not the statistics of training."""
+    if standing_stats is None:
+        return None
+    return f"statistics of {standing_stats} batches of {config.batch_size} new samples"
+
+
 def sampling_protocol(
     config: TrainConfig,
     num: int,
@@ -95,10 +102,8 @@ def sampling_protocol(
         "draws": draws,
         "seed": seed,
     }
-    if standing_stats is not None:
-        protocol[STANDING] = (
-            f"statistics of {standing_stats} batches of {config.batch_size} new samples"
-        )
+    if (standing := standing_words(config, standing_stats)) is not None:
+        protocol[STANDING] = standing
     if draws > 1:
         protocol["interval"] = "95%, Student's t, over the draws"
     return protocol

@@ -9,6 +9,7 @@ from shared import sizes
 from shared.config.choices import POINTS
 from shared.config.traits import ARCHITECTURES
 from shared.evaluation.evaluation import NOT_MEANINGFUL
+from shared.evaluation.score import standing_words
 from shared.run.generator import GeneratorState
 from shared.run.run_dir import StoredEvaluation
 
@@ -38,6 +39,7 @@ def model_card(
         bounded=traits.bounded and state.plugin is None,
         numbers=sum(x.size for x in state.arrays.values() if x.dtype.kind == "f"),
         plugin=state.plugin,
+        standing=standing_words(config, state.standing_stats),
         evaluations=evaluations,
         not_meaningful=NOT_MEANINGFUL,
     )

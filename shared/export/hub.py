@@ -2,8 +2,9 @@
 
 ::
 
-    config.json        what the generator is: the run's configuration, its step, and
-                       what is known of its data
+    config.json        what the generator is: the run's configuration, its step, what
+                       is known of its data, and whether its batch norm goes by
+                       statistics of new samples
     model.safetensors  the weights that are drawn with, by PyTorch's names
     README.md          the model card
 
@@ -13,7 +14,6 @@ name does not.
 """
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
@@ -26,14 +26,16 @@ from shared.errors import DamagedError, UsageError
 from shared.export.card import model_card
 from shared.files.arrays import ArrayFile, canonical_json
 from shared.files.atomic import make_folder, write_atomically
-from shared.files.reading import read_object
+from shared.files.reading import read_file, read_object
 from shared.plugins import Plugin
 from shared.run.generator import PREFIX, GeneratorState
+from shared.run.outputs import check_folder
 from shared.run.run_dir import WEIGHTS, StoredEvaluation
 
 # Raised when an older program would misread the folder.
 FORMAT_VERSION = 1
 
+_CARD = "README.md"
 _FILE = ArrayFile("gan_generator", "file of a generator's weights")
 
 
@@ -45,10 +47,14 @@ class _Values(TypedDict):
     config: dict[str, Any]
     data: DataInfo
     plugin: NotRequired[Plugin]
+    standing_stats: NotRequired[int]
 
 
 def write(
-    folder: Path, state: GeneratorState, evaluations: Sequence[StoredEvaluation] = ()
+    folder: Path,
+    state: GeneratorState,
+    evaluations: Sequence[StoredEvaluation] = (),
+    card: bytes | None = None,
 ) -> None:
     """Write a generator as a folder.
 
@@ -56,16 +62,16 @@ def write(
         folder: new, or empty.
         state: the generator.
         evaluations: of this generator, for the model card.
+        card: the model card; None: it is made anew.
 
     Raises:
         UsageError: the folder holds anything, or cannot be written.
     """
+    check_folder(folder)
     try:
-        if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
-            raise UsageError(f"{folder}: must be a new folder, or an empty one")
         make_folder(folder)
     except OSError as error:
-        raise UsageError(f"{folder}: cannot be used: {error.strerror}") from error
+        raise UsageError(f"--out {folder}: cannot be used: {error.strerror}") from error
     config = config_to_json(state.config)
     config["dataset"] = portable_name(config["dataset"])
     values = {
@@ -76,11 +82,14 @@ def write(
     }
     if state.plugin is not None:
         values["plugin"] = state.plugin._asdict()
+    if state.standing_stats is not None:
+        values["standing_stats"] = state.standing_stats
     weights = {name.removeprefix(PREFIX): x for name, x in state.arrays.items()}
     config_path, weights_path = _paths(folder)
     _FILE.write(weights_path, values, weights, verify=True)
-    card = model_card(state, config["dataset"], evaluations)
-    write_atomically(folder / "README.md", card.encode())
+    if card is None:
+        card = model_card(state, config["dataset"], evaluations).encode()
+    write_atomically(folder / _CARD, card)
     # Last: with both files, the folder is an exported generator.
     text = json.dumps(values, indent=2) + "\n"
     write_atomically(config_path, text.encode())
@@ -105,6 +114,9 @@ def read(folder: Path) -> GeneratorState:
             )
         if found["step"] < 0:
             raise Mismatch("step", found["step"], "must be 0 or more")
+        if found.get("standing_stats", 1) < 1:
+            rule = "must be 1 or more"
+            raise Mismatch("standing_stats", found["standing_stats"], rule)
         config = config_from_json(found["config"])
     except (Mismatch, RecursionError) as error:
         raise UsageError(f"{config_path}: unreadable: {error}") from error
@@ -123,7 +135,18 @@ def read(folder: Path) -> GeneratorState:
         data=found["data"],
         arrays={PREFIX + name: x for name, x in weights.items()},
         plugin=found.get("plugin"),
+        standing_stats=found.get("standing_stats"),
     )
+
+
+def read_card(folder: Path) -> bytes | None:
+    """The model card in a folder, with what its owner has added; None: there is none.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    path = folder / _CARD
+    return read_file(path) if path.is_file() else None
 
 
 def _paths(folder: Path) -> tuple[Path, Path]:

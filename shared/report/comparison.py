@@ -13,6 +13,7 @@ from shared.drawing.figures import save_figure
 from shared.drawing.plots import moving_average
 from shared.errors import UsageError
 from shared.evaluation.evaluation import NOT_MEANINGFUL
+from shared.files.atomic import make_folder
 from shared.quantities import QUANTITIES
 from shared.report.comparison_page import (
     Compared,
@@ -20,6 +21,7 @@ from shared.report.comparison_page import (
     images_seen,
     write_page,
 )
+from shared.run.outputs import check_file, check_not_own, writing
 from shared.run.run_dir import RunDir, StoredEvaluation, StoredScore
 
 # Last values, of those that any run has.
@@ -53,19 +55,22 @@ def compare(paths: Sequence[Path], out: Path) -> None:
         out: the picture, a PNG file; the page is beside it, and called alike.
 
     Raises:
-        UsageError: a folder holds no run, or what is damaged, or the picture cannot be
-            written.
+        UsageError: a folder holds no run, or what is damaged, or the picture or page
+            cannot be written, or would replace a run's own.
     """
+    page = out.with_suffix(".html")
+    check_file(out, ".png")
+    check_not_own(out, page)
     # Unlike `Path.resolve`, it takes links in a circle.
     names = _names([Path(os.path.realpath(path)) for path in paths])
     runs = [_read(*pair) for pair in zip(names, paths, strict=True)]
     _plot(out, runs)
-    page = out.with_suffix(".html")
     compared = [
         Compared(run.name, RunDir(path), run.config, run.records)
         for run, path in zip(runs, paths, strict=True)
     ]
-    write_page(page, compared, _rows(runs))
+    with writing(page):
+        write_page(page, compared, _rows(runs))
     terminal.say(f"written: {out} and {page}")
     sys.stdout.write(table(runs))
 
@@ -212,4 +217,6 @@ def _plot(path: Path, runs: Sequence[Run]) -> None:
         axes.spines[["top", "right"]].set_visible(False)
     all_axes[0].legend(frameon=False)
     all_axes[-1].set_xlabel("step")
-    save_figure(path, figure)
+    with writing(path):
+        make_folder(path.parent)
+        save_figure(path, figure)

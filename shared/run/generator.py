@@ -24,6 +24,8 @@ class GeneratorState(NamedTuple):
     """The weights that are drawn with, as ``generator.<name>``."""
     plugin: Plugin | None = None
     """The user's file that the run needs."""
+    standing_stats: int | None = None
+    """Batches whose statistics batch norm goes by; None: those of training."""
 
 
 def generator_of(state: Checkpoint | GeneratorState) -> GeneratorState:

@@ -61,6 +61,7 @@ from shared.plugins import Plugin
 from shared.quantities import DECIDING, QUANTITIES
 from shared.run.retention import Keep, kept
 from shared.run.rollbacks import Rollback
+from shared.terminal import UNSAID
 
 
 class _EarlierData(TypedDict):
@@ -89,6 +90,17 @@ WEIGHTS = "model.safetensors"
 
 RUN_FIELDS = frozenset(_RunFields.__annotations__)
 """Of config.json, what is no setting."""
+
+
+# What a run writes besides, and what evaluates it; folders with all that is in them.
+_OWN = frozenset(
+    (
+        *("config.json", "metrics.jsonl", "samples.jsonl", "scores.jsonl", "best.json"),
+        *("samples", "checkpoints", "tensorboard", "real.png", UNSAID, LOCK, MARK),
+        *("losses.png", "samples.png", "samples.gif", "interpolation.png"),
+        "report.html",
+    )
+)
 
 
 class StoredScore(TypedDict):
@@ -208,6 +220,10 @@ class RunDir:
     def is_run(self) -> bool:
         """Whether the folder holds a run."""
         return os.path.lexists(self._config)
+
+    def has_records(self) -> bool:
+        """The same, by more than the name of a file that others have as well."""
+        return self.is_run() and (self._checkpoints.is_dir() or self._metrics.exists())
 
     def check_unused(self) -> None:
         """Refuse a folder that holds a run, or anything that is not ours.
@@ -663,6 +679,17 @@ def root_of(checkpoint: Path) -> Path:
     """The run's folder around a checkpoint; of one that was moved, its own folder."""
     folder = checkpoint.parent
     return folder.parent if folder.name == "checkpoints" else folder
+
+
+def own_place(path: Path) -> Path | None:
+    """A place that a run writes at itself, as seen from its folder; None of others."""
+    real = Path(os.path.realpath(path))  # unlike `Path.resolve`, of circles too
+    for folder in real.parents:
+        inside = real.relative_to(folder)
+        name = inside.parts[0]
+        if (name in _OWN or _judged_step(name) >= 0) and RunDir(folder).has_records():
+            return inside
+    return None
 
 
 def _judged_step(name: str) -> int:

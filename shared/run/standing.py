@@ -51,4 +51,4 @@ def stand(
         name: (total / batches).astype(state.arrays[name].dtype)
         for name, total in sums.items()
     }
-    return state._replace(arrays=state.arrays | means)
+    return state._replace(arrays=state.arrays | means, standing_stats=batches)

@@ -129,6 +129,38 @@ REFUSED_AT_ONCE = {
     "sample {run} --labels cat": "--labels cat: the run is not conditional",
     "sample {run} --labels -1": "--labels -1: the run is not conditional",
     "sample {run} --labels 3,": "--labels 3,: must be class ids from 0 up or names",
+    "sample {run} --out {empty}": "--out {empty}: is a folder; name a file in it",
+    "sample {run} --out {empty}/a.jpg": "--out {empty}/a.jpg: must end in .png",
+    "sample {run} --separate --out {file}": (
+        "--out {file}: must be a new folder, or an empty one"
+    ),
+    "sample {run} --separate --out {faces}": (
+        "--out {faces}: must be a new folder, or an empty one"
+    ),
+    "sample {run} --separate --out {run}/drawn/a.png": (
+        "--out {run}/drawn/a.png: names a file, and a folder is written"
+    ),
+    "sample {run} --separate --out {run}/samples": (
+        "--out {run}/samples: samples is the run's own; choose another name"
+    ),
+    "sample {run} --out {run}/checkpoints/000010.safetensors": "must end in .png",
+    "sample {run} --out {run}/samples/000020.png": (
+        "samples/000020.png is the run's own; choose another name"
+    ),
+    "sample {run} --out {run}/nearest-000006.png": "is the run's own; choose",
+    "compare {run} --out {run}/losses.png": "losses.png is the run's own",
+    "compare {run} --out {run}/report.png": (
+        "--out {run}/report.png: report.html is the run's own; choose another name"
+    ),
+    "compare {run} --out {empty}/c.html": "--out {empty}/c.html: must end in .png",
+    "data digits --out {run}/real.png": "real.png is the run's own",
+    "data digits --out {empty}/x.jpeg": "--out {empty}/x.jpeg: must end in .png",
+    "evaluate {run} --out {run}/samples": (
+        "--out {run}/samples: samples/evaluation-000006.json is the run's own"
+    ),
+    "evaluate --samples {faces} --reference digits --out {run}/samples": (
+        "--out {run}/samples: samples/evaluation.json is the run's own"
+    ),
     "train --crop pad": "--crop pad: is for images of folder:PATH",
     "train --pixel-bits 12": "--pixel-bits 12: is for images of folder:PATH",
     "train ring --channels grey": "--channels grey: is for images of folder:PATH",
@@ -151,8 +183,7 @@ REFUSED = {
     "train --resume {run} --steps 7 --device tpu:99": "--device tpu:99: no such device",
     "sample {run} --device nonsense": "--device nonsense: no such device;",
     "sample {run} --num 2 --out {file}/a.png": "--out {file}/a.png: cannot be written",
-    "sample {run} --num 2 --out {empty}": "{empty}: cannot be written: Is a directory",
-    "sample {run} --num 2 --separate --out {file}": "--out {file}: cannot be written",
+    "sample {run} --num 2 --separate --out {file}/a": "--out {file}/a: cannot be writ",
 }
 
 

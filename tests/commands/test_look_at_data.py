@@ -272,11 +272,12 @@ def test_a_picture_that_cannot_be_written_is_refused(
 ) -> None:
     many(tmp_path / "images", 4)
     words = [f"folder:{tmp_path}/images", "--data-dir", str(tmp_path)]
-    out = tmp_path / "no" / "x.png"
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "x.png"
     stopped(2, lambda: twin.main("data")([*words, "--out", str(out)]))
     assert capsys.readouterr() == (
         "",
-        f"gans_{twin.name}.data: error: {out}: cannot be written: No such file or"
+        f"gans_{twin.name}.data: error: --out {out}: cannot be written: Not a"
         " directory\n",
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import UsageError
-from shared.export.formats import check_format
+from shared.export.formats import FORMATS, check_format
 from support import Twin, contents, copy, last_checkpoint, stopped
 
 
@@ -49,13 +49,34 @@ def test_an_exported_generator_is_no_run(
         ("{run} --format {other}", "--format {other}: is written by gans_"),
         (
             "{run} --format {own} --out {run}",
-            "{run}: cannot be written: Is a directory",
+            "--out {run}: is a folder; name a file in it",
         ),
         (
             "{run} --format {own} --out {run}/config.json/x",
-            "{run}/config.json/x: cannot be written: Not a directory",
+            "--out {run}/config.json/x: config.json/x is the run's own; choose another",
         ),
-        ("{run} --out {run}", "{run}: must be a new folder, or an empty one"),
+        ("{run} --out {run}", "--out {run}: must be a new folder, or an empty one"),
+        *(
+            (f"{{run}} {words}", f"--out {{run}}/{said}")
+            for words, said in {
+                "--format {own} --out {run}/config.json": (
+                    "config.json: must end in {suffix}"
+                ),
+                "--out {run}/x.onnx": "x.onnx: needs --format onnx; hub is a folder",
+                "--out {run}/x{suffix}": "x{suffix}: needs --format {own}; hub is a",
+                "--format {own} --out {run}/x.onnx": (
+                    "x.onnx: needs --format onnx; {own} ends in {suffix}"
+                ),
+                "--format {own} --out {run}/x.bin": "x.bin: must end in {suffix}",
+                "--format {own} --out {run}/samples/x": (
+                    "samples/x: samples/x is the run's own; choose another name"
+                ),
+                "--out {run}/x.zip": "x.zip: names a file, and a folder is written",
+                "--out {run}/samples/new": (
+                    "samples/new: samples/new is the run's own; choose another name"
+                ),
+            }.items()
+        ),
     ],
 )
 def test_a_mistake_is_one_line(
@@ -68,7 +89,8 @@ def test_a_mistake_is_one_line(
     own, other = {"torch": ("torch", "stablehlo"), "jax": ("stablehlo", "onnx")}[
         twin.name
     ]
-    names = {"run": finished, "own": own, "other": other}
+    suffix = FORMATS[own].suffix
+    names = {"run": finished, "own": own, "other": other, "suffix": suffix}
     before = contents(finished)
     stopped(2, lambda: _export(twin, *words.format(**names).split()))
     message = capsys.readouterr().err

@@ -85,6 +85,35 @@ def test_it_is_exported_again_into_the_same_bytes(
     assert contents(again) == contents(folder)
 
 
+def test_what_its_owner_has_added_to_a_card_stays(
+    folder: Path, twin: Twin, tmp_path: Path
+) -> None:
+    export = twin.library.export
+    first = copy(folder, tmp_path)
+    (first / "README.md").write_text("license: mine\n## Scores\n")
+    again = export(first, tmp_path / "again")
+    assert (again / "README.md").read_text() == "license: mine\n## Scores\n"
+    # Of other statistics they would be of other images.
+    other = export(first, tmp_path / "other", standing_stats=2)
+    (first / "README.md").unlink()
+    anew = export(first, tmp_path / "anew")
+    assert "mine" not in (other / "README.md").read_text()
+    assert contents(anew) == contents(folder)
+
+
+def test_statistics_of_new_samples_are_told_of(
+    run: Path, twin: Twin, tmp_path: Path
+) -> None:
+    folder = twin.library.export(run, tmp_path / "standing", standing_stats=3)
+    assert json.loads((folder / "config.json").read_text())["standing_stats"] == 3
+    assert hub.read(folder).standing_stats == 3
+    words = "- batch norm goes by statistics of 3 batches of 4 new samples\n- classes: "
+    assert words in (folder / "README.md").read_text()
+    (folder / "README.md").unlink()
+    again = twin.library.export(folder, tmp_path / "again")
+    assert words in (again / "README.md").read_text()
+
+
 def test_the_card_has_scores_with_their_protocol(
     finished: Path, twin: Twin, tmp_path: Path
 ) -> None:
@@ -111,6 +140,15 @@ def test_the_card_has_scores_with_their_protocol(
     found["protocol"]["batch norm"] = "statistics of 16 batches of 8 new samples"
     found["scores"]["fid"]["shown"] = "other"
     (run / "evaluation-000006-standing-stats.json").write_text(json.dumps(found))
+    own = twin.library.export(run, tmp_path / "own", standing_stats=16)
+    card = (own / "README.md").read_text()
+    assert "- batch norm goes by statistics of 16 batches of 8 new samples\n" in card
+    assert "| FID ↓ | other |" in card
+    assert "3.00" not in card
+    others = twin.library.export(run, tmp_path / "others", standing_stats=2)
+    card = (others / "README.md").read_text()
+    assert "- batch norm goes by statistics of 2 batches of 8 new samples\n" in card
+    assert "Scores" not in card
     first = twin.library.export(run)
     assert first == run / "exported" / "000006"
     assert twin.library.export(run, format="hub", step=3).name == "000003"
@@ -207,6 +245,10 @@ def _strange_weights(folder: Path) -> None:
             "config.json: unreadable: step -1: must be 0 or more",
         ),
         (
+            _change_config(lambda values: values.update(standing_stats=0)),
+            "config.json: unreadable: standing_stats 0: must be 1 or more",
+        ),
+        (
             _change_config(lambda values: values["config"].update(architecture="x")),
             "config.json: configuration: unknown architecture 'x'",
         ),
@@ -215,7 +257,16 @@ def _strange_weights(folder: Path) -> None:
             "config.json: unreadable: data: is missing",
         ),
     ],
-    ids=["weights", "stranger", "settings", "version", "step", "plugin", "data"],
+    ids=[
+        "weights",
+        "stranger",
+        "settings",
+        "version",
+        "step",
+        "standing",
+        "plugin",
+        "data",
+    ],
 )
 def test_a_folder_that_was_changed_is_refused(
     damage: Callable[[Path], None],
@@ -283,7 +334,7 @@ def test_a_place_that_is_taken_is_left_alone(
         with pytest.raises(UsageError, match=message):
             export(run, tmp_path / out)
     own = {"torch": "torch", "jax": "stablehlo"}[twin.name]
-    with pytest.raises(UsageError, match="x: cannot be written: Not a directory"):
+    with pytest.raises(UsageError, match=r"^out .*x: cannot be written: Not a direct"):
         export(run, tmp_path / "file" / "new" / "x", own)
     assert contents(tmp_path) == before
     assert contents(export(run, tmp_path / "empty")) == contents(folder)

@@ -62,7 +62,9 @@ def test_arrays_are_taken_as_they_are() -> None:
         ((GREY, [0, 1, 3, 0, 1, 3]), "labels 0, 1, 3: must be class ids from 0 up"),
         ((GREY, [-1, 0, 1, 0, 1, 0]), "labels -1, 0, 1: must be class ids from 0"),
         ((GREY, [0, 1] * 3, ["one"]), "must be one for each of 2 classes"),
+        ((GREY, [0, 1] * 3, ["one"] * 999), "'one...: must be one for each of 2 cl"),
         ((GREY, None, ["one"]), "class_names ('one',): there are no labels"),
+        ((GREY, None, ["one"] * 999), "...: there are no labels"),
         ((np.zeros((6, 8, 9), np.uint8),), "; the nearest are 8 and 8x10"),
     ],
 )
@@ -71,6 +73,7 @@ def test_other_arrays_are_refused(arguments: tuple[Any, ...], message: str) -> N
         from_arrays(*arguments)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 300
 
 
 def test_a_folder_is_read_as_by_the_command(tmp_path: Path) -> None:

@@ -157,3 +157,15 @@ def test_runs_of_another_length_are_no_run_like_it(tmp_path: Path) -> None:
     assert "r0 and 1 like it" in found
     assert found.count("<polyline") == 4  # two losses of two groups
     assert "Runs of one length that differ by their seed or twin alone" in found
+
+
+def test_a_missing_folder_is_made_for_the_picture(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", TrainConfig())
+    comparison.compare([run.path], tmp_path / "new" / "er" / "x.png")
+    names = sorted(path.name for path in (tmp_path / "new" / "er").iterdir())
+    assert names == ["x.html", "x.png"]
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        UsageError, match=r"^--out .*file/x.png: cannot be written: Not"
+    ):
+        comparison.compare([run.path], tmp_path / "file" / "x.png")

@@ -1,0 +1,85 @@
+"""What ``--out`` may name: nothing of a run's own, nor of another kind than is made."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from shared.errors import UsageError
+from shared.run.run_dir import own_place
+
+# Whoever calls a folder so has taken it for a file.
+_FILES = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".html", ".zip", ".safetensors")
+
+
+def check_file(out: Path, suffix: str) -> None:
+    """Refuse a place for a file.
+
+    Args:
+        out: the file.
+        suffix: what its name ends in, unless it has none.
+
+    Raises:
+        UsageError: it ends in another one, is a folder, or a run's own.
+    """
+    if _suffix(out) not in ("", suffix):
+        raise UsageError(f"--out {out}: must end in {suffix}")
+    if os.path.isdir(out):  # noqa: PTH112  (no error where a name is too long)
+        raise UsageError(f"--out {out}: is a folder; name a file in it")
+    check_not_own(out, out)
+
+
+def check_folder(out: Path) -> None:
+    """Refuse a place for a folder.
+
+    Args:
+        out: the folder.
+
+    Raises:
+        UsageError: it holds anything, is called as files are, or is a run's own.
+    """
+    if _suffix(out) in _FILES:
+        raise UsageError(f"--out {out}: names a file, and a folder is written")
+    check_not_own(out, out)
+    try:
+        if os.path.lexists(out) and (not out.is_dir() or any(out.iterdir())):
+            raise UsageError(f"--out {out}: must be a new folder, or an empty one")
+    except OSError as error:
+        raise UsageError(f"--out {out}: cannot be used: {error.strerror}") from error
+
+
+def check_not_own(out: Path, path: Path) -> None:
+    """Refuse what would replace a file of a run, or lie among such files.
+
+    Args:
+        out: what the user has named.
+        path: what is written.
+
+    Raises:
+        UsageError: a run writes there itself.
+    """
+    if (own := own_place(path)) is not None:
+        raise UsageError(f"--out {out}: {own} is the run's own; choose another name")
+
+
+@contextlib.contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """Have errors of what is written within a ``with`` statement name ``--out``.
+
+    Args:
+        out: the file, or the folder around it.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"--out {out}: cannot be written: {error.strerror}") from error
+    except UsageError as error:
+        if not str(error).startswith(str(out)):
+            raise
+        raise UsageError(f"--out {error}") from error
+
+
+def _suffix(path: Path) -> str:
+    """What a name ends in, if that says what a file is: not of ``cats-0.5``."""
+    suffix = path.suffix.lower()
+    return "" if suffix[1:].isdigit() else suffix
