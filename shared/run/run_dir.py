@@ -663,10 +663,9 @@ def resolve_checkpoint(path: Path, step: int | Literal["best"] | None = None) ->
     best = run.best_step() if step == "best" else step
     if best is None:
         every = run.read_config()[0].evaluate_every
-        why = f"had not come to step {every}" if every else "was trained without"
-        raise UsageError(
-            f"--step best: {path} has no scores; it {why} (--evaluate-every)"
-        )
+        flag = "--evaluate-every"
+        why = f"not come to {flag} {every}" if every else f"been trained without {flag}"
+        raise UsageError(f"--step best: {path} has no scores; it has {why}")
     steps = run.checkpoint_steps()
     if best not in steps:
         there = ", ".join(map(str, steps)) or "none"

@@ -157,8 +157,7 @@ def test_the_best_checkpoint_can_be_chosen(
             twin.main(command)([str(run), "--step", "best"])
         error = capsys.readouterr().err
         assert error.endswith(
-            f"--step best: {run} has no scores; it had not come to step 2"
-            " (--evaluate-every)\n"
+            f"--step best: {run} has no scores; it has not come to --evaluate-every 2\n"
         )
 
 

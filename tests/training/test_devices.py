@@ -614,7 +614,7 @@ def test_several_devices_draw_what_one_draws_and_score_it_alike(
     def commands(out: Path, *extra: str) -> list[tuple[str, list[str]]]:
         # Batches of 64, 64, 64 and 8.
         drawn = [str(run), "--num", "200", "--device", "cpu", *extra]
-        scored = [*drawn, "--features", "none", "--draws", "2"]
+        scored = [*drawn, "--features", "none"]
         scored += ["--data-dir", str(data_dir), "--out", str(out)]
         return [
             ("sample", [*drawn, "--out", str(out / "grid.png")]),
