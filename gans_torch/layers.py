@@ -6,6 +6,7 @@ of the same names that compute the same. Each layer states what its arrays are: 
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 from jaxtyping import Float, Integer
@@ -440,8 +441,10 @@ def _along_both_axes(
     x = x.movedim(1, 3)  # channels last, as they lie in memory
     if max(x.shape[1:3]) > _LONGEST:
         return along(along(x, 1), 2).movedim(3, 1)
+    device = x.device.type
+    is_cast = device != "meta" and torch.is_autocast_enabled(device)
     # As it is where the networks compute in bfloat16: an image may be in float32.
-    with torch.autocast(x.device.type, enabled=False):
+    with torch.autocast(device, enabled=False) if is_cast else nullcontext():
         of_columns, of_rows = (
             along(torch.eye(size, dtype=x.dtype, device=x.device), 0)
             for size in x.shape[1:3]
