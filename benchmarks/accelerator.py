@@ -69,7 +69,10 @@ class Options:
     seconds: float = 0.5
     """About how long each measurement of a race takes."""
     presets: tuple[str, ...] = (
-        *("dcgan-cifar10", "quick", "stylegan2-cifar10", "biggan-cifar10"),
+        "dcgan-cifar10",
+        "quick",
+        "stylegan2-cifar10",
+        "biggan-cifar10",
     )
     """Trainings, on the digits that come with scikit-learn."""
     images: int = 12_800
@@ -236,16 +239,11 @@ def second_half(
         images_per_step: real images of each of its steps.
     """
     middle, last = records[len(records) // 2 - 1], records[-1]
-    trained, seconds, waited = (
-        of_last - of_middle
-        for of_last, of_middle in zip(
-            *(_since_start(record, images_per_step) for record in (last, middle)),
-            strict=True,
-        )
-    )
+    images, start, waited = _since_start(middle, images_per_step)
+    all_images, end, all_waited = _since_start(last, images_per_step)
     return {
-        "images_per_second": round(trained / seconds, 1),
-        "wait_share": round(max(0.0, waited / seconds), 3),
+        "images_per_second": round((all_images - images) / (end - start), 1),
+        "wait_share": round(max(0.0, (all_waited - waited) / (end - start)), 3),
     }
 
 

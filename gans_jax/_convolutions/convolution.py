@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gans_jax._convolutions import xlas
+from gans_jax._convolutions.derivatives import declare
 from gans_jax._convolutions.patches import Patches
 from gans_jax._convolutions.shifts import Shifts
 from gans_jax._convolutions.winograd import Winograd
@@ -259,21 +260,7 @@ def _kernel_gradient(form: _Form | Shifts, x: jax.Array, y: jax.Array) -> jax.Ar
     return form.to_kernel(total).astype(x.dtype)
 
 
-_features.defvjp(
-    lambda form, x, kernel: (_features(form, x, kernel), (x, kernel)),
-    lambda form, of, y: (_images(form, y, of[1]), _kernel_gradient(form, of[0], y)),
-)
-_images.defvjp(
-    lambda form, y, kernel: (_images(form, y, kernel), (y, kernel)),
-    lambda form, of, x: (_features(form, x, of[1]), _kernel_gradient(form, x, of[0])),
-)
-_kernel_gradient.defvjp(
-    lambda form, x, y: (_kernel_gradient(form, x, y), (x, y)),
-    lambda form, of, kernel: (
-        _images(form, of[1], kernel),
-        _features(form, of[0], kernel),
-    ),
-)
+declare(_features, _images, _kernel_gradient)
 
 
 @jax.custom_vjp

@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gans_jax._convolutions.derivatives import declare
+
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 """Of images, kernels and features."""
 
@@ -72,18 +74,4 @@ def _apart(x: jax.Array) -> jax.Array:
     return lax.optimization_barrier(x) if x.dtype == jnp.float64 else x
 
 
-features.defvjp(
-    lambda form, x, kernel: (features(form, x, kernel), (x, kernel)),
-    lambda form, of, y: (images(form, y, of[1]), kernel_gradient(form, of[0], y)),
-)
-images.defvjp(
-    lambda form, y, kernel: (images(form, y, kernel), (y, kernel)),
-    lambda form, of, x: (features(form, x, of[1]), kernel_gradient(form, x, of[0])),
-)
-kernel_gradient.defvjp(
-    lambda form, x, y: (kernel_gradient(form, x, y), (x, y)),
-    lambda form, of, kernel: (
-        images(form, of[1], kernel),
-        features(form, of[0], kernel),
-    ),
-)
+declare(features, images, kernel_gradient)
