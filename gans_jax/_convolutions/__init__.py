@@ -20,15 +20,17 @@ is taken is ever compiled):
                  wide as the kernel (`_as_matmul`), or the kernel is no square
     one product  of a kernel that is no square but covers the image; transposed, whose
                  image is a single pixel
-    `_same`      on a CPU, for kernels that keep the size: XLA's own, but its gradients
-                 are declared. With respect to images it is the same convolution, with
-                 the kernel turned; with respect to the kernel, a product of shifted
-                 images and features (`Shifts`). XLA's gradients take as long alone, but
-                 a hundred times as long inside a loop, where training runs. In groups,
-                 one after the other
-    `Winograd`   nine products instead of sixteen: where the stride is half the kernel
-                 and the result has even sizes, of 64 channels or more on either side,
-                 and not in bfloat16 (`_form`, `winograd_pays`)
+    `_same`      on a CPU, for kernels that keep the size: XLA's own, or `Winograd`, or
+                 to at most four channels, as images have, `Patches`. Its gradients are
+                 declared. With respect to images it is the same convolution, with the
+                 kernel turned; with respect to the kernel, a product of shifted images
+                 and features (`Shifts`), or `Winograd` of many channels. XLA's
+                 gradients take as long alone, but a hundred times as long inside a
+                 loop, where training runs. In groups, one after the other
+    `Winograd`   nine products instead of sixteen, or sixteen instead of thirty-six:
+                 where the stride is half the kernel or a third of it, and the result
+                 has even sizes, of 64 channels or more on either side, and not in
+                 bfloat16 (`_winograd`, `winograd_pays`)
     `Patches`    one product with all patches of the image: everything else
 
 The matrices take two to four times the memory of the images; written out for a whole

@@ -23,6 +23,11 @@ from gans_jax._convolutions.winograd import Winograd
 # Bytes of matrices that are made at a time.
 _CACHE = 8 * 2**20
 
+# Channels of an image, in which a convolution that keeps its size mostly copies.
+_FEW = 4
+# Channels from which the gradient of such a kernel is faster in Winograd's form too.
+_MANY = 128
+
 _Form = Patches | Winograd
 
 _in_xlas_form = contextvars.ContextVar("in_xlas_form", default=False)
@@ -188,25 +193,52 @@ def _platform() -> str:
 def _form(
     kernel: jax.Array, stride: int, padding: int, height: int, width: int
 ) -> _Form:
-    size, _, channels, features = kernel.shape
-    rows, columns = (
-        (length + 2 * padding - size) // stride + 1 for length in (height, width)
-    )
-    # bfloat16 has no digits to spare for sums.
-    if Winograd.suits(size, stride, rows, columns) and kernel.dtype != jnp.bfloat16:
-        form = Winograd(stride, padding, height, width, rows // 2, columns // 2)
-        if winograd_pays(form, channels, features):
-            return form
+    if form := _winograd(kernel, stride, padding, height, width):
+        return form
+    size = len(kernel)
+    rows, columns = _features_of(size, stride, padding, height, width)
     if rows == columns == 1:
         stride = size  # A single patch takes no step: it is one block.
     return Patches(size, stride, padding, height, width, rows, columns)
 
 
+def _winograd(
+    kernel: jax.Array | jax.ShapeDtypeStruct,
+    stride: int,
+    padding: int,
+    height: int,
+    width: int,
+) -> Winograd | None:
+    """This form, where it is possible and pays."""
+    size, _, channels, features = kernel.shape
+    rows, columns = _features_of(size, stride, padding, height, width)
+    if not Winograd.suits(size, stride, rows, columns) or not _can_spare(kernel):
+        return None
+    taps = size // stride
+    form = Winograd(taps, stride, padding, height, width, rows // 2, columns // 2)
+    return form if winograd_pays(form, channels, features) else None
+
+
+def _features_of(
+    size: int, stride: int, padding: int, height: int, width: int
+) -> tuple[int, int]:
+    """Height and width of the features."""
+    rows, columns = (
+        (length + 2 * padding - size) // stride + 1 for length in (height, width)
+    )
+    return rows, columns
+
+
+def _can_spare(x: jax.Array | jax.ShapeDtypeStruct) -> bool:
+    """Whether there are digits to spare for sums of few terms; bfloat16 has none."""
+    return x.dtype != jnp.bfloat16
+
+
 def winograd_pays(form: Winograd, channels: int, features: int) -> bool:
-    """Whether nine products are faster than sixteen.
+    """Whether so few products are faster than all.
 
     Of few channels, the sums take longer than the products that they save; and where
-    the nine are small, compiling them costs two seconds and nothing is gained.
+    these are small, compiling them costs two seconds and nothing is gained.
     """
     of_image = form.rows * form.columns * form.stride**2 * channels * features
     return min(channels, features) >= 64 and of_image >= 2**18
@@ -265,7 +297,15 @@ declare(_features, _images, _kernel_gradient)
 
 @jax.custom_vjp
 def _same(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The convolution of images that keeps their size, by XLA's own."""
+    """The convolution of images that keeps their size."""
+    size, _, _, features = kernel.shape
+    _, height, width, _ = x.shape
+    if features <= _FEW and _can_spare(kernel):
+        # Their sums are small, and XLA's own form takes as long for them as for many.
+        form = Patches(size, 1, size // 2, height, width, height, width)
+        return _images(form, x, _turned(kernel))
+    if form := _winograd(kernel, 1, size // 2, height, width):
+        return _features(form, x, kernel)
     pads = [(kernel.shape[0] // 2,) * 2] * 2
     return lax.conv_general_dilated(
         x, kernel, (1, 1), pads, dimension_numbers=xlas.LAYOUT
@@ -276,7 +316,13 @@ def _same(x: jax.Array, kernel: jax.Array) -> jax.Array:
 def _same_gradient(size: int, x: jax.Array, y: jax.Array) -> jax.Array:
     """The gradient of `_same` with respect to its kernel."""
     _, height, width, channels = x.shape
-    form = Shifts.fewest(size, height, width, channels, y.shape[3])
+    features = y.shape[3]
+    kernel = jax.ShapeDtypeStruct((size, size, channels, features), x.dtype)
+    if min(channels, features) >= _MANY and (
+        form := _winograd(kernel, 1, size // 2, height, width)
+    ):
+        return _kernel_gradient(form, x, y)
+    form = Shifts.fewest(size, height, width, channels, features)
     return _kernel_gradient(form, x, y)
 
 
@@ -314,7 +360,8 @@ def _split(
     n, itemsize = len(x), x.dtype.itemsize
     of_image, of_kernel = form.sizes(channels, features)
     # Every part passes over the whole kernel, so it is at least as large as that.
-    needed = n * of_image * itemsize / max(_CACHE, of_kernel * itemsize)
+    cache = _CACHE * (2 if isinstance(form, Winograd) and form.taps == 3 else 1)
+    needed = n * of_image * itemsize / max(cache, of_kernel * itemsize)
     parts = (k for k in range(1, n) if n % k == 0 and k >= needed)
     return x.reshape(next(parts, n), -1, *x.shape[1:])
 

@@ -1,37 +1,45 @@
-"""Convolutions in nine sixteenths of the multiplications.
+"""Convolutions in four ninths, or nine sixteenths, of the multiplications.
 
-Where the stride is half of the kernel, as in all of DCGAN, a convolution is one of
-*blocks* of stride by stride pixels with a kernel of two by two blocks. Two neighbours
-in its result need, along one axis, three products instead of four:
+A convolution whose stride divides its kernel is one of *blocks* of stride by stride
+pixels, with a kernel of a few *taps*, as many blocks, along each axis. Two neighbours
+in its result need, along one axis, one product more than there are taps, where a sum
+over the kernel takes twice as many as taps. With two, as in all of DCGAN, three
+products instead of four:
 
     y0 = x0 k0 + x1 k1 = (x0 - x1) k0 + x1 (k0 + k1)
     y1 = x1 k0 + x2 k1 = x1 (k0 + k1) + (x2 - x1) k1
 
-So a *tile*, two by two neighbours, needs nine instead of sixteen, and each of the nine
-is one matrix product for all tiles.
+and with three, as in residual networks, four instead of six:
+
+    p = (x0 - x2) k0               q = (x1 + x2) (k0 + k1 + k2) / 2
+    s = (x1 - x3) k2               r = (x2 - x1) (k0 - k1 + k2) / 2
+    y0 = x0 k0 + x1 k1 + x2 k2 = p + q + r
+    y1 = x1 k0 + x2 k1 + x3 k2 = q - r - s
+
+So a *tile*, two by two neighbours, needs nine instead of sixteen, or sixteen instead of
+thirty-six, and each of them is one matrix product for all tiles.
 
 References:
-    Winograd 1980, "Arithmetic Complexity of Computations", F(2, 2); for images, Lavin
-    and Gray 2015, arXiv:1509.09308, Section 4.
+    Winograd 1980, "Arithmetic Complexity of Computations", F(2, 2) and F(2, 3); for
+    images, Lavin and Gray 2015, arXiv:1509.09308, Section 4.
 """
 
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-
-# Arrays in two or three rows of as many: what a tile or a kernel consists of.
-_Square = Sequence[Sequence[jax.Array]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Winograd:
     """Where tiles lie on the blocks of a padded image: a form of convolution."""
 
+    taps: int
+    """Blocks along the kernel's edge."""
     stride: int
     padding: int
     height: int
@@ -43,19 +51,26 @@ class Winograd:
 
     @classmethod
     def suits(cls, size: int, stride: int, rows: int, columns: int) -> bool:
-        """Whether the kernel has two by two blocks, and tiles make up its results."""
-        return size == 2 * stride and rows % 2 == 0 and columns % 2 == 0
+        """Whether there are rules for the kernel, and tiles make up its results."""
+        is_known = size % stride == 0 and size // stride in _RULES
+        return is_known and rows % 2 == 0 and columns % 2 == 0
+
+    @property
+    def products(self) -> int:
+        """For a tile."""
+        return (self.taps + 1) ** 2
 
     def sizes(self, channels: int, features: int) -> tuple[int, int]:
         """Entries of the matrices of an image, and of those of the kernel."""
         entries = self.stride**2 * channels
         tiles = self.rows * self.columns
-        return 9 * tiles * (entries + features), 9 * entries * features
+        of_image = self.products * tiles * (entries + features)
+        return of_image, self.products * entries * features
 
     def of_images(self, x: jax.Array) -> jax.Array:
-        """What nine products take of images, `[9, N * tiles, stride**2 * C]`."""
+        """What the products take of images, `[products, N * tiles, stride**2 * C]`."""
         s, (n, _, _, c) = self.stride, x.shape
-        # A tile sees three blocks, and two more make whole pairs of them.
+        # A tile sees one block more than the kernel: these make whole pairs of them.
         tall, wide = self.rows + 1, self.columns + 1
         x = _pad(
             x,
@@ -63,28 +78,29 @@ class Winograd:
             (self.padding, 2 * wide * s - self.width - self.padding, 0),
         )
         x = x.reshape(n, tall, 2, s, wide, 2, s * c).transpose(0, 1, 2, 4, 5, 3, 6)
-        # Written out once, here and below: else XLA computes for each of the nine anew
+        # Written out once, here and below: else XLA computes for each product anew
         # whatever it can, back to the layer before.
         x = lax.optimization_barrier(x)
         of_rows, of_columns = (
-            [slice(i // 2, i // 2 + tiles) for i in range(3)]
+            [slice(i // 2, i // 2 + tiles) for i in range(self.taps + 1)]
             for tiles in (self.rows, self.columns)
         )
-        seen = [
-            [x[:, rows, i % 2, columns, j % 2] for j, columns in enumerate(of_columns)]
-            for i, rows in enumerate(of_rows)
-        ]
-        return _matrices(_along_both(_differences, seen), s * s * c)
+        rule = self._rules.of_images
+        seen = [x[:, :, :, tiles, j % 2] for j, tiles in enumerate(of_columns)]
+        x = _written(rule(*seen))
+        seen = [x[:, :, tiles, i % 2] for i, tiles in enumerate(of_rows)]
+        return _matrices(rule(*seen), s * s * c)
 
     def to_images(self, matrices: jax.Array) -> jax.Array:
         """The transpose of `of_images`."""
-        s = self.stride
-        seen = _along_both(_differences_transposed, self._in_tiles(matrices))
+        s, rule = self.stride, self._rules.to_images
+        x = _written(rule(*jnp.unstack(self._in_tiles(matrices), axis=1)))
+        seen = [jnp.unstack(row) for row in rule(*jnp.unstack(x, axis=1))]
         # Tiles lie two blocks apart: what each has seen, with a gap between them.
         spread = [
-            _pad(seen[i][j], (i, 2 - i, 1), (j, 2 - j, 1))
-            for i in range(3)
-            for j in range(3)
+            _pad(x, (i, self.taps - i, 1), (j, self.taps - j, 1))
+            for i, row in enumerate(seen)
+            for j, x in enumerate(row)
         ]
         x = lax.optimization_barrier(functools.reduce(jnp.add, spread))
         n, tall, wide, entries = x.shape
@@ -97,43 +113,59 @@ class Winograd:
         )
 
     def of_features(self, y: jax.Array) -> jax.Array:
-        """What nine products take of features, `[9, N * tiles, O]`."""
-        y = lax.optimization_barrier(y)
+        """What the products take of features, `[products, N * tiles, O]`."""
+        y, rule = lax.optimization_barrier(y), self._rules.of_features
         y = y.reshape(-1, self.rows, 2, self.columns, 2, y.shape[3])
-        tile = [[y[:, :, i, :, j] for j in range(2)] for i in range(2)]
-        return _matrices(_along_both(_sums, tile), y.shape[5])
+        y = _written(rule(*jnp.unstack(y, axis=4)))
+        return _matrices(rule(*jnp.unstack(y, axis=3)), y.shape[5])
 
     def to_features(self, matrices: jax.Array) -> jax.Array:
         """The transpose of `of_features`."""
-        tile = _along_both(_sums_transposed, self._in_tiles(matrices))
-        y = lax.optimization_barrier(jnp.stack([jnp.stack(row, 3) for row in tile], 2))
+        rule = self._rules.to_features
+        y = rule(*jnp.unstack(self._in_tiles(matrices), axis=1))
+        y = _written(y, axis=4)
+        y = _written(rule(*jnp.unstack(y)), axis=2)
         return y.reshape(-1, 2 * self.rows, 2 * self.columns, y.shape[5])
 
     def of_kernel(self, kernel: jax.Array) -> jax.Array:
-        """What nine products take of a kernel, `[9, stride**2 * C, O]`."""
-        s, (c, o) = self.stride, kernel.shape[2:]
-        kernel = kernel.reshape(2, s, 2, s, c, o)
-        blocks = [[kernel[i, :, j] for j in range(2)] for i in range(2)]
-        return _matrices(_along_both(_sums, blocks), o)
+        """What the products take of a kernel, `[products, stride**2 * C, O]`."""
+        s, taps, (c, o) = self.stride, self.taps, kernel.shape[2:]
+        rule, kernel = self._rules.of_kernel, kernel.reshape(taps, s, taps, s, c, o)
+        kernel = _written(rule(*jnp.unstack(kernel, axis=2)))
+        return _matrices(rule(*jnp.unstack(kernel, axis=1)), o)
 
     def to_kernel(self, matrices: jax.Array) -> jax.Array:
         """The transpose of `of_kernel`."""
         s, (_, entries, o) = self.stride, matrices.shape
-        blocks = _square(matrices.reshape(3, 3, s, s, entries // s**2, o))
-        blocks = _along_both(_sums_transposed, blocks)
-        kernel = jnp.stack([jnp.stack(row, 1) for row in blocks])
-        return kernel.reshape(2 * s, 2 * s, -1, o)
+        edge, rule = self.taps + 1, self._rules.to_kernel
+        kernel = matrices.reshape(edge, edge, s, s, entries // s**2, o)
+        kernel = _written(rule(*jnp.unstack(kernel, axis=1)), axis=2)
+        kernel = jnp.stack(rule(*jnp.unstack(kernel)))
+        return kernel.reshape(self.taps * s, self.taps * s, -1, o)
 
-    def _in_tiles(self, matrices: jax.Array) -> _Square:
-        shape = (3, 3, -1, self.rows, self.columns, matrices.shape[2])
-        return _square(matrices.reshape(shape))
+    @property
+    def _rules(self) -> "_Rules":
+        return _RULES[self.taps]
+
+    def _in_tiles(self, matrices: jax.Array) -> jax.Array:
+        """What the products gave, `[taps + 1, taps + 1, N, rows, columns, entries]`."""
+        edge = self.taps + 1
+        shape = (edge, edge, -1, self.rows, self.columns, matrices.shape[2])
+        return matrices.reshape(shape)
 
 
-def _along_both(function: Callable[..., Sequence[Any]], square: _Square) -> _Square:
-    """A function of the arrays in a row, applied to all rows, then to all columns."""
-    for _ in range(2):
-        square = list(zip(*(function(*row) for row in square), strict=True))
-    return square
+_Rule = Callable[..., Sequence[jax.Array]]
+
+
+class _Rules(NamedTuple):
+    """What the products along one axis take of their operands, and the transposes."""
+
+    of_images: _Rule
+    to_images: _Rule
+    of_features: _Rule
+    to_features: _Rule
+    of_kernel: _Rule
+    to_kernel: _Rule
 
 
 def _differences(a: jax.Array, b: jax.Array, c: jax.Array) -> Sequence[jax.Array]:
@@ -154,12 +186,71 @@ def _sums_transposed(a: jax.Array, b: jax.Array, c: jax.Array) -> Sequence[jax.A
     return a + b, b + c
 
 
-def _square(arrays: jax.Array) -> _Square:
-    return [list(row) for row in arrays]
+def _of_images(
+    a: jax.Array, b: jax.Array, c: jax.Array, d: jax.Array
+) -> Sequence[jax.Array]:
+    return a - c, b + c, c - b, b - d
 
 
-def _matrices(square: _Square, columns: int) -> jax.Array:
-    return jnp.stack([x.reshape(-1, columns) for row in square for x in row])
+def _to_images(
+    p: jax.Array, q: jax.Array, r: jax.Array, s: jax.Array
+) -> Sequence[jax.Array]:
+    return p, q - r + s, q + r - p, -s
+
+
+def _of_features(a: jax.Array, b: jax.Array) -> Sequence[jax.Array]:
+    return a, a + b, a - b, -b
+
+
+def _to_features(
+    p: jax.Array, q: jax.Array, r: jax.Array, s: jax.Array
+) -> Sequence[jax.Array]:
+    return p + q + r, q - r - s
+
+
+def _of_kernel(a: jax.Array, b: jax.Array, c: jax.Array) -> Sequence[jax.Array]:
+    return a, (a + b + c) / 2, (a - b + c) / 2, c
+
+
+def _to_kernel(
+    p: jax.Array, q: jax.Array, r: jax.Array, s: jax.Array
+) -> Sequence[jax.Array]:
+    return p + (q + r) / 2, (q - r) / 2, (q + r) / 2 + s
+
+
+# By the number of taps, as this module's page has them.
+_RULES = {
+    2: _Rules(
+        of_images=_differences,
+        to_images=_differences_transposed,
+        of_features=_sums,
+        to_features=_sums_transposed,
+        of_kernel=_sums,
+        to_kernel=_sums_transposed,
+    ),
+    3: _Rules(
+        of_images=_of_images,
+        to_images=_to_images,
+        of_features=_of_features,
+        to_features=_to_features,
+        of_kernel=_of_kernel,
+        to_kernel=_to_kernel,
+    ),
+}
+
+
+def _written(arrays: Sequence[jax.Array], axis: int = 0) -> jax.Array:
+    """Stacked, and written out: one axis is done with before the other begins.
+
+    Else XLA makes one function of both, which takes three times as long to compile, and
+    longer to run.
+    """
+    return lax.optimization_barrier(jnp.stack(arrays, axis))
+
+
+def _matrices(arrays: Sequence[jax.Array], columns: int) -> jax.Array:
+    """What is `[taps + 1, ...]` for each product along rows, of so many columns."""
+    return jnp.stack(arrays).reshape(len(arrays) ** 2, -1, columns)
 
 
 def _pad(

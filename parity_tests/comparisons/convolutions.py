@@ -16,7 +16,7 @@ import gans_torch.layers
 from gans_jax import layers as jax_layers
 from gans_jax._convolutions import convolution
 from parity_tests.certificate.registry import Finding, Worst, check
-from parity_tests.harness.jax_side import run_jax
+from parity_tests.harness.jax_side import as_if_wide, run_jax
 from parity_tests.harness.modules import compare_twins
 from parity_tests.harness.tasks import Task, compare, normal
 from parity_tests.harness.torch_side import run_torch
@@ -66,6 +66,10 @@ _CONVOLUTIONS = {
     "3x3": _Case(3, 5, 3, 1, 1, True, 2, 5, 6),
     "3x3, from one": _Case(1, 5, 3, 1, 1, True, 2, 4, 6),
     "3x3, to one": _Case(5, 1, 3, 1, 1, True, 3, 6, 4),
+    "3x3, even": _Case(5, 6, 3, 1, 1, True, 2, 6, 8),
+    "3x3, no padding": _Case(3, 5, 3, 1, 0, True, 2, 6, 8),
+    "3x3, in parts": _Case(8, 5, 3, 1, 1, True, 6, 12, 12, cache=80_000),
+    "5x5, to many": _Case(3, 5, 5, 1, 2, False, 2, 6, 3),
     "5x5": _Case(3, 4, 5, 1, 2, False, 2, 6, 3),
     "groups": _Case(6, 4, 3, 1, 1, True, 2, 5, 4, groups=2),
     "groups of one": _Case(6, 12, 3, 1, 1, False, 1, 4, 3, groups=6),
@@ -89,6 +93,7 @@ _TRANSPOSED = {
     "from 1x1": _Case(7, 5, 4, 1, 0, True, 2, 1, 1),
     "stride 1": _Case(3, 5, 4, 1, 0, True, 2, 4, 4),
     "3x3": _Case(5, 3, 3, 1, 1, True, 2, 5, 6),
+    "3x3, even": _Case(6, 5, 3, 1, 1, True, 2, 6, 4),
     "stride 3": _Case(2, 3, 6, 3, 2, True, 2, 3, 2),
     "wide padding": _Case(3, 1, 4, 2, 3, True, 1, 5, 4),
     "kernel 5, stride 2": _Case(3, 5, 5, 2, 2, True, 2, 3, 5),
@@ -138,7 +143,7 @@ class _WideConv2d(jax_layers.Conv2d):
     """With the products that are used on a CPU where there are many channels."""
 
     def __call__(self, x: Any) -> Any:
-        with mock.patch.object(convolution, "winograd_pays", return_value=True):
+        with as_if_wide():
             return super().__call__(x)
 
 
@@ -146,7 +151,7 @@ class _WideConvTranspose2d(jax_layers.ConvTranspose2d):
     """With the products that are used on a CPU where there are many channels."""
 
     def __call__(self, x: Any) -> Any:
-        with mock.patch.object(convolution, "winograd_pays", return_value=True):
+        with as_if_wide():
             return super().__call__(x)
 
 

@@ -4,13 +4,12 @@ import dataclasses
 import functools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
-from unittest import mock
 
 import numpy as np
 
-from gans_jax._convolutions import convolution
 from parity_tests.certificate.compare import difference
 from parity_tests.certificate.registry import Finding, check
+from parity_tests.harness.jax_side import as_if_wide
 from parity_tests.harness.trajectories import (
     State,
     compare_runs,
@@ -476,7 +475,7 @@ def _as_if_wide(variant: Variant) -> list[Finding]:
     # Not 1: a gradient of `dragan`'s first step is so near zero there that Adam's step
     # is 1e-5 off in float32, whatever the products.
     config = dataclasses.replace(variant.config, seed=2)
-    with mock.patch.object(convolution, "winograd_pays", return_value=True):
+    with as_if_wide():
         result = _compare(config, _REMEDY_STEPS, variant.channels)
         if tolerance(config) == "trajectory, float64":
             result += _float32(config, variant.channels)

@@ -1,9 +1,11 @@
 """JAX's side of a comparison: a task or a function in, NumPy arrays out."""
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +17,7 @@ import gans_jax
 import gans_jax.arrays
 import gans_jax.layers
 import gans_jax.models
+from gans_jax._convolutions import convolution
 from gans_jax._network import Network
 from gans_jax._network import stated as network_statements
 from parity_tests.harness.gradients import Differentiated, cast, is_floating
@@ -85,6 +88,16 @@ class _JaxHolder(nnx.Module):
 
     def __call__(self, *inputs: jax.Array) -> Any:
         return self.held(*inputs)
+
+
+@contextlib.contextmanager
+def as_if_wide() -> Iterator[None]:
+    """Have the products that are used on a CPU where there are many channels."""
+    with (
+        mock.patch.object(convolution, "winograd_pays", return_value=True),
+        mock.patch.multiple(convolution, _FEW=0, _MANY=0),
+    ):
+        yield
 
 
 @functools.partial(jax.jit, static_argnames=("training", "second_order"))

@@ -45,6 +45,27 @@ MUTANTS = (
         "layer/Conv2d/*",
     ),
     mutant(
+        "a tile's second neighbour, of three taps",
+        "Winograd's last product with the wrong sign, where the kernel has three taps",
+        winograd._to_features,
+        {"q - r - s": "q - r + s"},
+        "layer/Conv2d/3x3*",
+    ),
+    mutant(
+        "a kernel's middle tap",
+        "the gradient of Winograd's kernel takes the middle tap for its negative",
+        winograd._to_kernel,
+        {"(q - r) / 2": "(r - q) / 2"},
+        "layer/Conv2d/3x3*",
+    ),
+    mutant(
+        "three taps on images",
+        "the gradient of images, where the kernel has three taps, swaps two products",
+        winograd._to_images,
+        {"q - r + s, q + r - p": "r - q + s, q + r - p"},
+        "layer/Conv2d/3x3*",
+    ),
+    mutant(
         "features shifted as images",
         "what features make of the shifts goes in the images' direction",
         shifts.Shifts.of_features,
