@@ -252,12 +252,15 @@ def parse_data(
     )
     with named_as(options.dataset, f"DATASET {options.dataset}"):
         validate_name(options.dataset)
-    start = PRESETS[options.dataset if options.dataset in POINTS else DEFAULT_PRESET]
-    size = start.image_size if options.dataset in POINTS else options.image_size
+    is_points = options.dataset in POINTS
+    if is_points and options.image_size != DataOptions.image_size:
+        rule = f"is for images, which points of {options.dataset} are not"
+        raise refuse("image_size", options.image_size, rule)
+    start = PRESETS[options.dataset if is_points else DEFAULT_PRESET]
     return options, dataclasses.replace(
         start,
         dataset=options.dataset,
-        image_size=size,
+        image_size=start.image_size if is_points else options.image_size,
         channels=options.channels,
         crop=options.crop,
         pixel_bits=options.pixel_bits,

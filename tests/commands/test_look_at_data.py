@@ -267,6 +267,15 @@ def test_it_needs_no_framework(twin: Twin, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
+def test_points_have_no_size(twin: Twin, capsys: pytest.CaptureFixture[str]) -> None:
+    stopped(2, lambda: twin.main("data")(["swiss-roll", "--image-size", "64"]))
+    assert capsys.readouterr() == (
+        "",
+        f"gans_{twin.name}.data: error: --image-size 64: is for images, which points of"
+        " swiss-roll are not\n",
+    )
+
+
 def test_a_picture_that_cannot_be_written_is_refused(
     twin: Twin, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
