@@ -15,6 +15,7 @@ from jaxtyping import Float, Integer
 
 from gans_jax import distribution
 from shared.config import traits
+from shared.config.arguments import from_python
 from shared.config.tables import register
 from shared.errors import UsageError
 
@@ -510,6 +511,7 @@ OBJECTIVES = {
 }
 
 
+@from_python
 def register_objective(
     name: str,
     discriminator_loss: Callable[..., Float[Array, ""]],

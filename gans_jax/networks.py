@@ -9,6 +9,7 @@ from gans_jax import arrays as state_arrays
 from gans_jax import models
 from gans_jax._network import Network
 from shared.config.arguments import from_python
+from shared.config.limits import check_labels
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
 from shared.randomness.initial_weights import initial_arrays
@@ -31,8 +32,10 @@ def build(config: TrainConfig, data: DataInfo, seed: int) -> Networks:
         seed: of the initial weights, from 0 up; the same in both twins.
 
     Raises:
-        UsageError: an argument is of another type, or the seed is out of range.
+        UsageError: an argument is of another type, the seed is out of range, or the
+            networks are of classes, which the data have not.
     """
+    check_labels(config, data.num_classes)
     with jax.enable_x64(False):
         networks = Networks(
             models.build_generator(config, data),

@@ -21,6 +21,7 @@ from jaxtyping import Float
 from gans_jax import distribution
 from gans_jax.losses import batch_mean
 from shared.config import traits
+from shared.config.arguments import from_python
 from shared.config.tables import register
 
 Images = Float[Array, "batch height width channels"]
@@ -226,6 +227,7 @@ PENALTIES: dict[str, Callable[..., PenaltyTerms]] = {
 }
 
 
+@from_python
 def register_penalty(
     name: str,
     penalty: Callable[..., PenaltyTerms],

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from gans_torch import distribution
 from shared.config import traits
+from shared.config.arguments import from_python
 from shared.config.tables import register
 from shared.errors import UsageError
 
@@ -507,6 +508,7 @@ OBJECTIVES = {
 }
 
 
+@from_python
 def register_objective(
     name: str,
     discriminator_loss: Callable[..., Float[Tensor, ""]],

@@ -7,6 +7,7 @@ from torch import nn
 from gans_torch import arrays as state_arrays
 from gans_torch import models
 from shared.config.arguments import from_python
+from shared.config.limits import check_labels
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
 from shared.randomness.initial_weights import initial_arrays
@@ -29,8 +30,10 @@ def build(config: TrainConfig, data: DataInfo, seed: int) -> Networks:
         seed: of the initial weights, from 0 up; the same in both twins.
 
     Raises:
-        UsageError: an argument is of another type, or the seed is out of range.
+        UsageError: an argument is of another type, the seed is out of range, or the
+            networks are of classes, which the data have not.
     """
+    check_labels(config, data.num_classes)
     networks = Networks(
         models.build_generator(config, data), models.build_discriminator(config, data)
     )

@@ -19,6 +19,7 @@ from torch import Tensor
 from gans_torch import distribution
 from gans_torch.losses import batch_mean
 from shared.config import traits
+from shared.config.arguments import from_python
 from shared.config.tables import register
 
 Images = Float[Tensor, "batch channels height width"]
@@ -221,6 +222,7 @@ PENALTIES: dict[str, Callable[..., PenaltyTerms]] = {
 }
 
 
+@from_python
 def register_penalty(
     name: str,
     penalty: Callable[..., PenaltyTerms],

@@ -13,6 +13,7 @@ from gans_torch.models.r3gan import R3ganDiscriminator, R3ganGenerator
 from gans_torch.models.resnet import ResnetDiscriminator, ResnetGenerator
 from gans_torch.models.stylegan2 import Stylegan2Discriminator, Stylegan2Generator
 from shared.config import traits
+from shared.config.arguments import from_python
 from shared.config.tables import register
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
@@ -156,6 +157,7 @@ ARCHITECTURES = {
 }
 
 
+@from_python
 def register_architecture(
     name: str,
     generator: Build,

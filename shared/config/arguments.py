@@ -9,7 +9,7 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Iterator
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import (
@@ -30,10 +30,14 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 # By name: most of these classes are above this floor.
+# A command, or a flag that is in none.
+_FLAG = re.compile(r"((?:python -m|torchrun) [^;]*)|--([a-z][a-z-]*)")
+
 _WORDS = {
     "NoneType": "None",
     "bool": "True or False",
     "int": "a whole number",
+    "float": "a number",
     "str": "a text",
     "Path": "a path",
     "Callable": "a function",
@@ -76,7 +80,7 @@ def in_python() -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        words = re.sub(r"(python -m [^;]*)|--([a-z][a-z-]*)", _argument, str(error))
+        words = _FLAG.sub(_argument, str(error))
         raise UsageError(words) from error
 
 
@@ -123,6 +127,8 @@ def _fits(value: object, kind: Any) -> bool:
         return is_one and all(map(_fits, value, args))
     if kind is int:  # NumPy's, too; a bool is an int to Python
         return isinstance(value, Integral) and not isinstance(value, bool)
+    if kind is float:
+        return isinstance(value, Real) and not isinstance(value, bool)
     return isinstance(value, os.PathLike if kind is Path else origin or kind)
 
 

@@ -9,6 +9,7 @@ import os
 from shared import sizes
 from shared.config.train_config import TrainConfig, flag, refuse, spelled
 from shared.config.traits import ARCHITECTURES, PENALTIES
+from shared.errors import UsageError
 
 # Of latents that are cut off nearer to 0, almost all would be drawn in vain.
 LEAST_TRUNCATION = 0.05
@@ -246,3 +247,16 @@ def _shown(number: int) -> str:
     units = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
     power = min(int(math.log2(max(number, 1)) // 10), len(units) - 1)
     return f"{number / 1024**power:.3g} {units[power]}"
+
+
+def check_labels(config: TrainConfig, num_classes: int) -> None:
+    """Refuse to train by class what has none.
+
+    Raises:
+        UsageError: there are fewer classes than two.
+    """
+    if config.conditional and num_classes < 2:
+        raise UsageError(
+            "--conditional: needs labels of two classes or more, which --dataset"
+            f" {config.dataset} does not have"
+        )

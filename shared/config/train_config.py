@@ -324,6 +324,16 @@ def spelled(field: str, value: object) -> str:
     return str(value)
 
 
+def check_pixel_bits(bits: int | None) -> None:
+    """Refuse a number of bits that no image uses of each value; None: all.
+
+    Raises:
+        UsageError: it is out of range.
+    """
+    if bits is not None and not 1 <= bits <= 16:
+        raise refuse("pixel_bits", bits, "must be from 1 to 16")
+
+
 def refuse(field: str, value: object, rule: str) -> UsageError:
     """The error for one refused value; ``field`` is named as its flag."""
     text = printable(spelled(field, value), most=200)
@@ -384,8 +394,7 @@ def _check_ranges(config: TrainConfig) -> None:
                 raise refuse(name, value, "must be in [0, 1)")
 
     _check_image_size(config)
-    if config.pixel_bits is not None and not 1 <= config.pixel_bits <= 16:
-        raise refuse("pixel_bits", config.pixel_bits, "must be from 1 to 16")
+    check_pixel_bits(config.pixel_bits)
     at_least(2, "batch_size")  # batch norm has no variance of a single image
     at_least(1, "steps", "z_dim", "width", "n_critic", "d_every")
     at_least(1, "instance_noise_steps", "log_every", "sample_every", "save_every")

@@ -17,7 +17,7 @@ from shared.config.choices import (
     is_folder,
     validate_name,
 )
-from shared.config.train_config import TrainConfig, refuse
+from shared.config.train_config import TrainConfig, check_pixel_bits, refuse
 from shared.data import folder_images, image_cache, image_sources, points
 from shared.data.image_data import ImageData
 from shared.data.reading import Reading, reading_of
@@ -62,9 +62,11 @@ def load(
         split: ``train``; or ``test``, of which only scores are made.
 
     Raises:
-        UsageError: there is no such data set or split, it cannot be fetched or holds no
+        UsageError: ``pixel_bits`` is not from 1 to 16, there is no such data set or
+            split, it cannot be fetched or holds no
             readable image, or the cache cannot be written.
     """
+    check_pixel_bits(pixel_bits)
     reading = Reading(channels, crop, pixel_bits)
     caching = Caching(data_dir, cache_dir, trust_cache)
     return read(dataset, image_size, caching, reading, terminal.say, split)
@@ -183,9 +185,10 @@ def from_folder(
         cache_dir: as for `load`.
 
     Raises:
-        UsageError: there is no such folder, it holds no readable image, or the cache
-            cannot be written.
+        UsageError: ``pixel_bits`` is not from 1 to 16, there is no such folder, it
+            holds no readable image, or the cache cannot be written.
     """
+    check_pixel_bits(pixel_bits)
     dataset = f"{FOLDER}{path}"
     reading = Reading(channels, crop, pixel_bits)
     with named_as(dataset, f"path {path}"):

@@ -136,6 +136,8 @@ def _opaque(image: Image.Image) -> tuple[Image.Image, bool]:
     """The image laid on white, and whether a pixel was transparent."""
     if image.mode == "F":
         raise ValueError("floating-point pixels have no fixed range")
+    if image.mode == "LAB":
+        return image.convert("RGB"), False  # from which alone Pillow makes it grey
     if not image.has_transparency_data:
         return image, False
     image = image.convert("RGBA")

@@ -150,6 +150,6 @@ def _epoch_order(
 
 
 def _span(samples: slice | int) -> tuple[int, int]:
-    if isinstance(samples, int):
-        return 0, samples
-    return samples.start, samples.stop - samples.start
+    if isinstance(samples, slice):
+        return samples.start, samples.stop - samples.start
+    return 0, int(samples)

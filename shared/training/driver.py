@@ -13,7 +13,7 @@ from typing import Any
 
 from shared.backend import Arithmetic, MakeBackend
 from shared.config.choices import DataPlace, OnNan
-from shared.config.limits import check_devices, check_limits
+from shared.config.limits import check_devices, check_labels, check_limits
 from shared.config.schedules import is_saved
 from shared.config.train_config import TrainConfig, refuse
 from shared.data.image_data import DataInfo, ImageData
@@ -182,11 +182,7 @@ def check_data(config: TrainConfig, data: DataInfo) -> None:
             config.batch_size,
             f"must be at most the {data.count} images of --dataset {config.dataset}",
         )
-    if config.conditional and data.num_classes < 2:
-        raise UsageError(
-            "--conditional: needs labels of two classes or more, which --dataset"
-            f" {config.dataset} does not have"
-        )
+    check_labels(config, data.num_classes)
 
 
 def _quietly(options: Options) -> Options:

@@ -69,6 +69,10 @@ def test_what_fits_is_handed_on() -> None:
             "--step 3: use python -m gans_torch.x RUN --step 4; or --keep all",
             "step 3: use python -m gans_torch.x RUN --step 4; or keep all",
         ),
+        (
+            "--devices 2: torchrun --nproc-per-node=2 -m x does it; or --keep all",
+            "devices 2: torchrun --nproc-per-node=2 -m x does it; or keep all",
+        ),
     ],
 )
 def test_flags_are_arguments_but_in_a_command(said: str, told: str) -> None:

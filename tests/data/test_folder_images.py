@@ -126,6 +126,13 @@ def test_the_mode_decides_between_grey_and_colour(
     assert load(folder, tmp_path).images.shape == (1, 8, 8, channels)
 
 
+def test_an_image_in_lab_becomes_grey(folder: Path, tmp_path: Path) -> None:
+    save(folder / "a.tif", mode="LAB", colour=(128, 0, 0))
+    data = datasets.load(f"folder:{folder}", 8, tmp_path / "data", channels="grey")
+    assert data.images.shape == (1, 8, 8, 1)
+    assert 100 < data.images[0, 0, 0, 0] < 140  # of half the lightness
+
+
 @pytest.mark.parametrize(("colours", "channels"), [([GREY] * 3, 1), (RED, 3)])
 def test_a_palette_is_grey_if_all_its_entries_are(
     folder: Path, tmp_path: Path, colours: tuple[int, ...], channels: int

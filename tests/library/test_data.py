@@ -98,6 +98,8 @@ def test_a_folder_is_read_as_by_the_command(tmp_path: Path) -> None:
         ({"image_size": (8, 8, 3)}, "image_size (8, 8, 3): must be a whole number or"),
         ({"channels": "red"}, "channels 'red': must be one of auto, grey, colour"),
         ({"crop": "corner"}, "crop 'corner': must be one of centre, pad, stretch"),
+        ({"pixel_bits": 17}, "pixel_bits 17: must be from 1 to 16"),
+        ({"pixel_bits": -3, "dataset": "folder:x"}, "pixel_bits -3: must be from 1"),
         ({"split": "half"}, "split 'half': must be one of train, test"),
         ({"trust_cache": "no"}, "trust_cache 'no': must be True or False"),
     ],

@@ -32,7 +32,7 @@ def test_a_run_is_scored_as_by_the_command(
 ) -> None:
     classifier = {"device": "cpu", "data_dir": data_dir}  # trained once
     found = twin.library.evaluate(
-        finished, digits, num=20, draws=2, seed=1, step=3, **classifier
+        finished, digits, num=np.int64(20), draws=2, seed=1, step=3, **classifier
     )
     assert capfd.readouterr() == ("", "")
     assert not list(finished.glob("evaluation-*"))

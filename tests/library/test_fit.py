@@ -142,6 +142,14 @@ def test_what_is_no_configuration_and_no_data_is_refused(
             lambda: build(config, digits, 0),
             "data of type ImageData: must be a DataInfo",
         ),
+        (
+            lambda: build(
+                dataclasses.replace(config, conditional=True),
+                digits.info._replace(num_classes=0),
+                0,
+            ),
+            "conditional: needs labels of two",
+        ),
         (lambda: build(config, digits.info, -1), "seed -1: must be 0 or more, and"),
     ):
         with pytest.raises(UsageError, match=f"^{message}"):

@@ -53,7 +53,7 @@ def test_gradients_of_a_kept_size_need_only_convolutions_that_keep_it(
     def slope(x: Any, kernel: Any) -> Any:
         return (jax.grad(loss)(x, kernel) ** 2).sum()
 
-    x, kernel = jnp.ones((2, 5, 6, 4)), jnp.ones((3, 3, 4 // groups, 8))
+    x, kernel = jnp.ones((2, 5, 6, 12)), jnp.ones((3, 3, 12 // groups, 16))
     text = str(jax.make_jaxpr(jax.grad(slope, (0, 1)))(x, kernel))
     made = re.findall(r"conv_general_dilated\[(.*?)\n *\]", text, re.DOTALL)
     assert len(made) >= 4

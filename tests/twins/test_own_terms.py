@@ -148,6 +148,12 @@ def test_what_is_refused_leaves_no_trace(modules: Modules) -> None:
         ("objective 'my'", lambda: losses.register_objective("my", *hinge[::-1])),
         ("penalty 'none'", lambda: penalties.register_penalty("none", r1(penalties))),
         ("penalty 'my'", lambda: penalties.register_penalty("my", lambda x: x)),
+        ("name 3", lambda: losses.register_objective(3, *hinge)),
+        (
+            "discriminator_loss None",
+            lambda: losses.register_objective("my", None, None),
+        ),
+        ("penalty None", lambda: penalties.register_penalty("my", None)),
     ):
         with pytest.raises(UsageError, match=f"^{name}: "):
             call()
