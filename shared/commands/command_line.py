@@ -8,7 +8,7 @@ import dataclasses
 import importlib.util
 import itertools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,7 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
     if flags.config is not None:
         if flags.resume not in (None, _AUTO):
             raise refuse("config", flags.config, "a resumed run keeps its settings")
-        start = _settings_of(flags.config, preset)
+        start = _settings_of(flags.config, preset, _changed(flags, start))
         flags = _parse_flags(start, args, prog)
     if flags.allow_new_data and flags.resume is None:
         raise UsageError("--allow-new-data: needs a run to --resume")
@@ -346,20 +346,28 @@ def _parse_flags(start: TrainConfig, args: list[str], prog: str) -> TrainFlags:
     )
 
 
-def _settings_of(path: Path, preset: str | None) -> TrainConfig:
+def _settings_of(
+    path: Path, preset: str | None, flags: Mapping[str, Any]
+) -> TrainConfig:
     from shared.run.settings import read_settings
 
-    return read_settings(path, preset, DEFAULT_PRESET)
+    return read_settings(path, preset, DEFAULT_PRESET, flags)
 
 
 def _config(flags: TrainFlags, start: TrainConfig) -> TrainConfig:
-    values = _values(flags)
+    return TrainConfig(**{**_values(start), **_changed(flags, start)})
+
+
+def _changed(flags: TrainFlags, start: TrainConfig) -> dict[str, Any]:
+    """The settings that flags change."""
+    values, before = _values(flags), _values(start)
+    changed = {name: x for name, x in values.items() if x != before[name]}
     # Giving one measure of the length replaces the other.
-    if flags.epochs != start.epochs:
-        values["steps"] = None
-    elif flags.steps != start.steps:
-        values["epochs"] = None
-    return TrainConfig(**values)
+    if "epochs" in changed:
+        changed["steps"] = None
+    elif "steps" in changed:
+        changed["epochs"] = None
+    return changed
 
 
 def _values(config: TrainConfig) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from numbers import Integral, Real
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from shared import sizes
@@ -291,10 +292,21 @@ class TrainConfig:
         return self.augment == ADA and self.augment_p is None
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            object.__setattr__(self, name, _plain(value))
         _check_types(self)
         object.__setattr__(self, "image_size", sizes.normal(self.image_size))
         for rule in (_check_choices, _check_ranges, _check_length, _check_combinations):
             rule(self)
+
+
+def _plain(value: object) -> object:
+    """Python's own number for any other, as NumPy's, which no config.json can hold."""
+    if isinstance(value, Integral) and not isinstance(value, int):
+        return int(value)
+    if isinstance(value, Real) and not isinstance(value, int | float):
+        return float(value)
+    return value
 
 
 def lazy_share(every: int) -> float:

@@ -1,6 +1,9 @@
 """A configuration from a file: a run's config.json, or a part of one."""
 
+import contextlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from shared.config.presets import PRESETS
 from shared.config.train_config import (
@@ -15,7 +18,9 @@ from shared.files.reading import read_object
 from shared.run.run_dir import RUN_FIELDS
 
 
-def read_settings(path: Path, preset: str | None, default: str) -> TrainConfig:
+def read_settings(
+    path: Path, preset: str | None, default: str, flags: Mapping[str, Any]
+) -> TrainConfig:
     """A preset, changed by the settings of a file.
 
     Args:
@@ -24,9 +29,11 @@ def read_settings(path: Path, preset: str | None, default: str) -> TrainConfig:
             writes, also says what it does not name: that these are not in use.
         preset: its name; None: the file says it.
         default: the preset if neither does.
+        flags: settings that go before the file's, with which they may fit better.
 
     Raises:
-        UsageError: the file cannot be read, or a setting is unknown or refused.
+        UsageError: the file cannot be read, or a setting is unknown or refused, with
+            the flags and without.
     """
     try:
         values = read_object(path)
@@ -45,7 +52,10 @@ def read_settings(path: Path, preset: str | None, default: str) -> TrainConfig:
     start = config_to_json(PRESETS[name]) | length
     if "version" in values:
         start |= left_out_of_json()
+    found = {**start, **values, "preset": name}
     try:
-        return config_from_json({**start, **values, "preset": name})
+        return config_from_json(found)
     except UsageError as error:
+        with contextlib.suppress(UsageError):
+            return config_from_json({**found, **flags})
         raise UsageError(f"--config {path}: {error}") from error

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -192,6 +193,30 @@ def test_a_file_changes_the_preset_and_flags_the_file(tmp_path: Path) -> None:
     options = train("--config", str(file), "--steps", "9", "--resume", "auto")
     assert (options.config.steps, options.config.epochs) == (9, None)
     assert options.config.width == 16
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "expected"),
+    [
+        (
+            '{"penalty": "wgan-gp", "width": 8}',
+            ("--d-norm", "none"),
+            {"penalty": "wgan-gp", "width": 8, "d_norm": "none"},
+        ),
+        ('{"steps": null}', ("--steps", "2"), {"steps": 2}),
+        ('{"steps": null}', ("--epochs", "2"), {"steps": None, "epochs": 2.0}),
+    ],
+)
+def test_a_file_may_need_the_flags_beside_it(
+    tmp_path: Path, text: str, flags: tuple[str, ...], expected: dict[str, Any]
+) -> None:
+    file = tmp_path / "mine.json"
+    file.write_text(text)
+    found = train("dcgan", "--config", str(file), *flags).config
+    assert found == dataclasses.replace(PRESETS["dcgan"], **expected)
+    assert refusal(train, "dcgan", "--config", str(file), "--width", "8").startswith(
+        f"--config {file}: "
+    )
 
 
 def test_a_runs_own_file_gives_its_configuration(run: Path) -> None:

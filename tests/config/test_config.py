@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -275,6 +276,19 @@ def test_epochs_are_no_more_than_steps_can_be_counted() -> None:
 def test_what_is_just_allowed(values: dict[str, Any]) -> None:
     config = TrainConfig(**values)
     assert {name: getattr(config, name) for name in values} == values
+
+
+def test_numbers_of_numpy_become_python_s_own() -> None:
+    own = dataclasses.replace(PRESETS["dcgan"], batch_size=8, steps=3, g_lr=0.5)
+    of_numpy: dict[str, Any] = {
+        "batch_size": np.int64(8),
+        "steps": np.int32(3),
+        "g_lr": np.float32(0.5),
+    }
+    other = dataclasses.replace(PRESETS["dcgan"], **of_numpy)
+    assert config_to_json(other) == config_to_json(own)
+    assert {type(other.batch_size), type(other.steps)} == {int}
+    assert type(other.g_lr) is float
 
 
 def test_changing_a_copy_checks_the_rules_again() -> None:
