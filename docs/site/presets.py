@@ -40,16 +40,18 @@ divided by what a device does in a second. Two cores of a server (AMD EPYC) did 
 TFLOP/s in PyTorch where channels are many (`sngan-cifar10`: 5.6 s a step) and 0.2 where
 they are few (`sngan`); an H100 did 60 in TF32 at `dcgan-cifar10`: see
 [On an accelerator](accelerator.md). A step is one update of G and all of D's that go
-with it. What only some steps do, as StyleGAN2's with R1, is counted by its share.
+with it. What only some steps do, as StyleGAN2's with R1, is counted by its share. T, P
+and E are 10^12, 10^15 and 10^18: `sngan-cifar10` takes those two cores a week, and
+would take such an H100 an hour or so.
 
-| preset | data | size | batch | steps | parameters, G + D | a step | all steps |
+| preset | images | batch | steps | weights of G | of D | GFLOP a step | FLOP in all |
 | --- | --- | --- | --- | --- | --- | --- | --- |
 """
 _WORDS = """
 What each is:
 
 """
-_ROW = re.compile(r"^\| `([^`]+)` \|.*\| ([\d.,]+) GFLOP \| [^|]+ \|$", re.M)
+_ROW = re.compile(r"^\| `([^`]+)` \|.*\| ([\d.,]+) \| [^|]+ \|$", re.M)
 
 
 class Cost(NamedTuple):
@@ -140,16 +142,16 @@ def _row(name: str, operations: float) -> str:
     generator, discriminator, steps = cost(config, info)
     data = config.dataset.partition(":")[0]
     height, width = height_and_width(config.image_size)
-    size = f"{height}x{width}" if height > 1 else "-"
+    size = f" {height}x{width}" if height > 1 else ""
     cells = (
         f"`{name}`",
-        "a folder" if data == "folder" else data,
-        size,
+        f"{'a folder' if data == 'folder' else data}{size}",
         str(config.batch_size),
         f"{steps:,}",
-        f"{_short(generator)} + {_short(discriminator)}",
-        f"{float(f'{operations:.4g}'):,g} GFLOP",
-        f"{_short(operations * 1e9 * steps)}FLOP",
+        _short(generator),
+        _short(discriminator),
+        f"{float(f'{operations:.4g}'):,g}",
+        _short(operations * 1e9 * steps),
     )
     return f"| {' | '.join(cells)} |\n"
 
@@ -158,9 +160,9 @@ def _short(number: float) -> str:
     """With a prefix, to three digits."""
     for prefix in ("", "k", "M", "G", "T", "P"):
         if number < 999.5:
-            return f"{number:.3g} {prefix}"
+            return f"{number:.3g}{prefix}"
         number /= 1000
-    return f"{number:.3g} E"
+    return f"{number:.3g}E"
 
 
 if __name__ == "__main__":
