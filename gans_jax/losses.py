@@ -544,9 +544,10 @@ def register_objective(
             diagnosis tells that D has won; None: it has no scale.
 
     Raises:
-        UsageError: the name is taken or not well formed, a loss takes something else,
-            or the other twin has registered another objective under this name; and by
-            a loss that gives anything but one number, where it is used.
+        UsageError: an argument is of another type, the name is taken or not well
+            formed, a loss takes something else, or the other twin has registered
+            another objective under this name; and by a loss that gives anything but one
+            number, where it is used.
     """
     row = traits.objective_traits(
         name,

@@ -253,8 +253,9 @@ def register_penalty(
             when it stays far above. None: no such norm.
 
     Raises:
-        UsageError: the name is taken or not well formed, the penalty takes something
-            else, or the other twin has registered another one under this name.
+        UsageError: an argument is of another type, the name is taken or not well
+            formed, the penalty takes something else, or the other twin has registered
+            another one under this name.
     """
     row = traits.penalty_traits(
         name, penalty, per_sample=per_sample, separable=separable, slope=slope

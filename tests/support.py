@@ -1,6 +1,7 @@
 """What tests share: the twins under test, and a training that takes a moment."""
 
 import importlib
+import importlib.util
 import json
 import os
 import shutil
@@ -8,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -44,6 +46,16 @@ class Twin:
         """The same as a command for `subprocess.run`."""
         module = f"gans_{self.name}.{command}"
         return [sys.executable, "-m", module, *map(str, arguments)]
+
+
+def module_of(path: Path) -> ModuleType:
+    """What a file of Python defines that is in no package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 # A training that takes a moment.

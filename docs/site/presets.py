@@ -1,30 +1,25 @@
 """Writes docs/presets.md from the presets: ``python docs/site/presets.py``.
 
-Operations are counted by XLA in the training call, lowered and not compiled: a minute
-for all presets. A test fails where the page is not what the presets give.
+Operations are counted by XLA in the training call, lowered and not compiled: three
+minutes for all presets. A test fails where the page is not what the presets give.
 """
 
 import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
+from gans_jax._elsewhere.arguments import parse_compile
 from gans_jax._elsewhere.data import data_like
 from gans_jax._elsewhere.program import lower
-from gans_jax._elsewhere.target import parse_target
 from gans_torch import models
 from shared.config.presets import PRESETS, SUMMARIES
-from shared.config.run_options import TrainOptions
 from shared.config.schedules import total_steps
 from shared.config.train_config import TrainConfig
-from shared.data.image_data import DataInfo
 from shared.sizes import height_and_width
 
-# No data are read: published ones are known, and the others are made here.
-_NOWHERE = Path("data")
 PAGE = Path(__file__).parents[1] / "presets.md"
 
 _INTRODUCTION = """\
@@ -54,33 +49,6 @@ What each is:
 _ROW = re.compile(r"^\| `([^`]+)` \|.*\| ([\d.,]+) \| [^|]+ \|$", re.M)
 
 
-class Cost(NamedTuple):
-    """What a preset trains, and how much of it."""
-
-    generator: int
-    """Parameters."""
-    discriminator: int
-    steps: int
-
-
-def cost(config: TrainConfig, info: DataInfo) -> Cost:
-    """What a configuration costs, without training or memory.
-
-    Args:
-        config: of the run.
-        info: of its data.
-    """
-    with torch.device("meta"):
-        networks = (
-            models.build_generator(config, info),
-            models.build_discriminator(config, info),
-        )
-    generator, discriminator = (
-        sum(x.numel() for x in network.parameters()) for network in networks
-    )
-    return Cost(generator, discriminator, total_steps(config, info.count))
-
-
 def counted(name: str) -> float:
     """Operations of one step of a preset in GFLOP, as XLA counts them, on average."""
     config = _with_data(PRESETS[name])
@@ -100,17 +68,8 @@ def counted(name: str) -> float:
 
 
 def _lowered(config: TrainConfig) -> float:
-    options = TrainOptions(
-        config=config,
-        data_dir=_NOWHERE,
-        run_dir=None,
-        resume=None,
-        device="cpu",
-        data_on="auto",
-        tensorboard=False,
-        check_reference=False,
-    )
-    lowered, _ = lower(options, parse_target("cuda"))
+    options, target = parse_compile(["--for", "cuda"], "docs/site/presets.py")
+    lowered, _ = lower(dataclasses.replace(options, config=config), target)
     costs = lowered.cost_analysis()
     assert costs is not None, "XLA counts what it has not compiled"
     return costs["flops"] / 1e9
@@ -138,8 +97,11 @@ def _with_data(config: TrainConfig) -> TrainConfig:
 
 def _row(name: str, operations: float) -> str:
     config = PRESETS[name]
-    info = data_like(_with_data(config), _NOWHERE, None).info
-    generator, discriminator, steps = cost(config, info)
+    info = data_like(_with_data(config), Path("data"), None).info
+    with torch.device("meta"):
+        generator = models.build_generator(config, info)
+        discriminator = models.build_discriminator(config, info)
+    steps = total_steps(config, info.count)
     data = config.dataset.partition(":")[0]
     height, width = height_and_width(config.image_size)
     size = f" {height}x{width}" if height > 1 else ""
@@ -148,12 +110,15 @@ def _row(name: str, operations: float) -> str:
         f"{'a folder' if data == 'folder' else data}{size}",
         str(config.batch_size),
         f"{steps:,}",
-        _short(generator),
-        _short(discriminator),
+        *(_short(_weights(network)) for network in (generator, discriminator)),
         f"{float(f'{operations:.4g}'):,g}",
         _short(operations * 1e9 * steps),
     )
     return f"| {' | '.join(cells)} |\n"
+
+
+def _weights(network: torch.nn.Module) -> int:
+    return sum(x.numel() for x in network.parameters())
 
 
 def _short(number: float) -> str:

@@ -186,8 +186,8 @@ def register_architecture(
             do, as ``--accumulate`` needs.
 
     Raises:
-        UsageError: the name is taken or not well formed, or the other twin has
-            registered another architecture under it.
+        UsageError: an argument is of another type, the name is taken or not well
+            formed, or the other twin has registered another architecture under it.
     """
     row = traits.ArchitectureTraits(
         makes_points=makes_points,

@@ -355,7 +355,7 @@ def _settings_of(
 
 
 def _config(flags: TrainFlags, start: TrainConfig) -> TrainConfig:
-    return TrainConfig(**{**_values(start), **_changed(flags, start)})
+    return dataclasses.replace(start, **_changed(flags, start))
 
 
 def _changed(flags: TrainFlags, start: TrainConfig) -> dict[str, Any]:

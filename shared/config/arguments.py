@@ -29,10 +29,10 @@ from shared.errors import UsageError
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-# By name: most of these classes are above this floor.
 # A command, or a flag that is in none.
 _FLAG = re.compile(r"((?:python -m|torchrun) [^;]*)|--([a-z][a-z-]*)")
 
+# By name: most of these classes are above this floor.
 _WORDS = {
     "NoneType": "None",
     "bool": "True or False",

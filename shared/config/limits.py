@@ -62,6 +62,19 @@ def check_threads(threads: int | None) -> None:
         raise refuse("threads", threads, f"must be from 1 to {_MOST_THREADS}")
 
 
+def check_labels(config: TrainConfig, num_classes: int) -> None:
+    """Refuse to train by class what has none.
+
+    Raises:
+        UsageError: there are fewer classes than two.
+    """
+    if config.conditional and num_classes < 2:
+        raise UsageError(
+            "--conditional: needs labels of two classes or more, which --dataset"
+            f" {config.dataset} does not have"
+        )
+
+
 def check_devices(config: TrainConfig, devices: int) -> None:
     """Refuse batches that so many devices cannot share alike.
 
@@ -247,16 +260,3 @@ def _shown(number: int) -> str:
     units = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
     power = min(int(math.log2(max(number, 1)) // 10), len(units) - 1)
     return f"{number / 1024**power:.3g} {units[power]}"
-
-
-def check_labels(config: TrainConfig, num_classes: int) -> None:
-    """Refuse to train by class what has none.
-
-    Raises:
-        UsageError: there are fewer classes than two.
-    """
-    if config.conditional and num_classes < 2:
-        raise UsageError(
-            "--conditional: needs labels of two classes or more, which --dataset"
-            f" {config.dataset} does not have"
-        )

@@ -63,10 +63,9 @@ def load(
 
     Raises:
         UsageError: ``pixel_bits`` is not from 1 to 16, there is no such data set or
-            split, it cannot be fetched or holds no
-            readable image, or the cache cannot be written.
+            split, it cannot be fetched or holds no readable image, or the cache cannot
+            be written.
     """
-    check_pixel_bits(pixel_bits)
     reading = Reading(channels, crop, pixel_bits)
     caching = Caching(data_dir, cache_dir, trust_cache)
     return read(dataset, image_size, caching, reading, terminal.say, split)
@@ -126,6 +125,7 @@ def read(
         split: as for `load`.
     """
     validate_name(dataset)
+    check_pixel_bits(reading.pixel_bits)
     if split == "test" and dataset not in TESTED:
         raise UsageError(f"split test: of {', '.join(TESTED)} only, not of {dataset}")
     if dataset in POINTS:
@@ -188,7 +188,6 @@ def from_folder(
         UsageError: ``pixel_bits`` is not from 1 to 16, there is no such folder, it
             holds no readable image, or the cache cannot be written.
     """
-    check_pixel_bits(pixel_bits)
     dataset = f"{FOLDER}{path}"
     reading = Reading(channels, crop, pixel_bits)
     with named_as(dataset, f"path {path}"):

@@ -56,6 +56,7 @@ def read_settings(
     try:
         return config_from_json(found)
     except UsageError as error:
+        # Flags may be what makes it fit; if not, what it says by itself is told.
         with contextlib.suppress(UsageError):
             return config_from_json({**found, **flags})
         raise UsageError(f"--config {path}: {error}") from error

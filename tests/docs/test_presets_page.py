@@ -1,12 +1,12 @@
 """The page of the presets is what they are."""
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from shared.config.presets import PRESETS
+from support import module_of
 
 # The page counts one twin's networks and the other's operations.
 pytestmark = [pytest.mark.needs("torch"), pytest.mark.needs("jax")]
@@ -16,13 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def writer() -> ModuleType:
-    path = ROOT / "docs" / "site" / "presets.py"
-    spec = importlib.util.spec_from_file_location("presets_page", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_of(ROOT / "docs" / "site" / "presets.py")
 
 
 def test_the_page_is_what_the_presets_give(writer: ModuleType) -> None:

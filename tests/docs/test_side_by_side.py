@@ -1,6 +1,5 @@
 """The page that shows both twins' formulas is what the sources give."""
 
-import importlib.util
 import re
 import shutil
 from pathlib import Path
@@ -9,19 +8,14 @@ from types import ModuleType
 import pytest
 
 from shared.config.traits import OBJECTIVES, PENALTIES
+from support import module_of
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def writer() -> ModuleType:
-    path = ROOT / "docs" / "site" / "side_by_side.py"
-    spec = importlib.util.spec_from_file_location("side_by_side", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_of(ROOT / "docs" / "site" / "side_by_side.py")
 
 
 @pytest.fixture

@@ -139,7 +139,7 @@ def test_a_run_needs_its_objective_again(
 
 
 def test_what_is_refused_leaves_no_trace(modules: Modules) -> None:
-    losses, penalties, _ = modules
+    losses, penalties, models = modules
     hinge = losses.OBJECTIVES["hinge"]
     before = list(OBJECTIVES), list(losses.OBJECTIVES), list(PENALTIES)
     for name, call in (
@@ -154,6 +154,7 @@ def test_what_is_refused_leaves_no_trace(modules: Modules) -> None:
             lambda: losses.register_objective("my", None, None),
         ),
         ("penalty None", lambda: penalties.register_penalty("my", None)),
+        ("generator None", lambda: models.register_architecture("my", None, None)),
     ):
         with pytest.raises(UsageError, match=f"^{name}: "):
             call()
