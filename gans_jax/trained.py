@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -53,7 +54,8 @@ class TrainedGenerator(nnx.Module):
         self.step = state.step
         self.config = drawing_config(state.config)
         self.num_classes = state.data.num_classes if state.config.conditional else 0
-        self._device = find_device(device)
+        # By name: a device can be neither copied nor pickled, as the generator can.
+        self._device = device
         with self._settings():
             network = Network.of(models.build_generator(self.config, state.data))
             if self.config.precision == "float64":
@@ -133,7 +135,13 @@ class TrainedGenerator(nnx.Module):
     def _draw(
         self, z: NDArray[np.float32], labels: NDArray[np.int32] | None
     ) -> NDArray[np.float32]:
-        images = _evaluate(self._taken_apart(), *self._inputs(z, labels))
+        network = self._taken_apart()
+        # In evaluation mode, whichever the user has left each of its parts in.
+        module = nnx.merge(network.evaluation, network.params, network.buffers)
+        module.eval()
+        evaluation = nnx.split(module, nnx.Param, ...)[0]
+        network = dataclasses.replace(network, evaluation=evaluation)
+        images = _evaluate(network, *self._inputs(z, labels))
         return np.asarray(images, np.float32)
 
     def _inputs(
@@ -153,7 +161,7 @@ class TrainedGenerator(nnx.Module):
         """Device and precision for what is drawn, whatever the user has chosen."""
         with (
             jax.enable_x64(self.config.precision == "float64"),
-            jax.default_device(self._device),
+            jax.default_device(find_device(self._device)),
             jax.default_matmul_precision("highest"),
         ):
             yield

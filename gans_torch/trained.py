@@ -132,7 +132,8 @@ class TrainedGenerator(nn.Module):
     def _draw(
         self, z: NDArray[np.float32], labels: NDArray[np.int32] | None
     ) -> NDArray[np.float32]:
-        images = self(*self._inputs(z, labels))
+        with _evaluating(self):
+            images = self(*self._inputs(z, labels))
         return images.permute(0, 2, 3, 1).float().cpu().numpy()
 
     def _inputs(
@@ -161,6 +162,18 @@ def _values(labels: Labels) -> NDArray[Any] | None:
         return labels.cpu().numpy()
     except RuntimeError:  # mapped by vmap, or of another kind without values
         return None
+
+
+@contextlib.contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """In evaluation mode, whichever the user has left each of its parts in."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes.items():
+            part.training = training
 
 
 @contextlib.contextmanager

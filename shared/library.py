@@ -449,19 +449,29 @@ def _stored_config(run: Run) -> TrainConfig:
 
 def _place(run_dir: str | Path | None, options: FitOptions, keeping: Keeping) -> Place:
     resume, step, keep = options.resume, options.step, options.keep
-    if keep not in (None, "all") and not (type(keep) is int and keep > 0):
+    if isinstance(keep, int) and keep < 1:
         raise UsageError(f"keep {keep}: must be 1 or more, or 'all'")
     if resume is None:
         if step is not None:
             raise UsageError(f"step {step}: needs the run to resume")
-        return Memory() if run_dir is None else NewFolder(Path(run_dir), keeping)
+        return (
+            _memory(options) if run_dir is None else NewFolder(Path(run_dir), keeping)
+        )
     if run_dir is not None:
         raise UsageError(f"--run-dir {run_dir}: a resumed run stays in its own folder")
     if isinstance(resume, TrainedRun):
         if resume.path is None:
-            return Memory(find_state(resume, step), options.allow_new_data)
+            return _memory(options, find_state(resume, step))
         resume = resume.path
     return OldFolder(Path(resume), keeping, step, options.allow_new_data)
+
+
+def _memory(options: FitOptions, state: Checkpoint | None = None) -> Memory:
+    """Where nothing is written, to which nothing that is written belongs."""
+    for name in ("keep", "tensorboard"):
+        if value := getattr(options, name):
+            raise UsageError(f"{name} {value}: needs a folder to write to, as run_dir")
+    return Memory(state, options.allow_new_data)
 
 
 def _write_report(run: RunDir, twin: str, config: TrainConfig) -> None:

@@ -37,5 +37,5 @@ def with_one_hot(
         ValueError: there are no labels.
     """
     ids = class_ids(labels, "generator")
-    one_hot = nn.functional.one_hot(ids, num_classes)
+    one_hot = nn.functional.one_hot(ids.long(), num_classes)
     return torch.cat([z, one_hot.to(z.dtype)], dim=1)

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from shared import terminal
+from shared.config.arguments import in_flags
 from shared.errors import (
     SaidElsewhere,
     TrainingError,
@@ -62,7 +63,7 @@ def run_command(prog: str, argv: Sequence[str] | None = ()) -> Iterator[None]:
         terminal.take_streams()
         signals.end_at_once()
     try:
-        with _in_words(prog):
+        with _in_words(prog), in_flags():
             yield
     except _Failure as failure:
         # Others may wait for this process, and a library for them, to be taken down.

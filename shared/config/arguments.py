@@ -4,6 +4,7 @@ What is wrong is said in words of Python, whoever has noticed it.
 """
 
 import contextlib
+import contextvars
 import functools
 import inspect
 import os
@@ -18,12 +19,13 @@ from typing import (
     ParamSpec,
     TypeVar,
     Union,
+    cast,
     get_args,
     get_origin,
     get_type_hints,
 )
 
-from shared.config.values import in_line
+from shared.config.values import in_line, plain
 from shared.errors import UsageError
 
 _P = ParamSpec("_P")
@@ -31,6 +33,8 @@ _T = TypeVar("_T")
 
 # A command, or a flag that is in none.
 _FLAG = re.compile(r"((?:python -m|torchrun) [^;]*)|--([a-z][a-z-]*)")
+
+_in_flags = contextvars.ContextVar("in_flags", default=False)
 
 # By name: most of these classes are above this floor.
 _WORDS = {
@@ -60,28 +64,40 @@ def from_python(function: Callable[_P, _T]) -> Callable[_P, _T]:
     names = list(inspect.signature(function).parameters)
 
     @functools.wraps(function)
-    def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+    def call(*args: Any, **kwargs: Any) -> _T:
         with in_python():
             kinds = _kinds(function)
             given = dict(zip(names, args, strict=False)) | kwargs
             for name, value in given.items():
                 _check(name, value, kinds.get(name, object))
-            return function(*args, **kwargs)
+            return function(*map(_own, args), **{k: _own(v) for k, v in kwargs.items()})
 
-    return call
+    return cast("Callable[_P, _T]", call)
 
 
 @contextlib.contextmanager
 def in_python() -> Iterator[None]:
     """Have errors name the arguments as Python does: ``batch_size``, not a flag.
 
-    Commands that an error tells of are left as they are.
+    Commands that an error tells of are left as they are; so are flags in a command.
     """
     try:
         yield
     except UsageError as error:
         words = _FLAG.sub(_argument, str(error))
+        if _in_flags.get() or words == str(error):
+            raise
         raise UsageError(words) from error
+
+
+@contextlib.contextmanager
+def in_flags() -> Iterator[None]:
+    """Have errors name the arguments as a command line does: what is inside is one."""
+    token = _in_flags.set(True)
+    try:
+        yield
+    finally:
+        _in_flags.reset(token)
 
 
 @contextlib.contextmanager
@@ -97,6 +113,11 @@ def named_as(dataset: str, words: str) -> Iterator[None]:
     except UsageError as error:
         said = str(error).replace(f"--dataset {dataset}", words)
         raise UsageError(said) from error
+
+
+def _own(value: Any) -> Any:
+    """Python's own number for NumPy's, which no file of ours can hold."""
+    return plain(value) if isinstance(value, Real) else value
 
 
 def _argument(found: re.Match[str]) -> str:

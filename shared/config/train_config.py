@@ -2,10 +2,10 @@
 
 import dataclasses
 import functools
-from numbers import Integral, Real
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from shared import sizes
+from shared.config.arguments import in_python
 from shared.config.augmentation import ADA, NONE, policies
 from shared.config.choices import (
     FOLDER,
@@ -24,7 +24,7 @@ from shared.config.choices import (
 from shared.config.meetings import meetings
 from shared.config.tables import Table, suggestion
 from shared.config.traits import ARCHITECTURES, OBJECTIVES, PENALTIES
-from shared.config.values import Mismatch, conform, printable, shown
+from shared.config.values import Mismatch, conform, plain, printable, shown
 from shared.errors import UsageError
 from shared.sizes import ImageSize
 
@@ -35,7 +35,7 @@ CONFIG_VERSION = 1
 # More steps than can be counted are no number.
 _MOST_EPOCHS = 1_000_000_000
 
-_POINTS_HINT = " start from the preset ring, as in: ring --dataset grid"
+_POINTS_HINT = " start from the preset ring, with any --dataset of points"
 
 # Stored only where they are used, so that what does without them keeps its bytes.
 _READING = ("channels", "crop", "pixel_bits")
@@ -293,20 +293,17 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            object.__setattr__(self, name, _plain(value))
-        _check_types(self)
-        object.__setattr__(self, "image_size", sizes.normal(self.image_size))
-        for rule in (_check_choices, _check_ranges, _check_length, _check_combinations):
-            rule(self)
-
-
-def _plain(value: object) -> object:
-    """Python's own number for any other, as NumPy's, which no config.json can hold."""
-    if isinstance(value, Integral) and not isinstance(value, int):
-        return int(value)
-    if isinstance(value, Real) and not isinstance(value, int | float):
-        return float(value)
-    return value
+            object.__setattr__(self, name, plain(value))
+        with in_python():
+            _check_types(self)
+            object.__setattr__(self, "image_size", sizes.normal(self.image_size))
+            for rule in (
+                _check_choices,
+                _check_ranges,
+                _check_length,
+                _check_combinations,
+            ):
+                rule(self)
 
 
 def lazy_share(every: int) -> float:
@@ -672,7 +669,4 @@ def config_from_json(values: dict[str, Any]) -> TrainConfig:
                 f"configuration: unknown {name} {shown(value)}; is the --plugin"
                 " missing that registers it?"
             )
-    for name in ("adam_betas", "image_size"):
-        if isinstance(values.get(name), list):
-            values[name] = tuple(values[name])
     return TrainConfig(**values)

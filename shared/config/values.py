@@ -9,6 +9,7 @@ the same in as many lines here: its words are not those of the command line, it 
 import functools
 import math
 from collections.abc import Callable
+from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import (
     Annotated,
@@ -43,6 +44,17 @@ class Mismatch(ValueError):
         self.field = field
         self.value = value
         self.rule = rule
+
+
+def plain(value: object) -> object:
+    """What JSON can hold: Python's own number for any other, as NumPy's; no lists."""
+    if isinstance(value, list | tuple):
+        return tuple(map(plain, value))
+    if isinstance(value, Integral) and not isinstance(value, int):
+        return int(value)
+    if isinstance(value, Real) and not isinstance(value, int | float):
+        return float(value)
+    return value
 
 
 def printable(text: str, most: int = _SHOWN) -> str:

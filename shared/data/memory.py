@@ -34,14 +34,12 @@ def from_arrays(
         UsageError: an array is of another type, shape or range.
     """
     pixels = _check_images(np.asarray(images))
-    ids, names = None, ()
+    ids, names = None, tuple(map(str, class_names))
     if labels is not None:
         ids = _check_labels(np.asarray(labels), len(pixels))
-        names = _check_names(class_names, int(ids.max()) + 1)
-    elif class_names:
-        raise UsageError(
-            f"class_names {in_line(tuple(class_names))}: there are no labels"
-        )
+        names = _check_names(names, int(ids.max()) + 1)
+    elif names:
+        raise UsageError(f"class_names {in_line(names)}: there are no labels")
     info = DataInfo(
         pixels.shape[3],
         len(names),
@@ -90,10 +88,9 @@ def _check_labels(labels: NDArray[Any], count: int) -> NDArray[np.int32]:
     return np.ascontiguousarray(labels, np.int32)
 
 
-def _check_names(names: Sequence[str], classes: int) -> tuple[str, ...]:
+def _check_names(names: tuple[str, ...], classes: int) -> tuple[str, ...]:
     if names and len(names) != classes:
         raise UsageError(
-            f"class_names {in_line(tuple(names))}: must be one for each of {classes}"
-            " classes"
+            f"class_names {in_line(names)}: must be one for each of {classes} classes"
         )
-    return tuple(names) or tuple(map(str, range(classes)))
+    return names or tuple(map(str, range(classes)))

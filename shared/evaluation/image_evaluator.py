@@ -119,7 +119,7 @@ class ImageEvaluator(PixelEvaluator):
         num = min(num, _MOST_COMPARED)
         count = len(self._images)
         unlearnt = classifier.held_out(self._data)
-        unseen = np.flatnonzero(unlearnt)[:num]
+        unseen = self._order[unlearnt[self._order]][:num]
         copied = self._order[np.resize(np.arange(count)[::-1], num)]
         shape = self._images.shape[1:]
         unit = noise.uniform(0, "noise images", 0, num, math.prod(shape))

@@ -88,9 +88,9 @@ class PixelEvaluator(Evaluator):
         """Whether samples are copies: distances, and a picture."""
         queries = min(_NEAREST_QUERIES, len(self._images))
         fake = self._samples.draw(queries, seed, 0)
-        # k = 2: the nearest to a training image is itself.
         found, places = metrics.nearest_images(fake, self._images, _NEAREST_ROWS)
         real = self._images[self._order[:queries]]
+        # k = 2: the nearest to a training image is itself.
         between, _ = metrics.nearest_images(real, self._images, 2)
         how = "median over {} to the nearest {}, root mean square, grey levels of 255"
         distances = by_name(
@@ -123,13 +123,15 @@ class PixelEvaluator(Evaluator):
         """
         found = metrics.nearest_moved(fake, self._images)
         between = metrics.nearest_moved(self._images[own], self._images, own)
-        bound = float(np.median(between)) / _COPY_SHARE
+        # Of images that are copies of others, as in mirrored data, the bound would be 0.
+        apart = between[between > 0]
+        bound = float(np.median(apart)) / _COPY_SHARE if len(apart) else 0.0
         how = (
             f"{len(fake)} samples, each shifted by up to a sixteenth of the side and"
             f" mirrored; nearer than {bound:.2f} grey levels of 255, a third of the"
             f" median of training images to the nearest other one, in the middle"
         )
-        copies = Score("copies", [float(np.mean(found < bound))], how)
+        copies = Score("copies", [float(np.mean(found <= bound))], how)
         moved = (
             f"median over {len(fake)} samples, to the nearest training image so moved"
         )

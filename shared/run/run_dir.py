@@ -525,7 +525,7 @@ class RunDir:
 
     def best_step(self) -> int | None:
         """The step that best.json names; None without scores."""
-        best = _best(self.read_scores())
+        best = self._best_record()
         return None if best is None else best["step"]
 
     def read_evaluations(self) -> list[StoredEvaluation]:
@@ -611,8 +611,13 @@ class RunDir:
             write_atomically(self.path / "samples.png", whole[-1].read_bytes())
         return damaged
 
+    def _best_record(self) -> dict[str, Any] | None:
+        """The best scores of the images that the run is now trained on."""
+        since = max((x["until_step"] for x in self._earlier()), default=0)
+        return _best([x for x in self.read_scores() if x["step"] > since])
+
     def _write_best(self) -> None:
-        if best := _best(self.read_scores()):
+        if best := self._best_record():
             write_atomically(self._best, (json.dumps(best) + "\n").encode())
         else:
             remove([self._best])

@@ -170,11 +170,11 @@ class MemoryRecorder(Recorder):
 
     def records(self) -> Records:
         """The metrics of all logged steps, since the training began or went on."""
-        return self._records
+        return list(self._records)
 
     def scores(self) -> Records:
         """All scores, likewise."""
-        return self._scores
+        return list(self._scores)
 
 
 class FolderRecorder(Recorder):

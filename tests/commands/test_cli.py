@@ -13,6 +13,7 @@ from shared.commands import command_line, help_text
 from shared.commands import train as train_command
 from shared.commands.options import TrainFlags
 from shared.commands.process import run_command
+from shared.config.arguments import in_flags
 from shared.config.presets import PRESETS, SUMMARIES
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
@@ -32,7 +33,7 @@ def sample(*arguments: str) -> command_line.SampleOptions:
 
 
 def refusal(parse: Callable[..., object], *arguments: str) -> str:
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(UsageError) as caught, in_flags():
         parse(*arguments)
     return str(caught.value)
 

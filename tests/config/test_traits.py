@@ -75,7 +75,7 @@ def test_a_registered_name_is_a_choice(capsys: pytest.CaptureFixture[str]) -> No
 def test_a_near_name_is_suggested(flag: str, word: str, near: str) -> None:
     values: dict[str, Any] = {flag: word}
     message = refusal(lambda: TrainConfig(**values))
-    assert message.startswith(f"--{flag} {word}: must be one of ")
+    assert message.startswith(f"{flag} {word}: must be one of ")
     assert message.endswith(near or "relativistic-average")
     message = refusal(lambda: parse_train([f"--{flag}", word], "train"))
     assert message.startswith(f"invalid choice {word!r} for argument '--{flag}'. ")
@@ -182,7 +182,7 @@ def test_rules_ask_for_traits() -> None:
     assert "is per sample" in refusal(lambda: TrainConfig(penalty="each"))
     own(OBJECTIVES, "other", ObjectiveTraits())
     message = refusal(lambda: TrainConfig(objective="other", label_flip=0.1))
-    assert message.startswith("--label-flip 0.1: has no meaning for --objective other")
+    assert message.startswith("label_flip 0.1: has no meaning for objective other")
 
 
 def test_the_diagnosis_judges_by_traits() -> None:

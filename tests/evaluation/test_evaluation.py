@@ -732,6 +732,27 @@ def test_scores_of_known_sets_give_the_scale(data_dir: Path) -> None:
     assert found.values["copies"] == 1
 
 
+def test_the_scale_is_that_of_all_classes(data_dir: Path) -> None:
+    """Folders come class by class, and there are more held-out images than samples."""
+    digits = datasets.load("digits", 8, data_dir)
+    pixels = classifier.pixels(digits)
+    assert digits.labels is not None
+    by_class = np.argsort(digits.labels, kind="stable")
+    data = from_arrays(pixels[by_class], digits.labels[by_class])
+    found = judged(flat, np.array(pixels[:64]), data)
+    assert found.sanity["64 real images, held out"]["coverage"] > 0.7
+
+
+@pytest.mark.parametrize("again", [slice(None), slice(None, None, -1)])
+def test_copies_are_found_among_images_that_come_twice(
+    again: slice, data_dir: Path
+) -> None:
+    pixels = classifier.pixels(datasets.load("digits", 8, data_dir))[:200]
+    data = from_arrays(np.concatenate([pixels, pixels[:, :, again]]))
+    found = judged(flat, np.array(pixels[:64]), data)
+    assert found.values["copies"] == 1
+
+
 @pytest.mark.parametrize(("count", "held_out"), [(36, 0), (45, 0), (60, 6)])
 def test_few_images_have_a_scale_where_there_are_neighbours(
     count: int, held_out: int, data_dir: Path

@@ -41,6 +41,8 @@ def test_arrays_are_taken_as_they_are() -> None:
     assert coloured.class_names == ("0", "1")
     named = from_arrays(GREY, [1, 0, 0, 1, 0, 2], ["cat", "dog", "owl"])
     assert named.class_names == ("cat", "dog", "owl")
+    for names in (np.array(["1", "2", "3"]), [1, 2, 3]):
+        assert from_arrays(GREY, [1, 0, 0, 1, 0, 2], names).class_names == (*"123",)
     assert named.labels is not None
     assert named.labels.dtype == np.int32
     assert from_arrays(GREY[::-1]).info.sha256 != data.info.sha256

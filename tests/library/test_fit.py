@@ -81,6 +81,8 @@ def test_it_resumes_where_it_stopped(
         return twin.library.fit(longer, digits, *place, device="cpu", **options)
 
     unbroken = fit(6)
+    unbroken.records.clear()  # a copy: the run keeps its own
+    assert unbroken.records
     short = fit(4)
     in_folder = fit(4, tmp_path / "run")
     for resumed in (fit(6, resume=short), fit(6, resume=in_folder)):
@@ -258,6 +260,10 @@ def test_it_keeps_and_goes_back_as_the_command_does(
         fit(9, tmp_path / "new", step=6)
     with pytest.raises(UsageError, match="step 6: only the last is kept"):
         fit(9, resume=fit(6), step=6)
+    with pytest.raises(UsageError, match="keep 2: needs a folder to write to, as run"):
+        fit(9, keep=np.int64(2))
+    with pytest.raises(UsageError, match="tensorboard True: needs a folder to write"):
+        fit(9, resume=fit(6), tensorboard=True)
 
 
 def test_progress_is_shown_on_demand(

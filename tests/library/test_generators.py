@@ -1,5 +1,6 @@
 """Trained generators: what they draw, and that they are modules of the framework."""
 
+import copy
 import dataclasses
 import importlib
 import shutil
@@ -66,6 +67,10 @@ def test_images_are_those_of_the_command(changes: dict[str, Any], twin: Twin) ->
     np.testing.assert_array_equal(drawn, draw_images(backend, z, labels))
     # Without labels, the classes in turn.
     np.testing.assert_array_equal(generator.sample(70, seed=3), drawn)
+    # However it is used in between, and as a copy.
+    generator.train()
+    for again in (generator, copy.deepcopy(generator), generator):
+        np.testing.assert_array_equal(again.sample(70, labels, seed=3), drawn)
 
 
 def test_the_five_lines_of_a_stranger(

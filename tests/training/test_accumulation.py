@@ -28,13 +28,13 @@ _BASE = dataclasses.replace(PRESETS["dcgan"], g_norm="none", d_norm="none")
 @pytest.mark.parametrize(
     ("changes", "where"),
     [
-        ({"g_norm": "batch"}, "--g-norm batch (takes statistics of the whole"),
-        ({"d_norm": "batch"}, "--d-norm batch (takes statistics of the whole"),
-        ({"minibatch_std": 4}, "--minibatch-std 4 (compares the samples of a group)"),
-        ({"minibatch_discrimination": 3}, "--minibatch-discrimination 3 (compares"),
-        ({"feature_matching": 0.5}, "--feature-matching 0.5 (compares means"),
-        ({"objective": "relativistic-average"}, "--objective relativistic-average"),
-        ({"penalty": "dragan"}, "--penalty dragan (takes a batch as a whole;"),
+        ({"g_norm": "batch"}, "g_norm batch (takes statistics of the whole"),
+        ({"d_norm": "batch"}, "d_norm batch (takes statistics of the whole"),
+        ({"minibatch_std": 4}, "minibatch_std 4 (compares the samples of a group)"),
+        ({"minibatch_discrimination": 3}, "minibatch_discrimination 3 (compares"),
+        ({"feature_matching": 0.5}, "feature_matching 0.5 (compares means"),
+        ({"objective": "relativistic-average"}, "objective relativistic-average"),
+        ({"penalty": "dragan"}, "penalty dragan (takes a batch as a whole;"),
     ],
 )
 def test_slices_are_refused_where_samples_meet(
@@ -44,12 +44,12 @@ def test_slices_are_refused_where_samples_meet(
     with pytest.raises(UsageError) as error:
         dataclasses.replace(config, accumulate=4)
     assert str(error.value).startswith(
-        f"--accumulate 4: must be 1, as the samples of a batch meet in {where}"
+        f"accumulate 4: must be 1, as the samples of a batch meet in {where}"
     )
 
 
 def test_all_places_are_named_at_once() -> None:
-    with pytest.raises(UsageError, match=r"--g-norm batch .*, --d-norm batch "):
+    with pytest.raises(UsageError, match=r"g_norm batch .*, d_norm batch "):
         dataclasses.replace(PRESETS["dcgan"], accumulate=2)
 
 
@@ -62,12 +62,12 @@ def test_what_does_not_say_that_it_is_separable_is_refused(
         row = dataclasses.replace(table[name], separable=False)
         with monkeypatch.context() as patch:
             patch.setitem(table, name, row)
-            with pytest.raises(UsageError, match=f"meet in --{table.setting} {name}"):
+            with pytest.raises(UsageError, match=f"meet in {table.setting} {name}"):
                 dataclasses.replace(_BASE, accumulate=2)
 
 
 def test_slices_divide_the_batch_and_its_part_on_each_device() -> None:
-    with pytest.raises(UsageError, match="--accumulate 3: must divide --batch-size 64"):
+    with pytest.raises(UsageError, match="accumulate 3: must divide batch_size 64"):
         dataclasses.replace(_BASE, accumulate=3)
     config = dataclasses.replace(_BASE, batch_size=12, accumulate=3)
     limits.check_devices(config, 2)

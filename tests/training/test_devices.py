@@ -139,12 +139,12 @@ def test_local_norms_are_of_as_many_devices_as_compute() -> None:
     ("changes", "rule"),
     [
         ({"g_norm": "none", "d_norm": "none"}, "2: neither network has batch norm"),
-        ({"batch_size": 65}, "2: must divide --batch-size 65, and leave two images"),
-        ({"batch_size": 2}, "2: must divide --batch-size 2, and leave two images"),
+        ({"batch_size": 65}, "2: must divide batch_size 65, and leave two images"),
+        ({"batch_size": 2}, "2: must divide batch_size 2, and leave two images"),
     ],
 )
 def test_local_norms_that_make_no_sense(changes: dict[str, Any], rule: str) -> None:
-    with pytest.raises(UsageError, match=f"--local-batch-norm {rule}"):
+    with pytest.raises(UsageError, match=f"local_batch_norm {rule}"):
         dataclasses.replace(PRESETS["dcgan"], local_batch_norm=2, **changes)
 
 

@@ -183,14 +183,14 @@ def test_a_users_architecture_makes_images_unless_it_says_more(
     config = dataclasses.replace(
         PRESETS["dcgan"], architecture="of-a-test", g_norm="none", d_norm="instance"
     )
-    with pytest.raises(UsageError, match="meet in --architecture of-a-test"):
+    with pytest.raises(UsageError, match="meet in architecture of-a-test"):
         dataclasses.replace(config, accumulate=2)
-    with pytest.raises(UsageError, match=r"^--image-size 8x12: of-a-test makes"):
+    with pytest.raises(UsageError, match=r"^image_size 8x12: of-a-test makes"):
         dataclasses.replace(config, image_size=(8, 12))
     with pytest.raises(UsageError, match="ring needs mlp;"):
         dataclasses.replace(PRESETS["ring"], architecture="of-a-test")
 
 
 def test_an_architecture_nobody_added_is_refused() -> None:
-    with pytest.raises(UsageError, match="--architecture dcgam: must be one of dcgan"):
+    with pytest.raises(UsageError, match="architecture dcgam: must be one of dcgan"):
         dataclasses.replace(PRESETS["dcgan"], architecture="dcgam")
