@@ -62,6 +62,7 @@ def from_python(function: Callable[_P, _T]) -> Callable[_P, _T]:
     refuses is said as `in_python` says it.
     """
     names = list(inspect.signature(function).parameters)
+    called: Callable[..., _T] = function
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> _T:
@@ -70,7 +71,7 @@ def from_python(function: Callable[_P, _T]) -> Callable[_P, _T]:
             given = dict(zip(names, args, strict=False)) | kwargs
             for name, value in given.items():
                 _check(name, value, kinds.get(name, object))
-            return function(*map(_own, args), **{k: _own(v) for k, v in kwargs.items()})
+            return called(*map(_own, args), **{k: _own(v) for k, v in kwargs.items()})
 
     return cast("Callable[_P, _T]", call)
 

@@ -358,11 +358,13 @@ def _kinds() -> dict[str, Any]:
 def _check_types(config: TrainConfig) -> None:
     for name, kind in _kinds().items():
         # Which of the choices it must be is told later, with a suggestion.
-        is_choice = get_origin(kind) is Literal
+        is_choice, value = get_origin(kind) is Literal, getattr(config, name)
         try:
-            conform(getattr(config, name), str if is_choice else kind)
+            conform(value, str if is_choice else kind)
         except Mismatch as error:
             raise refuse(name, shown(error.value), error.rule) from error
+        if isinstance(value, list):
+            object.__setattr__(config, name, tuple(value))
 
 
 def _check_choices(config: TrainConfig) -> None:

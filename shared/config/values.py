@@ -47,9 +47,9 @@ class Mismatch(ValueError):
 
 
 def plain(value: object) -> object:
-    """What JSON can hold: Python's own number for any other, as NumPy's; no lists."""
+    """What JSON can hold: Python's own number for any other, as NumPy's."""
     if isinstance(value, list | tuple):
-        return tuple(map(plain, value))
+        return type(value)(map(plain, value))
     if isinstance(value, Integral) and not isinstance(value, int):
         return int(value)
     if isinstance(value, Real) and not isinstance(value, int | float):

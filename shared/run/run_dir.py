@@ -613,7 +613,8 @@ class RunDir:
 
     def _best_record(self) -> dict[str, Any] | None:
         """The best scores of the images that the run is now trained on."""
-        since = max((x["until_step"] for x in self._earlier()), default=0)
+        earlier = self._earlier() if self._config.exists() else []
+        since = max((x["until_step"] for x in earlier), default=0)
         return _best([x for x in self.read_scores() if x["step"] > since])
 
     def _write_best(self) -> None:

@@ -748,7 +748,8 @@ def test_copies_are_found_among_images_that_come_twice(
     again: slice, data_dir: Path
 ) -> None:
     pixels = classifier.pixels(datasets.load("digits", 8, data_dir))[:200]
-    data = from_arrays(np.concatenate([pixels, pixels[:, :, again]]))
+    both = np.concatenate([pixels, pixels[:, :, again]])
+    data = from_arrays(both, np.arange(len(both)) % 2)
     found = judged(flat, np.array(pixels[:64]), data)
     assert found.values["copies"] == 1
 

@@ -41,7 +41,8 @@ def test_arrays_are_taken_as_they_are() -> None:
     assert coloured.class_names == ("0", "1")
     named = from_arrays(GREY, [1, 0, 0, 1, 0, 2], ["cat", "dog", "owl"])
     assert named.class_names == ("cat", "dog", "owl")
-    for names in (np.array(["1", "2", "3"]), [1, 2, 3]):
+    other_names: list[Any] = [np.array(["1", "2", "3"]), [1, 2, 3]]
+    for names in other_names:
         assert from_arrays(GREY, [1, 0, 0, 1, 0, 2], names).class_names == (*"123",)
     assert named.labels is not None
     assert named.labels.dtype == np.int32
