@@ -343,6 +343,8 @@ def judge(discriminator: nn.Module, images: Images, labels: Labels) -> Outputs:
     if scores.logits.shape != images.shape[:1]:
         found, needed = list(scores.logits.shape), list(images.shape[:1])
         raise UsageError(f"D's logits are of shape {found}, must be {needed}")
+    if scores.features is None:  # by whoever writes a D of their own
+        raise UsageError("D's features are None, must be its last feature map")
     classes = scores.class_logits
     return Outputs(
         widen(scores.logits),

@@ -63,6 +63,8 @@ def source(path: str, reading: Reading | None = None) -> Source:
     for file, number in zip(labelled.files, labelled.ids, strict=True):
         place = (os.fsencode(file.path), file.member or "")
         line = (*place, file.size, file.mtime_ns, number)
+        if not os.access(file.path, os.R_OK):  # which nothing else of it tells
+            line += ("unreadable",)
         fingerprint.update(repr(line).encode())
     name = hashlib.sha256(os.fsencode(listing.root)).hexdigest()[:16]
     return Source(

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from shared.config.choices import FOLDER
+from shared.config.values import in_line
 from shared.data.folder_files import File, Listing
 from shared.data.survey import listed, shown
 from shared.errors import UsageError
@@ -179,14 +180,23 @@ def _read_table(content: bytes) -> dict[str, str | int] | None:
         raise ValueError("must have the columns file_name and label")
     if "label" not in columns:
         return None
-    labels: dict[str, str | int] = {}
+    labels: dict[str, str] = {}
     for row in rows:
         if not row["file_name"] or not row["label"]:
             raise ValueError(f"line {rows.line_num}: has no file_name, or no label")
-        labels[_place(row["file_name"])] = row["label"]
+        name, label = _place(row["file_name"]), row["label"]
+        if labels.setdefault(name, label) != label:
+            other = in_line(labels[name])
+            raise ValueError(
+                f"line {rows.line_num}: {in_line(name)} is {in_line(label)} here, and"
+                f" {other} before"
+            )
     if all(str(x).isdecimal() for x in labels.values()):
-        return {name: int(x) for name, x in labels.items()}
-    return labels
+        numbers = {label: int(label) for label in labels.values()}
+        # 01 and 1 are two names, if both are there.
+        if len({*numbers.values()}) == len(numbers):
+            return {name: numbers[label] for name, label in labels.items()}
+    return {**labels}
 
 
 def _place(name: str) -> str:

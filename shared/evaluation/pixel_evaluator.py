@@ -123,7 +123,7 @@ class PixelEvaluator(Evaluator):
         """
         found = metrics.nearest_moved(fake, self._images)
         between = metrics.nearest_moved(self._images[own], self._images, own)
-        # Of images that are copies of others, as in mirrored data, the bound would be 0.
+        # By images that are copies of others, as in mirrored data, it would be 0.
         apart = between[between > 0]
         bound = float(np.median(apart)) / _COPY_SHARE if len(apart) else 0.0
         how = (

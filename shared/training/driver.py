@@ -146,7 +146,9 @@ def train(
         check_alike(backend, asked)
         check_devices(config, backend.devices)
         found = backend.agree(found)
-        _tell_threads(place.threads, backend.threads, options.progress.say)
+        _tell_threads(
+            options.threads, place.threads, backend.threads, options.progress.say
+        )
         if found is not None:
             check_state(backend.statements(), found.state, found.name)
         session = Session(config, data, backend, options.data_on)
@@ -291,8 +293,12 @@ def _go_back(
     return None if state is None else step
 
 
-def _tell_threads(before: int | None, now: int, say: Callable[[str], None]) -> None:
-    """Say where threads are others than before, or more than there are processors."""
+def _tell_threads(
+    asked: int | None, before: int | None, now: int, say: Callable[[str], None]
+) -> None:
+    """Say where threads are others than asked for, or than before, or too many."""
+    if asked is not None and asked != now:
+        say(f"--threads {asked}: this process computes with {now} already")
     if before is None:
         return
     if now != before:

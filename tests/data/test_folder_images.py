@@ -1,5 +1,6 @@
 """Data sets of anybody's images: what counts, what is made of it, what is refused."""
 
+import os
 import warnings
 from pathlib import Path
 
@@ -367,6 +368,26 @@ def test_a_changed_folder_is_read_anew(folder: Path, tmp_path: Path) -> None:
     assert second.images[:, 0, 0, 0].tolist() == [1, 2]
     assert third.images[:, 0, 0, 0].tolist() == [1, 3]
     assert len({data.info.sha256 for data in (first, second, third)}) == 3
+
+
+def test_an_image_that_may_be_read_at_last_is_read(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(folder / "a.png")
+    locked = save(folder / "b.png")
+    open_image = Image.open
+
+    def refuse(path: Path, *rest: object) -> Image.Image:
+        if path == locked:
+            raise PermissionError(13, "Permission denied", str(path))
+        return open_image(path)
+
+    # As for anybody but root, whom no mode keeps out.
+    with monkeypatch.context() as patch:
+        patch.setattr(Image, "open", refuse)
+        patch.setattr(os, "access", lambda path, mode: path != locked)
+        assert len(load(folder, tmp_path).images) == 1
+    assert len(load(folder, tmp_path).images) == 2
 
 
 def test_an_unchanged_folder_is_not_decoded_again(

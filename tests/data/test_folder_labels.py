@@ -122,6 +122,7 @@ def test_labels_of_a_stylegan_file(folder: Path, tmp_path: Path) -> None:
         (["cat", "dog", "cat"], ("cat", "dog")),
         (["10", "9", "10"], ("9", "10")),
         (['"a, b"', "c", "c"], ("a, b", "c")),
+        (["01", "1", "2"], ("01", "1", "2")),
     ],
 )
 def test_labels_of_a_table(
@@ -170,6 +171,11 @@ def test_a_file_without_labels_leaves_them_to_the_folders(
         ("metadata.csv", "name,label\na.png,1", "must have the columns file_name and"),
         ("metadata.csv", "file_name,label\na.png", "line 2: has no file_name, or no"),
         ("metadata.csv", "file_name,label\na.png,", "line 2: has no file_name, or no"),
+        (
+            "metadata.csv",
+            "file_name,label\na.png,cat\nb.png,cat\na.png,dog",
+            "line 4: 'a.png' is 'dog' here, and 'cat' before",
+        ),
     ],
 )
 def test_a_file_of_labels_that_is_none_is_refused(

@@ -38,17 +38,25 @@ def test_torch_computes_with_as_many_threads_as_before(
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "told"),
+    ("asked", "before", "now", "told"),
     [
-        (None, 4, None),
-        (1, 1, None),
-        (2, 1, "--threads 1: the run was trained with 2; from here on it rounds"),
-        (9999, 9999, "computing with 9999 threads, as the run was started with, on "),
+        (None, None, 4, None),
+        (1, 1, 1, None),
+        (2, None, 1, "--threads 2: this process computes with 1 already"),
+        (1, 2, 1, "--threads 1: the run was trained with 2; from here on it rounds"),
+        (
+            None,
+            9999,
+            9999,
+            "computing with 9999 threads, as the run was started with, on ",
+        ),
     ],
 )
-def test_other_threads_are_told(before: int | None, now: int, told: str | None) -> None:
+def test_other_threads_are_told(
+    asked: int | None, before: int | None, now: int, told: str | None
+) -> None:
     said: list[str] = []
-    driver._tell_threads(before, now, said.append)
+    driver._tell_threads(asked, before, now, said.append)
     assert bool(said) is (told is not None)
     if told is not None:
         (line,) = said

@@ -271,17 +271,20 @@ def test_networks_that_do_not_fit_are_told(
     nothing = told("nothing", lambda config, data: None, dcgan.discriminator)
     assert "architecture 'nothing': AttributeError: 'NoneType' object has no" in nothing
 
-    def one_column(config: TrainConfig, data: DataInfo) -> Any:
-        network = dcgan.discriminator(config, data)
-        base: Any = type(network)
-        name = "forward" if hasattr(base, "forward") else "__call__"
+    def other(change: Callable[[Any], dict[str, Any]]) -> Callable[..., Any]:
+        def make(config: TrainConfig, data: DataInfo) -> Any:
+            network = dcgan.discriminator(config, data)
+            base: Any = type(network)
+            name = "forward" if hasattr(base, "forward") else "__call__"
 
-        def call(self: Any, *given: Any) -> Any:
-            scores = getattr(base, name)(self, *given)
-            return scores._replace(logits=scores.logits[:, None])
+            def call(self: Any, *given: Any) -> Any:
+                scores = getattr(base, name)(self, *given)
+                return scores._replace(**change(scores))
 
-        network.__class__ = type("Column", (base,), {name: call})
-        return network
+            network.__class__ = type("Other", (base,), {name: call})
+            return network
+
+        return make
 
     def plain(config: TrainConfig, data: DataInfo) -> Any:
         if models.__name__.startswith("gans_torch"):
@@ -290,5 +293,8 @@ def test_networks_that_do_not_fit_are_told(
         return nnx.Linear(3, 4, rngs=nnx.Rngs(0))
 
     assert "no layer states what it is" in told("plain", plain, dcgan.discriminator)
+    one_column = other(lambda scores: {"logits": scores.logits[:, None]})
     column = told("column", dcgan.generator, one_column)
     assert re.search(r"D's logits are of shape \[\d+, 1\], must be \[\d+\]$", column)
+    without = told("without", dcgan.generator, other(lambda scores: {"features": None}))
+    assert without.endswith("D's features are None, must be its last feature map")
