@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -135,12 +134,10 @@ class TrainedGenerator(nnx.Module):
     def _draw(
         self, z: NDArray[np.float32], labels: NDArray[np.int32] | None
     ) -> NDArray[np.float32]:
-        network = self._taken_apart()
+        apart = self._taken_apart()
         # In evaluation mode, whichever the user has left each of its parts in.
-        module = nnx.merge(network.evaluation, network.params, network.buffers)
-        module.eval()
-        evaluation = nnx.split(module, nnx.Param, ...)[0]
-        network = dataclasses.replace(network, evaluation=evaluation)
+        module = nnx.merge(apart.evaluation, apart.params, apart.buffers)
+        network = Network.of(module, apart.low_precision)
         images = _evaluate(network, *self._inputs(z, labels))
         return np.asarray(images, np.float32)
 

@@ -191,7 +191,7 @@ def _read_table(content: bytes) -> dict[str, str | int] | None:
                 f"line {rows.line_num}: {in_line(name)} is {in_line(label)} here, and"
                 f" {other} before"
             )
-    if all(str(x).isdecimal() for x in labels.values()):
+    if all(label.isdecimal() for label in labels.values()):
         numbers = {label: int(label) for label in labels.values()}
         # 01 and 1 are two names, if both are there.
         if len({*numbers.values()}) == len(numbers):
