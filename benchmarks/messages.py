@@ -62,7 +62,7 @@ def _count_torch(config: TrainConfig) -> Sent:
     with _noted_sums() as sizes:
         backend = Backend(config, data.info, "cpu")
         backend._processes = Processes(0, _DEVICES)
-        backend.samples = slice(0, config.batch_size // _DEVICES)
+        backend.batch_slice = slice(0, config.batch_size // _DEVICES)
         session = Session(config, data, backend)
         inputs = session.prepare(range(1)).inputs
         backend._train_step(backend._send(inputs), 0)

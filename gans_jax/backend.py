@@ -94,7 +94,7 @@ class Backend(protocol.Backend):
         self.config = config
         self.devices = devices * count
         share = config.batch_size // count
-        self.samples = slice(rank * share, (rank + 1) * share)
+        self.batch_slice = slice(rank * share, (rank + 1) * share)
         self._mesh, self.device = self._find_devices(device, devices)
         if count > 1:
             _processes.connect(self._mesh)
@@ -170,7 +170,7 @@ class Backend(protocol.Backend):
         if on_host:
             return
         with self._settings():
-            self._send(data)
+            self._send_data(data)
 
     def prepare(self, draws: Draws) -> _Inputs:
         """What `train` needs for these steps; depends on no state."""
@@ -385,7 +385,7 @@ class Backend(protocol.Backend):
         mesh = _find_mesh(name, count)
         return mesh, mesh.local_devices[0]
 
-    def _send(self, data: ImageData) -> None:
+    def _send_data(self, data: ImageData) -> None:
         """Have all images on each device."""
         self._images = jnp.asarray(data.images)
         if data.labels is not None:

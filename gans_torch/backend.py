@@ -85,7 +85,7 @@ class Backend(protocol.Backend):
         self.config = config
         self.devices = devices
         share = config.batch_size // devices
-        self.samples = slice(rank * share, (rank + 1) * share)
+        self.batch_slice = slice(rank * share, (rank + 1) * share)
         self.device = find_device(_own(device, self._processes))
         if devices > 1 and self.device.type == "cuda":
             torch.cuda.set_device(self.device)  # what NCCL takes for its own

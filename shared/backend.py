@@ -103,7 +103,7 @@ class Backend(Protocol):
     """Of the CPU that compute."""
     devices: int = 1
     """That share each batch, of all processes of the run."""
-    samples: slice
+    batch_slice: slice
     """Which samples of each batch `prepare` takes: all, or this process's own."""
 
     def statements(self) -> dict[str, Stated]:

@@ -90,7 +90,7 @@ class Elsewhere(backend.Backend):
 
     _free_memory = _memory
 
-    def _send(self, data: ImageData) -> None:
+    def _send_data(self, data: ImageData) -> None:
         self._images, self._labels = self._put((data.images, data.labels), P())
 
     def _put(self, tree: Any, spec: P) -> Any:

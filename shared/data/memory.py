@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from shared import sizes
 from shared.config.choices import ARRAYS
-from shared.config.values import in_line
+from shared.config.values import in_line, shown
 from shared.data.image_data import DataInfo, ImageData, digest, names_beyond_ids
 from shared.errors import UsageError
 
@@ -28,7 +28,7 @@ def from_arrays(
             ``numpy.rint(127.5 * x.clip(-1, 1) + 127.5)``.
         labels: class ids, whole numbers [count] from 0 up, each class with an image;
             None: without classes.
-        class_names: one for each class; without them, their ids.
+        class_names: one for each class, no two alike; without them, their ids.
 
     Raises:
         UsageError: an array is of another type, shape or range.
@@ -81,9 +81,9 @@ def _check_labels(labels: NDArray[Any], count: int) -> NDArray[np.int32]:
         )
     there = np.unique(labels)
     if not np.array_equal(there, np.arange(len(there))):
-        shown = ", ".join(map(str, there[:10])) + (", ..." if len(there) > 10 else "")
+        some = ", ".join(map(str, there[:10])) + (", ..." if len(there) > 10 else "")
         raise UsageError(
-            f"labels {shown}: must be class ids from 0 up, each of an image or more"
+            f"labels {some}: must be class ids from 0 up, each of an image or more"
         )
     return np.ascontiguousarray(labels, np.int32)
 
@@ -93,4 +93,9 @@ def _check_names(names: tuple[str, ...], classes: int) -> tuple[str, ...]:
         raise UsageError(
             f"class_names {in_line(names)}: must be one for each of {classes} classes"
         )
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(
+                f"class_names {in_line(names)}: {shown(name)} must be of one class"
+            )
     return names or tuple(map(str, range(classes)))

@@ -78,7 +78,7 @@ class Session:
             self.total,
             steps,
             len(self.rollbacks),
-            self.backend.samples,
+            self.backend.batch_slice,
         )
         return Prepared(steps, self.backend.prepare(draws))
 

@@ -66,6 +66,7 @@ def test_arrays_are_taken_as_they_are() -> None:
         ((GREY, [-1, 0, 1, 0, 1, 0]), "labels -1, 0, 1: must be class ids from 0"),
         ((GREY, [0, 1] * 3, ["one"]), "must be one for each of 2 classes"),
         ((GREY, [0, 1] * 3, ["one"] * 999), "'one...: must be one for each of 2 cl"),
+        ((GREY, [0, 1] * 3, ["one", "one"]), "'one' must be of one class"),
         ((GREY, None, ["one"]), "class_names ('one',): there are no labels"),
         ((GREY, None, ["one"] * 999), "...: there are no labels"),
         ((np.zeros((6, 8, 9), np.uint8),), "; the nearest are 8 and 8x10"),
