@@ -667,6 +667,8 @@ def resolve_checkpoint(path: Path, step: int | Literal["best"] | None = None) ->
     if step is None:
         return run.latest_checkpoint()
     best = run.best_step() if step == "best" else step
+    if best is None and run.read_scores():
+        raise UsageError(f"--step best: {path} has scores of earlier data alone")
     if best is None:
         every = run.read_config()[0].evaluate_every
         flag = "--evaluate-every"

@@ -498,6 +498,9 @@ def test_resolve_checkpoint(run: RunDir) -> None:
     # Scores that compare with other images than the run now sees compete no more.
     run.write_config(TrainConfig(), DATA._replace(sha256="0" * 64), step=7)
     assert run.best_step() == 10
+    run.write_config(TrainConfig(), DATA, step=10)
+    with pytest.raises(UsageError, match="has scores of earlier data alone"):
+        resolve_checkpoint(run.path, "best")
     with pytest.raises(UsageError, match="--step best: needs a run's folder"):
         resolve_checkpoint(newest, "best")
     with pytest.raises(UsageError, match="--step 5: needs a run's folder"):
