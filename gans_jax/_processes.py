@@ -21,10 +21,10 @@ from jax.sharding import Mesh, NamedSharding
 from numpy.typing import NDArray
 
 from shared.errors import UsageError
-from shared.training import watches
+from shared.training import heartbeats
 from shared.training.agreement import end_alike
+from shared.training.heartbeats import Heartbeat
 from shared.training.processes import Processes, processes, wait_for_others
-from shared.training.watches import Watch
 
 # Where it keeps what the processes tell each other has no public name.
 try:
@@ -123,7 +123,7 @@ def highest(x: NDArray[Any]) -> NDArray[Any]:
     sharding = NamedSharding(mesh, P(_AXIS))
     shape = (mesh.size, *x.shape)
     every = jax.make_array_from_single_device_arrays(shape, sharding, [own])
-    with watches.waiting():
+    with heartbeats.waiting():
         return np.asarray(_highest()(every).addressable_data(0))
 
 
@@ -163,7 +163,7 @@ def _highest() -> Any:
 
 
 class _Board:
-    """What JAX's first process keeps of what all have told, as a `watches.Store`."""
+    """What JAX's first process keeps of what all have told, as a `heartbeats.Store`."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -176,11 +176,11 @@ class _Board:
         return [told[f"{_BOARD}/{name}"].encode() for name in names]
 
 
-class _Watch(Watch):
-    """A watch that ends with the board, which the first process takes with it."""
+class _Heartbeat(Heartbeat):
+    """A heartbeat that ends with the board, which the first process takes with it."""
 
     def find(self) -> str:
-        """As every watch's."""
+        """As every heartbeat's."""
         try:
             self.listen()
         except RuntimeError:
@@ -196,11 +196,11 @@ def _tell_each_other(found: Processes) -> None:
     client = getattr(_global_state, "client", None)
     if client is None:
         return
-    watch = _Watch(_Board(client), found.rank, found.count)
+    heartbeat = _Heartbeat(_Board(client), found.rank, found.count)
     client.wait_at_barrier(f"{_BOARD} is told", 1000 * _SILENCE_SECONDS)
-    watch.begin()
+    heartbeat.begin()
     # Before JAX's own, which takes the board down.
-    atexit.register(watch.end)
+    atexit.register(heartbeat.end)
 
 
 def _address() -> str | None:

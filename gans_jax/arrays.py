@@ -14,8 +14,9 @@ import numpy as np
 from jax import Array
 
 from gans_jax._network import Network, path, stated
-from gans_jax.optim import SLOTS
+from gans_jax.optim import FIELDS
 from gans_jax.steps import TrainState
+from shared.config.choices import SLOTS
 from shared.config.memory import initial_memory, on_file
 from shared.config.train_config import TrainConfig
 from shared.files.arrays import Arrays
@@ -58,8 +59,8 @@ def state_to_arrays(config: TrainConfig, state: TrainState) -> Arrays:
     if state.generator_ema is not None:
         arrays |= network_to_arrays(state.generator_ema, "generator_ema")
     for name, network, optimizer in _optimizers(state):
-        for slot, field in SLOTS[config.optimizer].items():
-            values = getattr(optimizer, field)
+        for slot in SLOTS[config.optimizer]:
+            values = getattr(optimizer, FIELDS[slot])
             arrays |= _collect(values, stated(network, f"{name}.{slot}"))
         if config.optimizer == "adam":
             arrays[f"{name}.step"] = np.asarray(optimizer.count, np.int64)
@@ -73,7 +74,11 @@ def state_to_arrays(config: TrainConfig, state: TrainState) -> Arrays:
 def arrays_to_state(
     config: TrainConfig, state: TrainState, arrays: Arrays
 ) -> TrainState:
-    """Set the state; an EMA left out becomes G, of the rest what is left out starts."""
+    """Set the state.
+
+    An EMA that is missing becomes a copy of G; other arrays that are missing get their
+    initial values.
+    """
     generator = arrays_to_network(state.generator, "generator", arrays)
     average = state.generator_ema
     if average is not None:
@@ -86,7 +91,8 @@ def arrays_to_state(
             field: _restore(
                 getattr(optimizer, field), stated(network, f"{name}.{slot}"), arrays
             )
-            for slot, field in SLOTS[config.optimizer].items()
+            for slot in SLOTS[config.optimizer]
+            for field in (FIELDS[slot],)
         }
         if config.optimizer == "adam":
             fields["count"] = jnp.asarray(arrays.get(f"{name}.step", 0), jnp.int32)

@@ -40,7 +40,7 @@ from shared.files.arrays import Arrays
 from shared.randomness.draws import BATCH_AXES, Draws
 from shared.sizes import ImageSize
 from shared.statements import Stated
-from shared.training import watches
+from shared.training import heartbeats
 from shared.training.threads import processors
 
 _ValueT = TypeVar("_ValueT")
@@ -116,8 +116,8 @@ class Backend(protocol.Backend):
                 discriminator=discriminator,
                 g_optimizer=optimizer.init(generator.params),
                 d_optimizer=optimizer.init(discriminator.params),
-                generator_ema=generator if config.averaging else None,
-                memory=_memory(config),
+                generator_ema=generator if config.has_ema else None,
+                memory=_initial_memory(config),
             )
             # The state lives as a flat list, because passing a tree of modules to a
             # compiled function costs more Python than the call itself.
@@ -188,7 +188,7 @@ class Backend(protocol.Backend):
 
     def train(self, inputs: _Inputs) -> Callable[[], Arrays]:
         """Run the steps that were prepared; returns before they have finished."""
-        with self._settings(), watches.waiting():
+        with self._settings(), heartbeats.waiting():
             self._leaves, metrics = self._train_steps(self._leaves, *inputs)
         return functools.partial(_read, metrics)
 
@@ -221,7 +221,7 @@ class Backend(protocol.Backend):
             self.agree((batches, training))
         elif self._processes.count > 1:
             return super().sample_batches(batches, training)
-        return self._share(batches, training)
+        return self._draw_part(batches, training)
 
     @contextlib.contextmanager
     def helped(self) -> Iterator[bool]:
@@ -234,7 +234,7 @@ class Backend(protocol.Backend):
         """
         if self._processes.follows:
             while (asked := self.agree(None)) is not None:
-                self._share(*asked)
+                self._draw_part(*asked)
             yield False
             return
         self._is_helped = self._processes.count > 1
@@ -244,7 +244,7 @@ class Backend(protocol.Backend):
             self._is_helped = False
             self.agree(None)
 
-    def _share(
+    def _draw_part(
         self, batches: Sequence[Latents], training: bool
     ) -> list[NDArray[np.float32]]:
         """Draw so many batches at a time as there are devices."""
@@ -274,7 +274,7 @@ class Backend(protocol.Backend):
                 draw = self._evaluate_in_training_on_all
             sent = self._put((jnp.asarray(z, self._dtype), labels), P(AXIS))
             images = draw(generator, *sent)
-        with watches.waiting():
+        with heartbeats.waiting():
             return np.split(np.asarray(images, np.float32), len(batches))
 
     def discriminate(
@@ -282,10 +282,10 @@ class Backend(protocol.Backend):
     ) -> NDArray[np.float32]:
         """D's outputs before any sigmoid, in evaluation mode."""
         with self._settings():
-            scores = self._evaluate(
+            outputs = self._evaluate(
                 self.state.discriminator, jnp.asarray(images, self._dtype), labels
             )
-        return np.asarray(scores.logits, np.float32)
+        return np.asarray(outputs.logits, np.float32)
 
     def classifier(self, data: DataInfo, image_size: ImageSize) -> Classifier:
         """A classifier of such images, on this device; its weights are to be loaded."""
@@ -355,12 +355,12 @@ class Backend(protocol.Backend):
                 return jax.lax.scan(one_step, leaves, draws)
 
         return jax.jit(
-            train_steps if self._is_one else self._shared(train_steps),
+            train_steps if self._is_one else self._over_devices(train_steps),
             donate_argnums=0,
             compiler_options=self._compiler_options,
         )
 
-    def _shared(self, train_steps: Callable[..., Any]) -> Callable[..., Any]:
+    def _over_devices(self, train_steps: Callable[..., Any]) -> Callable[..., Any]:
         """The same on all devices, each with its slice of every batch."""
         # Unchecked, a sum's derivative is a sum, as `distribution` has it.
         return jax.shard_map(
@@ -418,7 +418,9 @@ class Backend(protocol.Backend):
             None if noise is None else self._float(noise[n_critic]),
             None if records is None else self._float(records[n_critic]),
             phases=Phases(
-                jnp.asarray(draws.update_d), draws.penalise, draws.hold_paths
+                update_d=jnp.asarray(draws.update_d),
+                update_d_by_penalty=draws.update_d_by_penalty,
+                update_g_by_paths=draws.update_g_by_paths,
             ),
             scalars=self._scalars(draws),
         )
@@ -505,11 +507,11 @@ class Backend(protocol.Backend):
 
 
 def _read(metrics: dict[str, Array]) -> Arrays:
-    with watches.waiting():
+    with heartbeats.waiting():
         return jax.device_get(metrics)
 
 
-def _memory(config: TrainConfig) -> dict[str, Array]:
+def _initial_memory(config: TrainConfig) -> dict[str, Array]:
     """As a run starts; whole numbers in 32 bits, whatever the precision."""
     return {
         name: jnp.asarray(x, jnp.int32 if x.dtype.kind == "i" else x.dtype)

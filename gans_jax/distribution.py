@@ -122,8 +122,9 @@ def norm_moments(
 def norm_record(x: Float[Array, " channels"]) -> Float[Array, " channels"]:
     """What running statistics take in: if norms are local, the mean of the devices'.
 
-    All devices keep the same that way. Of means it is the whole batch's; of variances
-    it lacks that between the devices' means, by which no device has normalised.
+    All devices keep the same that way. The mean is then the whole batch's; the
+    variance leaves out the variance between the devices' means, as no device has
+    normalised by it.
 
     Args:
         x: mean or variance that this device normalises by.

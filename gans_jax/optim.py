@@ -9,17 +9,14 @@ from jaxtyping import Array, Float, Integer
 
 from shared.config.train_config import TrainConfig
 
-# What the optimisers keep for each parameter: PyTorch's names -> optax's.
-SLOTS = {
-    "adam": {"exp_avg": "mu", "exp_avg_sq": "nu"},
-    "rmsprop": {"square_avg": "nu"},
-}
+FIELDS = {"exp_avg": "mu", "exp_avg_sq": "nu", "square_avg": "nu"}
+"""What optax calls the slots of an optimiser."""
 
 
 def build_optimizer(
     config: TrainConfig,
     beta2: float | Float[Array, ""] | None = None,
-    share: float = 1.0,
+    lazy_factor: float = 1.0,
 ) -> optax.GradientTransformation:
     """The optimiser of one network; `steps` sets its rate and beta2 at each step.
 
@@ -30,7 +27,7 @@ def build_optimizer(
     Args:
         config: says which, and Adam's beta1 and beta2.
         beta2: Adam's at this step; None: as configured.
-        share: what the betas are raised to, `lazy_share`.
+        lazy_factor: what the betas are raised to, `lazy_factor`.
 
     References:
         Kingma and Ba 2015, arXiv:1412.6980, Algorithm 1.
@@ -42,8 +39,8 @@ def build_optimizer(
         )
     b1, b2 = config.adam_betas
     b2 = b2 if beta2 is None else beta2
-    if share < 1:  # or else not touched: XLA rounds a power with an exponent of 1
-        b1, b2 = b1**share, b2**share
+    if lazy_factor < 1:  # or else not touched: XLA rounds a power with an exponent of 1
+        b1, b2 = b1**lazy_factor, b2**lazy_factor
     return _scale_by_adam(b1, b2)
 
 

@@ -5,7 +5,7 @@ Without slices, lazy phases, augmentation and a batch of G's own it is
     fake = G(z)
     D -= rate * grad [L_D(D(x), D(fake)) + weight * penalty]    `discriminator_step`
     G -= rate * grad [L_G(D(fake))]                             `generator_step`
-    average += share * (G - average)                            `_average`
+    ema += (1 - decay) * (G - ema)                              `_update_ema`
 
 Formulas are in `losses` and `penalties`, what is minimised in `terms`, the rule of an
 update in `optim`; a backend's ``_train_step`` leads here. A `Network`, when
@@ -37,10 +37,10 @@ from gans_jax._stated import widen
 from gans_jax.models import Outputs
 from gans_jax.models.labels import Labels
 from gans_jax.terms import Metrics, discriminator_terms, generator_terms
+from shared.config import traits
 from shared.config.augmentation import ADA
 from shared.config.schedules import Phases, Scalars
 from shared.config.train_config import TrainConfig
-from shared.config.traits import PENALTIES
 from shared.errors import UsageError
 
 Images = Float[Array, "batch height width channels"]
@@ -78,16 +78,16 @@ class Batch(NamedTuple):
     instance_noise: Float[Array, "2 batch height width channels"] | None = None
     """Noise on D's input: on real images, on generated ones."""
     augmentation: Records | None = None
-    """What D sees instead: of real images, of generated ones. Inside a step, ADA's
-    records have become its maps."""
+    """Parameters of T, by which D sees T(x): of real images, of generated ones. Inside
+    a step they are ADA's maps, where T is ADA's."""
     noise_maps: Float[Array, "batch numbers"] | None = None
     """What G's layers add to their maps."""
     other_z: Float[Array, "batch z_dim"] | None = None
-    """Latents of the styles that are mixed in."""
+    """Latents of the second styles, where styles are mixed."""
     mixed: Bool[Array, " layers"] | None = None
-    """Which of G's layers have these."""
+    """Layers that take the second style."""
     directions: Images | None = None
-    """In which G's images are moved for path lengths."""
+    """y of the path lengths: N(0, 1) / sqrt(height * width)."""
 
     @property
     def of_generator(self) -> tuple[Any, ...]:
@@ -123,7 +123,7 @@ def train_step(
         state: not changed.
         batches: one for each update of D and, where it has its own, one for G's.
         generator_noise: noise on D's input in G's update.
-        generator_augmentation: what D sees instead of images in G's update.
+        generator_augmentation: parameters of T in G's update.
         phases: which updates are made beside G's.
         scalars: learning rates and whatever else may have a schedule.
 
@@ -159,16 +159,11 @@ def train_step(
         seen = _preview(config, state, last) if fake is None else fake
         state, metrics = discriminator_step(config, state, last, seen, phases, scalars)
         history.append(metrics)
+    batch = last._replace(
+        instance_noise=generator_noise, augmentation=generator_augmentation
+    )
     state, g_metrics = generator_step(
-        config,
-        state,
-        last,
-        fake,
-        pull_back,
-        generator_noise,
-        generator_augmentation,
-        phases,
-        scalars,
+        config, state, batch, fake, pull_back, phases, scalars
     )
     metrics = _slices.mean(history) | g_metrics
     if config.adapts:
@@ -202,21 +197,25 @@ def discriminator_step(
         real, fake = _add_noise(batch.real, fake, batch.instance_noise)
         discriminator = replace(state.discriminator, params=params)
         if config.looks_once:
-            real_scores, fake_scores, penalty = _look_once(
+            real_outputs, fake_outputs, penalty = _look_once(
                 config, discriminator, batch.labels, real, fake
             )
         else:
             seen_real = _augment(config, real, batch.augmentation, 0)
             seen_fake = _augment(config, fake, batch.augmentation, 1)
-            real_scores, discriminator = judge(discriminator, seen_real, batch.labels)
-            fake_scores, discriminator = judge(discriminator, seen_fake, batch.labels)
+            real_outputs, discriminator = discriminate(
+                discriminator, seen_real, batch.labels
+            )
+            fake_outputs, discriminator = discriminate(
+                discriminator, seen_fake, batch.labels
+            )
             penalty = None
             if config.penalty_every == 1:
                 penalty = _penalty(config, discriminator, batch, real, fake)
         total, metrics = discriminator_terms(
             config,
-            real_scores,
-            fake_scores,
+            real_outputs,
+            fake_outputs,
             penalty,
             scalars.penalty_weight,
             batch.labels,
@@ -238,7 +237,7 @@ def discriminator_step(
     else:
         # At steps at which D only looks there is no gradient to measure.
         params, optimizer = jax.lax.cond(
-            phases.discriminator,
+            phases.update_d,
             lambda *old: update(*old)[:2],
             lambda *old: old,
             params,
@@ -251,7 +250,7 @@ def discriminator_step(
     )
     if config.penalty_every > 1:
         state = jax.lax.cond(
-            phases.penalty,
+            phases.update_d_by_penalty,
             lambda state: penalty_step(config, state, batch, fake, scalars),
             lambda state: state,
             state,
@@ -300,8 +299,6 @@ def generator_step(
     batch: Batch,
     fake: Images | None,
     pull_back: Any,
-    noise: Float[Array, "2 batch height width channels"] | None,
-    records: Records | None,
     phases: Phases,
     scalars: Scalars,
 ) -> tuple[TrainState, Metrics]:
@@ -310,12 +307,11 @@ def generator_step(
     Args:
         config: the run's configuration.
         state: not changed.
-        batch: the real images that G's images are compared with, and the labels.
+        batch: the real images that G's images are compared with, the labels, and
+            this update's random numbers.
         fake: images generated in training mode; None: each slice makes its own.
         pull_back: from a gradient of ``fake`` to that of G's parameters; PyTorch's
             ``fake`` carries it as its graph.
-        noise: noise on D's input.
-        records: what D sees instead of images.
         phases: whether it is updated by its path lengths.
         scalars: of this step.
     """
@@ -325,12 +321,18 @@ def generator_step(
     ) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
         real, fake = _add_noise(batch.real, fake, batch.instance_noise)
         seen_fake = _augment(config, fake, batch.augmentation, 1)
-        fake_scores, discriminator = judge(state.discriminator, seen_fake, batch.labels)
-        real_scores = fake_scores  # where the loss looks at generated images alone
+        fake_outputs, discriminator = discriminate(
+            state.discriminator, seen_fake, batch.labels
+        )
+        real_outputs = fake_outputs  # where the loss looks at generated images alone
         if config.g_sees_real:
             seen_real = _augment(config, real, batch.augmentation, 0)
-            real_scores, discriminator = judge(discriminator, seen_real, batch.labels)
-        total, metrics = generator_terms(config, real_scores, fake_scores, batch.labels)
+            real_outputs, discriminator = discriminate(
+                discriminator, seen_real, batch.labels
+            )
+        total, metrics = generator_terms(
+            config, real_outputs, fake_outputs, batch.labels
+        )
         return total, (discriminator.buffers, metrics)
 
     def loss_of_slice(
@@ -344,7 +346,6 @@ def generator_step(
     def overlap(params: Any) -> Float[Array, ""]:
         return orthogonality.overlap(replace(state.generator, params=params))
 
-    batch = batch._replace(instance_noise=noise, augmentation=records)
     generator = state.generator
     # With respect to the images alone: D's weight gradients are never computed.
     if fake is None:
@@ -374,7 +375,7 @@ def generator_step(
     )
     if config.path_length:
         state = jax.lax.cond(
-            phases.path_length,
+            phases.update_g_by_paths,
             lambda state: path_step(config, state, batch, scalars),
             lambda state: state,
             state,
@@ -382,7 +383,7 @@ def generator_step(
         metrics["path_length"] = state.generator.buffers["path_length"][...]
     average = state.generator_ema
     if average is not None:
-        average = _average(average, state.generator, scalars.ema_share)
+        average = _update_ema(average, state.generator, scalars.ema_share)
     return replace(state, generator_ema=average), metrics
 
 
@@ -426,20 +427,20 @@ def path_step(
     return replace(state, generator=generator, g_optimizer=optimizer)
 
 
-def judge(
+def discriminate(
     discriminator: Network, images: Images, labels: Labels
 ) -> tuple[Outputs, Network]:
-    """D's scores, in float32 where the networks compute in bfloat16."""
-    scores, discriminator = discriminator(images, labels)
-    if scores.logits.shape != images.shape[:1]:
-        found, needed = list(scores.logits.shape), list(images.shape[:1])
+    """D's outputs, in float32 where the networks compute in bfloat16."""
+    outputs, discriminator = discriminator(images, labels)
+    if outputs.logits.shape != images.shape[:1]:
+        found, needed = list(outputs.logits.shape), list(images.shape[:1])
         raise UsageError(f"D's logits are of shape {found}, must be {needed}")
-    if scores.features is None:  # by whoever writes a D of their own
+    if outputs.features is None:  # by whoever writes a D of their own
         raise UsageError("D's features are None, must be its last feature map")
-    classes = scores.class_logits
+    classes = outputs.class_logits
     widened = Outputs(
-        widen(scores.logits),
-        widen(scores.features),
+        widen(outputs.logits),
+        widen(outputs.features),
         None if classes is None else widen(classes),
     )
     return widened, discriminator
@@ -508,7 +509,7 @@ def _penalty(
     real: Images,
     fake: Images,
 ) -> penalties.PenaltyTerms | None:
-    if not PENALTIES[config.penalty].points:
+    if not traits.PENALTIES[config.penalty].points:
         return None
 
     def logits(images: Images) -> Float[Array, " batch"]:
@@ -538,19 +539,19 @@ def _look_once(
     """What D says of both, and a penalty of its slopes at these very images."""
 
     def look(images: Images) -> tuple[Float[Array, " batch"], Outputs]:
-        outputs, _ = judge(discriminator, images, labels)
+        outputs, _ = discriminate(discriminator, images, labels)
         return outputs.logits, outputs
 
-    scores, gradients = [], []
+    both, gradients = [], []
     # In float32, as in `_penalty`.
     for kind, images in {"real": real, "fake": widen(fake)}.items():
-        if kind in PENALTIES[config.penalty].inputs:
+        if kind in traits.PENALTIES[config.penalty].inputs:
             gradient, outputs = penalties.gradient_and_outputs(look, images)
             gradients.append(gradient)
         else:
             _, outputs = look(images)
-        scores.append(outputs)
-    return scores[0], scores[1], penalties.squared_slopes(*gradients)
+        both.append(outputs)
+    return both[0], both[1], penalties.squared_slopes(*gradients)
 
 
 def _update_d(
@@ -568,7 +569,7 @@ def _update_d(
         optimizer,
         scalars.d_lr,
         scalars.beta2,
-        config.d_share,
+        config.d_lazy_factor,
     )
     if config.weight_clip:
         limit = config.weight_clip
@@ -591,7 +592,7 @@ def _update_g(
         optimizer,
         scalars.g_lr,
         scalars.beta2,
-        config.g_share,
+        config.g_lazy_factor,
     )
 
 
@@ -602,17 +603,17 @@ def _update(
     optimizer: optax.OptState,
     lr: Float[Array, ""],
     beta2: float | Float[Array, ""],
-    share: float = 1.0,
+    lazy_factor: float,
 ) -> tuple[Any, optax.OptState, Float[Array, ""]]:
     """Update parameters; returns also the gradient's global norm, before clipping."""
     gradient = distribution.average_gradients(gradient)
     norm = _global_norm(gradient)
     if config.clip_grad_norm:
         gradient = _clip(gradient, config.clip_grad_norm, norm)
-    rule = optim.build_optimizer(config, beta2, share)
+    rule = optim.build_optimizer(config, beta2, lazy_factor)
     updates, optimizer = rule.update(gradient, optimizer)
     return (
-        jax.tree.map(lambda p, u: p - lr * share * u, params, updates),
+        jax.tree.map(lambda p, u: p - lr * lazy_factor * u, params, updates),
         optimizer,
         norm,
     )
@@ -644,7 +645,7 @@ def _clip(gradient: Any, limit: float, norm: Float[Array, ""]) -> Any:
     return jax.tree.map(lambda g: g * factor, gradient)
 
 
-def _average(average: Network, generator: Network, share: Any) -> Network:
+def _update_ema(average: Network, generator: Network, share: Any) -> Network:
     def lerp(mean: Array, parameter: Array) -> Array:
         # As PyTorch's: of a share of 1 it is the parameter, to the last bit.
         change = parameter - mean

@@ -11,9 +11,9 @@ from torch.distributed import Store
 
 from shared import terminal
 from shared.errors import UsageError
-from shared.training import watches
+from shared.training import heartbeats
+from shared.training.heartbeats import Heartbeat
 from shared.training.processes import Processes, processes, wait_for_others
-from shared.training.watches import Watch
 
 # One that is silent for so many seconds is taken for frozen, and all end. A library
 # that does not let Python change threads would have to do so for that long.
@@ -55,16 +55,16 @@ def _meet() -> None:
     store, rank, count = next(torch.distributed.rendezvous("env://"))
     store = torch.distributed.PrefixStore(_attempt(), store)
     # A connection of its own, as one that asks has all others wait.
-    watch = Watch(store.clone(), rank, count, _MOST_SILENT, _give_up)
+    heartbeat = Heartbeat(store.clone(), rank, count, _MOST_SILENT, _give_up)
     torch.distributed.init_process_group(
         "cpu:gloo,cuda:nccl" if both else "gloo",
         store=store,
         rank=rank,
         world_size=count,
     )
-    watch.begin()
+    heartbeat.begin()
     # Left to the end of Python, its threads end the process by an abort now and then.
-    atexit.register(_part, watch, store)
+    atexit.register(_part, heartbeat, store)
 
 
 def _give_up(rank: int, seconds: float) -> None:
@@ -75,16 +75,16 @@ def _give_up(rank: int, seconds: float) -> None:
     os._exit(1)  # as gloo takes no other word
 
 
-def _part(watch: Watch, store: Store) -> None:
+def _part(heartbeat: Heartbeat, store: Store) -> None:
     """Take down what `_meet` has set up, where nobody else has."""
-    watch.end()
+    heartbeat.end()
     # The store goes with the first process, and the others would say so at length.
     with contextlib.suppress(RuntimeError):
         rank, count, _ = processes()
         store.set(f"over {rank}", "")
         if rank == 0:
             names = [f"over {x}" for x in range(1, count)]
-            store.wait(names, timedelta(seconds=watches.PATIENCE))
+            store.wait(names, timedelta(seconds=heartbeats.PATIENCE))
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 

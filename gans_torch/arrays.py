@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from gans_torch._stated import stated
-from gans_torch.optim import SLOTS
 from gans_torch.steps import TrainState
+from shared.config.choices import SLOTS
 from shared.config.memory import initial_memory, on_file
 from shared.config.train_config import TrainConfig
 from shared.files.arrays import Arrays
@@ -68,7 +68,11 @@ def state_to_arrays(config: TrainConfig, state: TrainState) -> Arrays:
 
 
 def arrays_to_state(config: TrainConfig, state: TrainState, arrays: Arrays) -> None:
-    """Set the state; an EMA left out becomes G, of the rest what is left out starts."""
+    """Set the state.
+
+    An EMA that is missing becomes a copy of G; other arrays that are missing get their
+    initial values.
+    """
     arrays_to_network(state.generator, "generator", arrays)
     arrays_to_network(state.discriminator, "discriminator", arrays)
     if state.generator_ema is not None:

@@ -38,7 +38,7 @@ from shared.files.arrays import Arrays
 from shared.randomness.draws import Draws
 from shared.sizes import ImageSize
 from shared.statements import Stated
-from shared.training import watches
+from shared.training import heartbeats
 from shared.training.processes import Processes
 
 _NetworkT = TypeVar("_NetworkT", bound=torch.nn.Module)
@@ -108,7 +108,7 @@ class Backend(protocol.Backend):
             discriminator=discriminator,
             g_optimizer=optim.build_optimizer(config, generator),
             d_optimizer=optim.build_optimizer(config, discriminator),
-            generator_ema=copy.deepcopy(generator) if config.averaging else None,
+            generator_ema=copy.deepcopy(generator) if config.has_ema else None,
             memory={
                 name: torch.as_tensor(number, device=self.device)
                 for name, number in initial_memory(config).items()
@@ -141,7 +141,7 @@ class Backend(protocol.Backend):
         if self._processes.count == 1:
             return value
         values = [value]
-        with watches.waiting():
+        with heartbeats.waiting():
             torch.distributed.broadcast_object_list(values, src=0, device=_HOST)
         return values[0]
 
@@ -150,7 +150,7 @@ class Backend(protocol.Backend):
         if self._processes.count == 1:
             return number
         highest = torch.tensor(number)
-        with watches.waiting():
+        with heartbeats.waiting():
             torch.distributed.all_reduce(highest, torch.distributed.ReduceOp.MAX)
         return int(highest)
 
@@ -241,7 +241,7 @@ class Backend(protocol.Backend):
         if not self._is_helped:
             return super().sample_batches(batches, training)
         self.agree((batches, training))
-        return self._share(batches, training)
+        return self._draw_part(batches, training)
 
     @contextlib.contextmanager
     def helped(self) -> Iterator[bool]:
@@ -254,7 +254,7 @@ class Backend(protocol.Backend):
         """
         if self._processes.follows:
             while (asked := self.agree(None)) is not None:
-                self._share(*asked)
+                self._draw_part(*asked)
             yield False
             return
         self._is_helped = self._processes.count > 1
@@ -264,14 +264,14 @@ class Backend(protocol.Backend):
             self._is_helped = False
             self.agree(None)
 
-    def _share(
+    def _draw_part(
         self, batches: Sequence[Latents], training: bool
     ) -> list[NDArray[np.float32]]:
         """Draw every so many-th batch; returns all of them to the first process."""
         rank, count, _ = self._processes
         own = super().sample_batches(batches[rank::count], training)
         parts: list[Any] | None = None if rank else [None] * count
-        with watches.waiting():
+        with heartbeats.waiting():
             torch.distributed.gather_object(own, parts)
         drawn: list[Any] = [None] * len(batches)
         for first, part in enumerate(parts or []):
@@ -284,12 +284,12 @@ class Backend(protocol.Backend):
         """D's outputs before any sigmoid, in evaluation mode."""
         discriminator = self.state.discriminator.eval()
         with torch.no_grad(), self._precision():
-            scores = discriminator(
+            outputs = discriminator(
                 _to_nchw(self._float(images)),
                 None if labels is None else self._long(labels),
             )
         discriminator.train()
-        return scores.logits.float().cpu().numpy()
+        return outputs.logits.float().cpu().numpy()
 
     def classifier(self, data: DataInfo, image_size: ImageSize) -> Classifier:
         """A classifier of such images, on this device; its weights are to be loaded."""
@@ -331,7 +331,9 @@ class Backend(protocol.Backend):
             return field is not None and bool(field[t])
 
         return Phases(
-            bool(draws.update_d[t]), comes(draws.penalise), comes(draws.hold_paths)
+            update_d=bool(draws.update_d[t]),
+            update_d_by_penalty=comes(draws.update_d_by_penalty),
+            update_g_by_paths=comes(draws.update_g_by_paths),
         )
 
     def _step(self, phases: Phases, inputs: StepInputs) -> steps.Metrics:

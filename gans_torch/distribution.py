@@ -26,7 +26,7 @@ import torch.distributed
 from jaxtyping import Float
 from torch import Tensor
 
-from shared.training import watches
+from shared.training import heartbeats
 
 _count: ContextVar[int] = ContextVar("count", default=1)
 _local_norms: ContextVar[bool] = ContextVar("local_norms", default=False)
@@ -122,8 +122,9 @@ def norm_moments(
 def norm_record(x: Float[Tensor, " channels"]) -> Float[Tensor, " channels"]:
     """What running statistics take in: if norms are local, the mean of the devices'.
 
-    All devices keep the same that way. Of means it is the whole batch's; of variances
-    it lacks that between the devices' means, by which no device has normalised.
+    All devices keep the same that way. The mean is then the whole batch's; the
+    variance leaves out the variance between the devices' means, as no device has
+    normalised by it.
 
     Args:
         x: mean or variance that this device normalises by.
@@ -169,7 +170,7 @@ class _Sum(torch.autograd.Function):
         """The sum of what the devices have."""
         # A message is sent as it lies in memory, which may differ between devices.
         total = x.detach().clone(memory_format=torch.contiguous_format)
-        with watches.waiting():
+        with heartbeats.waiting():
             torch.distributed.all_reduce(total)
         return total
 

@@ -543,8 +543,8 @@ def register_objective(
     Raises:
         UsageError: an argument is of another type, the name is taken or not well
             formed, a loss takes something else, or the other twin has registered
-            another objective under this name; and by a loss that gives anything but one
-            number, where it is used.
+            another objective under this name. Later, in training, when a loss returns
+            anything but one number.
     """
     row = traits.objective_traits(
         name,

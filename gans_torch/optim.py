@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from shared.config.train_config import TrainConfig
 
 # What the optimisers keep for each parameter, by PyTorch's names.
-SLOTS = {"adam": ("exp_avg", "exp_avg_sq"), "rmsprop": ("square_avg",)}
 
 
 def build_optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer:

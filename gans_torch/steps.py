@@ -5,7 +5,7 @@ Without slices, lazy phases, augmentation and a batch of G's own it is
     fake = G(z)
     D -= rate * grad [L_D(D(x), D(fake)) + weight * penalty]    `discriminator_step`
     G -= rate * grad [L_G(D(fake))]                             `generator_step`
-    average += share * (G - average)                            `_average`
+    ema += (1 - decay) * (G - ema)                              `_update_ema`
 
 Formulas are in `losses` and `penalties`, what is minimised in `terms`, the rule of an
 update in `optim`; a backend's ``_train_step`` leads here.
@@ -32,10 +32,10 @@ from gans_torch._stated import widen
 from gans_torch.models import Outputs
 from gans_torch.models.labels import Labels
 from gans_torch.terms import Metrics, discriminator_terms, generator_terms
+from shared.config import traits
 from shared.config.augmentation import ADA
 from shared.config.schedules import Phases, Scalars
 from shared.config.train_config import TrainConfig
-from shared.config.traits import PENALTIES
 from shared.errors import UsageError
 
 Images = Float[Tensor, "batch channels height width"]
@@ -73,16 +73,16 @@ class Batch(NamedTuple):
     instance_noise: Float[Tensor, "2 batch channels height width"] | None = None
     """Noise on D's input: on real images, on generated ones."""
     augmentation: Records | None = None
-    """What D sees instead: of real images, of generated ones. Inside a step, ADA's
-    records have become its maps."""
+    """Parameters of T, by which D sees T(x): of real images, of generated ones. Inside
+    a step they are ADA's maps, where T is ADA's."""
     noise_maps: Float[Tensor, "batch numbers"] | None = None
     """What G's layers add to their maps."""
     other_z: Float[Tensor, "batch z_dim"] | None = None
-    """Latents of the styles that are mixed in."""
+    """Latents of the second styles, where styles are mixed."""
     mixed: Bool[Tensor, " layers"] | None = None
-    """Which of G's layers have these."""
+    """Layers that take the second style."""
     directions: Images | None = None
-    """In which G's images are moved for path lengths."""
+    """y of the path lengths: N(0, 1) / sqrt(height * width)."""
 
     @property
     def of_generator(self) -> tuple[Any, ...]:
@@ -118,7 +118,7 @@ def train_step(
         state: changed in place.
         batches: one for each update of D and, where it has its own, one for G's.
         generator_noise: noise on D's input in G's update.
-        generator_augmentation: what D sees instead of images in G's update.
+        generator_augmentation: parameters of T in G's update.
         phases: which updates are made beside G's.
         scalars: learning rates and whatever else may have a schedule.
 
@@ -143,16 +143,10 @@ def train_step(
     if not config.g_own_batch:
         seen = _preview(config, state, last) if fake is None else fake.detach()
         history.append(discriminator_step(config, state, last, seen, phases, scalars))
-    g_metrics = generator_step(
-        config,
-        state,
-        last,
-        fake,
-        generator_noise,
-        generator_augmentation,
-        phases,
-        scalars,
+    batch = last._replace(
+        instance_noise=generator_noise, augmentation=generator_augmentation
     )
+    g_metrics = generator_step(config, state, batch, fake, phases, scalars)
     metrics = _slices.mean(history) | g_metrics
     if config.adapts:
         metrics["augment_p"] = _adapt(config, state, metrics["real_sign"])
@@ -183,21 +177,21 @@ def discriminator_step(
     def total_loss(batch: Batch, fake: Images) -> tuple[Float[Tensor, ""], Metrics]:
         real, fake = _add_noise(batch.real, fake, batch.instance_noise)
         if config.looks_once:
-            real_scores, fake_scores, penalty = _look_once(
+            real_outputs, fake_outputs, penalty = _look_once(
                 config, discriminator, batch.labels, real, fake
             )
         else:
             seen_real = _augment(config, real, batch.augmentation, 0)
             seen_fake = _augment(config, fake, batch.augmentation, 1)
-            real_scores = judge(discriminator, seen_real, batch.labels)
-            fake_scores = judge(discriminator, seen_fake, batch.labels)
+            real_outputs = discriminate(discriminator, seen_real, batch.labels)
+            fake_outputs = discriminate(discriminator, seen_fake, batch.labels)
             penalty = None
             if config.penalty_every == 1:
                 penalty = _penalty(config, discriminator, batch, real, fake)
         return discriminator_terms(
             config,
-            real_scores,
-            fake_scores,
+            real_outputs,
+            fake_outputs,
             penalty,
             scalars.penalty_weight,
             batch.labels,
@@ -206,13 +200,13 @@ def discriminator_step(
 
     parts = zip(_slices.split(batch, count), fake.chunk(count), strict=True)
     losses = (total_loss(*part) for part in _slices.in_turn(parts, discriminator))
-    metrics = _slices.set_gradients(discriminator, losses, count, phases.discriminator)
-    if phases.discriminator:
+    metrics = _slices.set_gradients(discriminator, losses, count, phases.update_d)
+    if phases.update_d:
         norm = _update_d(config, state, scalars)
         # At steps at which D only looks there is no gradient to measure.
         if config.d_every == 1:
             metrics["d_grad_norm"] = norm
-    if phases.penalty:
+    if phases.update_d_by_penalty:
         penalty_step(config, state, batch, fake, scalars)
     return metrics
 
@@ -251,8 +245,6 @@ def generator_step(
     state: TrainState,
     batch: Batch,
     fake: Images | None,
-    noise: Float[Tensor, "2 batch channels height width"] | None,
-    records: Records | None,
     phases: Phases,
     scalars: Scalars,
 ) -> Metrics:
@@ -261,11 +253,10 @@ def generator_step(
     Args:
         config: the run's configuration.
         state: changed in place.
-        batch: the real images that G's images are compared with, and the labels.
+        batch: the real images that G's images are compared with, the labels, and
+            this update's random numbers.
         fake: images generated in training mode, with their graph; None: each slice
             makes its own.
-        noise: noise on D's input.
-        records: what D sees instead of images.
         phases: whether it is updated by its path lengths.
         scalars: of this step.
     """
@@ -276,15 +267,14 @@ def generator_step(
         images = generator(*batch.of_generator) if fake is None else fake
         real, images = _add_noise(batch.real, images, batch.instance_noise)
         seen_fake = _augment(config, images, batch.augmentation, 1)
-        fake_scores = judge(discriminator, seen_fake, batch.labels)
-        real_scores = fake_scores  # where the loss looks at generated images alone
+        fake_outputs = discriminate(discriminator, seen_fake, batch.labels)
+        real_outputs = fake_outputs  # where the loss looks at generated images alone
         if config.g_sees_real:
             with torch.no_grad():
                 seen_real = _augment(config, real, batch.augmentation, 0)
-                real_scores = judge(discriminator, seen_real, batch.labels)
-        return generator_terms(config, real_scores, fake_scores, batch.labels)
+                real_outputs = discriminate(discriminator, seen_real, batch.labels)
+        return generator_terms(config, real_outputs, fake_outputs, batch.labels)
 
-    batch = batch._replace(instance_noise=noise, augmentation=records)
     parts = _slices.in_turn(_slices.split(batch, count), generator, discriminator)
     # Only G's gradients are asked for: D's weight gradients are never computed.
     metrics = _slices.set_gradients(generator, map(total_loss, parts), count)
@@ -294,12 +284,12 @@ def generator_step(
         (config.g_orthogonal * overlap).backward()
         metrics["g_overlap"] = overlap.detach()
     metrics["g_grad_norm"] = _update_g(config, state, scalars)
-    if phases.path_length:
+    if phases.update_g_by_paths:
         path_step(config, state, batch, scalars)
     if config.path_length:
         metrics["path_length"] = state.generator.get_buffer("path_length").clone()
     if state.generator_ema is not None:
-        _average(state.generator_ema, generator, scalars.ema_share)
+        _update_ema(state.generator_ema, generator, scalars.ema_share)
     return metrics
 
 
@@ -337,18 +327,18 @@ def path_step(
     running.copy_(mean.detach())
 
 
-def judge(discriminator: nn.Module, images: Images, labels: Labels) -> Outputs:
-    """D's scores, in float32 where the networks compute in bfloat16."""
-    scores = discriminator(images, labels)
-    if scores.logits.shape != images.shape[:1]:
-        found, needed = list(scores.logits.shape), list(images.shape[:1])
+def discriminate(discriminator: nn.Module, images: Images, labels: Labels) -> Outputs:
+    """D's outputs, in float32 where the networks compute in bfloat16."""
+    outputs = discriminator(images, labels)
+    if outputs.logits.shape != images.shape[:1]:
+        found, needed = list(outputs.logits.shape), list(images.shape[:1])
         raise UsageError(f"D's logits are of shape {found}, must be {needed}")
-    if scores.features is None:  # by whoever writes a D of their own
+    if outputs.features is None:  # by whoever writes a D of their own
         raise UsageError("D's features are None, must be its last feature map")
-    classes = scores.class_logits
+    classes = outputs.class_logits
     return Outputs(
-        widen(scores.logits),
-        widen(scores.features),
+        widen(outputs.logits),
+        widen(outputs.features),
         None if classes is None else widen(classes),
     )
 
@@ -410,13 +400,13 @@ def _penalty(
     real: Images,
     fake: Images,
 ) -> penalties.PenaltyTerms | None:
-    if not PENALTIES[config.penalty].points:
+    if not traits.PENALTIES[config.penalty].points:
         return None
 
     def logits(images: Images) -> Float[Tensor, " batch"]:
         # As D sees the real images: the slope is that of D(T(x)), at x.
         seen = _augment(config, images, batch.augmentation, 0)
-        return judge(discriminator, seen, batch.labels).logits
+        return discriminate(discriminator, seen, batch.labels).logits
 
     # In float32, as the real images are: the gradient has the images' own precision.
     # Evaluation mode: this pass must not advance spectral norm's power iteration.
@@ -444,19 +434,19 @@ def _look_once(
     """What D says of both, and a penalty of its slopes at these very images."""
 
     def look(images: Images) -> tuple[Float[Tensor, " batch"], Outputs]:
-        outputs = judge(discriminator, images, labels)
+        outputs = discriminate(discriminator, images, labels)
         return outputs.logits, outputs
 
-    scores, gradients = [], []
+    both, gradients = [], []
     # In float32, as in `_penalty`.
     for kind, images in {"real": real, "fake": widen(fake)}.items():
-        if kind in PENALTIES[config.penalty].inputs:
+        if kind in traits.PENALTIES[config.penalty].inputs:
             gradient, outputs = penalties.gradient_and_outputs(look, images)
             gradients.append(gradient)
         else:
             _, outputs = look(images)
-        scores.append(outputs)
-    return scores[0], scores[1], penalties.squared_slopes(*gradients)
+        both.append(outputs)
+    return both[0], both[1], penalties.squared_slopes(*gradients)
 
 
 def _update_d(
@@ -469,7 +459,7 @@ def _update_d(
         state.d_optimizer,
         scalars.d_lr,
         scalars.beta2,
-        config.d_share,
+        config.d_lazy_factor,
     )
     if config.weight_clip:
         with torch.no_grad():
@@ -488,7 +478,7 @@ def _update_g(
         state.g_optimizer,
         scalars.g_lr,
         scalars.beta2,
-        config.g_share,
+        config.g_lazy_factor,
     )
 
 
@@ -498,7 +488,7 @@ def _update(
     optimizer: torch.optim.Optimizer,
     lr: float | Float[Tensor, ""],
     beta2: float | Float[Tensor, ""],
-    share: float = 1.0,
+    lazy_factor: float,
 ) -> Float[Tensor, ""]:
     """Update the network; returns its gradient's global norm, before clipping."""
     parameters = list(network.parameters())
@@ -511,9 +501,10 @@ def _update(
     if config.clip_grad_norm:
         nn.utils.clip_grads_with_norm_(parameters, config.clip_grad_norm, norm)
     for group in optimizer.param_groups:
-        group["lr"] = lr * share
+        group["lr"] = lr * lazy_factor
         if config.optimizer == "adam":
-            group["betas"] = (config.adam_betas[0] ** share, beta2**share)
+            beta1 = config.adam_betas[0]
+            group["betas"] = (beta1**lazy_factor, beta2**lazy_factor)
     optimizer.step()
     return norm
 
@@ -532,7 +523,7 @@ def _global_norm(gradients: list[Tensor]) -> Float[Tensor, ""]:
 
 
 @torch.no_grad()
-def _average(average: nn.Module, generator: nn.Module, share: Any) -> None:
+def _update_ema(average: nn.Module, generator: nn.Module, share: Any) -> None:
     for mean, parameter in zip(
         average.parameters(), generator.parameters(), strict=True
     ):

@@ -12,8 +12,8 @@ from gans_torch import losses
 from gans_torch.models import Outputs
 from gans_torch.models.labels import Labels
 from gans_torch.penalties import PenaltyTerms
+from shared.config import traits
 from shared.config.train_config import TrainConfig
-from shared.config.traits import OBJECTIVES
 
 Metrics = dict[str, Float[Tensor, ""]]
 
@@ -45,7 +45,7 @@ def discriminator_terms(
     Raises:
         ValueError: the auxiliary classifier lacks its logits, or the labels.
     """
-    traits = OBJECTIVES[config.objective]
+    facts = traits.OBJECTIVES[config.objective]
     d_loss = losses.OBJECTIVES[config.objective].discriminator_loss(
         real.logits, fake.logits, **_targets(config, flips, real.logits.dtype)
     )
@@ -57,9 +57,9 @@ def discriminator_terms(
     }
     if config.adapts:
         metrics["real_sign"] = losses.batch_mean(torch.sign(real.logits))
-    if traits.probabilistic:
+    if facts.probabilistic:
         metrics["value"] = losses.game_value(real.logits, fake.logits)
-    if traits.wasserstein:
+    if facts.wasserstein:
         estimate = losses.wasserstein_estimate(real.logits, fake.logits)
         metrics["wasserstein_estimate"] = estimate
     if penalty is not None:
@@ -90,7 +90,7 @@ def generator_terms(
         ValueError: as `discriminator_terms`.
     """
     generator_loss = losses.OBJECTIVES[config.objective].generator_loss
-    if OBJECTIVES[config.objective].relativistic:
+    if traits.OBJECTIVES[config.objective].relativistic:
         g_loss = generator_loss(real.logits, fake.logits)
     else:
         g_loss = generator_loss(fake.logits)
@@ -111,17 +111,17 @@ def mean_output(
     config: TrainConfig, logits: Float[Tensor, " batch"]
 ) -> Float[Tensor, ""]:
     """D's mean output: a probability, or a score where the objective has none."""
-    if OBJECTIVES[config.objective].probabilistic:
+    if traits.OBJECTIVES[config.objective].probabilistic:
         return losses.batch_mean(torch.sigmoid(logits))
     return losses.batch_mean(logits)
 
 
-def _class_loss(scores: Outputs, labels: Labels) -> Float[Tensor, ""]:
-    if scores.class_logits is None or labels is None:
+def _class_loss(outputs: Outputs, labels: Labels) -> Float[Tensor, ""]:
+    if outputs.class_logits is None or labels is None:
         raise ValueError(
             "the auxiliary classifier's loss needs a classifier and labels"
         )
-    return losses.class_cross_entropy(scores.class_logits, labels)
+    return losses.class_cross_entropy(outputs.class_logits, labels)
 
 
 def _targets(

@@ -75,27 +75,23 @@ DIFFERENCES: dict[str, list[tuple[str, str]]] = {
             " Framework's\n``fake`` carries it as its graph.",
         ),
     ],
-    "steps.judge": [
+    "steps.discriminate": [
         ("discriminator: Module", "discriminator: Network"),
         ("-> Outputs", "-> tuple[Outputs, Network]"),
     ],
     # An optimiser of PyTorch owns its parameters; one of Optax is a pair of functions.
     "steps.TrainState.g_optimizer": [("torch.optim.Optimizer", "optax.OptState")],
     "steps.TrainState.d_optimizer": [("torch.optim.Optimizer", "optax.OptState")],
-    "optim.SLOTS": [
-        ("('exp_avg', 'exp_avg_sq')", "{'exp_avg': 'mu', 'exp_avg_sq': 'nu'}"),
-        ("('square_avg',)", "{'square_avg': 'nu'}"),
-    ],
     "optim.build_optimizer": [
         (
             ", network: Module",
-            ", beta2: float | Float[Array, ''] | None=None, share: float=1.0",
+            ", beta2: float | Float[Array, ''] | None=None, lazy_factor: float=1.0",
         ),
         ("torch.optim.Optimizer", "optax.GradientTransformation"),
         (
             "network: whose parameters it changes.",
             "beta2: Adam's at this step; None: as configured.\n"
-            "share: what the betas are raised to, `lazy_share`.",
+            "lazy_factor: what the betas are raised to, `lazy_factor`.",
         ),
     ],
     # PyTorch has a gradient with each parameter, JAX a tree of all.
@@ -128,6 +124,7 @@ ALONE = {
     "layers": "most of PyTorch's are torch.nn's: their introductions differ",
     "layers.reparametrise": "annotated by JAX's own layers, by torch.nn.Module",
     "backend.Backend.steps_per_call": "JAX sets it by the device, on construction",
+    "optim.FIELDS": "optax has names of its own for what an optimiser keeps",
     "distribution.AXIS": "JAX calls the devices by a name",
     "backend.Backend.state": "JAX keeps it as a list of arrays, and puts it together",
 }

@@ -1,4 +1,4 @@
-"""What the driver asks of a twin: the small `Backend` protocol."""
+"""What the driver asks of a twin: the `Backend` protocol."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +21,7 @@ Latents = tuple[NDArray[np.float32], NDArray[np.int32] | None]
 
 
 class Arithmetic(NamedTuple):
-    """How numbers are added up: what no configuration says, and last digits depend on.
+    """Settings outside `TrainConfig` on which only the last digits depend.
 
     It is the whole process's, as the frameworks have it.
     """

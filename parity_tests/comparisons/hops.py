@@ -35,7 +35,7 @@ _COVERS = (
     "arrays.network_to_arrays",
     "arrays.state_to_arrays",
     "backend.Backend",
-    "optim.SLOTS",
+    "optim.FIELDS",
 )
 _BEFORE, _AFTER = 4, 4
 

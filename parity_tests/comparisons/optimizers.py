@@ -18,12 +18,13 @@ import gans_torch.steps
 from parity_tests.certificate.registry import Finding, Worst, check
 from parity_tests.harness.tasks import Numbers, compare
 from parity_tests.harness.trajectories import make_pair, run_singly, shrink
+from shared.config.choices import SLOTS
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.files.arrays import Arrays
 from shared.training.session import Session
 
-_COVERS = ("optim.SLOTS", "optim.build_optimizer")
+_COVERS = ("optim.FIELDS", "optim.build_optimizer")
 # Both remedies at once, because JAX takes seconds to compile a step.
 _SMALL = shrink(PRESETS["wgan"], image_size=8, n_critic=1, d_lr=1e-3, ema_decay=0.9)
 
@@ -104,8 +105,7 @@ def _run_torch(
     if is_recorded:  # it starts from the zeros that a backend loads
         for parameter in network.values():
             zeros = {
-                slot: torch.zeros_like(parameter)
-                for slot in gans_torch.optim.SLOTS[config.optimizer]
+                slot: torch.zeros_like(parameter) for slot in SLOTS[config.optimizer]
             }
             optimizer.state[parameter] = zeros | {"step": torch.tensor(0.0)}
     for step, rate in enumerate(stream.rates):
@@ -119,9 +119,9 @@ def _run_torch(
         if is_recorded:
             lr, beta2 = (torch.tensor(x, dtype=loss.dtype) for x in (lr, beta2))
         gans_torch._slices.set_gradients(network, [(loss, {})], 1)
-        gans_torch.steps._update(config, network, optimizer, lr, beta2)
+        gans_torch.steps._update(config, network, optimizer, lr, beta2, 1.0)
     numbers: dict[str, dict[str, torch.Tensor]] = {"parameters": dict(network.items())}
-    for slot in gans_torch.optim.SLOTS[config.optimizer]:
+    for slot in SLOTS[config.optimizer]:
         numbers[slot] = {
             name: optimizer.state[parameter][slot]
             for name, parameter in network.items()
@@ -137,7 +137,7 @@ def _run_jax(config: TrainConfig, stream: Stream, dtype: type[np.floating]) -> N
         (params, optimizer), (gradient, rate, beta2) = carry, given
         beta2 = config.adam_betas[1] if beta2 is None else beta2
         params, optimizer, *_ = gans_jax.steps._update(
-            config, params, gradient, optimizer, rate, beta2
+            config, params, gradient, optimizer, rate, beta2, 1.0
         )
         return (params, optimizer), None
 
@@ -150,8 +150,8 @@ def _run_jax(config: TrainConfig, stream: Stream, dtype: type[np.floating]) -> N
             update, (params, optimizer), (gradients, rates, beta2)
         )
     numbers = {"parameters": params}
-    for slot, field in gans_jax.optim.SLOTS[config.optimizer].items():
-        numbers[slot] = getattr(optimizer, field)
+    for slot in SLOTS[config.optimizer]:
+        numbers[slot] = getattr(optimizer, gans_jax.optim.FIELDS[slot])
     return jax.tree.map(np.asarray, numbers)
 
 
@@ -185,7 +185,7 @@ def _run_oracle(config: TrainConfig, stream: Stream) -> Numbers:
                 p = p - rate * g / (np.sqrt(v) + 1e-8)
         slots = {"exp_avg": m, "exp_avg_sq": v, "square_avg": v}
         numbers["parameters"][name] = p
-        for slot in gans_torch.optim.SLOTS[config.optimizer]:
+        for slot in SLOTS[config.optimizer]:
             numbers.setdefault(slot, {})[name] = slots[slot]
     return numbers
 

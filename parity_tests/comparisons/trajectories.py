@@ -37,7 +37,7 @@ _COVERS = (
     "steps.TrainState",
     "steps.discriminator_step",
     "steps.generator_step",
-    "steps.judge",
+    "steps.discriminate",
     "steps.path_step",
     "steps.penalty_step",
     "steps.train_step",

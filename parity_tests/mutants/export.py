@@ -11,7 +11,7 @@ MUTANTS = (
         "the last weights are exported",
         "and not their average, with which the run draws",
         generator._prefix,
-        {'"generator_ema." if config.averaging else PREFIX': "PREFIX"},
+        {'"generator_ema." if config.has_ema else PREFIX': "PREFIX"},
         "fact/export",
     ),
     mutant(

@@ -61,8 +61,8 @@ MUTANTS = (
         "Adam keeps the one that it was made with",
         jax_steps._update,
         {
-            "optim.build_optimizer(config, beta2, share)": (
-                "optim.build_optimizer(config, None, share)"
+            "optim.build_optimizer(config, beta2, lazy_factor)": (
+                "optim.build_optimizer(config, None, lazy_factor)"
             )
         },
         "optimizer/adam/beta2 that changes",

@@ -164,13 +164,13 @@ MUTANTS = (
         "batch norm's statistics are taken over both together",
         torch_steps.discriminator_step,
         {
-            "real_scores = judge(discriminator, seen_real, batch.labels)": (
-                "both = judge(discriminator, torch.cat([real, fake]), None)\n"
-                "            real_scores = both._replace("
+            "real_outputs = discriminate(discriminator, seen_real, batch.labels)": (
+                "both = discriminate(discriminator, torch.cat([real, fake]), None)\n"
+                "            real_outputs = both._replace("
                 "logits=both.logits[: len(real)])"
             ),
-            "fake_scores = judge(discriminator, seen_fake, batch.labels)": (
-                "fake_scores = both._replace(logits=both.logits[len(real) :])"
+            "fake_outputs = discriminate(discriminator, seen_fake, batch.labels)": (
+                "fake_outputs = both._replace(logits=both.logits[len(real) :])"
             ),
         },
         "first steps/batch norm",
@@ -228,14 +228,14 @@ MUTANTS = (
     mutant(
         "decay of the average in the other sense",
         "the weight of the old value is given to the new one",
-        jax_steps._average,
+        jax_steps._update_ema,
         {"share *": "(1 - share) *"},
         "optimizer/ema",
     ),
     mutant(
         "buffers left out of the average",
         "G's average keeps the running statistics of the beginning",
-        torch_steps._average,
+        torch_steps._update_ema,
         {"copy.copy_(buffer)": "pass"},
         "optimizer/ema",
     ),

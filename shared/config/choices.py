@@ -44,6 +44,13 @@ WeightNorm = Literal["none", "spectral", "weight"]
 Optimizer = Literal["adam", "rmsprop"]
 
 
+SLOTS: dict[Optimizer, tuple[str, ...]] = {
+    "adam": ("exp_avg", "exp_avg_sq"),
+    "rmsprop": ("square_avg",),
+}
+"""What an optimiser keeps for each parameter, by PyTorch's names; squares come last."""
+
+
 Schedule = Literal["constant", "linear", "cosine"]
 
 

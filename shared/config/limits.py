@@ -7,6 +7,7 @@ import math
 import os
 
 from shared import sizes
+from shared.config.choices import SLOTS
 from shared.config.train_config import TrainConfig, flag, refuse, spelled
 from shared.config.traits import ARCHITECTURES, PENALTIES
 from shared.errors import UsageError
@@ -21,8 +22,6 @@ _ANYWHERE = (_MOST_BYTES, "no device")
 _UPDATE_SECONDS = 1e-5
 _STEP_SECONDS = 3600.0
 _MOST_THREADS = 1024
-# Numbers that optimisers keep for each weight, and the weight.
-_KEPT = {"adam": 3, "rmsprop": 2}
 
 
 def check_limits(config: TrainConfig, device: str) -> None:
@@ -213,7 +212,8 @@ def _networks(config: TrainConfig) -> int:
         return 0
     number = weights(config.width, config.image_size, config.z_dim)
     number += config.width * config.minibatch_discrimination
-    return number * _KEPT[config.optimizer] * _bytes(config)
+    kept = 1 + len(SLOTS[config.optimizer])  # and each weight itself
+    return number * kept * _bytes(config)
 
 
 def _maps(config: TrainConfig) -> int:

@@ -26,11 +26,11 @@ class Scalars(NamedTuple):
 class Phases(NamedTuple):
     """Which updates a step makes, beside G's; each may have an interval."""
 
-    discriminator: Any
+    update_d: Any
     """Whether D is updated, or only looked at."""
-    penalty: Any
+    update_d_by_penalty: Any
     """Whether D is updated once more, by a penalty of its own interval."""
-    path_length: Any
+    update_g_by_paths: Any
     """Whether G is updated once more, by its path lengths."""
 
 
@@ -72,13 +72,14 @@ def scheduled(
 
     factor = learning_rate_factor(config, total, step) / 2**rollbacks
     half_life = now(config.ema_half_life, config.final_ema_half_life)
-    has_half_life = config.ema_half_life or config.final_ema_half_life is not None
     return Scalars(
         g_lr=factor * now(config.g_lr, config.final_g_lr),
         d_lr=factor * now(config.d_lr, config.final_d_lr),
         penalty_weight=only_if(config.final_penalty_weight, config.penalty_weight),
         beta2=only_if(config.final_beta2, config.adam_betas[1]),
-        ema_share=_share(config.images_per_step, half_life) if has_half_life else None,
+        ema_share=(
+            _share(config.images_per_step, half_life) if config.has_half_life else None
+        ),
     )
 
 

@@ -262,14 +262,24 @@ class TrainConfig:
         return 0 if count is None else count(self.image_size)
 
     @property
-    def d_share(self) -> float:
-        """What D's rates are multiplied by: see `lazy_share`."""
-        return lazy_share(self.penalty_every)
+    def d_lazy_factor(self) -> float:
+        """What D's rates are multiplied by: see `lazy_factor`."""
+        return lazy_factor(self.penalty_every)
 
     @property
-    def g_share(self) -> float:
+    def g_lazy_factor(self) -> float:
         """What G's rates are multiplied by."""
-        return lazy_share(self.path_length_every if self.path_length else 1)
+        return lazy_factor(self.path_length_every if self.path_length else 1)
+
+    @property
+    def has_half_life(self) -> bool:
+        """Whether G's average forgets by images seen, not by steps."""
+        return self.ema_half_life > 0 or self.final_ema_half_life is not None
+
+    @property
+    def has_ema(self) -> bool:
+        """Whether an average of G is kept, an EMA, which then is what draws samples."""
+        return self.ema_decay > 0 or self.has_half_life
 
     @property
     def averaging(self) -> str:
@@ -277,9 +287,9 @@ class TrainConfig:
         start, final = self.ema_half_life, self.final_ema_half_life
         if final is not None:
             return f"half-life {start} to {final} images"
-        if start:
+        if self.has_half_life:
             return f"half-life {start} images"
-        return f"decay {self.ema_decay}" if self.ema_decay else ""
+        return f"decay {self.ema_decay}" if self.has_ema else ""
 
     @property
     def policies(self) -> tuple[str, ...]:
@@ -306,7 +316,7 @@ class TrainConfig:
                 rule(self)
 
 
-def lazy_share(every: int) -> float:
+def lazy_factor(every: int) -> float:
     """What rates, and exponents of decay rates, are multiplied by for lazy updates.
 
     With one update more for each k, a network's k + 1 updates are to go as far, and to
@@ -611,7 +621,7 @@ def _check_burn_in(config: TrainConfig) -> None:
     ):
         if name in given and not is_right:
             raise refuse(name, getattr(config, name), rule)
-    if config.ema_decay and config.averaging != f"decay {config.ema_decay}":
+    if config.ema_decay and config.has_half_life:
         raise refuse(
             "ema_decay",
             config.ema_decay,

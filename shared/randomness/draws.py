@@ -65,9 +65,9 @@ class Draws(NamedTuple):
     none, zeros: [steps, 1, batch, height, width, channels]."""
     update_d: NDArray[np.bool_]
     """Whether D is updated at this step: [steps]."""
-    penalise: NDArray[np.bool_] | None
+    update_d_by_penalty: NDArray[np.bool_] | None
     """Whether D has a second update after that, by the penalty alone: [steps]."""
-    hold_paths: NDArray[np.bool_] | None
+    update_g_by_paths: NDArray[np.bool_] | None
     """Whether G has a second update, by its path lengths alone: [steps]."""
     g_lr: NDArray[np.float64]
     """Learning rate of the generator: [steps]."""
@@ -176,11 +176,11 @@ def _draw_step(
         records = ada.draw_records(config, step, image, uniform, normal, samples)
     elif config.policies:
         records = augmentation.draw_records(config, step, image, uniform, samples)
-    directions = hold_paths = None
+    directions = update_g_by_paths = None
     if config.path_length:
-        hold_paths = np.asarray(step % config.path_length_every == 0)
+        update_g_by_paths = np.asarray(step % config.path_length_every == 0)
         directions = np.zeros((1, batch, *image), np.float32)
-        if hold_paths:
+        if update_g_by_paths:
             drawn = each(normal, [("path directions", step)], pixels)
             directions = drawn.reshape(directions.shape)
             directions /= np.float32(math.sqrt(sizes.pixels(size)))
@@ -232,12 +232,12 @@ def _draw_step(
         ),
         directions=directions,
         update_d=np.asarray(step % config.d_every == 0),
-        penalise=(
+        update_d_by_penalty=(
             np.asarray(step % config.penalty_every == 0)
             if config.penalty_every > 1
             else None
         ),
-        hold_paths=hold_paths,
+        update_g_by_paths=update_g_by_paths,
         **scalars,
     )
 

@@ -53,4 +53,4 @@ def arrays_of(state: GeneratorState) -> Arrays:
 
 
 def _prefix(config: TrainConfig) -> str:
-    return "generator_ema." if config.averaging else PREFIX
+    return "generator_ema." if config.has_ema else PREFIX

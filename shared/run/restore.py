@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.backend import Arithmetic, Backend, MakeBackend
+from shared.config.choices import SLOTS
 from shared.config.memory import initial_memory, on_file
 from shared.config.train_config import TrainConfig
 from shared.config.traits import ARCHITECTURES
@@ -19,9 +20,6 @@ from shared.run.generator import GeneratorState, arrays_of, generator_of
 from shared.run.standing import stand
 from shared.run.truncation import truncated
 from shared.statements import COUNTER, RUNNING_VARIANCE, Stated
-
-AVERAGES = {"adam": ("exp_avg", "exp_avg_sq"), "rmsprop": ("square_avg",)}
-"""What an optimiser keeps of each parameter."""
 
 _OPTIMIZERS = {"generator": "g_optimizer", "discriminator": "d_optimizer"}
 _OWNERS = {
@@ -175,11 +173,11 @@ def _wanted(stated: Mapping[str, Stated], config: TrainConfig) -> dict[str, str]
     for key, array in stated.items():
         owner, _, path = key.partition(".")
         wanted[key] = described = _needed(array, config)
-        if owner == "generator" and config.averaging:
+        if owner == "generator" and config.has_ema:
             wanted[f"generator_ema.{path}"] = described
         if array.kind.trained:
-            for average in AVERAGES[config.optimizer]:
-                wanted[f"{_OPTIMIZERS[owner]}.{average}.{path}"] = described
+            for slot in SLOTS[config.optimizer]:
+                wanted[f"{_OPTIMIZERS[owner]}.{slot}.{path}"] = described
         if config.optimizer == "adam":
             wanted[f"{_OPTIMIZERS[owner]}.step"] = "int64 ()"
     for name, number in initial_memory(config).items():
@@ -197,10 +195,10 @@ def _squares(stated: Mapping[str, Stated], config: TrainConfig) -> Iterator[str]
     for key, array in stated.items():
         owner, _, path = key.partition(".")
         if array.kind.trained:
-            yield f"{_OPTIMIZERS[owner]}.{AVERAGES[config.optimizer][-1]}.{path}"
+            yield f"{_OPTIMIZERS[owner]}.{SLOTS[config.optimizer][-1]}.{path}"
         elif array.kind == RUNNING_VARIANCE:
             yield key
-            if owner == "generator" and config.averaging:
+            if owner == "generator" and config.has_ema:
                 yield f"generator_ema.{path}"
 
 

@@ -13,7 +13,7 @@ from shared.diagnosis.reference_check import ReferenceCheck
 from shared.errors import Diverged
 from shared.run.checkpoint import Checkpoint
 from shared.training.background import Background, prefetch
-from shared.training.pipeline import Metrics, Pipeline
+from shared.training.pipeline import Pipeline, StepMetrics
 from shared.training.progress import Progress
 from shared.training.recorder import Recorder
 from shared.training.session import Prepared, Session
@@ -132,7 +132,7 @@ class Training:
         if saves:
             self._save()
 
-    def _take(self, metrics: list[Metrics]) -> None:
+    def _take(self, metrics: list[StepMetrics]) -> None:
         for step, record in metrics:
             self._log(step, record)
 

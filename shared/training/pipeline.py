@@ -11,7 +11,7 @@ from shared.training.clock import Clock
 from shared.training.session import Prepared, Session
 
 # The metrics of a step, and how many steps were done with it.
-Metrics = tuple[int, dict[str, float]]
+StepMetrics = tuple[int, dict[str, float]]
 
 
 class _Call(NamedTuple):
@@ -48,7 +48,7 @@ class Pipeline:
     ) -> None:
         self._reader.shutdown()
 
-    def train(self, prepared: Prepared) -> list[Metrics]:
+    def train(self, prepared: Prepared) -> list[StepMetrics]:
         """Make a call; returns the metrics of the call before, step by step."""
         start = time.perf_counter()
         read = self._session.train(prepared)
@@ -57,7 +57,7 @@ class Pipeline:
         self._last = call
         return metrics
 
-    def read(self) -> list[Metrics]:
+    def read(self) -> list[StepMetrics]:
         """Wait for the last call; returns its metrics, once."""
         if self._last is None:
             return []

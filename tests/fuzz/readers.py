@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from shared.config.choices import SLOTS
 from shared.config.train_config import TrainConfig, config_to_json
 from shared.data import image_cache
 from shared.data.image_data import DataInfo, digest
@@ -29,7 +30,7 @@ from shared.quantities import QUANTITIES
 from shared.report import comparison, page
 from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
-from shared.run.restore import AVERAGES, check_state
+from shared.run.restore import check_state
 from shared.run.run_dir import RunDir
 from shared.sizes import ImageSize, height_and_width
 from shared.statements import BIAS, COUNTER, LINEAR, RUNNING_VARIANCE, Kind, Stated
@@ -169,7 +170,7 @@ def _checkpoint_seeds() -> list[bytes | Forged]:
         arrays[name] = np.ones(stated.shape, np.int64 if counts else np.float32)
         owner, _, path = name.partition(".")
         if stated.kind.trained:
-            for average in AVERAGES["adam"]:
+            for average in SLOTS["adam"]:
                 arrays[f"{owner[0]}_optimizer.{average}.{path}"] = arrays[name]
         arrays[f"{owner[0]}_optimizer.step"] = np.asarray(7, np.int64)
     metadata = {

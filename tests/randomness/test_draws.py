@@ -161,7 +161,7 @@ def test_styles_are_mixed_from_some_layer_on() -> None:
 def test_directions_are_drawn_where_path_lengths_are_held() -> None:
     drawn = fields(draw(NOISY, range(6)))
     comes = [True, False, False, False, True, False]
-    assert drawn["hold_paths"].tolist() == comes
+    assert drawn["update_g_by_paths"].tolist() == comes
     directions = drawn["directions"]
     assert directions.shape == (6, 1, 8, 8, 8, 1)
     assert [bool(x.any()) for x in directions] == comes

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shared.config.choices import SLOTS
 from shared.config.memory import initial_memory, on_file
 from shared.config.presets import PRESETS
 from shared.data.points import load
@@ -17,7 +18,7 @@ from shared.errors import UsageError
 from shared.files.arrays import Arrays
 from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
-from shared.run.restore import AVERAGES, check_state
+from shared.run.restore import check_state
 from shared.training.session import Session
 from support import Train, Twin, last_checkpoint, stopped
 
@@ -162,9 +163,9 @@ def test_a_state_that_was_trained_is_accepted(
     session.run(4)
     state = Checkpoint(4, config, data.info, backend.arrays())
     check_state(backend.statements(), state, "run")
-    assert set(AVERAGES) == {"adam", "rmsprop"}
+    assert set(SLOTS) == {"adam", "rmsprop"}
     averages = {name.split(".")[1] for name in state.arrays if "optimizer" in name}
-    assert averages - {"step"} == set(AVERAGES[config.optimizer])
+    assert averages - {"step"} == set(SLOTS[config.optimizer])
     # What it remembers, as it was saved, is asked for.
     for name in initial_memory(config):
         others = {k: x for k, x in state.arrays.items() if k != on_file(name)}

@@ -35,7 +35,7 @@ class Store(Protocol):
         ...
 
 
-class Watch:
+class Heartbeat:
     """What the run's processes tell each other.
 
     Args:
@@ -80,11 +80,11 @@ class Watch:
         """Tell and listen, once all have met; `waiting` asks from then on."""
         for thread in self._threads:
             thread.start()
-        _watches.append(self)
+        _heartbeats.append(self)
 
     def end(self) -> None:
         """Tell no more."""
-        _watches.remove(self)
+        _heartbeats.remove(self)
         self._is_over.set()
         for thread in self._threads:
             thread.join(EVERY_SECONDS)  # or it comes back when Python is gone
@@ -142,7 +142,7 @@ class Watch:
 
 
 # None, or one.
-_watches: list[Watch] = []
+_heartbeats: list[Heartbeat] = []
 
 
 @contextlib.contextmanager
@@ -152,17 +152,17 @@ def waiting() -> Iterator[None]:
     Raises:
         TrainingError: a message has failed, as one of them is gone.
     """
-    for watch in _watches:
-        watch.came += 1
-        watch.waits = True
+    for heartbeat in _heartbeats:
+        heartbeat.came += 1
+        heartbeat.waits = True
     try:
         yield
     except (RuntimeError, ValueError) as error:  # as JAX calls it now and then
-        for watch in _watches:
-            if missing := watch.find():
+        for heartbeat in _heartbeats:
+            if missing := heartbeat.find():
                 what = str(error).partition(". ")[0]  # and not the advice after it
                 raise TrainingError(f"{missing}: {what}") from error
         raise
     finally:
-        for watch in _watches:
-            watch.waits = False
+        for heartbeat in _heartbeats:
+            heartbeat.waits = False

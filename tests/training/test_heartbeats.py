@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from shared.errors import TrainingError
-from shared.training import watches
-from shared.training.watches import Watch
+from shared.training import heartbeats
+from shared.training.heartbeats import Heartbeat
 
 
 class _Store:
@@ -39,7 +39,7 @@ class _Store:
             raise RuntimeError("the store is gone")
 
 
-Start = Callable[..., Watch]
+Start = Callable[..., Heartbeat]
 
 
 @pytest.fixture
@@ -51,25 +51,25 @@ def store() -> _Store:
 @pytest.fixture
 def start(store: _Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     """``start(rank, most_silent, give_up)`` begins a watch; the last one is ended."""
-    monkeypatch.setattr(watches, "EVERY_SECONDS", 0.1)
+    monkeypatch.setattr(heartbeats, "EVERY_SECONDS", 0.1)
 
     def started(
         rank: int = 0,
         most_silent: float = float("inf"),
         give_up: Callable[[int, float], None] | None = None,
-    ) -> Watch:
-        watch = Watch(store, rank, 3, most_silent, give_up)
+    ) -> Heartbeat:
+        watch = Heartbeat(store, rank, 3, most_silent, give_up)
         watch.begin()
         return watch
 
     yield started
-    for watch in tuple(watches._watches):
+    for watch in tuple(heartbeats._heartbeats):
         watch.end()
 
 
 def _fail(store: _Store, **came: int) -> None:
     """A message fails; all others have come for it, but for those that are told."""
-    with watches.waiting():
+    with heartbeats.waiting():
         store.came = {f"beat {x}": came.get(f"rank{x}", 1) for x in range(3)}
         raise RuntimeError("connection closed. Some advice.")
 
@@ -116,18 +116,18 @@ def test_one_that_is_frozen_is_given_up_by_who_waits(
     store.silent.add("beat 1")
     time.sleep(1.0)
     assert not given_up, "who waits for nobody goes on"
-    with watches.waiting():
+    with heartbeats.waiting():
         assert is_told.wait(20)
     rank, seconds = given_up[0]
     assert rank == 1
-    assert seconds >= 6 * watches.EVERY_SECONDS
+    assert seconds >= 6 * heartbeats.EVERY_SECONDS
 
 
 def test_nothing_is_told_after_the_end(start: Start, store: _Store) -> None:
     watch = start()
-    assert watches._watches == [watch]
+    assert heartbeats._heartbeats == [watch]
     watch.end()
-    assert not watches._watches
+    assert not heartbeats._heartbeats
     store.own = "nothing"
     time.sleep(0.5)
     assert store.own == "nothing"
