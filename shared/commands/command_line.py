@@ -401,7 +401,7 @@ def _resume_or_start(
 
     if flags.run_dir is None:
         plugin = plugins.load(flags.plugin, prog.partition(".")[0])
-        found = newest_unfinished(config, plugin)
+        found = newest_unfinished(config, plugin, locks=not processes().follows)
     else:
         found = flags.run_dir if RunDir(flags.run_dir).is_run() else None
     if found is None:

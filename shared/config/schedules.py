@@ -150,3 +150,14 @@ def is_saved(config: TrainConfig, step: int) -> bool:
     """Whether the state after so many steps is saved; where a run stops, it is too."""
     every = (config.save_every, config.evaluate_every)
     return any(n and step % n == 0 for n in every)
+
+
+def count_saved(config: TrainConfig, steps: range) -> int:
+    """After how many of the steps, which may be billions, `is_saved` says so."""
+
+    def multiples(of: int) -> int:
+        return (steps.stop - 1) // of - (steps.start - 1) // of if of else 0
+
+    save, evaluate = config.save_every, config.evaluate_every
+    both = math.lcm(save, evaluate)  # 0, as a multiple of 0
+    return multiples(save) + multiples(evaluate) - multiples(both)

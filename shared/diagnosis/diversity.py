@@ -52,5 +52,8 @@ def _spread(images: NDArray[np.uint8], rows: int) -> float:
     """Mean distance of two images of one row."""
     flat = images.reshape(rows, -1, math.prod(images.shape[1:])).astype(np.float64)
     columns = flat.shape[1]
-    distances = [np.linalg.norm(row[:, None] - row, axis=2).sum() for row in flat]
+    # One image at a time: all pairs at once take gigabytes.
+    distances = [
+        np.sum([np.linalg.norm(row - image, axis=1) for image in row]) for row in flat
+    ]
     return float(np.mean(distances)) / (columns * (columns - 1))

@@ -5,8 +5,7 @@ are Euclidean.
 """
 
 import itertools
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,8 @@ _AT_ONCE = 1024
 # Of images that may be copies: the most blocks in a row, and how many of those that
 # are nearest by their blocks are looked at.
 _COARSE_SIDE = 16
+# From this side on they are sought on images averaged down.
+_LARGE = 128
 _CANDIDATES = 8
 
 
@@ -195,7 +196,8 @@ def nearest_moved(
     """Distances to the nearest image, however it is shifted or mirrored.
 
     Shifts go up to a sixteenth of each side, a pixel at least; compared is the middle,
-    which stays inside. Candidates are found by means over blocks, and judged by pixels.
+    which stays inside. Candidates are found by means over blocks, and judged by pixels;
+    of images of 128 pixels and more by averaged ones first, and the best by its own.
 
     Args:
         queries: shape [queries, height, width, channels].
@@ -205,31 +207,41 @@ def nearest_moved(
     Returns:
         Root mean squares, of 255; shape [queries].
     """
-    sides = queries.shape[1:3]
-    reach = max(1, sides[0] // 16), max(1, sides[1] // 16)
-    kept = min(side - 2 * most for side, most in zip(sides, reach, strict=True))
+    factor = _factor(queries)
+    small = _reduced(queries, factor)
+    reach = _reach(small)
+    kept = min(_middle(small, reach).shape[1:3])
     block = -(-kept // _COARSE_SIDE)
     few = max(1, reach[0] // 2), max(1, reach[1] // 2)
-    coarse = np.concatenate(list(_moved(queries, reach, few)))
+    coarse = np.concatenate([_moved(small, reach, x) for x in _moves(reach, few)])
     vectors = _blocks(coarse, block)
     nearest = np.full((len(queries), 0), np.inf)
     places = np.empty((len(queries), 0), np.int64)
     for start in range(0, len(images), _AT_ONCE):
-        piece = images[start : start + _AT_ONCE]
+        piece = _reduced(images[start : start + _AT_ONCE], factor)
         found = _squared_distances(vectors, _blocks(_middle(piece, reach), block))
         found = found.reshape(-1, len(queries), len(piece)).min(axis=0)
         if own is not None:
             found[np.equal.outer(own, start + np.arange(len(piece)))] = np.inf
         nearest, places = _nearest(nearest, places, found, start, _CANDIDATES)
-    candidates = _middle(np.stack([images[x] for x in places.T]), reach)
+    candidates = np.stack([_reduced(images[x], factor) for x in places.T])
+    candidates = _middle(candidates, reach).astype(np.float32)
+    moves = _moves(reach, (1, 1))
     # Mean squares, [moves, candidates, queries].
-    errors = [
-        np.square(candidates.astype(np.float32) - moved).mean(axis=(2, 3, 4))
-        for moved in _moved(queries, reach, (1, 1))
-    ]
+    errors = np.stack(
+        [_mean_squares(candidates, _moved(small, reach, move)) for move in moves]
+    )
     if own is not None:
-        errors = [np.where(own == places.T, np.inf, x) for x in errors]
-    return np.sqrt(np.min(errors, axis=(0, 1)).astype(np.float64))
+        errors[:, own == places.T] = np.inf
+    if factor > 1:
+        best = errors.reshape(-1, len(queries)).argmin(axis=0)
+        chosen, which = np.unravel_index(best, errors.shape[:2])
+        errors = [
+            _refined(query, images[places[i, which[i]]], moves[chosen[i]], factor)
+            for i, query in enumerate(queries)
+        ]
+        return np.sqrt(np.array(errors, np.float64))
+    return np.sqrt(errors.min(axis=(0, 1)).astype(np.float64))
 
 
 def _nearest(
@@ -269,24 +281,83 @@ def mean_interval(values: list[float]) -> tuple[float, float | None]:
     return float(np.mean(values)), float(stdtrit(len(values) - 1, 0.975) * error)
 
 
-def _middle(images: Images, reach: tuple[int, int]) -> Images:
+class _Move(NamedTuple):
+    """A shift of an image, which may be mirrored first."""
+
+    mirrored: bool
+    down: int
+    """Where the middle begins in the image, in rows."""
+    right: int
+
+
+def _factor(images: NDArray[Any]) -> int:
+    """By how much images are averaged down, in a power of two, where copies are sought.
+
+    Moves, and pixels that each of them compares, grow with an image's area each.
+    """
+    factor, sides = 1, images.shape[1:3]
+    while min(sides) // factor >= _LARGE and not any(x % (2 * factor) for x in sides):
+        factor *= 2
+    return factor
+
+
+def _reduced(images: NDArray[Any], factor: int) -> NDArray[Any]:
+    if factor == 1:
+        return images
+    count, height, width, channels = images.shape
+    small = height // factor, width // factor, channels
+    return _blocks(images, factor).reshape(count, *small)
+
+
+def _reach(images: NDArray[Any]) -> tuple[int, int]:
+    """The furthest shift, in rows and columns."""
+    height, width = images.shape[1:3]
+    return max(1, height // 16), max(1, width // 16)
+
+
+def _refined(query: Images, image: Images, move: _Move, factor: int) -> np.float32:
+    """The least mean square near a move that was found on images averaged down."""
+    queries = query[np.newaxis]
+    reach = _reach(queries)
+    near = [
+        range(max(0, factor * (x - 1)), min(2 * most, factor * (x + 1)) + 1)
+        for x, most in zip(move[1:], reach, strict=True)
+    ]
+    middle = _middle(image, reach).astype(np.float32)
+    moves = (_Move(move.mirrored, *shift) for shift in itertools.product(*near))
+    return min(_mean_squares(middle, _moved(queries, reach, x))[0] for x in moves)
+
+
+def _middle(images: NDArray[Any], reach: tuple[int, int]) -> NDArray[Any]:
     down, right = reach
     return images[..., down:-down, right:-right, :]
 
 
-def _moved(
-    images: Images, reach: tuple[int, int], strides: tuple[int, int]
-) -> Iterator[NDArray[np.float32]]:
-    """The middles of the images as they are and mirrored, for each shift."""
-    height, width = _middle(images, reach).shape[1:3]
+def _moves(reach: tuple[int, int], strides: tuple[int, int]) -> list[_Move]:
+    """All moves within reach, at so many pixels from each other."""
     shifts = [
         sorted({*range(0, 2 * most + 1, stride), most})
         for most, stride in zip(reach, strides, strict=True)
     ]
-    for mirrored in (images, images[:, :, ::-1]):
-        for down, right in itertools.product(*shifts):
-            part = mirrored[:, down : down + height, right : right + width]
-            yield part.astype(np.float32)
+    return [
+        _Move(mirrored, down, right)
+        for mirrored in (False, True)
+        for down, right in itertools.product(*shifts)
+    ]
+
+
+def _moved(
+    images: NDArray[Any], reach: tuple[int, int], move: _Move
+) -> NDArray[np.float32]:
+    """The middles of the images as they are moved."""
+    height, width = _middle(images, reach).shape[1:3]
+    turned = images[:, :, ::-1] if move.mirrored else images
+    part = turned[:, move.down : move.down + height, move.right : move.right + width]
+    return part.astype(np.float32)
+
+
+def _mean_squares(x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[Any]:
+    return np.square(x - y).mean(axis=(-3, -2, -1))
 
 
 def _blocks(images: NDArray[Any], block: int) -> NDArray[np.float32]:

@@ -1,5 +1,6 @@
 """The run that a command has started before, and that was stopped."""
 
+import contextlib
 from pathlib import Path
 
 from shared import plugins
@@ -11,7 +12,11 @@ from shared.run.run_dir import RunDir
 
 
 def newest_unfinished(
-    config: TrainConfig, plugin: Plugin | None, root: Path = Path("runs")
+    config: TrainConfig,
+    plugin: Plugin | None,
+    root: Path = Path("runs"),
+    *,
+    locks: bool = True,
 ) -> Path | None:
     """The newest run with these very settings that is not finished; None: none is.
 
@@ -21,20 +26,25 @@ def newest_unfinished(
         config: the settings.
         plugin: the user's file that they need.
         root: folder of all runs.
+        locks: whether to find out if another process writes a run, by taking its lock
+            for a moment. Only one of several that look together may: each would take
+            the others for writers.
     """
     found = [path.parent for path in root.glob("*/config.json")]
-    fitting = [path for path in found if _goes_on(RunDir(path), config, plugin)]
+    fitting = [path for path in found if _goes_on(RunDir(path), config, plugin, locks)]
     return max(fitting, key=_started, default=None)
 
 
-def _goes_on(run: RunDir, config: TrainConfig, plugin: Plugin | None) -> bool:
+def _goes_on(
+    run: RunDir, config: TrainConfig, plugin: Plugin | None, locks: bool
+) -> bool:
     try:
         stored, data = run.read_config()
         plugins.check_same(plugin, run.read_plugin())
         total = schedules.total_steps(stored, data.count)
         if stored != config or total in run.checkpoint_steps():
             return False
-        with run.lock():
+        with run.lock() if locks else contextlib.nullcontext():
             return True
     except UsageError:
         return False

@@ -47,9 +47,12 @@ class EventFiles:
         self._add(record["step"], values)
 
     def add_image(self, step: int, path: Path) -> None:
-        """Add a PNG file, as it is."""
-        with Image.open(path) as picture:
-            width, height = picture.size
+        """Add a PNG file, as it is; one that is damaged or gone is left out."""
+        try:
+            with Image.open(path) as picture:
+                width, height = picture.size
+        except (OSError, Image.DecompressionBombError):
+            return
         image = Summary.Image(
             width=width, height=height, encoded_image_string=path.read_bytes()
         )

@@ -297,9 +297,7 @@ def _check_room(path: Path, session: Session, keep: Keep, there: int) -> None:
     config, total = session.config, session.total
     if session.step == total:
         return
-    saved = 1 + sum(
-        schedules.is_saved(config, x) for x in range(session.step + 1, total)
-    )
+    saved = 1 + schedules.count_saved(config, range(session.step + 1, total))
     count = max(1, most_kept(there + saved, keep) - there)
     size = sum(array.nbytes for array in session.backend.arrays().values())
     checkpoints = "1 checkpoint" if count == 1 else f"{count} checkpoints"

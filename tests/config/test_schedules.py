@@ -171,3 +171,15 @@ def test_a_rollback_halves_rates_and_nothing_else() -> None:
     after = schedules.scheduled(MOVING, TOTAL, 20, rollbacks=2)
     assert after[:2] == (before.g_lr / 4, before.d_lr / 4)
     assert after[2:] == before[2:]
+
+
+@pytest.mark.parametrize("save_every", [1, 3, 4, 6])
+@pytest.mark.parametrize("evaluate_every", [0, 1, 2, 9])
+def test_checkpoints_are_counted_without_a_look_at_each_step(
+    save_every: int, evaluate_every: int
+) -> None:
+    config = TrainConfig(save_every=save_every, evaluate_every=evaluate_every)
+    for steps in (range(1, 40), range(6, 7), range(7, 7), range(9, 30)):
+        counted = sum(schedules.is_saved(config, step) for step in steps)
+        assert schedules.count_saved(config, steps) == counted
+    assert schedules.count_saved(config, range(1, 10**12)) >= 10**12 // save_every - 1

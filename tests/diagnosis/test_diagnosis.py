@@ -3,6 +3,7 @@
 import dataclasses
 import html
 import re
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -292,6 +293,15 @@ def test_diversity_is_relative_to_real_images_of_the_same_row() -> None:
     spread = diversity.diversity(one_of_each_class, real, rows=1)
     assert spread is not None
     assert spread > 0.5
+
+
+def test_diversity_takes_no_memory_for_all_pairs_at_once() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), np.uint8)
+    tracemalloc.start()
+    assert diversity.batch_norm_gap(images, images[::-1], images)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 6 * images.size * np.float64().itemsize
 
 
 def test_there_is_no_diversity_beside_one_image_over_and_over() -> None:

@@ -197,6 +197,20 @@ def test_interval_holds_the_mean_in_nineteen_of_twenty_cases() -> None:
 SIZES = [(60, 40, 5), (10, 12, 64), (2, 2, 1), (2, 3, 16), (400, 30, 32), (64, 64, 64)]
 
 
+@pytest.mark.parametrize("shape", [(128, 256), (224, 224)])
+def test_copies_of_large_images_are_found_in_seconds(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (20, *(side // 8 for side in shape), 3), np.uint8)
+    pictures = coarse.repeat(8, 1).repeat(8, 2)
+    reach = [side // 16 for side in shape]
+    for share in (-1, 0.4, 1):
+        shift = [round(share * most) for most in reach]
+        moved = np.roll(pictures[:3], shift, (1, 2))
+        for copies in (moved, moved[:, :, ::-1]):
+            assert metrics.nearest_moved(copies, pictures).max() == 0
+    assert metrics.nearest_moved(pictures[:3], pictures, np.arange(3)).min() > 50
+
+
 @pytest.mark.needs("torch")
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize(("real_count", "fake_count", "size"), SIZES)

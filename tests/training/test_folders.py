@@ -11,6 +11,7 @@ import pytest
 from shared.run import checkpoint
 from shared.run.rollbacks import Rollback
 from shared.run.run_dir import RunDir
+from shared.run.unfinished import newest_unfinished
 from shared.training import driver, recorder
 from support import TINY, Train, Twin, contents, copy, metrics, stopped
 
@@ -331,7 +332,14 @@ def test_resuming_or_starting_is_one_command(
     train("lsgan", *TINY, "--steps", 1)
     shutil.copytree(run, tmp_path / "runs" / "another")
     capsys.readouterr()
-    with RunDir(tmp_path / "runs" / "another").lock():
+    another = RunDir(tmp_path / "runs" / "another")
+    config, _ = another.read_config()
+    with RunDir(run).lock():
+        # Where several processes look at once, only the first asks who writes.
+        assert newest_unfinished(config, None) == Path("runs/another")
+        found = newest_unfinished(config, None, locks=False)
+        assert found == Path("runs/gan-digits-001")
+    with another.lock():
         train(*command)
     told, *_ = capsys.readouterr().err.splitlines()
     assert told == "--resume auto: runs/gan-digits-001"
