@@ -22,6 +22,7 @@ from shared.config.choices import (
 )
 from shared.config.limits import check_threads
 from shared.config.resume import check_resumed
+from shared.config.run_options import handed_on
 from shared.config.train_config import TrainConfig, refuse
 from shared.data.image_data import ImageData
 from shared.data.reading import Reading, reading_of
@@ -294,16 +295,11 @@ def fit(
         raise refuse("image_size", config.image_size, rule)
     check_threads(options.threads)
     progress = TerminalProgress() if options.progress else Progress()
-    how = driver.Options(
-        device=options.device,
-        data_on=options.data_on,
+    how = handed_on(
+        options,
+        driver.Options,
         data_dir=None if options.data_dir is None else Path(options.data_dir),
-        threads=options.threads,
-        devices=options.devices,
-        deterministic=options.deterministic,
-        on_nan=options.on_nan,
         progress=progress,
-        on_record=options.on_record,
         plugin=plugin,
     )
     keeping = Keeping(

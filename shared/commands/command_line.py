@@ -36,7 +36,7 @@ from shared.config.limits import (
 )
 from shared.config.presets import PRESETS, SUMMARIES
 from shared.config.resume import check_resumed
-from shared.config.run_options import TrainOptions
+from shared.config.run_options import TrainOptions, handed_on
 from shared.config.train_config import TrainConfig, refuse
 from shared.errors import UsageError
 from shared.export.formats import check_format
@@ -131,31 +131,7 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
             "--tensorboard: needs the package tensorboard; install it with"
             " pip install tensorboard"
         )
-    return TrainOptions(
-        config=config,
-        data_dir=flags.data_dir,
-        trust_cache=flags.trust_cache,
-        run_dir=flags.run_dir,
-        resume=flags.resume,
-        step=flags.step,
-        keep=flags.keep,
-        device=flags.device,
-        data_on=flags.data_on,
-        threads=flags.threads,
-        devices=flags.devices,
-        coordinator_address=flags.coordinator_address,
-        num_processes=flags.num_processes,
-        process_id=flags.process_id,
-        deterministic=flags.deterministic,
-        on_nan=flags.on_nan,
-        no_compile_cache=flags.no_compile_cache,
-        tensorboard=flags.tensorboard,
-        check_reference=flags.check_reference,
-        plugin=flags.plugin,
-        cache_dir=flags.cache_dir,
-        allow_new_data=flags.allow_new_data,
-        notes=notes,
-    )
+    return handed_on(flags, TrainOptions, config=config, notes=notes)
 
 
 def parse_sample(argv: Sequence[str] | None, prog: str) -> SampleOptions:

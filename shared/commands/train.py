@@ -9,7 +9,7 @@ from pathlib import Path
 from shared import plugins, terminal
 from shared.backend import MakeBackend
 from shared.commands.options import TrainFlags
-from shared.config.run_options import TrainOptions
+from shared.config.run_options import TrainOptions, handed_on
 from shared.config.train_config import flag
 from shared.data import datasets
 from shared.data.image_data import DataInfo, ImageData
@@ -72,19 +72,8 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
         place = NewFolder(options.run_dir, keeping)
     else:
         place = OldFolder(options.resume, keeping, options.step, options.allow_new_data)
-    how = driver.Options(
-        device=options.device,
-        data_on=options.data_on,
-        threads=options.threads,
-        devices=options.devices,
-        deterministic=options.deterministic,
-        on_nan=options.on_nan,
-        data_dir=options.data_dir,
-        cache_dir=options.cache_dir,
-        check_reference=options.check_reference,
-        progress=progress,
-        stop=Signals(),
-        plugin=plugin,
+    how = handed_on(
+        options, driver.Options, progress=progress, stop=Signals(), plugin=plugin
     )
     try:
         run = driver.train(config, data, make_backend, place, how)

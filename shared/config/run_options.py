@@ -2,10 +2,12 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from shared.config.choices import DataPlace, OnNan
 from shared.config.train_config import TrainConfig
+
+_OptionsT = TypeVar("_OptionsT")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,3 +60,19 @@ class TrainOptions:
     """Which checkpoints stay; None: as the run says, or the default."""
     notes: tuple[str, ...] = ()
     """What the user is told at the start, a line each."""
+
+
+def handed_on(options: object, kind: type[_OptionsT], **others: Any) -> _OptionsT:
+    """Options of another kind, with the same value of each field that both kinds have.
+
+    A new field thus reaches every kind that has it, and cannot be left behind.
+
+    Args:
+        options: a dataclass.
+        kind: the dataclass to make.
+        others: fields whose value is another one, or that ``options`` does not have.
+    """
+    # pyrefly: ignore[bad-argument-type]
+    names = {field.name for field in dataclasses.fields(kind)}
+    common = {name: getattr(options, name) for name in names if hasattr(options, name)}
+    return kind(**(common | others))

@@ -15,10 +15,12 @@ from shared.commands.options import TrainFlags
 from shared.commands.process import run_command
 from shared.config.arguments import in_flags
 from shared.config.presets import PRESETS, SUMMARIES
+from shared.config.run_options import TrainOptions, handed_on
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
 from shared.errors import UsageError
 from shared.run.run_dir import RunDir
+from shared.training import driver
 
 PROG = "python -m gans_x.train"
 DATA = DataInfo(channels=1, num_classes=10, count=1797, sha256="0" * 64)
@@ -43,6 +45,15 @@ def run(tmp_path: Path) -> Path:
     """A run of 500 steps of a configuration that is no preset."""
     config = TrainConfig(preset="gan", width=8, steps=500, adam_betas=(0.4, 0.9))
     return RunDir.create(tmp_path / "run", config, DATA).path
+
+
+def test_what_was_asked_for_reaches_all_that_need_it() -> None:
+    names = {x.name for x in dataclasses.fields(TrainOptions)} - {"config", "notes"}
+    assert names <= {x.name for x in dataclasses.fields(TrainFlags)}
+    options = train("--threads", "3", "--on-nan", "rollback", "--data-dir", "d")
+    how = handed_on(options, driver.Options, threads=2)
+    assert (how.on_nan, how.data_dir, how.threads) == ("rollback", Path("d"), 2)
+    assert how.on_record is None
 
 
 def test_no_arguments_give_the_default_preset_and_places() -> None:
