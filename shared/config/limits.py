@@ -1,6 +1,8 @@
-"""What a configuration takes at least: what cannot fit is refused at once, in a line.
+"""What is out of bounds, refused in a line before data are read or a device is asked.
 
-Every estimate is far below what is really taken, so that nothing is refused that works.
+The memory and the time that a configuration takes at least: every estimate is far below
+what is really taken, so that nothing is refused that works. And other bounds that need
+no data: numbers of threads and of devices, labels to train by, truncation.
 """
 
 import math
@@ -74,6 +76,16 @@ def check_labels(config: TrainConfig, num_classes: int) -> None:
         )
 
 
+def check_device_count(devices: int | None) -> None:
+    """Refuse a number of devices that is none.
+
+    Raises:
+        UsageError: it is not positive.
+    """
+    if devices is not None and devices < 1:
+        raise refuse("devices", devices, "must be 1 or more")
+
+
 def check_devices(config: TrainConfig, devices: int) -> None:
     """Refuse batches that so many devices cannot share alike.
 
@@ -84,8 +96,7 @@ def check_devices(config: TrainConfig, devices: int) -> None:
     Raises:
         UsageError: they do not divide the batch, or its norms are of other devices.
     """
-    if devices < 1:
-        raise refuse("devices", devices, "must be 1 or more")
+    check_device_count(devices)
     if config.local_batch_norm not in (0, devices):
         raise refuse(
             "local_batch_norm",

@@ -13,7 +13,12 @@ from typing import Any
 
 from shared.backend import Arithmetic, MakeBackend
 from shared.config.choices import DataPlace, OnNan
-from shared.config.limits import check_devices, check_labels, check_limits
+from shared.config.limits import (
+    check_device_count,
+    check_devices,
+    check_labels,
+    check_limits,
+)
 from shared.config.schedules import is_saved
 from shared.config.train_config import TrainConfig, refuse
 from shared.data.image_data import DataInfo, ImageData
@@ -132,8 +137,7 @@ def train(
     if processes().follows:
         place, options = Memory(), _quietly(options)
     check_limits(config, options.device)
-    if options.devices is not None and options.devices < 1:
-        raise refuse("devices", options.devices, "must be 1 or more")
+    check_device_count(options.devices)
     check_data(config, data.info)
     asked = asked_for(config, data.info, options.plugin, on_nan=options.on_nan)
     reference = ReferenceCheck(config) if options.check_reference else None
