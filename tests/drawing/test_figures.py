@@ -3,6 +3,7 @@
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -26,8 +27,15 @@ def test_any_title_can_be_drawn(name: str, tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         plot_losses(tmp_path / "losses.png", RECORDS, name)
-    with Image.open(tmp_path / "losses.png") as picture:
-        assert picture.width > 500
+    plot_losses(tmp_path / "plain.png", RECORDS)
+    titled, plain = (
+        np.asarray(Image.open(tmp_path / f"{x}.png").convert("L"))
+        for x in ("losses", "plain")
+    )
+    rows, columns = np.nonzero(titled != plain)
+    # A line of text at the top, with all of its letters, and nothing else.
+    assert rows.max() < 40
+    assert np.ptp(columns) > 8 * len(name)
 
 
 def test_any_run_can_be_compared(finished: Path, tmp_path: Path) -> None:

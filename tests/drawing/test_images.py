@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,7 @@ def record(step: int, **metrics: float | None) -> dict[str, Any]:
 
 
 PROBABILITIES = {"d_real": 0.7, "d_fake_before": 0.3, "d_fake_after": 0.2}
+GENERATED = ["D(G(z)) before D's update", "D(G(z)) after"]
 
 
 def drawn(
@@ -215,7 +217,7 @@ def test_plot_of_probabilities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     upper, lower = drawn(tmp_path / "a.png", metrics, monkeypatch, chance=0.5)
     assert upper.get_title(loc="left") == "dcgan on digits"
     assert labels(upper) == ["discriminator", "generator"]
-    assert labels(lower) == ["D(x)", "D(G(z)) before D's update", "D(G(z)) after"]
+    assert labels(lower) == ["D(x)", *GENERATED]
     assert lower.get_ylim() == (0, 1)
     assert [0.5, 0.5] in [list(line.get_ydata()) for line in lower.lines]
 
@@ -267,19 +269,29 @@ def test_plot_skips_nulls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize(
-    "metrics",
+    ("metrics", "steps"),
     [
-        [record(10, **PROBABILITIES)],
-        [{"step": 1, "d_loss": None, "g_loss": None, "d_real": None}],
-        [],
-        [record(step, **PROBABILITIES) for step in range(5000)],
+        ([record(10, **PROBABILITIES)], [10]),
+        ([{"step": 1, "d_loss": None, "g_loss": None, "d_real": None}], []),
+        ([], []),
+        ([record(step, **PROBABILITIES) for step in range(5000)], range(5000)),
     ],
     ids=["one", "nulls", "none", "thousands"],
 )
 def test_plot_of_any_length(
-    tmp_path: Path, metrics: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    metrics: list[dict[str, Any]],
+    steps: Sequence[int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    drawn(tmp_path / "a.png", metrics, monkeypatch)
+    panels = drawn(tmp_path / "a.png", metrics, monkeypatch)
+    curves = [["discriminator", "generator"], ["D(x)", *GENERATED]]
+    assert list(map(labels, panels)) == (curves if steps else [[]])
+    for line in (line for panel in panels for line in panel.lines):
+        assert list(line.get_xdata()) == list(steps)
+        # A line through one point shows nothing.
+        is_thick = line.get_label()[0] != "_"
+        assert (line.get_marker() == "o") == (is_thick and len(steps) == 1)
 
 
 def test_wild_first_value_does_not_flatten_the_plot(
