@@ -38,7 +38,8 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
 
     Raises:
         UsageError: the options do not fit the data, the device or the stored run.
-        TrainingError: the losses are no longer finite.
+        TrainingError: the losses are no longer finite, what the run leaves can no
+            longer be written, or a process of the run is gone.
         SystemExit: stopped by a signal, with 128 + its number, after saving.
     """
     config = options.config
