@@ -5,7 +5,7 @@ import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,10 @@ from shared.config.choices import (
     POINTS,
     DataPlace,
     Features,
+    Keep,
     OnNan,
+    WhichStep,
+    is_keep,
 )
 from shared.config.limits import check_threads
 from shared.config.resume import check_resumed
@@ -39,17 +42,12 @@ from shared.files.atomic import make_folder, write_atomically
 from shared.report import page
 from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
+from shared.run.evaluations import StoredEvaluation
+from shared.run.exported import is_exported
 from shared.run.generator import GeneratorState, generator_of
 from shared.run.outputs import check_file, check_folder, writing
 from shared.run.restore import load_backend
-from shared.run.retention import Keep
-from shared.run.run_dir import (
-    RunDir,
-    StoredEvaluation,
-    is_exported,
-    resolve_checkpoint,
-    root_of,
-)
+from shared.run.run_dir import RunDir, resolve_checkpoint, root_of
 from shared.run.standing import stand
 from shared.training import driver
 from shared.training.driver import TrainedRun
@@ -76,7 +74,7 @@ class FitOptions:
 
     resume: Run | None
     allow_new_data: bool
-    step: int | Literal["best"] | None
+    step: WhichStep | None
     keep: Keep | None
     device: str
     data_on: DataPlace
@@ -99,14 +97,14 @@ class EvaluateOptions:
     num: int | None
     draws: int
     seed: int
-    step: int | Literal["best"] | None
+    step: WhichStep | None
     against: ImageData | None
     device: str
     data_dir: str | Path | None
     standing_stats: int | None
 
 
-def find_state(run: Run, step: int | Literal["best"] | None) -> Checkpoint:
+def find_state(run: Run, step: WhichStep | None) -> Checkpoint:
     """A run's state.
 
     Args:
@@ -125,9 +123,7 @@ def find_state(run: Run, step: int | Literal["best"] | None) -> Checkpoint:
     return checkpoint.load(resolve_checkpoint(Path(run), step))
 
 
-def find_generator(
-    run: Run, step: int | Literal["best"] | None
-) -> Checkpoint | GeneratorState:
+def find_generator(run: Run, step: WhichStep | None) -> Checkpoint | GeneratorState:
     """What draws for a run: its state, or what an exported folder holds.
 
     Args:
@@ -178,7 +174,7 @@ def export(
     run: Run,
     out: str | Path | None,
     format: str,
-    step: int | Literal["best"] | None,
+    step: WhichStep | None,
     standing_stats: int | None,
 ) -> Path:
     """Write a run's generator; as the twins' ``export``.
@@ -255,7 +251,7 @@ def _check_out(out: Path, format: str) -> None:
         check_folder(out)
 
 
-def _folder_of(run: Run, step: int | Literal["best"] | None) -> Path | None:
+def _folder_of(run: Run, step: WhichStep | None) -> Path | None:
     """The folder of the run, if it has one."""
     if isinstance(run, TrainedRun):
         return run.path
@@ -445,7 +441,7 @@ def _stored_config(run: Run) -> TrainConfig:
 
 def _place(run_dir: str | Path | None, options: FitOptions, keeping: Keeping) -> Place:
     resume, step, keep = options.resume, options.step, options.keep
-    if isinstance(keep, int) and keep < 1:
+    if keep is not None and not is_keep(keep):
         raise UsageError(f"keep {keep}: must be 1 or more, or 'all'")
     if resume is None:
         if step is not None:

@@ -58,7 +58,7 @@ def compare_classifiers() -> list[Finding]:
         case = f"{channels} channels, {text(size)} pixels"
         data = make_data(size, channels)
         assert data.labels is not None, "the data must have labels"
-        images, labels = classifier.pixels(data)[:32], data.labels[:32]
+        images, labels = data.pixels[:32], data.labels[:32]
         first, second = _twins(channels, "float32", size)
         outputs = zip(first.predict(images), second.predict(images), strict=True)
         for aspect, pair in zip(("features", "logits"), outputs, strict=True):

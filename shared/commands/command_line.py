@@ -28,7 +28,7 @@ from shared.commands.options import (
 from shared.commands.parsing import parse, suggestion
 from shared.commands.version import describe_version
 from shared.config.arguments import named_as
-from shared.config.choices import FEWEST_SCORED, POINTS, validate_name
+from shared.config.choices import FEWEST_SCORED, POINTS, check_dataset_name
 from shared.config.limits import (
     check_devices,
     check_limits,
@@ -117,7 +117,7 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
         start = _stored_config(flags, preset, prog)
         config = _config(_parse_flags(start, args, prog), start)
         check_resumed(config, start)
-    validate_name(config.dataset)
+    check_dataset_name(config.dataset)
     check_threads(flags.threads)
     check_devices(config, _all_devices(flags.devices, prog))
     check_limits(config, flags.device)
@@ -227,7 +227,7 @@ def parse_data(
         description="Show a data set as a run sees it, and what is changed of it.",
     )
     with named_as(options.dataset, f"DATASET {options.dataset}"):
-        validate_name(options.dataset)
+        check_dataset_name(options.dataset)
     is_points = options.dataset in POINTS
     if is_points and options.image_size != DataOptions.image_size:
         rule = f"is for images, which points of {options.dataset} are not"

@@ -71,7 +71,7 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
         with load().helped():
             return
     dataset = options.dataset or stored.config.dataset
-    choices.validate_name(dataset)
+    choices.check_dataset_name(dataset)
     trained_on = stored.config.dataset
     if dataset != trained_on and not {dataset, trained_on}.isdisjoint(choices.POINTS):
         raise refuse("dataset", dataset, f"the run was trained on {trained_on}")

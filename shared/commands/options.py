@@ -10,7 +10,18 @@ from tyro.constructors import (
     PrimitiveConstructorSpec,
 )
 
-from shared.config.choices import Channels, Crop, DataPlace, Features, OnNan, Split
+from shared.config.choices import (
+    KEEP_RULE,
+    Channels,
+    Crop,
+    DataPlace,
+    Features,
+    Keep,
+    OnNan,
+    Split,
+    WhichStep,
+    is_keep,
+)
 from shared.config.tables import Table
 from shared.config.train_config import TrainConfig
 from shared.config.traits import ARCHITECTURES, OBJECTIVES, PENALTIES
@@ -26,7 +37,7 @@ def _parse_labels(texts: list[str]) -> str:
     return texts[0]
 
 
-def _parse_step(texts: list[str]) -> int | Literal["best"]:
+def _parse_step(texts: list[str]) -> WhichStep:
     try:
         return "best" if texts[0] == "best" else int(texts[0])
     except ValueError:
@@ -34,8 +45,8 @@ def _parse_step(texts: list[str]) -> int | Literal["best"]:
         raise ValueError(f"{shlex.join(texts)}: {rule}") from None
 
 
-_Step = Annotated[
-    int | Literal["best"] | None,
+_StepFlag = Annotated[
+    WhichStep | None,
     PrimitiveConstructorSpec(
         nargs=1,
         metavar="INT|best",
@@ -46,15 +57,15 @@ _Step = Annotated[
 ]
 
 
-def _parse_keep(texts: list[str]) -> int | Literal["all"]:
-    keep = texts[0]
-    if keep != "all" and not (keep.isascii() and keep.isdigit() and int(keep) > 0):
-        raise ValueError(f"{shlex.join(texts)}: must be 1 or more, or all")
-    return "all" if keep == "all" else int(keep)
+def _parse_keep(texts: list[str]) -> Keep:
+    text = texts[0]
+    if is_keep(keep := int(text) if text.isascii() and text.isdigit() else text):
+        return keep
+    raise ValueError(f"{shlex.join(texts)}: {KEEP_RULE}")
 
 
-_Keep = Annotated[
-    int | Literal["all"] | None,
+_KeepFlag = Annotated[
+    Keep | None,
     PrimitiveConstructorSpec(
         nargs=1,
         metavar="INT|all",
@@ -106,7 +117,7 @@ class SampleOptions:
     """Write one file for each image instead of a grid."""
     columns: int = 8
     """Images in a row of the grid, or on a path."""
-    step: _Step = None
+    step: _StepFlag = None
     """Checkpoint to draw from; best: by the scores of --evaluate-every; without it,
     the last."""
     out: Path | None = None
@@ -165,7 +176,7 @@ class EvaluateOptions:
     """What images are compared by: a classifier that is trained on the data's labels;
     Inception v3 as for the published FID (PyTorch; fetched when first used); none:
     pixel by pixel only."""
-    step: _Step = None
+    step: _StepFlag = None
     """Checkpoint to evaluate; best: by the scores of --evaluate-every; without it, the
     last."""
     dataset: str | None = None
@@ -205,7 +216,7 @@ class ExportOptions:
     """hub: the folder that the Hugging Face Hub expects, which load_generator reads;
     onnx; torch: torch.export; stablehlo: jax.export. The first is written by both
     twins, the last by the one in JAX, the others by the one in PyTorch."""
-    step: _Step = None
+    step: _StepFlag = None
     """Checkpoint to export; best: by the scores of --evaluate-every; without it, the
     last."""
     standing_stats: int | None = None
@@ -304,10 +315,10 @@ class TrainFlags(TrainConfig):
     none, start one. The same command thus serves a scheduler again and again."""
     allow_new_data: tyro.conf.FlagCreatePairsOff[bool] = False
     """With --resume: go on with a folder whose images have changed since."""
-    step: _Step = None
+    step: _StepFlag = None
     """With --resume: go back to this checkpoint, or to the one with the best scores,
     and remove what is newer; without it, the last that is whole."""
-    keep: _Keep = None
+    keep: _KeepFlag = None
     """Checkpoints that stay: the last so many, the best by --evaluate-every, and up to
     eight spread evenly over the run; all: every one. Without it, 3, or what a run to
     --resume was started with."""

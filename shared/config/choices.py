@@ -1,9 +1,9 @@
 """The words that a configuration may use, and what the names of data sets mean."""
 
-import difflib
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeGuard
 
+from shared.config.tables import suggestion
 from shared.errors import UsageError
 
 # Where the training images are kept.
@@ -28,6 +28,17 @@ Split = Literal["train", "test"]
 
 # What to do when losses or weights are no longer finite.
 OnNan = Literal["stop", "rollback"]
+
+
+# Which checkpoint of a run: of this step, or with the best scores.
+WhichStep = int | Literal["best"]
+
+
+# How many of the last checkpoints stay, besides the best and the history; or all.
+Keep = int | Literal["all"]
+
+KEEP_RULE = "must be 1 or more, or all"
+"""What `is_keep` asks for, in words."""
 
 
 DiscriminatorNorm = Literal["batch", "instance", "layer", "group", "none"]
@@ -80,7 +91,12 @@ ARRAYS = "arrays"
 """Arrays in memory, which only Python can hand over."""
 
 
-def validate_name(dataset: str) -> None:
+def is_keep(value: object) -> TypeGuard[Keep]:
+    """Whether this says which checkpoints stay."""
+    return value == "all" or (isinstance(value, int) and value > 0)
+
+
+def check_dataset_name(dataset: str) -> None:
     """Check the name alone: no file is opened, nothing heavy is imported.
 
     Args:
@@ -92,14 +108,12 @@ def validate_name(dataset: str) -> None:
     known = NAMES + POINTS
     if dataset in known or (dataset.startswith(FOLDER) and dataset != FOLDER):
         return
-    if near := difflib.get_close_matches(dataset.lower(), known, n=1):
-        hint = f"; did you mean {near[0]}?"
-    elif "/" in dataset or "\\" in dataset:
+    # Less has to agree than elsewhere: names are short, or known by a part of them.
+    hint = suggestion(dataset, known, cutoff=0.6)
+    if not hint and ("/" in dataset or "\\" in dataset):
         hint = f"; did you mean {FOLDER}{dataset}?"
-    elif dataset == ARRAYS:
+    elif not hint and dataset == ARRAYS:
         hint = "; a run on arrays in memory goes on in Python: fit(..., resume=RUN)"
-    else:
-        hint = ""
     raise UsageError(
         f"--dataset {dataset}: must be {', '.join(known)} or {FOLDER}PATH{hint}"
     )

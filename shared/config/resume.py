@@ -3,13 +3,18 @@
 import dataclasses
 
 from shared.config.choices import is_folder
-from shared.config.train_config import (
-    CHANGEABLE_ON_RESUME,
-    TrainConfig,
-    flag,
-    refuse,
-    spelled,
+from shared.config.train_config import TrainConfig, flag, refuse, spelled
+
+CHANGEABLE_ON_RESUME = frozenset(
+    {
+        # How long it goes on, and what it writes on the way.
+        *("steps", "epochs", "log_every", "sample_every", "save_every"),
+        "evaluate_every",
+        # Computes the same, in other slices.
+        "accumulate",
+    }
 )
+"""Settings that a resumed run may change."""
 
 
 def check_resumed(config: TrainConfig, stored: TrainConfig) -> None:

@@ -2,9 +2,9 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from shared.config.choices import DataPlace, OnNan
+from shared.config.choices import DataPlace, Keep, OnNan, WhichStep
 from shared.config.train_config import TrainConfig
 
 _OptionsT = TypeVar("_OptionsT")
@@ -31,7 +31,8 @@ class TrainOptions:
     check_reference: bool
     """Whether to compare the first steps with those of other installations."""
     cache_dir: Path | None = None
-    """Where resized images are kept; None: with the data sets."""
+    """Where resized images are kept; None: with the data sets or, where that folder may
+    only be read, in the user's own cache."""
     allow_new_data: bool = False
     """Whether to go on with other images than the run was started with."""
     threads: int | None = None
@@ -54,9 +55,9 @@ class TrainOptions:
     """Whether to compile anew what was compiled before, and not to keep it."""
     trust_cache: bool = False
     """Whether to leave out the check of the cached images' digest."""
-    step: int | Literal["best"] | None = None
+    step: WhichStep | None = None
     """The checkpoint to continue from; None: the last that is whole."""
-    keep: int | Literal["all"] | None = None
+    keep: Keep | None = None
     """Which checkpoints stay; None: as the run says, or the default."""
     notes: tuple[str, ...] = ()
     """What the user is told at the start, a line each."""

@@ -72,8 +72,14 @@ def register(
     members[name] = member
 
 
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """``; did you mean ...?`` where a known word is near, else nothing."""
+def suggestion(word: str, known: Iterable[str], *, cutoff: float = 0.8) -> str:
+    """``; did you mean ...?`` where a known word is near, else nothing.
+
+    Args:
+        word: what was written.
+        known: what may have been meant.
+        cutoff: how much of both words has to agree, from 0 to 1.
+    """
     by_letters = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(word.lower(), by_letters, n=1, cutoff=0.8)
+    close = difflib.get_close_matches(word.lower(), by_letters, n=1, cutoff=cutoff)
     return f"; did you mean {by_letters[close[0]]}?" if close else ""

@@ -47,15 +47,6 @@ _STORED_IF_USED = (
     *("final_beta2", "final_ema_half_life"),
 )
 
-# What a resumed run may change: how long it goes on, and what it writes on the way.
-CHANGEABLE_ON_RESUME = frozenset(
-    {
-        *("steps", "epochs", "log_every", "sample_every", "save_every"),
-        # Computes the same, in other slices.
-        *("evaluate_every", "accumulate"),
-    }
-)
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig:
@@ -109,8 +100,8 @@ class TrainConfig:
     d_norm: DiscriminatorNorm = "batch"
     """Normalisation in the discriminator."""
     local_batch_norm: int = 0
-    """Batch norm takes the statistics of each device's own part of a batch, as others
-    do; says of how many devices, without which the run can then not go on. 0: those of
+    """Number of devices, each with batch-norm statistics of its own part of the batch,
+    as in most other code; the run can then only go on with as many. 0: statistics of
     the whole batch, on any number of devices."""
     g_weight_norm: WeightNorm = "none"
     """Reparametrisation of the generator's weights."""
@@ -140,11 +131,11 @@ class TrainConfig:
     g_own_batch: bool = False
     """Update G on real images and latents of its own, not on those of D's update."""
     style_mixing: float = 0.0
-    """Probability that, at a step, the layers of stylegan2's G from some one on have
-    styles of other latents; 0: off."""
+    """Probability, per step, that the layers of stylegan2's G after a random one take
+    the styles of a second batch of latents; 0: off."""
     path_length: float = 0.0
-    """Weight of what path lengths in stylegan2's G (how far images move with styles)
-    deviate from their running mean; 0: off."""
+    """Weight of stylegan2's path length regularisation, by which images move equally
+    far with the styles, wherever these are; 0: off."""
     path_length_every: int = 4
     """Steps between updates of G by this alone, so many times as strong, for which G's
     rates are a little lower."""

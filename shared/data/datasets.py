@@ -14,8 +14,8 @@ from shared.config.choices import (
     Channels,
     Crop,
     Split,
+    check_dataset_name,
     is_folder,
-    validate_name,
 )
 from shared.config.train_config import TrainConfig, check_pixel_bits, refuse
 from shared.data import folder_images, image_cache, image_sources, points
@@ -124,7 +124,7 @@ def read(
         say: is told what is left out or changed.
         split: as for `load`.
     """
-    validate_name(dataset)
+    check_dataset_name(dataset)
     check_pixel_bits(reading.pixel_bits)
     if split == "test" and dataset not in TESTED:
         raise UsageError(f"split test: of {', '.join(TESTED)} only, not of {dataset}")

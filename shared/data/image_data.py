@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,10 @@ class DataInfo(NamedTuple):
         """Whether these are another's images and labels; names are but words."""
         return self._replace(class_names=()) == other._replace(class_names=())
 
+    def described(self) -> str:
+        """How many images there are, and of which digest, to tell data apart."""
+        return f"{self.count} of digest {self.sha256[:8]}"
+
     def named_classes(self) -> list[str]:
         """``ID NAME`` of each class that has a name."""
         return [f"{number} {name}" for number, name in enumerate(self.class_names)]
@@ -60,6 +64,12 @@ class ImageData(NamedTuple):
     """What was seen of a folder's images."""
     split: Split = "train"
     """Which images of the data set these are."""
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """The images of data that are no points."""
+        assert self.images.dtype == np.uint8, "points have no pixels"
+        return cast("NDArray[np.uint8]", self.images)
 
 
 def names_beyond_ids(class_names: Sequence[str]) -> tuple[str, ...]:

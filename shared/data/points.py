@@ -16,6 +16,10 @@ from shared.randomness import noise
 COUNT = 20_000
 """Points of each data set."""
 
+COUNTED = 2500
+"""Generated points that modes are counted in, as in Srivastava et al. 2017,
+arXiv:1705.07761."""
+
 _STD = {"ring": 0.04, "grid": 0.025, "swiss-roll": 0.02}
 
 

@@ -23,7 +23,8 @@ from typing import NamedTuple
 import numpy as np
 
 from shared.config.presets import changed_fields
-from shared.config.train_config import CHANGEABLE_ON_RESUME, TrainConfig, flag
+from shared.config.resume import CHANGEABLE_ON_RESUME
+from shared.config.train_config import TrainConfig, flag
 from shared.errors import UsageError
 
 STEPS = 5

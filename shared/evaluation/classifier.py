@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,12 +108,6 @@ def initial_weights(stated: Mapping[str, Stated]) -> Arrays:
     return initial_arrays(stated, 0, "classifier weights")
 
 
-def pixels(data: ImageData) -> NDArray[np.uint8]:
-    """The images of data that are no points."""
-    assert data.images.dtype == np.uint8, "points have no pixels"
-    return cast("NDArray[np.uint8]", data.images)
-
-
 def train(classifier: Classifier, data: ImageData, steps: int | None = None) -> float:
     """Train from the initial weights on nine tenths of the data.
 
@@ -129,7 +123,7 @@ def train(classifier: Classifier, data: ImageData, steps: int | None = None) -> 
     """
     assert data.labels is not None, "the data must have labels"
     classifier.load(initial_weights(classifier.statements()))
-    images = pixels(data)
+    images = data.pixels
     unseen = held_out(data)
     trained = np.flatnonzero(~unseen)
     size = min(_BATCH, len(trained))

@@ -66,7 +66,7 @@ class ImageEvaluator(PixelEvaluator):
         else:
             count = against.info.count
             order = noise.batch_indices(0, 0, count, count)
-            reference = classifier.pixels(against)[order[:most]]
+            reference = against.pixels[order[:most]]
         real = self._extractor(reference).features
         # Else the scale of FID and KID would depend on the classifier's training;
         # that of Inception is part of its standard.

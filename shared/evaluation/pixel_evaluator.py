@@ -7,7 +7,7 @@ from shared import sizes
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import ImageData
 from shared.drawing import images
-from shared.evaluation import classifier, metrics
+from shared.evaluation import metrics
 from shared.evaluation.samples import Samples
 from shared.evaluation.score import Evaluator, Score, by_name
 from shared.randomness import noise
@@ -32,7 +32,7 @@ class PixelEvaluator(Evaluator):
     def __init__(self, samples: Samples, config: TrainConfig, data: ImageData) -> None:
         self._samples = samples
         self._config = config
-        self._images = classifier.pixels(data)
+        self._images = data.pixels
         self._labels = data.labels
         count = data.info.count
         self.usual_num = min(_NUM, count)

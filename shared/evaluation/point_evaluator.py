@@ -11,9 +11,6 @@ from shared.evaluation import metrics
 from shared.evaluation.score import Evaluator, Score, by_name, sampling_protocol
 from shared.randomness.latents import draw_inputs
 
-# As many as Srivastava et al. 2017, arXiv:1705.07761, count modes in.
-_NUM = 2500
-
 
 class PointEvaluator(Evaluator):
     """Counts modes and good points; see `shared.data.points.score`.
@@ -25,7 +22,7 @@ class PointEvaluator(Evaluator):
         standing_stats: as for `GeneratedSamples`.
     """
 
-    usual_num = _NUM
+    usual_num = points.COUNTED
 
     def __init__(
         self,
@@ -40,7 +37,7 @@ class PointEvaluator(Evaluator):
         self._labels = data.labels
         self._modes = data.info.num_classes
         # Any first part is a fair sample: the data take their modes in turn.
-        self._real = np.array(data.images[:_NUM], np.float32).reshape(-1, 2)
+        self._real = np.array(data.images[: points.COUNTED], np.float32).reshape(-1, 2)
 
     def scores(self, num: int, draws: int, seed: int) -> dict[str, Score]:
         """Scores of ``draws`` independent sets of ``num`` points, by name."""

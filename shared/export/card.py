@@ -10,8 +10,8 @@ from shared.config.choices import POINTS
 from shared.config.traits import ARCHITECTURES
 from shared.evaluation.evaluation import NOT_MEANINGFUL
 from shared.evaluation.score import standing_words
+from shared.run.evaluations import StoredEvaluation
 from shared.run.generator import GeneratorState
-from shared.run.run_dir import StoredEvaluation
 
 
 def model_card(

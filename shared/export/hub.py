@@ -28,9 +28,10 @@ from shared.files.arrays import ArrayFile, canonical_json
 from shared.files.atomic import make_folder, write_atomically
 from shared.files.reading import read_file, read_object
 from shared.plugins import Plugin
+from shared.run.evaluations import StoredEvaluation
+from shared.run.exported import WEIGHTS
 from shared.run.generator import PREFIX, GeneratorState
 from shared.run.outputs import check_folder
-from shared.run.run_dir import WEIGHTS, StoredEvaluation
 
 # Raised when an older program would misread the folder.
 FORMAT_VERSION = 1

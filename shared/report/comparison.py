@@ -21,8 +21,9 @@ from shared.report.comparison_page import (
     images_seen,
     write_page,
 )
+from shared.run.evaluations import StoredEvaluation, StoredScore
 from shared.run.outputs import check_file, check_not_own, writing
-from shared.run.run_dir import RunDir, StoredEvaluation, StoredScore
+from shared.run.run_dir import RunDir
 
 # Last values, of those that any run has.
 _FINAL = (

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shared.config.train_config import CHANGEABLE_ON_RESUME, TrainConfig
+from shared.config.resume import CHANGEABLE_ON_RESUME
+from shared.config.train_config import TrainConfig
 from shared.files.atomic import write_atomically
 from shared.quantities import QUANTITIES
 from shared.report.pages import data_uri, is_picture, sharpest, template

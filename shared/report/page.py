@@ -14,6 +14,7 @@ from shared import quantities, sizes
 from shared.config.choices import ARRAYS, POINTS, portable_name
 from shared.config.presets import changed_fields
 from shared.config.train_config import TrainConfig, flag, spelled
+from shared.data import points
 from shared.data.image_data import DataInfo
 from shared.diagnosis.symptoms import LASTING_STEPS
 from shared.diagnosis.watch import Watch
@@ -94,7 +95,7 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
         resume=_without_paths(resume_command),
         again=list(_train_commands(config, plugin)),
         are_points=are_points,
-        sample=[f"{draw} --num 2500"]
+        sample=[f"{draw} --num {points.COUNTED}"]
         if are_points
         else [f"{draw} --num 100 --columns 10", f"{draw} --interpolate"],
     )

@@ -9,8 +9,8 @@ from shared.diagnosis.symptoms import LASTING_STEPS
 from shared.diagnosis.watch import Diagnosis
 from shared.quantities import DECIDING, QUANTITIES
 from shared.report.comparison_page import images_seen
+from shared.run.evaluations import StoredEvaluation
 from shared.run.rollbacks import Rollback
-from shared.run.run_dir import StoredEvaluation
 
 
 class Tile(NamedTuple):

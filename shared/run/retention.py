@@ -1,16 +1,13 @@
 """Which of a run's checkpoints stay on the disk."""
 
 from collections.abc import Collection
-from typing import Literal
 
+from shared.config.choices import Keep
 from shared.config.schedules import is_saved
 from shared.config.train_config import TrainConfig
 
 # How many checkpoints tell the run's history, evenly spread from its start to now.
 _HISTORY = 8
-
-Keep = int | Literal["all"]
-"""How many of the last checkpoints stay, besides the best and the history; or all."""
 
 KEEP: Keep = 3
 """What a new run keeps."""

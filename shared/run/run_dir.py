@@ -35,8 +35,9 @@ import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal, NotRequired, Self, TypedDict
+from typing import Any, NotRequired, Self, TypedDict
 
+from shared.config.choices import KEEP_RULE, Keep, WhichStep, is_keep
 from shared.config.train_config import TrainConfig, config_from_json, config_to_json
 from shared.config.values import Mismatch, conform
 from shared.data.image_data import DataInfo
@@ -59,7 +60,9 @@ from shared.files.records import (
 )
 from shared.plugins import Plugin
 from shared.quantities import DECIDING, QUANTITIES
-from shared.run.retention import Keep, kept
+from shared.run.evaluations import StoredEvaluation, judged_step, read_evaluation
+from shared.run.exported import is_exported
+from shared.run.retention import kept
 from shared.run.rollbacks import Rollback
 from shared.terminal import UNSAID
 
@@ -85,9 +88,6 @@ class _RunFields(TypedDict):
     earlier_data: NotRequired[list[_EarlierData]]
 
 
-WEIGHTS = "model.safetensors"
-"""Of an exported generator, which has a config.json as well."""
-
 RUN_FIELDS = frozenset(_RunFields.__annotations__)
 """Of config.json, what is no setting."""
 
@@ -101,29 +101,6 @@ _OWN = frozenset(
         "report.html",
     )
 )
-
-
-class StoredScore(TypedDict):
-    """A score of ``evaluate``, as its file holds it."""
-
-    title: str
-    shown: str
-    value: float | None
-    """None: it is not finite."""
-    interval_95: float | None
-    """None: likewise, or of a single draw."""
-    protocol: str
-
-
-class StoredEvaluation(TypedDict):
-    """A file of ``evaluate``."""
-
-    step: int
-    protocol: dict[str, str | float]
-    scores: dict[str, StoredScore]
-    warnings: NotRequired[list[str]]
-    sanity: NotRequired[dict[str, dict[str, float | None]]]
-    """The same scores of sets that everybody knows, such as noise."""
 
 
 class RunDir:
@@ -146,6 +123,7 @@ class RunDir:
         path: Path,
         config: TrainConfig,
         data: DataInfo,
+        *,
         twin: str | None = None,
         plugin: Plugin | None = None,
         keep: Keep | None = None,
@@ -184,7 +162,14 @@ class RunDir:
                 run._remove_temporaries()
                 run._make_folders()
                 # Last: a folder with a configuration is a run.
-                run.write_config(config, data, twin, plugin, keep, threads)
+                run.write_config(
+                    config,
+                    data,
+                    twin=twin,
+                    plugin=plugin,
+                    keep=keep,
+                    threads=threads,
+                )
                 if held is not None:
                     held.enter_context(locked.pop_all())
         except OSError as error:
@@ -274,6 +259,7 @@ class RunDir:
         self,
         config: TrainConfig,
         data: DataInfo,
+        *,
         twin: str | None = None,
         plugin: Plugin | None = None,
         keep: Keep | None = None,
@@ -400,9 +386,9 @@ class RunDir:
             UsageError: as `read_config`.
         """
         keep = self._run_fields().get("keep", "all")
-        if keep == "all" or (isinstance(keep, int) and keep > 0):
+        if is_keep(keep):
             return keep
-        raise self._unreadable(Mismatch("keep", keep, "must be 1 or more, or all"))
+        raise self._unreadable(Mismatch("keep", keep, KEEP_RULE))
 
     def read_earlier_data(self) -> list[DataInfo]:
         """What the run was trained on before it went on with other images.
@@ -534,12 +520,12 @@ class RunDir:
         Raises:
             UsageError: a file is damaged.
         """
-        found = map(_evaluation, sorted(self.path.glob("evaluation-*.json")))
+        found = map(read_evaluation, sorted(self.path.glob("evaluation-*.json")))
         return sorted(found, key=lambda evaluation: evaluation["step"])
 
     def evaluations_after(self, step: int) -> list[Path]:
         """Files of `shared.commands.evaluate` about newer steps."""
-        return sorted(x for x in self.path.glob("*") if _judged_step(x.name) > step)
+        return sorted(x for x in self.path.glob("*") if judged_step(x.name) > step)
 
     def truncate_after(self, step: int) -> None:
         """Take the run back to ``step``: remove all that is newer, or unfinished.
@@ -624,11 +610,6 @@ class RunDir:
             remove([self._best])
 
 
-def is_exported(path: Path) -> bool:
-    """Whether a folder holds a generator that has left its run: `shared.export.hub`."""
-    return all(os.path.lexists(path / name) for name in ("config.json", WEIGHTS))
-
-
 def default_path(preset: str, dataset: str, root: Path = Path("runs")) -> Path:
     """The folder for a new run: ``runs/dcgan-digits-001``, or the next number.
 
@@ -648,7 +629,7 @@ def default_path(preset: str, dataset: str, root: Path = Path("runs")) -> Path:
     return root / f"{stem}-{max(numbers, default=0) + 1:03d}"
 
 
-def resolve_checkpoint(path: Path, step: int | Literal["best"] | None = None) -> Path:
+def resolve_checkpoint(path: Path, step: WhichStep | None = None) -> Path:
     """The checkpoint file meant by ``path``.
 
     Args:
@@ -694,15 +675,9 @@ def own_place(path: Path) -> Path | None:
     for folder in real.parents:
         inside = real.relative_to(folder)
         name = inside.parts[0]
-        if (name in _OWN or _judged_step(name) >= 0) and RunDir(folder).has_records():
+        if (name in _OWN or judged_step(name) >= 0) and RunDir(folder).has_records():
             return inside
     return None
-
-
-def _judged_step(name: str) -> int:
-    """The step that a file of ``evaluate`` is about; of any other file, -1."""
-    found = re.fullmatch(r"(evaluation|nearest)-([0-9]{6,})[^.]*\.(json|png)", name)
-    return int(found[2]) if found else -1
 
 
 def _steps(folder: Path, suffix: str) -> list[int]:
@@ -717,10 +692,3 @@ def _best(records: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
             choose = min if QUANTITIES[name].better == "lower" else max
             return choose(scored, key=lambda record: record[name])
     return None
-
-
-def _evaluation(path: Path) -> StoredEvaluation:
-    try:
-        return conform(read_object(path), StoredEvaluation)
-    except Mismatch as error:
-        raise UsageError(f"{path}: is no evaluation: {error}") from error

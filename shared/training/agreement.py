@@ -113,7 +113,7 @@ def difference(asked: Asked, first: Asked) -> str:
         here, there = _described(asked.plugin), _described(first.plugin)
         return f"--plugin {here}: rank 0 has {there}"
     if not asked.data.has_images_of(first.data):
-        here, there = _digest(asked.data), _digest(first.data)
+        here, there = asked.data.described(), first.data.described()
         return (
             f"--dataset {asked.dataset}: its images are others than those of rank 0"
             f" ({here} here, {there} there)"
@@ -143,7 +143,3 @@ def _spelled(settings: dict[str, Any], names: list[str]) -> str:
 
 def _described(plugin: Plugin | None) -> str:
     return f"{plugin.file} of digest {plugin.sha256[:8]}" if plugin else "none"
-
-
-def _digest(data: DataInfo) -> str:
-    return f"{data.count} of digest {data.sha256[:8]}"

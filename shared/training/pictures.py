@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from shared.backend import Backend
 from shared.config.choices import POINTS
 from shared.config.train_config import TrainConfig
+from shared.data import points
 from shared.data.image_data import DataInfo, ImageData
 from shared.diagnosis import diversity
 from shared.drawing import images
@@ -22,8 +23,6 @@ COLUMNS = 8
 
 _ROWS = 8
 _INTERPOLATION_ROWS = 4
-# As many as Srivastava et al. 2017, arXiv:1705.07761, count modes in.
-_POINTS_DRAWN = 2500
 
 
 class Pictures(Protocol):
@@ -119,12 +118,12 @@ class PointPictures:
         self._run = run
         self._backend = backend
         self._z = noise.normal(
-            config.seed, "fixed latents", 0, _POINTS_DRAWN, config.z_dim
+            config.seed, "fixed latents", 0, points.COUNTED, config.z_dim
         )
         self._labels = None
         if config.conditional:
             classes = np.arange(data.info.num_classes, dtype=np.int32)
-            self._labels = np.resize(classes, _POINTS_DRAWN)
+            self._labels = np.resize(classes, points.COUNTED)
         self._real = np.asarray(data.images, np.float32).reshape(-1, 2)
 
     def begin(self) -> None:

@@ -2,20 +2,23 @@
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from shared import plugins
 from shared.config import schedules
-from shared.config.train_config import CHANGEABLE_ON_RESUME, TrainConfig, refuse
+from shared.config.choices import Keep, WhichStep
+from shared.config.resume import CHANGEABLE_ON_RESUME
+from shared.config.train_config import TrainConfig, refuse
 from shared.data.image_data import DataInfo
 from shared.errors import DamagedError, UsageError
 from shared.plugins import Plugin
 from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
 from shared.run.gaps import describe_gaps
-from shared.run.retention import KEEP, Keep, most_kept
+from shared.run.retention import KEEP, most_kept
 from shared.run.room import check_room
 from shared.run.run_dir import RunDir, default_path, resolve_checkpoint
 from shared.training.journal import Journal
@@ -161,16 +164,24 @@ class NewFolder(Place):
     def _create(
         self, session: Session, keep: Keep, held: contextlib.ExitStack
     ) -> RunDir:
-        config, data = session.config, session.data.info
-        twin, plugin = self._keeping.twin, self._keeping.plugin
-        threads, say = session.backend.threads, self._keeping.say
-        rest = (config, data, twin, plugin, keep, threads, say, held)
+        config = session.config
+        create = functools.partial(
+            RunDir.create,
+            config=config,
+            data=session.data.info,
+            twin=self._keeping.twin,
+            plugin=self._keeping.plugin,
+            keep=keep,
+            threads=session.backend.threads,
+            say=self._keeping.say,
+            held=held,
+        )
         if self._path is not None:
-            return RunDir.create(self._path, *rest)
+            return create(self._path)
         while True:
             path = default_path(config.preset, config.dataset)
             try:
-                return RunDir.create(path, *rest)
+                return create(path)
             except UsageError:
                 # Another process may have taken it meanwhile: then there is a next one.
                 if path == default_path(config.preset, config.dataset):
@@ -192,7 +203,7 @@ class OldFolder(Place):
         self,
         path: Path,
         keeping: Keeping,
-        step: int | Literal["best"] | None = None,
+        step: WhichStep | None = None,
         allow_new_data: bool = False,
     ) -> None:
         self._run = RunDir(path)
@@ -245,14 +256,20 @@ class OldFolder(Place):
         run.truncate_after(step)
         if self._trained_by and (gaps := describe_gaps(run, self._trained_by, step)):
             keeping.say(f"warning: {gaps}")
-        info = session.data.info
-        twin, plugin, threads = keeping.twin, keeping.plugin, session.backend.threads
-        run.write_config(session.config, info, twin, plugin, keep, threads, step)
+        run.write_config(
+            session.config,
+            session.data.info,
+            twin=keeping.twin,
+            plugin=keeping.plugin,
+            keep=keep,
+            threads=session.backend.threads,
+            step=step,
+        )
         run.note_rollbacks(session.rollbacks)
         run.keep_checkpoints(keep, session.config)
         return keeping.recorder(run, session, held)
 
-    def _named(self, step: int | Literal["best"]) -> Found:
+    def _named(self, step: WhichStep) -> Found:
         path = resolve_checkpoint(self._run.path, step)
         return Found(checkpoint.load(path), str(path))
 
@@ -317,8 +334,8 @@ def _check_data(
     if not allow_new:
         raise UsageError(
             f"{title}: holds other images than those that the run was started with"
-            f" ({_digest(stored)} then, {_digest(data)} now); --allow-new-data goes on"
-            " with them"
+            f" ({stored.described()} then, {data.described()} now);"
+            " --allow-new-data goes on with them"
         )
     if data.channels != stored.channels:
         raise UsageError(
@@ -368,7 +385,3 @@ def _checked(
             f"the run has already done {stored.step} steps",
         )
     return found
-
-
-def _digest(data: DataInfo) -> str:
-    return f"{data.count} of digest {data.sha256[:8]}"

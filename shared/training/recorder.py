@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from shared.config.choices import Keep
 from shared.plugins import Plugin
 from shared.report import guide
 from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
-from shared.run.retention import Keep
 from shared.run.rollbacks import Rollback
 from shared.run.room import check_room
 from shared.run.run_dir import RunDir

@@ -73,12 +73,12 @@ class Session:
         info = self.data.info
         draws = draw(
             self.config,
-            info.channels,
-            info.count,
-            self.total,
-            steps,
-            len(self.rollbacks),
-            self.backend.batch_slice,
+            channels=info.channels,
+            count=info.count,
+            total_steps=self.total,
+            steps=steps,
+            rollbacks=len(self.rollbacks),
+            samples=self.backend.batch_slice,
         )
         return Prepared(steps, self.backend.prepare(draws))
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from shared.config import schedules
 from shared.config.arguments import in_flags
 from shared.config.presets import PRESETS
+from shared.config.resume import CHANGEABLE_ON_RESUME
 from shared.config.train_config import (
-    CHANGEABLE_ON_RESUME,
     CONFIG_VERSION,
     TrainConfig,
     config_from_json,
@@ -440,9 +440,13 @@ def test_rectangles_are_a_height_and_a_width(architecture: str) -> None:
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_images_that_double_from_4_to_7_pixels(architecture: str) -> None:
     lacks: dict[str, Any] = dict(ARCHITECTURES[architecture].lacks)
-    for size in (8, 10, 12, 14, 28, 48, 80, 1024):
-        config = TrainConfig(architecture=architecture, image_size=size, **lacks)
-        assert config.image_size == size
+    fitting = {base << doublings for base in (4, 5, 6, 7) for doublings in range(1, 9)}
+    for size in (*range(8, 130), 1000, 1024):
+        chosen = {"architecture": architecture, "image_size": size, **lacks}
+        if size in fitting:
+            TrainConfig(**chosen)
+        else:
+            assert "the nearest are" in refusal(**chosen)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ from shared.sizes import ImageSize, height_and_width
 
 @pytest.mark.parametrize("name", [*choices.NAMES, "folder:x", "folder:/a b/c"])
 def test_known_names_are_accepted(name: str) -> None:
-    choices.validate_name(name)
+    choices.check_dataset_name(name)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_known_names_are_accepted(name: str) -> None:
 )
 def test_unknown_names_are_refused_with_a_hint(name: str, hint: str) -> None:
     with pytest.raises(UsageError) as caught:
-        choices.validate_name(name)
+        choices.check_dataset_name(name)
     message = str(caught.value)
     assert message.startswith(f"--dataset {name}: must be digits, mnist, ")
     assert message.endswith(hint)
@@ -93,7 +93,7 @@ def test_a_cached_data_set_needs_no_library(tmp_path: Path) -> None:
     datasets.load("digits", 8, tmp_path)
     program = (
         "import sys; from pathlib import Path; from shared.config import choices\n"
-        "choices.validate_name('digits')\n"
+        "choices.check_dataset_name('digits')\n"
         "assert not {'PIL', 'numpy'} & set(sys.modules)\n"
         "from shared.data import datasets\n"
         f"print(datasets.load('digits', 8, Path({str(tmp_path)!r})).info.count)\n"

@@ -264,7 +264,7 @@ def test_inception_needs_no_labels_and_is_used_as_it_is(
 ) -> None:
     data = datasets.load("digits", 8, data_dir)._replace(labels=None)
     data = data._replace(info=data.info._replace(num_classes=0))
-    pictures = classifier.pixels(data)
+    pictures = data.pixels
     backend: Any = Copier(twin, pictures // 2)
     backend.inception = Stub
     config = TrainConfig(image_size=8, width=4)
@@ -545,7 +545,7 @@ def test_copies_of_the_data_score_best_and_are_found_out(
     twin: Twin, data_dir: Path
 ) -> None:
     data = datasets.load("digits", 8, data_dir)
-    evaluator = make_evaluator(twin, classifier.pixels(data), data, data_dir)
+    evaluator = make_evaluator(twin, data.pixels, data, data_dir)
     found = {k: v.values[0] for k, v in evaluator.scores(1797, draws=1, seed=0).items()}
     assert found["fid"] < 1
     assert abs(found["kid"]) < 0.1
@@ -568,7 +568,7 @@ def test_copies_of_the_data_score_best_and_are_found_out(
 
 def test_a_collapsed_generator_scores_worst(twin: Twin, data_dir: Path) -> None:
     data = datasets.load("digits", 8, data_dir)
-    evaluator = make_evaluator(twin, classifier.pixels(data)[:1], data, data_dir)
+    evaluator = make_evaluator(twin, data.pixels[:1], data, data_dir)
     found = {k: v.values[0] for k, v in evaluator.scores(256, draws=1, seed=0).items()}
     assert found["fid"] > 10
     assert found["inception_score"] == pytest.approx(1, abs=1e-6)
@@ -632,12 +632,10 @@ def test_stacks_are_judged_digit_by_digit(
     assert digits.labels is not None
     monkeypatch.setattr(datasets, "read", lambda *_, **__: digits)
     config = TrainConfig(dataset="stacked-mnist", image_size=8, width=4)
-    backend: Any = Copier(twin, classifier.pixels(digits))
+    backend: Any = Copier(twin, digits.pixels)
     extractor = features.ClassifierExtractor(backend, config, digits, data_dir)
     thirds = np.arange(300).reshape(3, 100)
-    stacks = np.concatenate(
-        [classifier.pixels(digits)[third] for third in thirds], axis=3
-    )
+    stacks = np.concatenate([digits.pixels[third] for third in thirds], axis=3)
     found = extractor(stacks)
     assert found.features.shape == (100, 3 * classifier.FEATURES)
     assert found.probabilities.shape == (100, 1000)
@@ -715,7 +713,7 @@ def flat(pixels: Pixels) -> NDArray:
 
 def test_scores_of_known_sets_give_the_scale(data_dir: Path) -> None:
     data = datasets.load("digits", 8, data_dir)
-    pixels = classifier.pixels(data)
+    pixels = data.pixels
     found = judged(flat, np.array(pixels[:320]), data)
     assert found.warnings == (Judge.weakness,)
     real, noise_, copies = found.sanity.values()
@@ -735,7 +733,7 @@ def test_scores_of_known_sets_give_the_scale(data_dir: Path) -> None:
 def test_the_scale_is_that_of_all_classes(data_dir: Path) -> None:
     """Folders come class by class, and there are more held-out images than samples."""
     digits = datasets.load("digits", 8, data_dir)
-    pixels = classifier.pixels(digits)
+    pixels = digits.pixels
     assert digits.labels is not None
     by_class = np.argsort(digits.labels, kind="stable")
     data = from_arrays(pixels[by_class], digits.labels[by_class])
@@ -747,7 +745,7 @@ def test_the_scale_is_that_of_all_classes(data_dir: Path) -> None:
 def test_copies_are_found_among_images_that_come_twice(
     again: slice, data_dir: Path
 ) -> None:
-    pixels = classifier.pixels(datasets.load("digits", 8, data_dir))[:200]
+    pixels = datasets.load("digits", 8, data_dir).pixels[:200]
     both = np.concatenate([pixels, pixels[:, :, again]])
     data = from_arrays(both, np.arange(len(both)) % 2)
     found = judged(flat, np.array(pixels[:64]), data)
@@ -759,7 +757,7 @@ def test_few_images_have_a_scale_where_there_are_neighbours(
     count: int, held_out: int, data_dir: Path
 ) -> None:
     """A tenth of 45 is five, of which none has a fifth neighbour."""
-    all_of_them = classifier.pixels(datasets.load("digits", 8, data_dir))
+    all_of_them = datasets.load("digits", 8, data_dir).pixels
     pixels = np.array(all_of_them[:count])
     data = from_arrays(pixels, np.arange(count, dtype=np.int32) % 2)
     found = judged(flat, np.array(all_of_them[100:120]), data)
@@ -772,7 +770,7 @@ def test_the_order_of_given_images_does_not_matter(data_dir: Path) -> None:
     """2,048 of them are compared in pairs, and come here class by class."""
     data = datasets.load("digits", 8, data_dir)
     assert data.labels is not None
-    pixels = classifier.pixels(data)
+    pixels = data.pixels
     twice = np.concatenate([pixels, pixels])
     order = np.argsort(np.concatenate([data.labels, data.labels]), kind="stable")
     found = judged(flat, twice[order], data).values
@@ -799,7 +797,7 @@ def test_of_classes_by_chance_every_tenth_is_held_out(classes: int) -> None:
 
 def test_noise_is_not_precise_whatever_a_weak_judge_sees(data_dir: Path) -> None:
     data = datasets.load("digits", 8, data_dir)
-    pictures = classifier.pixels(data)
+    pictures = data.pixels
     rng = np.random.default_rng(0)
     grey = rng.integers(0, 256, (320, 8, 8, 1), np.uint8)
 
@@ -857,7 +855,7 @@ def test_running_statistics_that_lag_are_told_with_the_cure(
     share: float, standing: str | None, is_said: bool, data_dir: Path
 ) -> None:
     data = datasets.load("digits", 8, data_dir)
-    samples = Lagging(classifier.pixels(data)[:320], share, standing)
+    samples = Lagging(data.pixels[:320], share, standing)
     config = TrainConfig(image_size=8, width=4)
     evaluator = ImageEvaluator(samples, config, data, cast("Any", Judge(flat)))
     found = evaluation.evaluate(evaluator, 320, 1, 0)
@@ -887,7 +885,7 @@ def test_a_judge_that_learnt_little_or_was_hardly_tested_is_weak(
 def test_images_in_a_folder_are_scored_by_another(
     twin: Twin, tmp_path: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pixels = classifier.pixels(datasets.load("digits", 8, data_dir))
+    pixels = datasets.load("digits", 8, data_dir).pixels
     for name, some in (("given", pixels[100:140, :, ::-1]), ("known", pixels)):
         (tmp_path / name).mkdir()
         for number, image in enumerate(some[:200]):

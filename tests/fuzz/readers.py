@@ -255,7 +255,7 @@ def _run(folder: Path) -> RunDir:
         run.path.mkdir()
         for name in ("samples", "checkpoints"):
             (run.path / name).mkdir()
-        run.write_config(CONFIG, DATA, "gans_torch")
+        run.write_config(CONFIG, DATA, twin="gans_torch")
     return run
 
 

@@ -31,7 +31,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page of a run that has everything, and a warning."""
     folder = tmp_path_factory.mktemp("browser") / "run"
     config = dataclasses.replace(PRESETS["cgan"], steps=400)
-    run = RunDir.create(folder, config, DATA, "gans_torch")
+    run = RunDir.create(folder, config, DATA, twin="gans_torch")
     rng = np.random.default_rng(0)
     for step in range(10, 401, 10):
         values = {"d_loss": 0.001, "g_loss": float(rng.uniform(0.5, 1)), "d_real": 0.9}
@@ -43,7 +43,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run.append_sample_metrics({"step": step, "diversity": 0.5})
     images.save_png(run.path / "real.png", pictures[-1])
     run.checkpoint_path(200).touch()
-    run.write_config(config, DATA, "gans_jax", step=200)
+    run.write_config(config, DATA, twin="gans_jax", step=200)
     report.write_report(run, "python -m gans_jax.train --resume RUN", "gans_jax.train")
     return run.path / "report.html"
 

@@ -19,7 +19,7 @@ DATA = DataInfo(channels=1, num_classes=10, count=1797, sha256="ab" * 32)
 
 
 def make(path: Path, config: TrainConfig, twin: str | None = None) -> RunDir:
-    run = RunDir.create(path, config, DATA, twin)
+    run = RunDir.create(path, config, DATA, twin=twin)
     run.append_metrics({"step": 50, "d_loss": 1.25, "g_loss": 0.5})
     return run
 
@@ -42,7 +42,7 @@ def test_equal_folders_of_both_twins_are_told_apart(
     one = make(tmp_path / "torch" / "dcgan-001", config, "gans_torch")
     other = make(tmp_path / "jax" / "dcgan-001", config, "gans_jax")
     old = make(tmp_path / "old" / "dcgan-001", config)
-    other.write_config(config, DATA, "gans_torch")
+    other.write_config(config, DATA, twin="gans_torch")
     found = rows(capsys, tmp_path, one, other, old)
     assert found[""] == ["torch/dcgan-001", "jax/dcgan-001", "old/dcgan-001"]
     assert found["twin"] == ["gans_torch", "gans_jax, gans_torch", "-"]
@@ -140,7 +140,7 @@ def test_seeds_are_one_line_with_a_band_and_losses_share_no_axis(
 
 
 def test_runs_without_any_record_are_refused(tmp_path: Path) -> None:
-    run = RunDir.create(tmp_path / "run", TrainConfig(), DATA, None)
+    run = RunDir.create(tmp_path / "run", TrainConfig(), DATA)
     with pytest.raises(UsageError, match="none of the runs has recorded anything"):
         comparison.compare([run.path], tmp_path / "curves.png")
 

@@ -249,7 +249,7 @@ def test_four_tiles_answer_first(run: RunDir) -> None:
     run.append_scores({"step": 20, "fid": 1.5})
     config, _ = run.read_config()
     for twin in ("gans_torch", "gans_jax"):
-        run.write_config(config, DATA, twin, step=20 * (twin == "gans_jax"))
+        run.write_config(config, DATA, twin=twin, step=20 * (twin == "gans_jax"))
     found = tiles_of(write(run))
     assert found["FID ↓"] == ("1.500", "while training, step 20; of one draw")
     assert found["Trained"] == ("40 s", "1,280 images seen, 20 steps")
@@ -298,8 +298,8 @@ def test_what_happened_is_on_the_axis_of_time(run: RunDir) -> None:
         run.checkpoint_path(step).touch()
     run.append_metrics({"step": 30, "diverged": 1})
     config, _ = run.read_config()
-    run.write_config(config, DATA, "gans_torch")
-    run.write_config(config, DATA, "gans_jax", step=20)
+    run.write_config(config, DATA, twin="gans_torch")
+    run.write_config(config, DATA, twin="gans_jax", step=20)
     assert run.read_handovers() == [(20, "gans_jax")]
     data = write(run).data()
     assert data["last"] == 30
@@ -313,7 +313,7 @@ def test_what_happened_is_on_the_axis_of_time(run: RunDir) -> None:
 def test_a_run_of_one_twin_has_no_handovers(run: RunDir) -> None:
     config, _ = run.read_config()
     for step in (0, 5):
-        run.write_config(config, DATA, "gans_torch", step=step)
+        run.write_config(config, DATA, twin="gans_torch", step=step)
     assert run.read_handovers() == []
     assert "handovers" not in (run.path / "config.json").read_text()
 

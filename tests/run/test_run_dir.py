@@ -64,7 +64,7 @@ def test_created_run_can_be_opened(run: RunDir) -> None:
 def test_a_run_knows_its_twins_in_turn(run: RunDir) -> None:
     assert run.read_twins() == []
     for twin in ("gans_torch", "gans_torch", "gans_jax", None, "gans_torch"):
-        run.write_config(CONFIG, DATA, twin)
+        run.write_config(CONFIG, DATA, twin=twin)
     assert run.read_twins() == ["gans_torch", "gans_jax", "gans_torch"]
     assert run.read_config() == (CONFIG, DATA)
     # As runs were stored before.
