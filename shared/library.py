@@ -232,7 +232,7 @@ def _evaluations(home: Path, state: GeneratorState) -> list[StoredEvaluation]:
     standing = standing_words(state.config, state.standing_stats)
     return [
         evaluation
-        for evaluation in RunDir(home).read_evaluations()
+        for evaluation in RunDir(home).read_evaluations().values()
         if evaluation["step"] == state.step
         and evaluation["protocol"].get(STANDING) == standing
     ]

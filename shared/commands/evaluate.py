@@ -83,7 +83,8 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
         raise refuse("draws", options.draws, rule)
     check_drawn(options.num or 0, config)
     home = root_of(path)
-    if options.out is not None and not _are_same(options.out, home):
+    is_of_run = options.out is None or _are_same(options.out, home)
+    if options.out is not None and not is_of_run:
         check_not_own(options.out, options.out / f"evaluation-{stored.step:06d}.json")
     load_data = functools.partial(
         datasets.load_for,
@@ -123,8 +124,9 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
     with _shown(f"{config.preset}, step {stored.step}", content):
         _write(out, content)
         if found.nearest is not None:
-            images.save_png(folder / f"nearest-{stored.step:06d}.png", found.nearest)
-        if options.out is None:
+            picture = folder / f"nearest-{stored.step:06d}{suffix}.png"
+            images.save_png(picture, found.nearest)
+        if is_of_run:
             page.refresh_report(RunDir(folder))
         terminal.say(f"written: {out}")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from shared import terminal
+from shared.config.choices import portable_name
 from shared.config.train_config import TrainConfig, spelled
 from shared.drawing.figures import save_figure
 from shared.drawing.plots import moving_average
@@ -104,7 +105,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
 def _read(name: str, path: Path) -> Run:
     run = RunDir.open(path)
     config, _ = run.read_config()
-    evaluations = run.read_evaluations()
+    evaluations = list(run.read_evaluations().values())
     evaluation = evaluations[-1] if evaluations else None
     found = run.read_metrics() + run.read_sample_metrics() + run.read_scores()
     records = sorted(found, key=lambda record: record["step"])
@@ -122,6 +123,8 @@ def _settings(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:
 
 def _setting(config: TrainConfig, name: str) -> str:
     value = getattr(config, name)
+    if name == "dataset":  # the page is passed on
+        return portable_name(value)
     return spelled(name, value) if name == "image_size" else str(value)
 
 

@@ -52,7 +52,7 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
     """
     config, data = run.read_config()
     metrics, samples = run.read_metrics(), run.read_sample_metrics()
-    scores, evaluations = run.read_scores(), run.read_evaluations()
+    scores, evaluations = run.read_scores(), list(run.read_evaluations().values())
     watch = Watch(config, data)
     watch.replay(metrics, samples, scores, _class_scores(run))
     watch.conclude()
@@ -151,7 +151,7 @@ def _portable_title(config: TrainConfig) -> str:
 
 def _without_paths(command: str) -> str:
     """A command of which absolute paths keep the last part: a page is passed on."""
-    if not command.startswith("python -m "):  # Python's own words
+    if " -m " not in command:  # Python's own words
         return command
     words = [
         f"PATH/{Path(word).name}" if Path(word).is_absolute() else word
@@ -183,11 +183,14 @@ def _settings(config: TrainConfig) -> Iterator[str]:
         if isinstance(value, bool):
             yield flag(name if value else f"no_{name}")
         elif value is not None:
-            shown = portable_name(value) if name == "dataset" else value
-            yield from (flag(name), *spelled(name, shown).split(" "))
+            yield flag(name)
+            if name == "dataset":  # one word, whatever the folder's name
+                yield portable_name(value)
+            else:
+                yield from spelled(name, value).split(" ")
 
 
-_RESUME = re.compile(r'id="resume">(python -m ([\w.]+) [^<]*)<')
+_RESUME = re.compile(r'id="resume">((?:python|torchrun|srun) [^<]*?-m ([\w.]+) [^<]*)<')
 
 _LINKED = {
     *("config.json", "metrics.jsonl", "samples.jsonl", "scores.jsonl", "best.json"),
@@ -255,8 +258,9 @@ def _evenly(count: int, most: int) -> list[int]:
 
 
 def _evaluations(run: RunDir) -> Iterator[dict[str, Any]]:
-    for stored in run.read_evaluations():
-        nearest = run.path / f"nearest-{stored['step']:06d}.png"
+    for path, stored in run.read_evaluations().items():
+        name = path.stem.replace("evaluation", "nearest", 1)
+        nearest = path.with_name(f"{name}.png")
         yield {
             "step": stored["step"],
             "scores": list(stored["scores"].values()),
@@ -270,7 +274,7 @@ def _evaluations(run: RunDir) -> Iterator[dict[str, Any]]:
 def _class_scores(run: RunDir) -> Iterator[dict[str, Any]]:
     """What later evaluations say of the classes, as records of scores.jsonl do."""
     # The others may have a scale of their own, such as batch_norm_gap.
-    for stored in run.read_evaluations():
+    for stored in run.read_evaluations().values():
         scores = stored["scores"]
         found = {
             n: scores[n].get("value") for n in ("class_kl", "modes") if n in scores

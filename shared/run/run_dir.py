@@ -15,7 +15,8 @@
                                     of points a plot, and 000500.svg for the page
     checkpoints/000500.safetensors  state after 500 steps
     real.png                        real images, in a grid like those of the samples
-    evaluation-000500.json          scores by ``evaluate``; nearest-000500.png with it;
+    evaluation-000500.json          scores by ``evaluate``; nearest-000500.png with it,
+                                nearest-000500-none.png with that of the name;
                                     evaluation-000500-inception.json, ...-none.json,
                                     ...-test.json of --split test, and
                                     ...-standing-stats.json of --standing-stats
@@ -514,14 +515,15 @@ class RunDir:
         best = self._best_record()
         return None if best is None else best["step"]
 
-    def read_evaluations(self) -> list[StoredEvaluation]:
-        """What `shared.commands.evaluate` has left here, in the order of steps.
+    def read_evaluations(self) -> dict[Path, StoredEvaluation]:
+        """What `shared.commands.evaluate` has left here, by file, in order of steps.
 
         Raises:
             UsageError: a file is damaged.
         """
-        found = map(read_evaluation, sorted(self.path.glob("evaluation-*.json")))
-        return sorted(found, key=lambda evaluation: evaluation["step"])
+        paths = sorted(self.path.glob("evaluation-*.json"))
+        found = [(path, read_evaluation(path)) for path in paths]
+        return dict(sorted(found, key=lambda pair: pair[1]["step"]))
 
     def evaluations_after(self, step: int) -> list[Path]:
         """Files of `shared.commands.evaluate` about newer steps."""

@@ -442,7 +442,7 @@ def test_images_that_double_from_4_to_7_pixels(architecture: str) -> None:
     lacks: dict[str, Any] = dict(ARCHITECTURES[architecture].lacks)
     fitting = {base << doublings for base in (4, 5, 6, 7) for doublings in range(1, 9)}
     for size in (*range(8, 130), 1000, 1024):
-        chosen = {"architecture": architecture, "image_size": size, **lacks}
+        chosen = lacks | {"architecture": architecture, "image_size": size}
         if size in fitting:
             TrainConfig(**chosen)
         else:

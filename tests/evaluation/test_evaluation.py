@@ -184,6 +184,15 @@ def test_evaluating_shows_in_the_report(
     assert re.sub(r"<[^>]*>", "", gone) == ""
     place = f"--data-dir PATH/{data_dir.name}"
     assert f"gans_{twin.name}.train --resume RUN {place}" in before
+    # Another evaluation has pictures of its own; where it is written is the same.
+    twin.main("evaluate")(
+        [*command, "--features", "none", "--seed", "1", "--out", str(run)]
+    )
+    both = page.read_text()
+    assert both.count("Scores after step 2") == 2
+    for name in ("nearest-000002.png", "nearest-000002-none.png"):
+        picture = base64.b64encode((run / name).read_bytes()).decode()
+        assert both.count(f'src="data:image/png;base64,{picture}"') == 1
     page.unlink()
     twin.main("evaluate")(command)
     assert not page.exists()
@@ -469,7 +478,7 @@ def test_without_features_there_is_what_pixels_tell(
     assert report["scores"]["nearest_distance_real"]["value"] > 10
     assert report["protocol"]["features"] == "none"
     assert report["protocol"]["draws"] == 1
-    assert (run / "nearest-000001.png").is_file()
+    assert (run / "nearest-000001-none.png").is_file()
 
 
 def test_scores_while_training_are_of_as_many_samples_as_later() -> None:

@@ -331,17 +331,25 @@ def test_a_rectangle_is_spelled_as_the_command_line_does(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "place", ["folder:/home/me/photos", "folder:../home/photos", "folder:photos"]
 )
+@pytest.mark.parametrize(
+    "start",
+    [
+        "python -m gans_jax.train",
+        "torchrun --nproc-per-node=2 -m gans_jax.train",
+        "srun --ntasks=2 python -m gans_jax.train",
+    ],
+)
 def test_a_page_that_is_passed_on_names_no_place_of_its_author(
-    tmp_path: Path, place: str
+    tmp_path: Path, start: str, place: str
 ) -> None:
     config = TrainConfig(dataset=place, batch_size=32, epochs=2.0, steps=None)
     run = RunDir.create(tmp_path / "run", config, DATA)
     run.append_metrics({"step": 1, "d_loss": 1.0})
-    command = (
-        "python -m gans_jax.train --resume RUN --data-dir '/home/m e/d' --device x"
-    )
+    command = f"{start} --resume RUN --data-dir '/home/m e/d' --device x"
     page.write_report(run, command, "gans_jax.train")
+    page.refresh_report(run)
     text = html.unescape(read(run.path).text)
+    assert "--resume RUN" in text
     assert "/home" not in text
     assert "dcgan on folder:photos" in text
     assert "--data-dir PATH/d --device x" in text
@@ -354,6 +362,7 @@ def test_a_page_that_is_passed_on_names_no_place_of_its_author(
 CONFIGS = {
     "a preset": PRESETS["r3gan"],
     "flags": TrainConfig(image_size=(48, 64), adam_betas=(0.0, 0.9), flip=True),
+    "a folder of two words": TrainConfig(dataset="folder:My Photos"),
     "another length": dataclasses.replace(PRESETS["gan-mnist"], epochs=None, steps=9),
     "what no flag says": dataclasses.replace(
         PRESETS["r3gan"], final_penalty_weight=None, width=8

@@ -510,12 +510,12 @@ def test_resolve_checkpoint(run: RunDir) -> None:
 
 
 def test_evaluations_come_in_the_order_of_steps(run: RunDir) -> None:
-    assert run.read_evaluations() == []
+    assert run.read_evaluations() == {}
     for step in (1_000_000, 999_999):
         stored = {"step": step, "protocol": {}, "scores": {}}
         name = f"evaluation-{step:06d}.json"
         (run.path / name).write_text(json.dumps(stored))
-    steps = [evaluation["step"] for evaluation in run.read_evaluations()]
+    steps = [evaluation["step"] for evaluation in run.read_evaluations().values()]
     assert steps == [999_999, 1_000_000]
 
 
