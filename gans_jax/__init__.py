@@ -8,7 +8,7 @@ from shared import __version__ as __version__
 from shared.training.host_memory import keep_freed_memory
 
 if TYPE_CHECKING:
-    from gans_jax import data
+    from gans_jax import data, distribution, layers, losses, models, penalties
     from gans_jax.library import (
         evaluate,
         export,
@@ -40,11 +40,16 @@ __all__ = [
     "UsageError",
     "build",
     "data",
+    "distribution",
     "evaluate",
     "export",
     "fit",
+    "layers",
     "load_generator",
     "load_plugin",
+    "losses",
+    "models",
+    "penalties",
     "register_architecture",
     "register_objective",
     "register_penalty",
@@ -69,6 +74,10 @@ _HOMES = {
 }
 
 
+# Of what a user's own objective, penalty or architecture is made.
+_MODULES = ("data", "distribution", "layers", "losses", "models", "penalties")
+
+
 def make_backend(
     config: "TrainConfig",
     data: "DataInfo",
@@ -86,8 +95,8 @@ def make_backend(
 
 
 def __getattr__(name: str) -> Any:
-    if name == "data":
-        return importlib.import_module("gans_jax.data")
+    if name in _MODULES:
+        return importlib.import_module(f"gans_jax.{name}")
     for home, names in _HOMES.items():
         if name in names:
             return getattr(importlib.import_module(home), name)

@@ -9,7 +9,7 @@ from shared.training.host_memory import keep_freed_memory
 from shared.training.threads import spin_briefly
 
 if TYPE_CHECKING:
-    from gans_torch import data
+    from gans_torch import data, distribution, layers, losses, models, penalties
     from gans_torch.library import (
         evaluate,
         export,
@@ -41,11 +41,16 @@ __all__ = [
     "UsageError",
     "build",
     "data",
+    "distribution",
     "evaluate",
     "export",
     "fit",
+    "layers",
     "load_generator",
     "load_plugin",
+    "losses",
+    "models",
+    "penalties",
     "register_architecture",
     "register_objective",
     "register_penalty",
@@ -70,6 +75,10 @@ _HOMES = {
 }
 
 
+# Of what a user's own objective, penalty or architecture is made.
+_MODULES = ("data", "distribution", "layers", "losses", "models", "penalties")
+
+
 def make_backend(
     config: "TrainConfig",
     data: "DataInfo",
@@ -88,8 +97,9 @@ def make_backend(
 
 
 def __getattr__(name: str) -> Any:
-    if name == "data":
-        return importlib.import_module("gans_torch.data")
+    if name in _MODULES:
+        spin_briefly()  # before the framework is imported
+        return importlib.import_module(f"gans_torch.{name}")
     for home, names in _HOMES.items():
         if name in names:
             spin_briefly()  # before the framework is imported

@@ -16,7 +16,7 @@ from torch import Tensor
 from gans_torch import distribution
 from shared.config import traits
 from shared.config.arguments import from_python
-from shared.config.tables import register
+from shared.config.tables import Members, register
 from shared.errors import UsageError
 
 
@@ -484,28 +484,33 @@ class Objective(NamedTuple):
     """Of (fake_logits) or, where it is relativistic, (real_logits, fake_logits)."""
 
 
-OBJECTIVES = {
-    "minimax": Objective(minimax_discriminator_loss, minimax_generator_loss),
-    "non-saturating": Objective(
-        non_saturating_discriminator_loss, non_saturating_generator_loss
-    ),
-    "wasserstein": Objective(
-        wasserstein_discriminator_loss, wasserstein_generator_loss
-    ),
-    "least-squares": Objective(
-        least_squares_discriminator_loss, least_squares_generator_loss
-    ),
-    "least-squares-pearson": Objective(
-        least_squares_pearson_discriminator_loss, least_squares_pearson_generator_loss
-    ),
-    "hinge": Objective(hinge_discriminator_loss, hinge_generator_loss),
-    "relativistic": Objective(
-        relativistic_discriminator_loss, relativistic_generator_loss
-    ),
-    "relativistic-average": Objective(
-        relativistic_average_discriminator_loss, relativistic_average_generator_loss
-    ),
-}
+OBJECTIVES = Members(
+    "gans_torch",
+    traits.OBJECTIVES,
+    {
+        "minimax": Objective(minimax_discriminator_loss, minimax_generator_loss),
+        "non-saturating": Objective(
+            non_saturating_discriminator_loss, non_saturating_generator_loss
+        ),
+        "wasserstein": Objective(
+            wasserstein_discriminator_loss, wasserstein_generator_loss
+        ),
+        "least-squares": Objective(
+            least_squares_discriminator_loss, least_squares_generator_loss
+        ),
+        "least-squares-pearson": Objective(
+            least_squares_pearson_discriminator_loss,
+            least_squares_pearson_generator_loss,
+        ),
+        "hinge": Objective(hinge_discriminator_loss, hinge_generator_loss),
+        "relativistic": Objective(
+            relativistic_discriminator_loss, relativistic_generator_loss
+        ),
+        "relativistic-average": Objective(
+            relativistic_average_discriminator_loss, relativistic_average_generator_loss
+        ),
+    },
+)
 
 
 @from_python
@@ -528,7 +533,7 @@ def register_objective(
     fake_logits``. Each returns a batch mean, to be minimised.
 
     Args:
-        name: of small letters, digits and single hyphens; new.
+        name: of small letters, digits and single hyphens; none of this package's.
         discriminator_loss: of D's outputs.
         generator_loss: of D's outputs.
         probabilistic: whether sigmoid(D(x)) is the probability that x is real; the
@@ -541,7 +546,7 @@ def register_objective(
             diagnosis tells that D has won; None: it has no scale.
 
     Raises:
-        UsageError: an argument is of another type, the name is taken or not well
+        UsageError: an argument is of another type, the name is ours or not well
             formed, a loss takes something else, or the other twin has registered
             another objective under this name. Later, in training, when a loss returns
             anything but one number.

@@ -20,7 +20,7 @@ from gans_torch import distribution
 from gans_torch.losses import batch_mean
 from shared.config import traits
 from shared.config.arguments import from_python
-from shared.config.tables import register
+from shared.config.tables import Members, register
 
 Images = Float[Tensor, "batch channels height width"]
 Discriminator = Callable[[Images], Float[Tensor, " batch"]]
@@ -212,14 +212,18 @@ def squared_slopes(*gradients: Float[Tensor, "batch pixels"]) -> PenaltyTerms:
     return PenaltyTerms(torch.stack(squares).sum(), torch.stack(norms).mean())
 
 
-PENALTIES: dict[str, Callable[..., PenaltyTerms]] = {
-    "wgan-gp": wgan_gp_penalty,
-    "wgan-lp": wgan_lp_penalty,
-    "dragan": dragan_penalty,
-    "r1": r1_penalty,
-    "r2": r2_penalty,
-    "r1-r2": r1_r2_penalty,
-}
+PENALTIES: Members[Callable[..., PenaltyTerms]] = Members(
+    "gans_torch",
+    traits.PENALTIES,
+    {
+        "wgan-gp": wgan_gp_penalty,
+        "wgan-lp": wgan_lp_penalty,
+        "dragan": dragan_penalty,
+        "r1": r1_penalty,
+        "r2": r2_penalty,
+        "r1-r2": r1_r2_penalty,
+    },
+)
 
 
 @from_python
@@ -238,7 +242,7 @@ def register_penalty(
     from U[0, 1] for each pair, ``penalty_noise`` from U[0, 1] for each pixel.
 
     Args:
-        name: of small letters, digits and single hyphens; new.
+        name: of small letters, digits and single hyphens; none of this package's.
         penalty: unweighted, as those of this module.
         per_sample: whether D must judge each image by itself; batch norm in D is then
             refused.
@@ -248,7 +252,7 @@ def register_penalty(
             when it stays far above. None: no such norm.
 
     Raises:
-        UsageError: an argument is of another type, the name is taken or not well
+        UsageError: an argument is of another type, the name is ours or not well
             formed, the penalty takes something else, or the other twin has registered
             another one under this name.
     """
@@ -278,15 +282,15 @@ def apply_penalty(
         penalty_noise: for ``dragan``.
 
     Raises:
-        ValueError: there is no penalty of that name, or what it needs is None.
+        UsageError: there is no penalty of that name.
+        ValueError: what it needs is None.
     """
     given = {"real": real, "fake": fake, "alpha": alpha, "penalty_noise": penalty_noise}
-    if name not in PENALTIES:
-        raise ValueError(f"name {name!r}: must be one of {', '.join(PENALTIES)}")
+    penalty = PENALTIES[name]
     inputs = {key: given[key] for key in traits.PENALTIES[name].inputs}
     if missing := [key for key, value in inputs.items() if value is None]:
         raise ValueError(f"{missing[0]} None: {name} needs it")
-    return PENALTIES[name](discriminator, **inputs)
+    return penalty(discriminator, **inputs)
 
 
 def _mix(real: Images, fake: Images, alpha: Float[Tensor, " batch"]) -> Images:

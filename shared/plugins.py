@@ -43,14 +43,7 @@ def load(path: Path | None, twin: str) -> Plugin | None:
     """
     if path is None:
         return None
-    try:
-        if not path.is_file():  # a pipe would be waited for, a device has no end
-            raise FileNotFoundError(errno.ENOENT, "no such file")
-        content = path.read_bytes()
-    except OSError as error:
-        reason = error.strerror
-        raise UsageError(f"--plugin {path}: cannot be read: {reason}") from error
-    plugin = Plugin(path.name, hashlib.sha256(content).hexdigest())
+    plugin = _read(path)
     if (plugin.sha256, twin) not in _loaded:
         try:
             _execute(path, twin)
@@ -82,6 +75,31 @@ def check_same(plugin: Plugin | None, stored: Plugin | None) -> None:
         )
 
 
+def check_drawn_with(path: Path | None, stored: Plugin | None) -> None:
+    """Refuse to draw from a run with another plugin than it was trained with.
+
+    Args:
+        path: the file that was asked for; None: a run may need none for that.
+        stored: what the run was started with.
+
+    Raises:
+        UsageError: it is another, or cannot be read.
+    """
+    if path is not None and stored is not None:
+        check_same(_read(path), stored)
+
+
+def _read(path: Path) -> Plugin:
+    try:
+        if not path.is_file():  # a pipe would be waited for, a device has no end
+            raise FileNotFoundError(errno.ENOENT, "no such file")
+        content = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror
+        raise UsageError(f"--plugin {path}: cannot be read: {reason}") from error
+    return Plugin(path.name, hashlib.sha256(content).hexdigest())
+
+
 def _execute(path: Path, twin: str) -> None:
     # Under a name of its own: dataclasses and pickle look modules up by name.
     name = f"gans_plugin_{path.stem}"
@@ -99,8 +117,9 @@ def _execute(path: Path, twin: str) -> None:
 def _describe(path: Path, error: Exception) -> str:
     """File, line and what went wrong, as the last line of a traceback says it."""
     frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if Path(frame.filename) == path]
-    if isinstance(error, SyntaxError) and error.filename == str(path):
+    here = path.resolve()  # as Python calls the file, too
+    lines = [x.lineno for x in frames if Path(x.filename).resolve() == here]
+    if isinstance(error, SyntaxError) and Path(error.filename or "").resolve() == here:
         lines.append(error.lineno)
     where = f", line {lines[-1]}" if lines else ""
     (*_, what) = traceback.format_exception_only(error)

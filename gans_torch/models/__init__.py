@@ -14,7 +14,7 @@ from gans_torch.models.resnet import ResnetDiscriminator, ResnetGenerator
 from gans_torch.models.stylegan2 import Stylegan2Discriminator, Stylegan2Generator
 from shared.config import traits
 from shared.config.arguments import from_python
-from shared.config.tables import register
+from shared.config.tables import Members, register
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
 
@@ -133,28 +133,34 @@ def _stylegan2_discriminator(**options: Any) -> Build:
     )
 
 
-ARCHITECTURES = {
-    "dcgan": Architecture(
-        _generator(DcganGenerator), _discriminator(DcganDiscriminator)
-    ),
-    "mlp": Architecture(_generator(MlpGenerator), _discriminator(MlpDiscriminator)),
-    "sngan-resnet": Architecture(
-        _generator(ResnetGenerator, factor=2), _discriminator(ResnetDiscriminator)
-    ),
-    "sagan": Architecture(
-        _generator(ResnetGenerator, factor=2, attention=True),
-        _discriminator(ResnetDiscriminator, attention=True),
-    ),
-    "wgan-gp-resnet": Architecture(
-        _generator(ResnetGenerator), _discriminator(ResnetDiscriminator, pool="mean")
-    ),
-    "biggan": Architecture(_biggan_generator, _biggan_discriminator),
-    "r3gan": Architecture(_r3gan_generator, _r3gan_discriminator),
-    "stylegan2": Architecture(_stylegan2_generator(), _stylegan2_discriminator()),
-    "stylegan2-cifar": Architecture(
-        _stylegan2_generator(mapping_layers=2), _stylegan2_discriminator(residual=False)
-    ),
-}
+ARCHITECTURES = Members(
+    "gans_torch",
+    traits.ARCHITECTURES,
+    {
+        "dcgan": Architecture(
+            _generator(DcganGenerator), _discriminator(DcganDiscriminator)
+        ),
+        "mlp": Architecture(_generator(MlpGenerator), _discriminator(MlpDiscriminator)),
+        "sngan-resnet": Architecture(
+            _generator(ResnetGenerator, factor=2), _discriminator(ResnetDiscriminator)
+        ),
+        "sagan": Architecture(
+            _generator(ResnetGenerator, factor=2, attention=True),
+            _discriminator(ResnetDiscriminator, attention=True),
+        ),
+        "wgan-gp-resnet": Architecture(
+            _generator(ResnetGenerator),
+            _discriminator(ResnetDiscriminator, pool="mean"),
+        ),
+        "biggan": Architecture(_biggan_generator, _biggan_discriminator),
+        "r3gan": Architecture(_r3gan_generator, _r3gan_discriminator),
+        "stylegan2": Architecture(_stylegan2_generator(), _stylegan2_discriminator()),
+        "stylegan2-cifar": Architecture(
+            _stylegan2_generator(mapping_layers=2),
+            _stylegan2_discriminator(residual=False),
+        ),
+    },
+)
 
 
 @from_python
@@ -174,7 +180,7 @@ def register_architecture(
     ``statements``: see ``shared.statements``.
 
     Args:
-        name: of small letters, digits and single hyphens; new.
+        name: of small letters, digits and single hyphens; none of this package's.
         generator: makes the generator, as `Architecture` describes it.
         discriminator: makes the discriminator.
         makes_points: whether the networks can be of points in the plane.
@@ -186,7 +192,7 @@ def register_architecture(
             do, as ``--accumulate`` needs.
 
     Raises:
-        UsageError: an argument is of another type, the name is taken or not well
+        UsageError: an argument is of another type, the name is ours or not well
             formed, or the other twin has registered another architecture under it.
     """
     row = traits.ArchitectureTraits(

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from shared import library, sizes, terminal
+from shared import library, plugins, sizes, terminal
 from shared.backend import MakeBackend
 from shared.commands.options import EvaluateOptions
 from shared.config import choices
@@ -58,6 +58,7 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
     assert options.run is not None, "there is a run where there are no samples"
     path = resolve_checkpoint(options.run, options.step)
     stored = checkpoint.load(path)
+    plugins.check_drawn_with(options.plugin, stored.plugin)
     load = functools.partial(
         load_backend,
         stored,

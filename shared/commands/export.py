@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from shared import library, terminal
+from shared import library, plugins, terminal
 from shared.commands.options import ExportOptions
+from shared.run.generator import GeneratorState
 
 
 def export(
@@ -25,9 +26,14 @@ def export(
         UsageError: as `library.export` does.
     """
     run, out = options.run, options.out
+
+    def load_checked(state: GeneratorState, *rest: Any, **options_of: Any) -> Any:
+        plugins.check_drawn_with(options.plugin, state.plugin)
+        return load(state, *rest, **options_of)
+
     path = library.export(
         twin,
-        load,
+        load_checked,
         convert,
         run,
         out,

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shared import terminal
+from shared import plugins, terminal
 from shared.backend import Backend, MakeBackend
 from shared.commands.options import SampleOptions
 from shared.config.choices import POINTS
@@ -45,6 +45,7 @@ def sample(options: SampleOptions, make_backend: MakeBackend) -> None:
     """
     path = resolve_checkpoint(options.run, options.step)
     stored = checkpoint.load(path)
+    plugins.check_drawn_with(options.plugin, stored.plugin)
     config = stored.config
     if (rule := truncation_rule(config, options.truncation)) is not None:
         raise refuse("truncation", options.truncation, rule)

@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from shared.errors import UsageError
 
@@ -28,22 +28,55 @@ class Table(dict[str, _RowT]):
         super().__init__(rows)
         self.setting = setting
         self._built_in = frozenset(rows)
+        self.members: list[Members[Any]] = []
+        """Of the twins that are imported."""
 
     def is_built_in(self, name: str) -> bool:
         """Whether a name is this package's, not a user's."""
         return name in self._built_in
 
 
+class Members(dict[str, _MemberT]):
+    """What one twin has under the names of a table: functions, or classes.
+
+    Args:
+        twin: its package.
+        table: has the names.
+        rows: of this package.
+    """
+
+    def __init__(
+        self, twin: str, table: Table[Any], rows: Mapping[str, _MemberT]
+    ) -> None:
+        super().__init__(rows)
+        self._twin = twin
+        self._table = table
+        table.members.append(self)
+
+    def __missing__(self, name: str) -> _MemberT:
+        """Tell whom a name is unknown to; the other twin alone may know it."""
+        title = f"{self._table.setting} {name!r}"
+        if name not in self._table or self._table.is_built_in(name):
+            raise UsageError(
+                f"{title}: must be one of {', '.join(self)}{suggestion(name, self)}"
+            )
+        raise UsageError(
+            f"{title}: has been registered with the other twin, not with {self._twin}"
+        )
+
+
 def register(
     name: str,
     table: Table[_RowT],
     row: _RowT,
-    members: dict[str, _MemberT],
+    members: Members[_MemberT],
     member: _MemberT,
 ) -> None:
     """Add a name of the user's: to a table, and to one twin's functions or classes.
 
-    Each twin registers its own; what both know of a name must be the same.
+    Each twin registers its own; what both know of a name must be the same. A name that
+    is registered again, as by a cell of a notebook that runs twice, means what is new;
+    where other things are known of it, the other twin has to register it again, too.
 
     Args:
         name: the name, of small letters, digits and single hyphens.
@@ -53,8 +86,8 @@ def register(
         member: what it has under this one.
 
     Raises:
-        UsageError: the name is taken, is not well formed, or the other twin has
-            registered it with another row.
+        UsageError: the name is this package's, is not well formed, or the other twin
+            has registered it with another row.
     """
     title = f"{table.setting} {name!r}"
     if not _NAME.fullmatch(name):
@@ -62,12 +95,15 @@ def register(
             f"{title}: must be of small letters, digits and single hyphens, as in"
             f" {next(reversed(table))}"
         )
-    if table.is_built_in(name) or name in members:
+    if table.is_built_in(name):
         raise UsageError(f"{title}: is taken; give it another name")
     if table.get(name, row) != row:
-        raise UsageError(
-            f"{title}: the other twin has registered it as {table[name]}, not {row}"
-        )
+        if name not in members:
+            raise UsageError(
+                f"{title}: the other twin has registered it as {table[name]}, not {row}"
+            )
+        for others in table.members:
+            others.pop(name, None)
     table[name] = row
     members[name] = member
 

@@ -64,8 +64,12 @@ def test_a_run_keeps_and_needs_its_plugin(
     sample(run, "--num", 2, "--plugin", path)
     assert checkpoint.load(last_checkpoint(run)).step == 3
     refused("--plugin: the run was started with own.py of digest", "--steps", 4)
-    path.write_text(path.read_text().replace("kept", "other"))
-    refused("is another than the run was started with, own.py", "--plugin", path)
+    path.write_text(f"{path.read_text()}# changed\n")
+    other = "is another than the run was started with, own.py"
+    refused(other, "--plugin", path)
+    for command in ("sample", "evaluate", "export"):
+        stopped(2, lambda: twin.main(command)([str(run), "--plugin", str(path)]))  # noqa: B023
+        assert other in capsys.readouterr().err
 
 
 def test_a_run_without_a_plugin_gets_none(
@@ -87,6 +91,11 @@ def test_a_run_without_a_plugin_gets_none(
     ("content", "told"),
     [
         ("def register(twin):\n    x = 1 / 0\n", "line 2: ZeroDivisionError: division"),
+        (
+            "def register(twin):\n    twin.models.ARCHITECTURES, twin.layers\n"
+            "    twin.losses, twin.penalties, twin.distribution\n    1 / 0\n",
+            "line 4: ZeroDivisionError: division",
+        ),
         ("import nonsense_of_ours\n", "line 1: ModuleNotFoundError: No module named"),
         ("x = (\n", "line 1: SyntaxError: '(' was never closed"),
         ("x = 1\n", ".py: AttributeError: must define register(twin)"),
@@ -104,8 +113,10 @@ def test_errors_are_told_with_their_line(
     twin: Twin,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    path = tmp_path / "wrong.py"
+    monkeypatch.chdir(tmp_path)
+    path = Path("wrong.py")  # where it is called from
     path.write_text(content)
     stopped(2, lambda: twin.main("train")(["--plugin", str(path), "--steps", "1"]))
     output, message = capsys.readouterr()

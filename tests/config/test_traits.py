@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shared.commands.command_line import parse_train
-from shared.config.tables import Table, register
+from shared.config.tables import Members, Table, register
 from shared.config.train_config import TrainConfig, config_from_json, config_to_json
 from shared.config.traits import (
     OBJECTIVES,
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 
 def own(table: Table[Any], name: str, row: Any) -> None:
     """Register a row; `leaves_no_names` takes it back when the test ends."""
-    register(name, table, row, {}, None)
+    register(name, table, row, Members("a twin", table, {}), None)
 
 
 def refusal(call: Callable[[], object]) -> str:
@@ -93,7 +93,7 @@ def test_a_stored_name_that_nobody_registered(setting: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "Mine", "my own", "-mine", "mine-", "a--b", "ä"])
 def test_names_must_be_well_formed(name: str) -> None:
-    message = refusal(lambda: register(name, PENALTIES, PenaltyTraits(), {}, None))
+    message = refusal(lambda: own(PENALTIES, name, PenaltyTraits()))
     assert message == (
         f"penalty {name!r}: must be of small letters, digits and single hyphens, as in"
         " r1-r2"
@@ -101,22 +101,30 @@ def test_names_must_be_well_formed(name: str) -> None:
     assert name not in PENALTIES
 
 
-def test_names_must_be_new() -> None:
-    def add(name: str, row: PenaltyTraits, members: dict[str, None]) -> str:
-        return refusal(lambda: register(name, PENALTIES, row, members, None))
+def test_names_are_ours_or_mean_the_same_in_both_twins() -> None:
+    one, other = (Members(twin, PENALTIES, {}) for twin in ("one", "other"))
 
-    own(PENALTIES, "mine", PenaltyTraits(slope=1.0))
-    taken = "is taken; give it another name"
-    assert add("r1", PENALTIES["r1"], {}) == f"penalty 'r1': {taken}"
-    assert add("mine", PENALTIES["mine"], {"mine": None}) == f"penalty 'mine': {taken}"
-    members: dict[str, None] = {}
-    assert add("mine", PenaltyTraits(slope=2.0), members).startswith(
+    def add(members: Members[int], name: str, slope: float, member: int = 0) -> None:
+        register(name, PENALTIES, PenaltyTraits(slope=slope), members, member)
+
+    taken = refusal(lambda: add(one, "r1", 1.0))
+    assert taken == "penalty 'r1': is taken; give it another name"
+    add(one, "mine", 1.0)
+    assert refusal(lambda: add(other, "mine", 2.0)).startswith(
         "penalty 'mine': the other twin has registered it as PenaltyTraits("
     )
-    assert not members
-    # The other twin may have the same under this name.
-    register("mine", PENALTIES, PENALTIES["mine"], members, None)
-    assert list(members) == ["mine"]
+    assert refusal(lambda: other["mine"]) == (
+        "penalty 'mine': has been registered with the other twin, not with other"
+    )
+    assert refusal(lambda: other["mime"]).startswith("penalty 'mime': must be one of ")
+    add(other, "mine", 1.0)
+    # Again, as by a cell that runs twice: of the same kind, and of another.
+    add(one, "mine", 1.0, member=1)
+    assert (one["mine"], other["mine"]) == (1, 0)
+    add(one, "mine", 2.0, member=2)
+    assert one["mine"] == 2
+    assert "mine" not in other
+    add(other, "mine", 2.0)
 
 
 def test_parameters_tell_an_objective_s_traits() -> None:

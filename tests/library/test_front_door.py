@@ -56,3 +56,10 @@ def test_evaluate_is_a_function_even_where_the_command_was_imported(twin: Twin) 
     twin.main("evaluate")
     with pytest.raises(ValueError, match="num 3: must be 16 or more"):
         twin.library.evaluate("run", points.load("ring"), num=3)
+
+
+@pytest.mark.parametrize("module", ["distribution", "layers", "losses", "penalties"])
+def test_what_own_parts_are_made_of_needs_no_import(module: str, twin: Twin) -> None:
+    name = f"gans_{twin.name}"
+    code = f"import {name}; assert {name}.{module}.__name__ == '{name}.{module}'"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -172,8 +172,12 @@ def test_a_user_adds_an_architecture(
     assert models.build_discriminator(config, _DATA).group_size == 6
     with pytest.raises(UsageError, match="normalise in of-a-test"):
         dataclasses.replace(config, d_norm="instance")
-    with pytest.raises(UsageError, match="'of-a-test': is taken"):
-        register("of-a-test", make, make)
+    # Another one, as when a cell of a notebook is run again.
+    register("of-a-test", print, print)
+    with pytest.raises(UsageError, match="ring needs mlp"):
+        dataclasses.replace(config, accumulate=2)
+    with pytest.raises(UsageError, match="'dcgan': is taken"):
+        register("dcgan", make, make)
 
 
 def test_a_users_architecture_makes_images_unless_it_says_more(

@@ -171,7 +171,7 @@ def test_a_penalty_without_what_it_needs(twin: Twin, modules: Modules) -> None:
     for name, message in (
         ("wgan-gp", "alpha None: wgan-gp needs it"),
         ("dragan", "penalty_noise None: dragan needs it"),
-        ("none", "name 'none': must be one of wgan-gp, "),
+        ("none", "penalty 'none': must be one of wgan-gp, "),
     ):
         with pytest.raises(ValueError, match=message):
             modules.penalties.apply_penalty(name, lambda x: x, images, images)
