@@ -47,6 +47,21 @@ class Run(NamedTuple):
     """Its metrics, and its scores while training."""
     evaluation: StoredEvaluation | None
     """Its last evaluation."""
+    rollbacks: int
+    """How often it has diverged, and gone back."""
+
+    @property
+    def diverged(self) -> bool:
+        """Whether that has ended it."""
+        return any("diverged" in record for record in self.records[-1:])
+
+    @property
+    def health(self) -> str | None:
+        """What became of it, where it diverged."""
+        if self.diverged:
+            return "diverged"
+        times = "once" if self.rollbacks == 1 else f"{self.rollbacks} times"
+        return f"went back {times}" if self.rollbacks else None
 
 
 def compare(paths: Sequence[Path], out: Path) -> None:
@@ -63,12 +78,13 @@ def compare(paths: Sequence[Path], out: Path) -> None:
     page = out.with_suffix(".html")
     check_file(out, ".png")
     check_not_own(out, page)
-    # Unlike `Path.resolve`, it takes links in a circle.
-    names = _names([Path(os.path.realpath(path)) for path in paths])
+    # Unlike `Path.resolve`, it takes links in a circle. A run named twice is one.
+    paths = list(dict.fromkeys(Path(os.path.realpath(path)) for path in paths))
+    names = _names(paths)
     runs = [_read(*pair) for pair in zip(names, paths, strict=True)]
     _plot(out, runs)
     compared = [
-        Compared(run.name, RunDir(path), run.config, run.records)
+        Compared(run.name, RunDir(path), run.config, run.records, run.diverged)
         for run, path in zip(runs, paths, strict=True)
     ]
     with writing(page):
@@ -109,7 +125,8 @@ def _read(name: str, path: Path) -> Run:
     evaluation = evaluations[-1] if evaluations else None
     found = run.read_metrics() + run.read_sample_metrics() + run.read_scores()
     records = sorted(found, key=lambda record: record["step"])
-    return Run(name, config, run.read_twins(), records, evaluation)
+    twins, rollbacks = run.read_twins(), len(run.read_rollbacks())
+    return Run(name, config, twins, records, evaluation, rollbacks)
 
 
 def _settings(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:
@@ -131,6 +148,8 @@ def _setting(config: TrainConfig, name: str) -> str:
 def _results(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:
     yield ("step", *(_number(_last(run, "step")) for run in runs))
     yield ("images seen", *(_images_seen(run) for run in runs))
+    if any(run.health for run in runs):
+        yield ("health", *(run.health or _MISSING for run in runs))
     for name in _FINAL:
         values = [_last(run, name) for run in runs]
         if any(value is not None for value in values):

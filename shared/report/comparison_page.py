@@ -43,6 +43,8 @@ class Compared(NamedTuple):
     """Its configuration."""
     records: Sequence[Mapping[str, Any]]
     """Its metrics and scores, in the order of steps."""
+    diverged: bool
+    """Whether it came to no end of its own."""
 
 
 def write_page(
@@ -101,26 +103,34 @@ def _groups(runs: Sequence[Compared]) -> dict[str, list[Compared]]:
 
 
 def _grids(runs: Sequence[Compared]) -> Iterator[dict[str, Any]]:
-    """At some budgets, the last grid of each run that is within it."""
+    """At some budgets, the last grid of each run that is within it.
+
+    The budgets are those of the shortest run, but for those that have diverged.
+    """
     steps = [
         [x for x in run.folder.sample_steps() if is_picture(run.folder.sample_path(x))]
         for run in runs
     ]
     ends = [
-        images_seen(run.config, max(of))
+        (run.diverged, images_seen(run.config, max(of)))
         for run, of in zip(runs, steps, strict=True)
         if of
     ]
     if not ends:
         return
+    _, end = min(ends)
+    shown: list[Any] = []
     for part in range(1, _MOMENTS + 1):
-        budget = min(ends) * part // _MOMENTS
+        budget = end * part // _MOMENTS
         cells = []
         for run, of in zip(runs, steps, strict=True):
             within = [x for x in of if images_seen(run.config, x) <= budget]
             last = max(within, default=0)
             uri = data_uri(sharpest(run.folder.sample_path(last))) if within else None
             cells.append({"name": run.name, "uri": uri, "step": last})
+        if shown == (now := [cell["step"] for cell in cells]):
+            continue  # grids are rarer than budgets
+        shown = now
         yield {"budget": f"{budget:,}", "cells": cells}
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from shared.config.schedules import is_saved
 from shared.diagnosis.reference_check import ReferenceCheck
 from shared.errors import Diverged
+from shared.files.arrays import Arrays
 from shared.run.checkpoint import Checkpoint
 from shared.training.background import Background, prefetch
 from shared.training.pipeline import Pipeline, StepMetrics
@@ -126,6 +127,7 @@ class Training:
         if draws:
             self._draw()
         if evaluates:
+            self._finite_arrays()  # first: what has failed gets no scores, either
             self._evaluate()
         if draws or evaluates:
             self._pipeline.restart_clock()
@@ -166,13 +168,20 @@ class Training:
             scores = {"step": self._session.step, **evaluate()}
         self._background.do(self._recorder.log_scores, scores)
 
-    def _save(self) -> None:
-        session, step = self._session, self._session.step
-        arrays = session.backend.arrays()
-        # The losses of a step are those before its updates, which may have failed.
+    def _finite_arrays(self) -> Arrays:
+        """A copy of the state, unless the run has diverged.
+
+        The losses of a step are those before its updates, which may have failed.
+        """
+        arrays, step = self._session.backend.arrays(), self._session.step
         for name, array in arrays.items():
             if not np.isfinite(array).all():
                 raise self._diverged(step, f"{name} is not finite after step {step}")
+        return arrays
+
+    def _save(self) -> None:
+        session, step = self._session, self._session.step
+        arrays = self._finite_arrays()
         state = Checkpoint(
             step,
             self._config,

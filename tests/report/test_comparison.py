@@ -13,6 +13,7 @@ from shared.drawing import images
 from shared.errors import UsageError
 from shared.report import comparison
 from shared.report.comparison_page import comparable
+from shared.run.rollbacks import Rollback
 from shared.run.run_dir import RunDir
 
 DATA = DataInfo(channels=1, num_classes=10, count=1797, sha256="ab" * 32)
@@ -46,10 +47,10 @@ def test_equal_folders_of_both_twins_are_told_apart(
     found = rows(capsys, tmp_path, one, other, old)
     assert found[""] == ["torch/dcgan-001", "jax/dcgan-001", "old/dcgan-001"]
     assert found["twin"] == ["gans_torch", "gans_jax, gans_torch", "-"]
-    # Names that differ by themselves stay short; so does that of a run named twice.
+    # Names that differ by themselves stay short; a run named twice is one.
     third = make(tmp_path / "jax" / "dcgan-002", config)
     found = rows(capsys, tmp_path, one, third, third)
-    assert found[""] == ["dcgan-001", "dcgan-002", "dcgan-002"]
+    assert found[""] == ["dcgan-001", "dcgan-002"]
 
 
 def test_rectangles_are_told_apart(
@@ -112,6 +113,32 @@ def test_a_page_shows_grids_at_equal_images_seen(tmp_path: Path) -> None:
         page_of(tmp_path, slow, fast).count("data:image/svg+xml;base64,PHN2Zy8+") == 1
     )
     assert "http" not in found
+
+
+def test_a_run_that_diverged_says_so_and_shortens_nobodys_grids(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, failed, back = (
+        make(tmp_path / name, TrainConfig(seed=n))
+        for n, name in enumerate(("whole", "failed", "back"))
+    )
+    failed.append_metrics({"step": 51, "diverged": 1})
+    back.note_rollbacks([Rollback(to=0, at=7)] * 2)
+    for run, steps in ((whole, (0, 20, 40)), (failed, (0,)), (back, (0, 40))):
+        for step in steps:
+            images.save_png(run.sample_path(step), np.zeros((4, 4, 1), np.uint8))
+    found = rows(capsys, tmp_path, whole, failed, back)
+    assert found["health"] == ["-", "diverged", "went back 2 times"]
+    page = (tmp_path / "curves.html").read_text("utf-8")
+    assert "went back 2 times" in page
+    shown = re.findall(r"Samples of (\w+) after step (\d+)", page)
+    # The budgets of a quarter and three quarters show what is there already.
+    assert shown == [
+        *[("whole", "40"), ("failed", "0"), ("back", "40")],
+        *[("whole", "20"), ("failed", "0"), ("back", "0")],
+        *[("whole", "0"), ("failed", "0"), ("back", "0")],
+    ]
+    assert "health" not in rows(capsys, tmp_path, whole)
 
 
 def test_seeds_are_one_line_with_a_band_and_losses_share_no_axis(

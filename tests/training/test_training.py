@@ -384,6 +384,15 @@ def test_divergence_is_told_in_one_line(
         assert all(np.isfinite(array).all() for array in state.arrays.values())
 
 
+def test_what_has_failed_gets_no_scores(train: Train, tmp_path: Path) -> None:
+    often = [word for x in ("save", "evaluate") for word in (f"--{x}-every", 1)]
+    wild = ("--optimizer", "rmsprop", "--g-lr", 1e38, "--steps", 3)
+    stopped(1, lambda: train("ring", *often, *wild, "--run-dir", tmp_path / "run"))
+    run = RunDir.open(tmp_path / "run")
+    assert run.read_scores() == []
+    assert run.best_step() is None
+
+
 def make_wrapped(
     twin: Twin, monkeypatch: pytest.MonkeyPatch, method: str, wrap: Callable[..., Any]
 ) -> None:
