@@ -458,10 +458,10 @@ def test_an_error_in_any_thread_ends_the_run(
     function = getattr(importlib.import_module(module), name)
     count = itertools.count(1)
 
-    def fail(*arguments: Any) -> Any:
+    def fail(*arguments: Any, **options: Any) -> Any:
         if next(count) >= calls:
             raise UsageError("no space left")
-        return function(*arguments)
+        return function(*arguments, **options)
 
     monkeypatch.setattr(place, fail)
     threads = threading.enumerate()
