@@ -4,14 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from gans_torch import make_backend
 from gans_torch.formats import convert
 from gans_torch.trained import TrainedGenerator
 from shared import library, plugins
-from shared.config.arguments import from_python
+from shared.config.arguments import AnyArray, from_python
 from shared.config.choices import DataPlace, Features, OnNan
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import ImageData
@@ -195,7 +192,7 @@ def fit(
 
 @from_python
 def evaluate(
-    samples: str | Path | TrainedRun | NDArray[np.uint8],
+    samples: str | Path | TrainedRun | AnyArray,
     reference: ImageData,
     *,
     features: Features = "classifier",

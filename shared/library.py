@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from shared import plugins, sizes
 from shared.backend import Backend, MakeBackend
+from shared.config.arguments import AnyArray, as_array
 from shared.config.choices import (
     ARRAYS,
     FEWEST_SCORED,
@@ -321,7 +322,7 @@ def _reading_as(config: TrainConfig, data: ImageData) -> TrainConfig:
 
 def evaluate(
     make_backend: MakeBackend,
-    samples: Run | NDArray[np.uint8],
+    samples: Run | AnyArray,
     reference: ImageData,
     options: EvaluateOptions,
 ) -> Evaluation:
@@ -337,8 +338,9 @@ def evaluate(
         if value is not None and not least <= value < 2**63:
             raise UsageError(f"{name} {value}: must be {least} or more, below 2**63")
     _check_against(options, reference)
-    if isinstance(samples, np.ndarray):
-        return _evaluate_images(make_backend, samples, reference, options)
+    if not isinstance(samples, str | os.PathLike | TrainedRun):
+        images = as_array("samples", samples)
+        return _evaluate_images(make_backend, images, reference, options)
     state = find_state(samples, options.step)
     if not state.data.has_images_of(reference.info):
         raise UsageError(
@@ -358,7 +360,7 @@ def evaluate(
 
 def _evaluate_images(
     make_backend: MakeBackend,
-    images: NDArray[np.uint8],
+    images: NDArray[Any],
     reference: ImageData,
     options: EvaluateOptions,
 ) -> Evaluation:

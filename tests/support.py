@@ -47,6 +47,13 @@ class Twin:
         module = f"gans_{self.name}.{command}"
         return [sys.executable, "-m", module, *map(str, arguments)]
 
+    def array(self, values: object) -> Any:
+        """An array of the twin's framework."""
+        array = np.array(values)  # a copy, as PyTorch wants to write
+        if self.name == "torch":
+            return importlib.import_module("torch").from_numpy(array)
+        return importlib.import_module("jax.numpy").asarray(array)
+
 
 def module_of(path: Path) -> ModuleType:
     """What a file of Python defines that is in no package."""

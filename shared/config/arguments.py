@@ -9,24 +9,30 @@ import functools
 import inspect
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import (
+    TYPE_CHECKING,
     Any,
     Literal,
     ParamSpec,
+    Protocol,
     TypeVar,
     Union,
     cast,
     get_args,
     get_origin,
     get_type_hints,
+    runtime_checkable,
 )
 
-from shared.config.values import in_line, plain
+from shared.config.values import in_line, plain, printable
 from shared.errors import UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -45,7 +51,8 @@ _WORDS = {
     "str": "a text",
     "Path": "a path",
     "Callable": "a function",
-    "ndarray": "an array",
+    "SupportsArray": "an array",
+    "Sequence": "a list",
     "TrainConfig": 'a TrainConfig, as PRESETS["quick"] is',
     "ImageData": 'ImageData, as data.load("digits") returns',
     "DataInfo": "a DataInfo, as data.info is",
@@ -53,6 +60,41 @@ _WORDS = {
 }
 # Short enough to be shown; arrays, data sets and modules are not.
 _SHOWN = (NoneType, bool, int, float, str, tuple)
+
+
+@runtime_checkable
+class SupportsArray(Protocol):
+    """An array of any framework."""
+
+    def __array__(self) -> Any:
+        """What NumPy makes of it."""
+
+
+# Whatever is taken for an array.
+AnyArray = SupportsArray | Sequence[Any]
+
+
+def as_array(name: str, value: object) -> "NDArray[Any]":
+    """What NumPy makes of an array of any framework, or of lists.
+
+    Args:
+        name: what an error calls it.
+        value: of any type.
+
+    Raises:
+        UsageError: NumPy makes nothing of it, or values are masked, which it would
+            take for values.
+    """
+    import numpy as np  # what a command refuses needs none
+
+    try:
+        array = np.asarray(value)
+    except Exception as error:  # each framework has errors of its own
+        reason = printable(" ".join(str(error).split()), most=200)
+        raise UsageError(f"{name}: cannot be made an array: {reason}") from error
+    if np.ma.is_masked(value):
+        raise UsageError(f"{name}: must have no masked values")
+    return array
 
 
 def from_python(function: Callable[_P, _T]) -> Callable[_P, _T]:

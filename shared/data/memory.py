@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shared import sizes
+from shared.config.arguments import as_array
 from shared.config.choices import ARRAYS
 from shared.config.values import in_line, shown
 from shared.data.image_data import DataInfo, ImageData, digest, names_beyond_ids
@@ -33,10 +34,10 @@ def from_arrays(
     Raises:
         UsageError: an array is of another type, shape or range.
     """
-    pixels = _check_images(np.asarray(images))
+    pixels = _check_images(as_array("images", images))
     ids, names = None, tuple(map(str, class_names))
     if labels is not None:
-        ids = _check_labels(np.asarray(labels), len(pixels))
+        ids = _check_labels(as_array("labels", labels), len(pixels))
         names = _check_names(names, int(ids.max()) + 1)
     elif names:
         raise UsageError(f"class_names {in_line(names)}: there are no labels")
@@ -53,10 +54,7 @@ def from_arrays(
 def _check_images(images: NDArray[Any]) -> NDArray[np.uint8]:
     found = f"images of type {images.dtype} and shape {list(images.shape)}"
     if images.dtype != np.uint8:
-        raise UsageError(
-            f"{found}: must be uint8; from floats x in [-1, 1]:"
-            " numpy.rint(127.5 * x.clip(-1, 1) + 127.5).astype(numpy.uint8)"
-        )
+        raise UsageError(f"{found}: must be uint8, 0 to 255{_made_uint8(images)}")
     if images.ndim == 3:
         images = images[..., np.newaxis]
     if images.ndim != 4 or images.shape[3] not in (1, 3):
@@ -71,6 +69,20 @@ def _check_images(images: NDArray[Any]) -> NDArray[np.uint8]:
     if count < 2:
         raise UsageError(f"{found}: must be two or more")
     return np.ascontiguousarray(images)
+
+
+def _made_uint8(x: NDArray[Any]) -> str:
+    """How values become uint8, in the ranges that images usually have."""
+    made = ""
+    if x.size and x.dtype.kind in "iuf":
+        low, high = x.min(), x.max()
+        if x.dtype.kind != "f":
+            made = "x" if low >= 0 and high <= 255 else ""
+        elif low >= 0 and high <= 1:
+            made = "numpy.rint(255 * x)"
+        elif low >= -1 and high <= 1:
+            made = "numpy.rint(127.5 * x.clip(-1, 1) + 127.5)"
+    return made and f"; of these, x: {made}.astype(numpy.uint8)"
 
 
 def _check_labels(labels: NDArray[Any], count: int) -> NDArray[np.int32]:

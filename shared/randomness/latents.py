@@ -1,12 +1,12 @@
 """Latents that are drawn from, and paths through their space."""
 
 import numbers
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.config.arguments import AnyArray, as_array
 from shared.config.limits import truncation_rule
 from shared.config.train_config import TrainConfig
 from shared.config.traits import ARCHITECTURES
@@ -16,7 +16,7 @@ from shared.randomness import noise
 from shared.randomness.noise import Purpose
 
 # One for all, or one for each.
-ClassIds = int | Sequence[int] | NDArray[Any]
+ClassIds = int | AnyArray
 
 
 def draw_latents(
@@ -145,7 +145,7 @@ def sample_inputs(
         return z, None
     if labels is None:
         return z, np.arange(n, dtype=np.int32) % np.int32(num_classes)
-    ids = np.asarray(labels)
+    ids = as_array("labels", labels)
     is_whole = np.issubdtype(ids.dtype, np.integer)
     if not is_whole or ids.shape not in ((), (n,)):
         rule = f"must be a class id, or {n} of them"

@@ -52,7 +52,17 @@ def test_arrays_are_taken_as_they_are() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((GREY / 255.0,), "type float64 and shape [6, 8, 8]: must be uint8; from"),
+        (
+            (GREY / 255.0,),
+            "type float64 and shape [6, 8, 8]: must be uint8, 0 to 255; of these, x:"
+            " numpy.rint(255 * x).astype(numpy.uint8)",
+        ),
+        ((GREY / 127.5 - 1,), "numpy.rint(127.5 * x.clip(-1, 1) + 127.5).astype(num"),
+        ((GREY.astype(int),), "must be uint8, 0 to 255; of these, x: x.astype(numpy."),
+        (([GREY[0], GREY[1, :4]],), "images: cannot be made an array: setting an ar"),
+        ((GREY, [[0], [1, 2]]), "labels: cannot be made an array: setting an array"),
+        ((np.ma.masked_equal(GREY, 3),), "images: must have no masked values"),
+        ((GREY, np.ma.masked_equal([0, 1] * 3, 1)), "labels: must have no masked val"),
         ((GREY[0],), "shape [8, 8]: must be [count, height, width] or"),
         ((np.zeros((6, 8, 8, 2), np.uint8),), "with 1 or 3 channels"),
         ((np.zeros((6, 3, 8, 8), np.uint8),), "with 1 or 3 channels"),
@@ -78,6 +88,38 @@ def test_other_arrays_are_refused(arguments: tuple[Any, ...], message: str) -> N
     assert message in str(error.value)
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "images",
+    [GREY / 127.5, GREY.astype(int) - 1, GREY / 0.5, GREY / np.nan, GREY > 3],
+)
+def test_of_other_ranges_nobody_guesses_what_they_mean(images: Any) -> None:
+    with pytest.raises(UsageError, match=r"must be uint8, 0 to 255$"):
+        from_arrays(images)
+
+
+def test_a_mask_over_nothing_hides_nothing() -> None:
+    data = from_arrays(np.ma.array(GREY), np.ma.array([0, 1] * 3))
+    assert data.info == from_arrays(GREY, [0, 1] * 3).info
+    assert type(data.images) is np.ndarray
+
+
+@pytest.mark.needs("torch")
+def test_tensors_without_values_at_hand_are_refused() -> None:
+    import torch
+
+    pixels = torch.from_numpy(GREY)
+    assert from_arrays(pixels).info == from_arrays(GREY).info
+    for unfit, reason in (
+        (pixels.float().requires_grad_(), "Can't call numpy() on Tensor that requires"),
+        (pixels.bfloat16(), "Got unsupported ScalarType BFloat16"),
+        (pixels.to_sparse(), "can't convert Sparse layout tensor"),
+        (pixels.to("meta"), "can't convert meta device type tensor"),
+    ):
+        with pytest.raises(UsageError) as error:
+            from_arrays(unfit)
+        assert str(error.value).startswith(f"images: cannot be made an array: {reason}")
 
 
 def test_a_folder_is_read_as_by_the_command(tmp_path: Path) -> None:

@@ -52,6 +52,9 @@ def test_images_from_anywhere_are_scored(twin: Twin, digits: ImageData) -> None:
     assert copies.values["nearest_distance"] == 0
     assert copies.protocol["samples"] == 64
     assert "seed" not in copies.protocol
+    for given in (twin.array(digits.images[:64]), list(digits.images[:64])):
+        again = twin.library.evaluate(given, digits, **options)
+        assert again.values == copies.values
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (64, 16, 16, 1), np.uint8)
     found = twin.library.evaluate(noise, digits, **options)
@@ -134,7 +137,10 @@ def test_what_does_not_fit_is_refused(
         (pictures, without, {}, "^dataset digits: .* use features none or inception"),
         (pictures, digits, {"features": "bogus"}, "^features 'bogus': must be one of"),
         (pictures, without, {"features": "bogus"}, "^features 'bogus': must be one"),
-        (pictures.tolist(), digits, {}, "^samples of type list: must be a path, what"),
+        (3, digits, {}, "^samples 3: must be a path, what fit has returned, an array"),
+        (pictures.tolist(), digits, {}, "^images of type int64 and shape .20, 16, 16,"),
+        ([[1], [1, 2]], digits, {}, "^samples: cannot be made an array: setting an"),
+        (np.ma.masked_less(pictures, 9), digits, {}, "^samples: must have no masked"),
         (pictures, pictures, {}, "^reference of type ndarray: must be ImageData"),
         (pictures, digits, {"against": 3}, "^against 3: must be None or ImageData"),
         (run, digits, {"step": "last"}, "^step 'last': must be None, a whole number"),

@@ -149,6 +149,12 @@ def test_what_cannot_be_drawn_is_refused(twin: Twin) -> None:
             {"n": 2, "labels": 0.5},
             "labels 0.5: must be a class id|'labels': 0.5",
         ),
+        (classes, {"n": 2, "labels": [[1], [1, 2]]}, "^labels: cannot be made an arr"),
+        (
+            classes,
+            {"n": 2, "labels": np.ma.masked_equal([1, 2], 2)},
+            "^labels: must have no masked values",
+        ),
     ):
         with pytest.raises((UsageError, TypeCheckError), match=message):
             generator.sample(**arguments)
@@ -164,7 +170,7 @@ def test_what_cannot_be_drawn_is_refused(twin: Twin) -> None:
         assert "\n" not in str(stop.value)
         assert len(str(stop.value)) < 100
     np.testing.assert_array_equal(plain.sample(np.int64(2)), plain.sample(2))
-    one = classes.sample(3, labels=4)
+    one = classes.sample(3, labels=twin.array(4))
     np.testing.assert_array_equal(one, classes.sample(3, labels=[4, 4, 4]))
 
 
@@ -179,13 +185,9 @@ _ARCHITECTURES = [
 def test_a_class_that_is_not_there_is_refused_by_the_module(
     changes: dict[str, Any], twin: Twin
 ) -> None:
-    if twin.name == "torch":
-        from torch import tensor as array
-    else:
-        from jax.numpy import asarray as array
-
     config = TrainConfig(**SMALL, conditional=True, **changes)
     generator = generator_of(twin, state_of(twin, config))
+    array = twin.array
     z = array(np.ones((3, 3), np.float32))
     for wrong in (10, -1):
         with pytest.raises(UsageError, match=f"^labels {wrong}: must be from 0 to 9$"):
