@@ -24,7 +24,6 @@ from gans_jax.backend import find_device
 from gans_jax.models.labels import Labels
 from gans_jax.standing import batch_statistics
 from shared.config.traits import ARCHITECTURES
-from shared.drawing.images import to_uint8
 from shared.drawing.samples import in_batches
 from shared.files.arrays import Arrays
 from shared.randomness.latents import ClassIds, check_class_ids, sample_inputs
@@ -110,8 +109,7 @@ class TrainedGenerator(nnx.Module):
             self.config, self.num_classes, n, labels, seed, truncation
         )
         with self._settings():
-            images = in_batches(self._truncated(truncation)._draw, z, ids)
-        return images.reshape(n, 2) if images.shape[1] == 1 else to_uint8(images)
+            return in_batches(self._truncated(truncation)._draw, z, ids)
 
     def _truncated(self, truncation: float | None) -> "TrainedGenerator":
         """The same, or where there are styles, one whose styles are truncated."""

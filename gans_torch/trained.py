@@ -21,7 +21,6 @@ from gans_torch.backend import find_device
 from gans_torch.models.labels import Labels
 from gans_torch.standing import batch_statistics
 from shared.config.traits import ARCHITECTURES
-from shared.drawing.images import to_uint8
 from shared.drawing.samples import in_batches
 from shared.files.arrays import Arrays
 from shared.randomness.latents import ClassIds, check_class_ids, sample_inputs
@@ -107,8 +106,7 @@ class TrainedGenerator(nn.Module):
             self.config, self.num_classes, n, labels, seed, truncation
         )
         with _full_float32():
-            images = in_batches(self._truncated(truncation)._draw, z, ids)
-        return images.reshape(n, 2) if images.shape[1] == 1 else to_uint8(images)
+            return in_batches(self._truncated(truncation)._draw, z, ids)
 
     def _truncated(self, truncation: float | None) -> "TrainedGenerator":
         """The same, or where there are styles, one whose styles are truncated."""

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +65,8 @@ def draw_images(
         training: as in `Backend.sample`.
     """
     drawn = backend.sample_batches(_batches(z, labels), training)
-    return images.to_uint8(np.concatenate(drawn))
+    # Each alone: on the way to pixels a batch takes several times its memory.
+    return np.concatenate([images.to_uint8(batch) for batch in drawn])
 
 
 def in_batches(
@@ -73,9 +75,20 @@ def in_batches(
     ],
     z: NDArray[np.float32],
     labels: NDArray[np.int32] | None,
-) -> NDArray[np.float32]:
-    """What ``draw`` makes of latents and class ids, given about 64 at a time."""
-    return np.concatenate([draw(*batch) for batch in _batches(z, labels)])
+) -> NDArray[Any]:
+    """What ``draw`` makes of latents and class ids, given about 64 at a time.
+
+    Returns:
+        uint8 [count, height, width, channels]; of points in the plane, float32
+        [count, 2].
+    """
+    return np.concatenate([_finished(draw(*batch)) for batch in _batches(z, labels)])
+
+
+def _finished(drawn: NDArray[np.float32]) -> NDArray[Any]:
+    """Points as they are; of images, pixels."""
+    count, height = drawn.shape[:2]
+    return drawn.reshape(count, 2) if height == 1 else images.to_uint8(drawn)
 
 
 def _batches(z: NDArray[np.float32], labels: NDArray[np.int32] | None) -> list[Latents]:

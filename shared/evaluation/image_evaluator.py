@@ -122,14 +122,17 @@ class ImageEvaluator(PixelEvaluator):
         unseen = self._order[unlearnt[self._order]][:num]
         copied = self._order[np.resize(np.arange(count)[::-1], num)]
         shape = self._images.shape[1:]
-        unit = noise.uniform(0, "noise images", 0, num, math.prod(shape))
-        greys = (unit * 256).astype(np.uint8).reshape(num, *shape)
+        # In parts: the bits of each number take eight times the memory of its pixel.
+        parts = (slice(i, min(i + 64, num)) for i in range(0, num, 64))
+        size = math.prod(shape)
+        units = (noise.uniform(0, "noise images", 0, part, size) for part in parts)
+        greys = np.concatenate([(unit * 256).astype(np.uint8) for unit in units])
         seen = self._real
         if self._against is None:
             seen = seen[~unlearnt[self._used]]
         sets = {
             "real images, held out": (self._images[unseen], seen),
-            NOISE: (greys, self._real),
+            NOISE: (greys.reshape(num, *shape), self._real),
             "copies of training images": (self._images[copied], self._real),
         }
         return {

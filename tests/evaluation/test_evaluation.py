@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import sys
+import tracemalloc
 import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ from shared.evaluation import classifier, evaluation, features
 from shared.evaluation.image_evaluator import ImageEvaluator
 from shared.evaluation.samples import GivenSamples
 from shared.evaluation.score import Evaluator, Score
+from shared.randomness import noise
 from shared.run import checkpoint
 from shared.run.run_dir import RunDir
 from support import Twin, stopped
@@ -737,6 +739,28 @@ def test_scores_of_known_sets_give_the_scale(data_dir: Path) -> None:
     assert min(real["coverage"], copies["coverage"]) > 0.8
     assert float(found.scores["precision"]["shown"]) > 0.9
     assert found.values["copies"] == 1
+
+
+def test_noise_takes_little_memory_and_is_the_same_in_parts() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 128, 128, 3), np.uint8)
+    seen = []
+
+    def see(pixels: Pixels) -> NDArray:
+        seen.append(pixels)
+        return flat(pixels[:, :4, :4])
+
+    judge: Any = Judge(see)
+    config, data = TrainConfig(image_size=128, width=4), from_arrays(pixels)
+    evaluator = ImageEvaluator(GivenSamples(pixels), config, data, judge)
+    tracemalloc.start()
+    try:
+        evaluator.sanity(200)
+        assert tracemalloc.get_traced_memory()[1] < 12 * pixels.nbytes
+    finally:
+        tracemalloc.stop()
+    unit = noise.uniform(0, "noise images", 0, 200, 128 * 128 * 3)
+    expected = (256 * unit).astype(np.uint8).reshape(200, 128, 128, 3)
+    assert any(np.array_equal(x, expected) for x in seen)
 
 
 def test_the_scale_is_that_of_all_classes(data_dir: Path) -> None:
