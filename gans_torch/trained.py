@@ -23,7 +23,12 @@ from gans_torch.standing import batch_statistics
 from shared.config.traits import ARCHITECTURES
 from shared.drawing.samples import in_batches
 from shared.files.arrays import Arrays
-from shared.randomness.latents import ClassIds, check_class_ids, sample_inputs
+from shared.randomness.latents import (
+    ClassIds,
+    check_label_batch,
+    check_latent_batch,
+    sample_inputs,
+)
 from shared.run.checkpoint import Checkpoint
 from shared.run.generator import GeneratorState
 from shared.run.restore import drawing_config, generator_arrays
@@ -69,11 +74,13 @@ class TrainedGenerator(nn.Module):
             labels: class ids, for a conditional generator.
 
         Raises:
-            UsageError: a label is out of range. While a program is traced labels have
-                no values, and nobody looks.
+            UsageError: latents or labels are of another type or shape, there are no
+                labels, or one is out of range. While a program is traced labels have no
+                values, and nobody looks.
         """
+        check_latent_batch(z, labels, self.config.z_dim, Tensor)
         if self.num_classes and (ids := _values(labels)) is not None:
-            check_class_ids(ids, self.num_classes)
+            check_label_batch(ids, len(z), self.num_classes)
         with self._precision(z.device):
             return self.network(z.to(self._dtype), labels)
 
@@ -100,7 +107,8 @@ class TrainedGenerator(nn.Module):
             uint8 [n, height, width, channels]; of points in the plane, float32 [n, 2].
 
         Raises:
-            UsageError: a number or a label is out of range, or there are no classes.
+            UsageError: a number or a label is out of range, there are no classes, or no
+                memory could hold so many.
         """
         z, ids = sample_inputs(
             self.config, self.num_classes, n, labels, seed, truncation

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Integer
 
+from shared.errors import UsageError
+
 Labels = Integer[Array, " batch"] | None
 """None: the network is not conditional."""
 
@@ -17,10 +19,10 @@ def class_ids(labels: Labels, network: str) -> Integer[Array, " batch"]:
         network: what the error calls the network.
 
     Raises:
-        ValueError: there are none.
+        UsageError: there are none.
     """
     if labels is None:
-        raise ValueError(f"labels None: a conditional {network} needs class ids")
+        raise UsageError(f"labels None: a conditional {network} needs class ids")
     return labels
 
 
@@ -35,7 +37,7 @@ def with_one_hot(
         num_classes: length of the vector.
 
     Raises:
-        ValueError: there are no labels.
+        UsageError: there are no labels.
     """
     ids = class_ids(labels, "generator")
     one_hot = jax.nn.one_hot(ids, num_classes, dtype=z.dtype)

@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
+from shared.errors import UsageError
+
 Labels = Integer[Tensor, " batch"] | None
 """None: the network is not conditional."""
 
@@ -16,10 +18,10 @@ def class_ids(labels: Labels, network: str) -> Integer[Tensor, " batch"]:
         network: what the error calls the network.
 
     Raises:
-        ValueError: there are none.
+        UsageError: there are none.
     """
     if labels is None:
-        raise ValueError(f"labels None: a conditional {network} needs class ids")
+        raise UsageError(f"labels None: a conditional {network} needs class ids")
     return labels
 
 
@@ -34,7 +36,7 @@ def with_one_hot(
         num_classes: length of the vector.
 
     Raises:
-        ValueError: there are no labels.
+        UsageError: there are no labels.
     """
     ids = class_ids(labels, "generator")
     one_hot = nn.functional.one_hot(ids.long(), num_classes)

@@ -9,7 +9,7 @@ import math
 import os
 
 from shared import sizes
-from shared.config.choices import SLOTS
+from shared.config.choices import POINTS, SLOTS
 from shared.config.train_config import TrainConfig, flag, refuse, spelled
 from shared.config.traits import ARCHITECTURES, PENALTIES
 from shared.errors import UsageError
@@ -171,23 +171,25 @@ def truncation_rule(config: TrainConfig, truncation: float | None) -> str | None
     return f"must be {least} or more, and finite"
 
 
-def check_drawn(num: int, config: TrainConfig) -> None:
+def check_drawn(num: int, config: TrainConfig, argument: str = "--num") -> None:
     """Refuse to draw more samples at once than memory could hold.
 
     Args:
         num: how many.
         config: of the run that draws them.
+        argument: what says how many.
 
     Raises:
         UsageError: they take more than there is.
     """
-    taken = 4 * num * (config.z_dim + sizes.pixels(config.image_size))
+    # Of an image a byte for each pixel, as it may be grey; of a point two floats.
+    is_point = config.dataset in POINTS
+    drawn = 8 if is_point else sizes.pixels(config.image_size)
+    taken = num * (4 * config.z_dim + drawn)
     if taken > _host_memory():
-        raise refuse(
-            "num",
-            num,
-            f"so many samples take {_shown(taken)} at least, and this machine has"
-            f" {_shown(_host_memory())}",
+        raise UsageError(
+            f"{argument} {num}: so many samples take {_shown(taken)} at least, and this"
+            f" machine has {_shown(_host_memory())}"
         )
 
 

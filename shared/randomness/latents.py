@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.config.arguments import AnyArray, as_array
-from shared.config.limits import truncation_rule
+from shared.config.limits import check_drawn, truncation_rule
 from shared.config.train_config import TrainConfig
 from shared.config.traits import ARCHITECTURES
 from shared.config.values import in_line
@@ -126,7 +126,8 @@ def sample_inputs(
             average instead.
 
     Raises:
-        UsageError: a number or a label is out of range, or there are no classes.
+        UsageError: a number or a label is out of range, there are no classes, or no
+            memory could hold so many.
     """
     for name, value, least in (("n", n, 1), ("seed", seed, 0)):
         if not isinstance(value, numbers.Integral):
@@ -134,6 +135,7 @@ def sample_inputs(
         if not least <= value < 2**63:
             raise UsageError(f"{name} {value}: must be {least} or more, below 2**63")
     n, seed = int(n), int(seed)
+    check_drawn(n, config, "n")
     if (rule := truncation_rule(config, truncation)) is not None:
         raise UsageError(f"truncation {truncation}: {rule}")
     cut = latent_truncation(config, truncation)
@@ -152,6 +154,46 @@ def sample_inputs(
         raise UsageError(f"labels {in_line(labels)}: {rule}")
     check_class_ids(ids, num_classes)
     return z, np.broadcast_to(ids, n).astype(np.int32)
+
+
+def check_latent_batch(z: Any, labels: Any, z_dim: int, *kinds: type) -> None:
+    """Refuse what is no batch of latents, of which frameworks speak in riddles.
+
+    Args:
+        z: what a generator was given.
+        labels: likewise; of these the type alone is looked at.
+        z_dim: length of each latent.
+        kinds: the framework's own arrays.
+
+    Raises:
+        UsageError: they are of another type or shape.
+    """
+    for name, value in {"z": z, "labels": labels}.items():
+        if not isinstance(value, kinds) and (name == "z" or value is not None):
+            kind = kinds[0].__name__.rpartition(".")[2]
+            found = f"{name} of type {type(value).__name__}"
+            raise UsageError(f"{found}: must be of type {kind}")
+    if z.ndim != 2 or z.shape[1] != z_dim:
+        raise UsageError(f"z of shape {list(z.shape)}: must be [n, {z_dim}]")
+
+
+def check_label_batch(labels: NDArray[Any], n: int, num_classes: int) -> None:
+    """Refuse class ids that do not fit so many latents.
+
+    Args:
+        labels: what a generator was given.
+        n: how many latents.
+        num_classes: how many classes there are.
+
+    Raises:
+        UsageError: they are of another type or shape, or one is out of range.
+    """
+    if labels.shape != (n,) or not np.issubdtype(labels.dtype, np.integer):
+        raise UsageError(
+            f"labels of type {labels.dtype} and shape {list(labels.shape)}: must be"
+            f" whole numbers, one for each of z: [{n}]"
+        )
+    check_class_ids(labels, num_classes)
 
 
 def check_class_ids(ids: NDArray[Any], num_classes: int) -> None:

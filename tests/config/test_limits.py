@@ -117,8 +117,12 @@ def test_threads_are_refused_out_of_range(threads: int) -> None:
 def test_samples_that_cannot_fit_are_refused() -> None:
     config = PRESETS["dcgan"]
     limits.check_drawn(10**6, config)
-    told = _refusal(limits.check_drawn, 10**8, config)
-    assert told.startswith("--num 100000000: so many samples take 419 GiB at least")
+    told = _refusal(limits.check_drawn, 10**10, config)
+    assert told.startswith("--num 10000000000: so many samples take 13 TiB at least")
+    # A point takes little, whatever size images would have.
+    limits.check_drawn(10**6, PRESETS["ring"])
+    told = _refusal(limits.check_drawn, 10**12, PRESETS["ring"], "n")
+    assert told.startswith("n 1000000000000: so many samples take 14.6 TiB at least")
 
 
 def test_who_trains_on_a_batch_that_nobody_holds_may_still_draw(twin: Twin) -> None:

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import importlib
+import inspect
 import shutil
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,32 @@ def test_a_class_that_is_not_there_is_refused_by_the_module(
         with pytest.raises(UsageError, match=f"^labels {wrong}: must be from 0 to 9$"):
             generator(z, array([0, wrong, 9]))
     assert len(generator(z, array([0, 3, 9]))) == 3
+
+
+def test_what_no_network_understands_is_refused_by_the_module(twin: Twin) -> None:
+    generator = generator_of(twin, state_of(twin, TrainConfig(**SMALL)))
+    classes = generator_of(twin, state_of(twin, TrainConfig(**SMALL, conditional=True)))
+    z, ids = twin.array(np.ones((2, 3), np.float32)), twin.array([1, 2])
+    for module, arguments, message in (
+        (generator, (z[:, :2],), r"^z of shape \[2, 2\]: must be \[n, 3\]$"),
+        (generator, (z[0],), r"^z of shape \[3\]: must be \[n, 3\]$"),
+        (generator, (z.tolist(),), "^z of type list: must be of type (Tensor|Array)$"),
+        (classes, (z, [1, 2]), "^labels of type list: must be of type (Tensor|Array)$"),
+        (classes, (z,), "^labels None: a conditional generator needs class ids$"),
+        (classes, (z, ids[:1]), r"^labels of type int\d\d and shape \[1\]: must be wh"),
+        (
+            classes,
+            (z, ids / 2),
+            r"^labels of type float32 .* one for each of z: \[2\]$",
+        ),
+    ):
+        # A user's annotations are held to by nobody.
+        kind = type(module)
+        call = inspect.unwrap(kind.forward if twin.name == "torch" else kind.__call__)
+        with pytest.raises(UsageError, match=message):
+            call(module, *arguments)
+    with pytest.raises(UsageError, match=r"^n 1000000000000: so many samples take"):
+        generator.sample(10**12)
 
 
 @pytest.mark.needs("jax")
