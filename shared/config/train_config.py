@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from shared import sizes
@@ -451,7 +452,7 @@ def _check_length(config: TrainConfig) -> None:
 
 
 def _check_combinations(config: TrainConfig) -> None:
-    _check_reading(config)
+    check_reading(config.dataset, vars(config))
     _check_burn_in(config)
     architecture = ARCHITECTURES[config.architecture]
     if config.dataset in POINTS and not architecture.makes_points:
@@ -620,15 +621,23 @@ def _check_burn_in(config: TrainConfig) -> None:
         )
 
 
-def _check_reading(config: TrainConfig) -> None:
-    """Refuse ways to read images where there are none to be read in that way."""
-    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+def check_reading(dataset: str, reading: Mapping[str, Any]) -> None:
+    """Refuse ways to read images where there are none to be read in that way.
+
+    Args:
+        dataset: its name.
+        reading: values of the fields that say how, by name.
+
+    Raises:
+        UsageError: one of them is not as usual, and the images are of no folder.
+    """
+    defaults = {field.name: field.default for field in dataclasses.fields(TrainConfig)}
     for name in _READING:
-        value = getattr(config, name)
-        if value == defaults[name] or is_folder(config.dataset):
+        value = reading[name]
+        if value == defaults[name] or is_folder(dataset):
             continue
         # Three digits as the channels of an image are no colours.
-        if name != "channels" or config.dataset in (*POINTS, STACKED):
+        if name != "channels" or dataset in (*POINTS, STACKED):
             raise refuse(name, value, f"is for images of {FOLDER}PATH")
 
 

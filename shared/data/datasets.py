@@ -17,7 +17,12 @@ from shared.config.choices import (
     check_dataset_name,
     is_folder,
 )
-from shared.config.train_config import TrainConfig, check_pixel_bits, refuse
+from shared.config.train_config import (
+    TrainConfig,
+    check_pixel_bits,
+    check_reading,
+    refuse,
+)
 from shared.data import folder_images, image_cache, image_sources, points
 from shared.data.image_data import ImageData
 from shared.data.reading import Reading, reading_of
@@ -62,10 +67,14 @@ def load(
         split: ``train``; or ``test``, of which only scores are made.
 
     Raises:
-        UsageError: ``pixel_bits`` is not from 1 to 16, there is no such data set or
-            split, it cannot be fetched or holds no readable image, or the cache cannot
-            be written.
+        UsageError: ``pixel_bits`` is not from 1 to 16, points are asked for in a size,
+            or other images than a folder's in a way of reading; there is no such data
+            set or split, it cannot be fetched or holds no readable image, or the cache
+            cannot be written.
     """
+    if dataset in POINTS and sizes.normal(image_size) != TrainConfig.image_size:
+        rule = f"is for images, which points of {dataset} are not"
+        raise refuse("image_size", image_size, rule)
     reading = Reading(channels, crop, pixel_bits)
     caching = Caching(data_dir, cache_dir, trust_cache)
     return read(dataset, image_size, caching, reading, terminal.say, split)
@@ -126,6 +135,7 @@ def read(
     """
     check_dataset_name(dataset)
     check_pixel_bits(reading.pixel_bits)
+    check_reading(dataset, reading._asdict())
     if split == "test" and dataset not in TESTED:
         raise UsageError(f"split test: of {', '.join(TESTED)} only, not of {dataset}")
     if dataset in POINTS:

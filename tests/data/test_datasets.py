@@ -217,7 +217,7 @@ def test_the_test_split_is_another_data_set(
 @pytest.mark.parametrize("name", ["digits", "ring", "folder:photos"])
 def test_what_has_no_test_split_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match=f"^split test: of .* only, not of {name}$"):
-        datasets.load(name, 8, tmp_path, split="test")
+        datasets.load(name, data_dir=tmp_path, split="test")
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "cifar10"])

@@ -146,6 +146,13 @@ def test_a_folder_is_read_as_by_the_command(tmp_path: Path) -> None:
         ({"crop": "corner"}, "crop 'corner': must be one of centre, pad, stretch"),
         ({"pixel_bits": 17}, "pixel_bits 17: must be from 1 to 16"),
         ({"pixel_bits": -3, "dataset": "folder:x"}, "pixel_bits -3: must be from 1"),
+        ({"crop": "pad"}, "crop pad: is for images of folder:PATH"),
+        ({"pixel_bits": 4}, "pixel_bits 4: is for images of folder:PATH"),
+        ({"channels": "grey", "dataset": "ring"}, "channels grey: is for images of"),
+        (
+            {"image_size": 16, "dataset": "ring"},
+            "image_size 16: is for images, which points of ring are not",
+        ),
         ({"split": "half"}, "split 'half': must be one of train, test"),
         ({"trust_cache": "no"}, "trust_cache 'no': must be True or False"),
     ],
