@@ -13,6 +13,7 @@ import io
 import os
 import re
 import stat
+import unicodedata
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
@@ -39,6 +40,15 @@ _ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
 _MACOS = "__MACOSX"
 
 
+def normal(name: str) -> str:
+    """A name whose letters are written in one way: é as one sign, where macOS has two.
+
+    Args:
+        name: of a file.
+    """
+    return unicodedata.normalize("NFC", name)
+
+
 class File(NamedTuple):
     """An image file, in a folder or in a .zip."""
 
@@ -53,8 +63,8 @@ class File(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Its place, for people and for files of labels."""
-        return "/".join(self.parts)
+        """Its place, for people and for files of labels; see `normal`."""
+        return normal("/".join(self.parts))
 
     def open(self, archive: zipfile.ZipFile | None) -> Path | io.BytesIO:
         """What Pillow opens.
@@ -218,6 +228,8 @@ def _list_zip(listing: Listing) -> None:
     mtime_ns = listing.root.stat().st_mtime_ns
     with zipfile.ZipFile(listing.root) as archive:
         places = {x: PurePosixPath(x.filename).parts for x in archive.infolist()}
+        # Of two with one name the last counts, as it does for who unpacks them.
+        last = {x.filename: x for x in places}
         files = [parts for info, parts in places.items() if not info.is_dir()]
         outer = {x[:-1][:1] for x in files if not _is_hidden(x)}
         depth = 1 if len(outer) == 1 and () not in outer else 0
@@ -228,6 +240,8 @@ def _list_zip(listing: Listing) -> None:
                 listing.pass_over("hidden", place)
             elif info.is_dir():
                 folders.update(parts[:1])
+            elif info is not last[info.filename]:
+                listing.pass_over("of a name that comes once more", place)
             elif parts:
                 folders.update(parts[:-1][:1])
                 file = File(

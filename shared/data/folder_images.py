@@ -34,7 +34,7 @@ from shared.sizes import ImageSize
 # Images that are decoded ahead of the writer: enough to keep every thread busy.
 _AHEAD = 64
 # Raised when folders are read otherwise, so that caches of folders are made anew.
-_VERSION = 2
+_VERSION = 3
 
 
 def source(path: str, reading: Reading | None = None) -> Source:

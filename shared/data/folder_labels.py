@@ -10,13 +10,14 @@ import hashlib
 import io
 import json
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from shared.config.choices import FOLDER
 from shared.config.values import in_line
-from shared.data.folder_files import File, Listing
+from shared.data.folder_files import File, Listing, normal
 from shared.data.survey import listed, shown
 from shared.errors import UsageError
 
@@ -102,7 +103,16 @@ def _by_folder(listing: Listing, path: str, notes: list[str]) -> Labelled:
             f" {shlex.quote(flags['dataset'])} reads {shown(within)} alone)"
         )
     notes += _told_ids(names)
-    return Labelled(files, tuple(map(shown, names)), ids, notes, flags)
+    return Labelled(files, _told_apart(names), ids, notes, flags)
+
+
+def _told_apart(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of classes as any terminal can print them, no two of them alike."""
+    alike = Counter(map(shown, names))
+    # Those that differ in what cannot be printed alone have it spelled: a\u200b.
+    return tuple(
+        shown(name) if alike[shown(name)] == 1 else ascii(name)[1:-1] for name in names
+    )
 
 
 def _better_within(files: list[File], names: list[str]) -> str | None:
@@ -142,7 +152,7 @@ def _by_file(files: list[File], labels: dict[str, str | int], source: str) -> La
             f"{source} has labels of {len(missing)} files that are no images here:"
             f" {listed(missing)}"
         )
-    texts = tuple(shown(str(name)) for name in names)
+    texts = _told_apart(list(map(str, names)))
     are_numbers = all(isinstance(name, int) for name in names)
     notes += _told_ids(texts, "numbers" if are_numbers else "text")
     return Labelled(kept, texts, [id_of[labels[file.name]] for file in kept], notes)
@@ -201,4 +211,4 @@ def _read_table(content: bytes) -> dict[str, str | int] | None:
 
 def _place(name: str) -> str:
     """A file's name as `File.name` is."""
-    return name.replace("\\", "/").removeprefix("./")
+    return normal(name.replace("\\", "/").removeprefix("./"))

@@ -66,14 +66,14 @@ def decode(
         image.draft(None, (3 * as_filed[0], 3 * as_filed[1]))
         ImageOps.exif_transpose(image, in_place=True)
         if mode.startswith("I"):  # 16-bit grey, some of which Pillow keeps in 32 bits
-            values = _grey16(image, reading.pixel_bits or 16)
+            values, is_transparent = _grey16(image, reading.pixel_bits or 16)
         else:
             halved = "halved" in changes
             opaque, is_transparent = _opaque(image)
-            if is_transparent:
-                changes.append("transparent")
             flat = opaque.convert(_MODES[channels])
             values = _eight_bits(flat, mode, halved, reading.pixel_bits)
+        if is_transparent:
+            changes.append("transparent")
         resized = resize(
             values.image.convert(_MODES[channels]), image_size, reading.crop
         )
@@ -122,14 +122,18 @@ def _changes_by_result(
     return [change for change, is_so in found.items() if is_so]
 
 
-def _grey16(image: Image.Image, pixel_bits: int) -> _Values:
+def _grey16(image: Image.Image, pixel_bits: int) -> tuple[_Values, bool]:
+    """Grey of 16 bits laid on white, and whether a pixel was transparent."""
     values = np.asarray(image)
     brightest = int(values.max())
     if values.min() < 0 or brightest > 65535:
         raise ValueError("pixels of more than 16 bits")
     top = 2**pixel_bits - 1
     scaled = np.rint(np.minimum(values, top) / (top / 255)).astype(np.uint8)
-    return _Values(Image.fromarray(scaled), 16, brightest)
+    # A PNG may name one value that is transparent; Pillow leaves it to the reader.
+    is_clear = values == image.info.get("transparency", -1)
+    scaled[is_clear] = 255
+    return _Values(Image.fromarray(scaled), 16, brightest), bool(is_clear.any())
 
 
 def _opaque(image: Image.Image) -> tuple[Image.Image, bool]:

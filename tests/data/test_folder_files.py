@@ -195,6 +195,20 @@ def test_a_zip_is_as_a_folder(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_of_two_members_of_one_name_the_last_is_read(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "x.zip", {"a.png": save(tmp_path / "a.png", 50)})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("a.png", save(tmp_path / "b.png", 123).read_bytes())
+    listing = list_files(str(path))
+    assert names(listing) == ["a.png"]
+    assert listing.notes() == [
+        "passed over 1 of 2 files, of a name that comes once more: a.png"
+    ]
+    with listing.open() as archive, Image.open(listing.files[0].open(archive)) as image:
+        assert image.getpixel((0, 0)) == 123
+
+
 def test_a_folder_around_all_of_a_zip_is_no_class(tmp_path: Path) -> None:
     png = save(tmp_path / "a.png")
     members = {"set/": b"", "set/cats/a.png": png, "set/dogs/a.png": png}

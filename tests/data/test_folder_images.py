@@ -282,6 +282,21 @@ def test_16_bit_grey_is_scaled_by_its_full_range(
     assert load(folder, tmp_path).images[:, 4, 4, 0].tolist() == [0, 77, 255]
 
 
+def test_what_is_transparent_in_16_bit_grey_becomes_white(
+    folder: Path, tmp_path: Path
+) -> None:
+    for name, value in (("a", 1000), ("b", 257 * 77)):
+        image = Image.fromarray(np.full((8, 8), value, np.uint16))
+        image.save(folder / f"{name}.png", transparency=1000)
+    data = load(folder, tmp_path)
+    assert data.images[:, 4, 4, 0].tolist() == [255, 77]
+    assert data.survey is not None
+    assert (
+        "1 of 2 images laid on white, as they are transparent: a.png"
+        in data.survey.notes
+    )
+
+
 def test_the_first_frame_of_an_animation_is_taken(folder: Path, tmp_path: Path) -> None:
     frames = [Image.new("RGB", (9, 9), colour) for colour in (RED, (0, 0, 255))]
     frames[0].save(folder / "a.gif", save_all=True, append_images=frames[1:])

@@ -116,6 +116,31 @@ def test_labels_of_a_stylegan_file(folder: Path, tmp_path: Path) -> None:
     assert notes[3].endswith("in the order of the names as numbers: 4 has id 1")
 
 
+def test_names_that_look_alike_are_told_apart(folder: Path, tmp_path: Path) -> None:
+    save(folder, "a\u200b/a.png", "a\u200c/b.png", "b\u200b/c.png", "c/d.png")
+    data, _ = load(folder, tmp_path)
+    assert data.class_names == ("a\\u200b", "a\\u200c", "b\ufffd", "c")
+
+
+@pytest.mark.parametrize("composed", ["on disk", "in the file"])
+@pytest.mark.parametrize("table", ["metadata.csv", "dataset.json"])
+def test_letters_are_the_same_however_they_are_written(
+    composed: str, table: str, folder: Path, tmp_path: Path
+) -> None:
+    on_disk, in_table = "caf\u00e9.png", "cafe\u0301.png"
+    if composed == "in the file":
+        on_disk, in_table = in_table, on_disk
+    save(folder, on_disk, "b.png")
+    content = f"file_name,label\n{in_table},1\nb.png,0\n"
+    if table == "dataset.json":
+        content = json.dumps({"labels": [[in_table, 1], ["b.png", 0]]})
+    (folder / table).write_text(content, "utf-8")
+    data, notes = load(folder, tmp_path)
+    assert data.labels is not None
+    assert data.labels.tolist() == [0, 1]
+    assert notes[:-1] == [f"the labels are those of {table}"]
+
+
 @pytest.mark.parametrize(
     ("labels", "names"),
     [
