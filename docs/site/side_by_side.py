@@ -84,7 +84,7 @@ def read(source: str, table: str) -> Module:
 
     Args:
         source: text of the file.
-        table: name of the dictionary from names of settings to functions.
+        table: name of the `Members`, from names of settings to functions.
     """
     tree = ast.parse(source)
     functions = {
@@ -96,8 +96,14 @@ def read(source: str, table: str) -> Module:
     for node in tree.body:
         match node:
             case (
-                ast.Assign(targets=[ast.Name(id=name)], value=ast.Dict() as value)
-                | ast.AnnAssign(target=ast.Name(id=name), value=ast.Dict() as value)
+                ast.Assign(
+                    targets=[ast.Name(id=name)],
+                    value=ast.Call(args=[*_, ast.Dict() as value]),
+                )
+                | ast.AnnAssign(
+                    target=ast.Name(id=name),
+                    value=ast.Call(args=[*_, ast.Dict() as value]),
+                )
             ) if name == table:
                 for key, row in zip(value.keys, value.values, strict=True):
                     names = [n.id for n in ast.walk(row) if isinstance(n, ast.Name)]

@@ -74,7 +74,7 @@ def test_comments_are_shown_and_docstrings_are_not(writer: ModuleType) -> None:
     source = (
         'def f(x):\n    """Twice.\n\n    L = 2 x\n\n    Returns:\n        It.\n'
         '    """\n    # Why.\n    return g(x)\n\n\n'
-        'def g(x):\n    return 2 * x\n\n\nT = {"f": f}\n'
+        'def g(x):\n    return 2 * x\n\n\nT = Members("twin", of, {"f": f})\n'
     )
     module = writer.read(source, "T")
     assert module.table == {"f": ["f"]}
