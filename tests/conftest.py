@@ -48,6 +48,8 @@ def leaves_no_names() -> Iterator[None]:
         for name in [*table]:
             if name not in rows:
                 del table[name]
+                for members in table.members:
+                    members.pop(name, None)
 
 
 def pytest_sessionfinish() -> None:

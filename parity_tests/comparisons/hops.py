@@ -35,7 +35,6 @@ _COVERS = (
     "arrays.network_to_arrays",
     "arrays.state_to_arrays",
     "backend.Backend",
-    "optim.FIELDS",
 )
 _BEFORE, _AFTER = 4, 4
 

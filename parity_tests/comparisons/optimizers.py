@@ -24,7 +24,7 @@ from shared.config.train_config import TrainConfig
 from shared.files.arrays import Arrays
 from shared.training.session import Session
 
-_COVERS = ("optim.FIELDS", "optim.build_optimizer")
+_COVERS = ("optim.build_optimizer",)
 # Both remedies at once, because JAX takes seconds to compile a step.
 _SMALL = shrink(PRESETS["wgan"], image_size=8, n_critic=1, d_lr=1e-3, ema_decay=0.9)
 

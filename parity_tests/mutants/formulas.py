@@ -276,17 +276,14 @@ MUTANTS = (
         "slopes of real images alone",
         "R2 is left out where the loss's own looks serve the penalty",
         torch_steps._look_once,
-        {"in PENALTIES[config.penalty].inputs": "== 'real'"},
+        {"in traits.PENALTIES[config.penalty].inputs": "== 'real'"},
         "penalty/one look/r1-r2",
     ),
     mutant(
         "scores without a graph",
         "the loss has no gradient where its look serves the penalty",
         torch_steps._look_once,
-        {
-            "scores[0], scores[1]": "*[Outputs(*[y.detach() for y in x])"
-            " for x in scores]"
-        },
+        {"both[0], both[1]": "*[Outputs(*[y.detach() for y in x]) for x in both]"},
         "first steps/one look",
     ),
     mutant(

@@ -138,14 +138,14 @@ MUTANTS = (
         "lazy updates at full rate",
         "k + 1 updates go further than k",
         torch_steps._update,
-        {"lr * share": "lr"},
+        {"lr * lazy_factor": "lr"},
         "variant/stylegan2/first steps",
     ),
     mutant(
         "lazy updates that forget sooner",
         "Adam's decay rates are those of k updates",
         torch_steps._update,
-        {"beta2**share": "beta2"},
+        {"beta2**lazy_factor": "beta2"},
         "variant/stylegan2/first steps",
     ),
     mutant(

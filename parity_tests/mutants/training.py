@@ -54,7 +54,7 @@ MUTANTS = (
         "default betas of Adam",
         "0.9 and 0.999, where GANs have 0.5 or 0",
         torch_steps._update,
-        {"(config.adam_betas[0] ** share, beta2**share)": "(0.9, 0.999)"},
+        {"(beta1**lazy_factor, beta2**lazy_factor)": "(0.9, 0.999)"},
         "optimizer/adam/no momentum",
     ),
     mutant(
