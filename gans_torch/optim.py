@@ -9,8 +9,6 @@ from torch import Tensor, nn
 
 from shared.config.train_config import TrainConfig
 
-# What the optimisers keep for each parameter, by PyTorch's names.
-
 
 def build_optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer:
     """The optimiser of one network; `steps` sets its rate and beta2 at each step.

@@ -12,7 +12,7 @@ import importlib.util
 import sys
 import traceback
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 from shared.errors import UsageError
 
@@ -26,12 +26,8 @@ class Plugin(NamedTuple):
     """Digest of its content."""
 
 
-# What has been loaded: a twin's tables take each name but once.
-_loaded: set[tuple[str, str]] = set()
-
-
 def load(path: Path | None, twin: str) -> Plugin | None:
-    """Execute a plugin, and have it register what it has; a second time does nothing.
+    """Execute a plugin, and have it register what it has: from then on, names are its.
 
     Args:
         path: the file; None: there is none.
@@ -43,14 +39,37 @@ def load(path: Path | None, twin: str) -> Plugin | None:
     """
     if path is None:
         return None
-    plugin = _read(path)
-    if (plugin.sha256, twin) not in _loaded:
-        try:
-            _execute(path, twin)
-        except Exception as error:
-            raise UsageError(_describe(path, error)) from error
-        _loaded.add((plugin.sha256, twin))
+    plugin = read(path)
+    try:
+        _execute(path, twin)
+    except Exception as error:
+        raise UsageError(_describe(path, error)) from error
     return plugin
+
+
+@overload
+def read(path: Path) -> Plugin: ...
+@overload
+def read(path: None) -> None: ...
+def read(path: Path | None) -> Plugin | None:
+    """What a plugin is known by, as one that a command has loaded.
+
+    Args:
+        path: the file; None: there is none.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    if path is None:
+        return None
+    try:
+        if not path.is_file():  # a pipe would be waited for, a device has no end
+            raise FileNotFoundError(errno.ENOENT, "no such file")
+        content = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror
+        raise UsageError(f"--plugin {path}: cannot be read: {reason}") from error
+    return Plugin(path.name, hashlib.sha256(content).hexdigest())
 
 
 def check_same(plugin: Plugin | None, stored: Plugin | None) -> None:
@@ -86,18 +105,7 @@ def check_drawn_with(path: Path | None, stored: Plugin | None) -> None:
         UsageError: it is another, or cannot be read.
     """
     if path is not None and stored is not None:
-        check_same(_read(path), stored)
-
-
-def _read(path: Path) -> Plugin:
-    try:
-        if not path.is_file():  # a pipe would be waited for, a device has no end
-            raise FileNotFoundError(errno.ENOENT, "no such file")
-        content = path.read_bytes()
-    except OSError as error:
-        reason = error.strerror
-        raise UsageError(f"--plugin {path}: cannot be read: {reason}") from error
-    return Plugin(path.name, hashlib.sha256(content).hexdigest())
+        check_same(read(path), stored)
 
 
 def _execute(path: Path, twin: str) -> None:

@@ -376,7 +376,7 @@ def _resume_or_start(
     from shared.run.unfinished import newest_unfinished
 
     if flags.run_dir is None:
-        plugin = plugins.load(flags.plugin, prog.partition(".")[0])
+        plugin = plugins.read(flags.plugin)
         found = newest_unfinished(config, plugin, locks=not processes().follows)
     else:
         found = flags.run_dir if RunDir(flags.run_dir).is_run() else None
@@ -394,7 +394,7 @@ def _stored_config(flags: TrainFlags, preset: str | None, prog: str) -> TrainCon
     if flags.run_dir is not None:
         raise refuse("run_dir", flags.run_dir, "a resumed run stays in its own folder")
     assert flags.resume is not None, "there is a run to resume"
-    plugin = plugins.load(flags.plugin, prog.partition(".")[0])
+    plugin = plugins.read(flags.plugin)
     with _about_resume():
         run = RunDir.open(flags.resume)
         needed = run.read_plugin()

@@ -55,7 +55,7 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
     driver.check_data(config, data.info)  # before anything is said of them
     progress = TerminalProgress()
     twin = prog.partition(".")[0]
-    plugin = plugins.load(options.plugin, twin)
+    plugin = plugins.read(options.plugin)
     keeping = Keeping(
         twin=twin,
         # The folder may be moved, so the report does not say where it is.

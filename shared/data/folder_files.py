@@ -229,7 +229,7 @@ def _list_zip(listing: Listing) -> None:
     with zipfile.ZipFile(listing.root) as archive:
         places = {x: PurePosixPath(x.filename).parts for x in archive.infolist()}
         # Of two with one name the last counts, as it does for who unpacks them.
-        last = {x.filename: x for x in places}
+        last = {parts: x for x, parts in places.items()}
         files = [parts for info, parts in places.items() if not info.is_dir()]
         outer = {x[:-1][:1] for x in files if not _is_hidden(x)}
         depth = 1 if len(outer) == 1 and () not in outer else 0
@@ -240,7 +240,7 @@ def _list_zip(listing: Listing) -> None:
                 listing.pass_over("hidden", place)
             elif info.is_dir():
                 folders.update(parts[:1])
-            elif info is not last[info.filename]:
+            elif info is not last[place]:
                 listing.pass_over("of a name that comes once more", place)
             elif parts:
                 folders.update(parts[:-1][:1])

@@ -108,10 +108,12 @@ def _by_folder(listing: Listing, path: str, notes: list[str]) -> Labelled:
 
 def _told_apart(names: Sequence[str]) -> tuple[str, ...]:
     """Names of classes as any terminal can print them, no two of them alike."""
-    alike = Counter(map(shown, names))
-    # Those that differ in what cannot be printed alone have it spelled: a\u200b.
+    looks = [normal(shown(name)) for name in names]
+    alike = Counter(looks)
+    # Those that differ in what nobody sees alone have it spelled: a\u200b.
     return tuple(
-        shown(name) if alike[shown(name)] == 1 else ascii(name)[1:-1] for name in names
+        shown(name) if alike[look] == 1 else ascii(name)[1:-1]
+        for name, look in zip(names, looks, strict=True)
     )
 
 
@@ -172,7 +174,12 @@ def _read_stylegan(content: bytes) -> dict[str, str | int] | None:
         raise ValueError(
             '"labels" must be pairs of a file and a class, a whole number from 0 up'
         )
-    return {_place(name): number for name, number in rows}
+    labels: dict[str, str | int] = {}
+    for name, number in rows:
+        before = labels.setdefault(_place(name), number)
+        if before != number:
+            raise ValueError(f"{in_line(name)} is {number} here, and {before} before")
+    return labels
 
 
 def _is_row(row: Any) -> bool:

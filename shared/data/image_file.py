@@ -125,14 +125,14 @@ def _changes_by_result(
 def _grey16(image: Image.Image, pixel_bits: int) -> tuple[_Values, bool]:
     """Grey of 16 bits laid on white, and whether a pixel was transparent."""
     values = np.asarray(image)
-    brightest = int(values.max())
-    if values.min() < 0 or brightest > 65535:
+    if values.min() < 0 or values.max() > 65535:
         raise ValueError("pixels of more than 16 bits")
     top = 2**pixel_bits - 1
     scaled = np.rint(np.minimum(values, top) / (top / 255)).astype(np.uint8)
     # A PNG may name one value that is transparent; Pillow leaves it to the reader.
     is_clear = values == image.info.get("transparency", -1)
     scaled[is_clear] = 255
+    brightest = int(values[~is_clear].max(initial=0))
     return _Values(Image.fromarray(scaled), 16, brightest), bool(is_clear.any())
 
 

@@ -74,10 +74,10 @@ def _check_images(images: NDArray[Any]) -> NDArray[np.uint8]:
 def _made_uint8(x: NDArray[Any]) -> str:
     """How values become uint8, in the ranges that images usually have."""
     made = ""
-    if x.size and x.dtype.kind in "iuf":
+    if x.ndim >= 3 and x.size and x.dtype.kind in "iuf":
         low, high = x.min(), x.max()
         if x.dtype.kind != "f":
-            made = "x" if low >= 0 and high <= 255 else ""
+            made = "numpy.asarray(x)" if low >= 0 and high <= 255 else ""
         elif low >= 0 and high <= 1:
             made = "numpy.rint(255 * x)"
         elif low >= -1 and high <= 1:

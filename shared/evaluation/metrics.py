@@ -234,10 +234,13 @@ def nearest_moved(
     if own is not None:
         errors[:, own == places.T] = np.inf
     if factor > 1:
-        best = errors.reshape(-1, len(queries)).argmin(axis=0)
+        flat = errors.reshape(-1, len(queries))
+        best = flat.argmin(axis=0)
         chosen, which = np.unravel_index(best, errors.shape[:2])
         errors = [
             _refined(query, images[places[i, which[i]]], moves[chosen[i]], factor)
+            if np.isfinite(flat[best[i], i])
+            else np.inf
             for i, query in enumerate(queries)
         ]
         return np.sqrt(np.array(errors, np.float64))
@@ -319,10 +322,9 @@ def _refined(query: Images, image: Images, move: _Move, factor: int) -> np.float
     """The least mean square near a move that was found on images averaged down."""
     queries = query[np.newaxis]
     reach = _reach(queries)
-    near = [
-        range(max(0, factor * (x - 1)), min(2 * most, factor * (x + 1)) + 1)
-        for x, most in zip(move[1:], reach, strict=True)
-    ]
+    shifts = zip(move[1:], _reach(_reduced(queries, factor)), reach, strict=True)
+    at = [(most + factor * (x - few), most) for x, few, most in shifts]
+    near = [range(max(0, x - factor), min(2 * most, x + factor) + 1) for x, most in at]
     middle = _middle(image, reach).astype(np.float32)
     moves = (_Move(move.mirrored, *shift) for shift in itertools.product(*near))
     return min(_mean_squares(middle, _moved(queries, reach, x))[0] for x in moves)

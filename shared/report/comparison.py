@@ -49,11 +49,8 @@ class Run(NamedTuple):
     """Its last evaluation."""
     rollbacks: int
     """How often it has diverged, and gone back."""
-
-    @property
-    def diverged(self) -> bool:
-        """Whether that has ended it."""
-        return any("diverged" in record for record in self.records[-1:])
+    diverged: bool
+    """Whether that has ended it."""
 
     @property
     def health(self) -> str | None:
@@ -79,8 +76,9 @@ def compare(paths: Sequence[Path], out: Path) -> None:
     check_file(out, ".png")
     check_not_own(out, page)
     # Unlike `Path.resolve`, it takes links in a circle. A run named twice is one.
-    paths = list(dict.fromkeys(Path(os.path.realpath(path)) for path in paths))
-    names = _names(paths)
+    places = {Path(os.path.realpath(path)): path for path in reversed(paths)}
+    paths = list(places.values())[::-1]
+    names = _names(list(places)[::-1])
     runs = [_read(*pair) for pair in zip(names, paths, strict=True)]
     _plot(out, runs)
     compared = [
@@ -123,10 +121,12 @@ def _read(name: str, path: Path) -> Run:
     config, _ = run.read_config()
     evaluations = list(run.read_evaluations().values())
     evaluation = evaluations[-1] if evaluations else None
-    found = run.read_metrics() + run.read_sample_metrics() + run.read_scores()
+    metrics = run.read_metrics()
+    diverged = any("diverged" in record for record in metrics[-1:])
+    found = metrics + run.read_sample_metrics() + run.read_scores()
     records = sorted(found, key=lambda record: record["step"])
     twins, rollbacks = run.read_twins(), len(run.read_rollbacks())
-    return Run(name, config, twins, records, evaluation, rollbacks)
+    return Run(name, config, twins, records, evaluation, rollbacks, diverged)
 
 
 def _settings(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:

@@ -261,6 +261,8 @@ def _evaluations(run: RunDir) -> Iterator[dict[str, Any]]:
     for path, stored in run.read_evaluations().items():
         name = path.stem.replace("evaluation", "nearest", 1)
         nearest = path.with_name(f"{name}.png")
+        if not nearest.exists():  # of an older version, which had one for all
+            nearest = run.path / f"nearest-{stored['step']:06d}.png"
         yield {
             "step": stored["step"],
             "scores": list(stored["scores"].values()),

@@ -16,7 +16,7 @@
     checkpoints/000500.safetensors  state after 500 steps
     real.png                        real images, in a grid like those of the samples
     evaluation-000500.json          scores by ``evaluate``; nearest-000500.png with it,
-                                nearest-000500-none.png with that of the name;
+                                    nearest-000500-none.png with that of the name;
                                     evaluation-000500-inception.json, ...-none.json,
                                     ...-test.json of --split test, and
                                     ...-standing-stats.json of --standing-stats

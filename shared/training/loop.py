@@ -91,7 +91,7 @@ class Training:
                 self._train(prepared)
             self._take(self._pipeline.read())
             if self._saved != session.step:
-                self._save()
+                self._save(self._finite_arrays())
             if self._drawn != session.step:
                 self._draw()
         self._recorder.end()
@@ -126,13 +126,14 @@ class Training:
         self._take(self._pipeline.read())
         if draws:
             self._draw()
+        # Before the scores: what has failed gets none.
+        arrays = self._finite_arrays() if saves else {}
         if evaluates:
-            self._finite_arrays()  # first: what has failed gets no scores, either
             self._evaluate()
         if draws or evaluates:
             self._pipeline.restart_clock()
         if saves:
-            self._save()
+            self._save(arrays)
 
     def _take(self, metrics: list[StepMetrics]) -> None:
         for step, record in metrics:
@@ -179,9 +180,8 @@ class Training:
                 raise self._diverged(step, f"{name} is not finite after step {step}")
         return arrays
 
-    def _save(self) -> None:
+    def _save(self, arrays: Arrays) -> None:
         session, step = self._session, self._session.step
-        arrays = self._finite_arrays()
         state = Checkpoint(
             step,
             self._config,

@@ -154,6 +154,20 @@ def test_a_loss_that_is_no_mean_is_told(
     assert said in message
 
 
+def test_names_are_those_of_the_plugin_that_was_loaded_last(
+    twin: Twin, tmp_path: Path
+) -> None:
+    paths = [tmp_path / "one.py", tmp_path / "other.py"]
+    for number, path in enumerate(paths):
+        text = OWN.format(name=f"last-{twin.name}")
+        path.write_text(f"{text}    twin.register_objective.number = {number}\n")
+    register = twin.library.register_objective
+    for number in (0, 1, 0):
+        twin.library.load_plugin(paths[number])
+        assert register.number == number
+    del register.number
+
+
 def test_a_missing_plugin_is_refused(
     twin: Twin, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

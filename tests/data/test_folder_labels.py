@@ -118,8 +118,11 @@ def test_labels_of_a_stylegan_file(folder: Path, tmp_path: Path) -> None:
 
 def test_names_that_look_alike_are_told_apart(folder: Path, tmp_path: Path) -> None:
     save(folder, "a\u200b/a.png", "a\u200c/b.png", "b\u200b/c.png", "c/d.png")
+    save(folder, "\u00e9/e.png", "e\u0301/f.png")
     data, _ = load(folder, tmp_path)
-    assert data.class_names == ("a\\u200b", "a\\u200c", "b\ufffd", "c")
+    assert data.class_names == (
+        *("a\\u200b", "a\\u200c", "b\ufffd", "c", "e\\u0301", "\\xe9"),
+    )
 
 
 @pytest.mark.parametrize("composed", ["on disk", "in the file"])
@@ -192,6 +195,11 @@ def test_a_file_without_labels_leaves_them_to_the_folders(
         ("dataset.json", '{"labels": [["a.png", -1]]}', "a whole number from 0 up"),
         ("dataset.json", '{"labels": [["a.png", true]]}', "a whole number from 0 up"),
         ("dataset.json", '{"labels": [["z.png", 1]]}', "names none of its images"),
+        (
+            "dataset.json",
+            '{"labels": [["a.png", 1], ["e.png", 0], ["./a.png", 2]]}',
+            "'./a.png' is 2 here, and 1 before",
+        ),
         ("dataset.json", "[" * 100_000, "dataset.json: "),
         ("metadata.csv", "name,label\na.png,1", "must have the columns file_name and"),
         ("metadata.csv", "file_name,label\na.png", "line 2: has no file_name, or no"),

@@ -209,6 +209,8 @@ def test_copies_of_large_images_are_found_in_seconds(shape: tuple[int, int]) -> 
         for copies in (moved, moved[:, :, ::-1]):
             assert metrics.nearest_moved(copies, pictures).max() == 0
     assert metrics.nearest_moved(pictures[:3], pictures, np.arange(3)).min() > 50
+    one = pictures[:1]
+    assert metrics.nearest_moved(one, one, np.arange(1)) == np.inf
 
 
 @pytest.mark.needs("torch")

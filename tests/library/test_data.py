@@ -58,7 +58,7 @@ def test_arrays_are_taken_as_they_are() -> None:
             " numpy.rint(255 * x).astype(numpy.uint8)",
         ),
         ((GREY / 127.5 - 1,), "numpy.rint(127.5 * x.clip(-1, 1) + 127.5).astype(num"),
-        ((GREY.astype(int),), "must be uint8, 0 to 255; of these, x: x.astype(numpy."),
+        ((GREY.astype(int),), "must be uint8, 0 to 255; of these, x: numpy.asarr"),
         (([GREY[0], GREY[1, :4]],), "images: cannot be made an array: setting an ar"),
         ((GREY, [[0], [1, 2]]), "labels: cannot be made an array: setting an array"),
         ((np.ma.masked_equal(GREY, 3),), "images: must have no masked values"),

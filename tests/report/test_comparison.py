@@ -123,6 +123,7 @@ def test_a_run_that_diverged_says_so_and_shortens_nobodys_grids(
         for n, name in enumerate(("whole", "failed", "back"))
     )
     failed.append_metrics({"step": 51, "diverged": 1})
+    failed.append_sample_metrics({"step": 51, "diversity": 0.5})
     back.note_rollbacks([Rollback(to=0, at=7)] * 2)
     for run, steps in ((whole, (0, 20, 40)), (failed, (0,)), (back, (0, 40))):
         for step in steps:
