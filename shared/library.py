@@ -121,7 +121,8 @@ def find_state(run: Run, step: WhichStep | None) -> Checkpoint:
         if run.path is None:
             raise UsageError(f"step {step}: only the last is kept without a folder")
         run = run.path
-    return checkpoint.load(resolve_checkpoint(Path(run), step))
+    _, state = checkpoint.find(Path(run), step)
+    return state
 
 
 def find_generator(run: Run, step: WhichStep | None) -> Checkpoint | GeneratorState:

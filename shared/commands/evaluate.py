@@ -35,7 +35,7 @@ from shared.report import page
 from shared.run import checkpoint
 from shared.run.outputs import check_not_own
 from shared.run.restore import load_backend
-from shared.run.run_dir import RunDir, resolve_checkpoint, root_of
+from shared.run.run_dir import RunDir, root_of
 from shared.training.processes import processes
 
 _DRAWS = 5
@@ -56,8 +56,7 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
         _evaluate_images(options, options.samples, make_backend)
         return
     assert options.run is not None, "there is a run where there are no samples"
-    path = resolve_checkpoint(options.run, options.step)
-    stored = checkpoint.load(path)
+    path, stored = checkpoint.find(options.run, options.step)
     plugins.check_drawn_with(options.plugin, stored.plugin)
     load = functools.partial(
         load_backend,

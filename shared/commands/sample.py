@@ -23,7 +23,7 @@ from shared.randomness.latents import draw_latents, great_circle, latent_truncat
 from shared.run import checkpoint
 from shared.run.outputs import check_file, check_folder, writing
 from shared.run.restore import load_backend
-from shared.run.run_dir import resolve_checkpoint, root_of
+from shared.run.run_dir import root_of
 
 # Of a grid, unless the user says otherwise or there are classes.
 _ROWS = 8
@@ -43,8 +43,7 @@ def sample(options: SampleOptions, make_backend: MakeBackend) -> None:
             fewer images than classes, latents are cut off too near to 0, points are to
             be written to a file each, or ``--out`` names what it must not.
     """
-    path = resolve_checkpoint(options.run, options.step)
-    stored = checkpoint.load(path)
+    path, stored = checkpoint.find(options.run, options.step)
     plugins.check_drawn_with(options.plugin, stored.plugin)
     config = stored.config
     if (rule := truncation_rule(config, options.truncation)) is not None:

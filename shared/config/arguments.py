@@ -54,7 +54,7 @@ _WORDS = {
     "SupportsArray": "an array",
     "Sequence": "a list",
     "TrainConfig": 'a TrainConfig, as PRESETS["quick"] is',
-    "ImageData": 'ImageData, as data.load("digits") returns',
+    "ImageData": 'ImageData, as data.load("digits") or data.from_arrays(x) returns',
     "DataInfo": "a DataInfo, as data.info is",
     "TrainedRun": "what fit has returned",
 }

@@ -1,6 +1,6 @@
 """Arrays in memory as a data set."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ def from_arrays(
         UsageError: an array is of another type, shape or range.
     """
     pixels = _check_images(as_array("images", images))
-    ids, names = None, tuple(map(str, class_names))
+    ids, names = None, _texts(class_names)
     if labels is not None:
         ids = _check_labels(as_array("labels", labels), len(pixels))
         names = _check_names(names, int(ids.max()) + 1)
@@ -51,6 +51,17 @@ def from_arrays(
     return ImageData(pixels, ids, names, info, ARRAYS)
 
 
+def _texts(class_names: object) -> tuple[str, ...]:
+    """Names in an order: not those of a set or a dictionary, nor a text's letters."""
+    is_list = isinstance(class_names, Iterable) and not isinstance(
+        class_names, str | bytes | Set | Mapping
+    )
+    if not is_list:
+        kind = type(class_names).__name__
+        raise UsageError(f"class_names of type {kind}: must be a list of texts")
+    return tuple(map(str, class_names))
+
+
 def _check_images(images: NDArray[Any]) -> NDArray[np.uint8]:
     found = f"images of type {images.dtype} and shape {list(images.shape)}"
     if images.dtype != np.uint8:
@@ -58,9 +69,11 @@ def _check_images(images: NDArray[Any]) -> NDArray[np.uint8]:
     if images.ndim == 3:
         images = images[..., np.newaxis]
     if images.ndim != 4 or images.shape[3] not in (1, 3):
+        first = images.ndim == 4 and images.shape[1] in (1, 3)
+        turned = "; of these, x: x.transpose(0, 2, 3, 1)" if first else ""
         raise UsageError(
             f"{found}: must be [count, height, width] or [count, height, width,"
-            " channels] with 1 or 3 channels"
+            f" channels] with 1 or 3 channels{turned}"
         )
     count, height, width, _ = images.shape
     size = sizes.normal((height, width))
@@ -88,8 +101,10 @@ def _made_uint8(x: NDArray[Any]) -> str:
 def _check_labels(labels: NDArray[Any], count: int) -> NDArray[np.int32]:
     found = f"labels of type {labels.dtype} and shape {list(labels.shape)}"
     if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
+        names = "class_names, labels = numpy.unique(labels, return_inverse=True)"
+        of_texts = f"; of texts: {names}" if labels.dtype.kind in "OSUT" else ""
         raise UsageError(
-            f"{found}: must be whole numbers, one for each image: [{count}]"
+            f"{found}: must be whole numbers, one for each image: [{count}]{of_texts}"
         )
     there = np.unique(labels)
     if not np.array_equal(there, np.arange(len(there))):

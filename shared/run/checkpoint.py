@@ -32,6 +32,7 @@ The generator's part needs none of this project's code::
 from pathlib import Path
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
+from shared.config.choices import WhichStep
 from shared.config.train_config import TrainConfig, config_from_json, config_to_json
 from shared.config.values import Mismatch, conform
 from shared.data.image_data import DataInfo
@@ -39,6 +40,7 @@ from shared.errors import DamagedError, UsageError
 from shared.files.arrays import ArrayFile, Arrays
 from shared.plugins import Plugin
 from shared.run.rollbacks import Rollback
+from shared.run.run_dir import resolve_checkpoint
 
 # Raised when an older program would misread the file. The second knows rollbacks, and
 # is said only of files that have any.
@@ -98,6 +100,26 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     if checkpoint.rollbacks:
         metadata["rollbacks"] = [list(rollback) for rollback in checkpoint.rollbacks]
     FILE.write(path, metadata, checkpoint.arrays, verify=True)
+
+
+def find(run: Path, step: WhichStep | None) -> tuple[Path, Checkpoint]:
+    """The checkpoint that is meant, and what it holds.
+
+    Args:
+        run: as for `resolve_checkpoint`.
+        step: likewise.
+
+    Raises:
+        UsageError: there is no such file, or it is damaged.
+    """
+    while True:
+        path = resolve_checkpoint(run, step)
+        try:
+            return path, load(path)
+        except UsageError:
+            # Of a run in training the last may go, once there is a newer one.
+            if step is not None or path == run or path.exists():
+                raise
 
 
 def load(path: Path) -> Checkpoint:

@@ -328,9 +328,13 @@ def _check_data(
 
     Where others are allowed, refuse those that would change what the networks mean.
     """
-    if data.has_images_of(stored):
-        return
     title = f"--dataset {config.dataset}"
+    classes = data.num_classes, data.class_names
+    if data.has_images_of(stored):
+        # Ids are in the digest; names may have come later, and may not change.
+        if config.conditional and stored.class_names not in ((), data.class_names):
+            raise _other_classes(title, data, stored)
+        return
     if not allow_new:
         raise UsageError(
             f"{title}: holds other images than those that the run was started with"
@@ -342,17 +346,20 @@ def _check_data(
             f"{title}: has {data.channels} channels, the run {stored.channels}:"
             " --channels must have been given at its start"
         )
-    classes = data.num_classes, data.class_names
     if config.conditional and classes != (stored.num_classes, stored.class_names):
-        raise UsageError(
-            f"{title}: has other classes than the conditional run was started with"
-            f" ({_classes(stored)} then, {_classes(data)} now)"
-        )
+        raise _other_classes(title, data, stored)
     if config.epochs is not None and config.lr_schedule != "constant":
         raise UsageError(
             f"--allow-new-data: --lr-schedule {config.lr_schedule} is spread over"
             " --epochs, whose length in steps depends on the number of images"
         )
+
+
+def _other_classes(title: str, data: DataInfo, stored: DataInfo) -> UsageError:
+    return UsageError(
+        f"{title}: has other classes than the conditional run was started with"
+        f" ({_classes(stored)} then, {_classes(data)} now)"
+    )
 
 
 def _classes(data: DataInfo) -> str:

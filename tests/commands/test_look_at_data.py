@@ -386,6 +386,11 @@ def test_new_data_must_suit_the_networks(
     classes(folder, "cat", "dog")
     dataset = ["--dataset", f"folder:{folder}"]
     train("cgan", *TINY, *dataset, "--run-dir", run, "--steps", 1)
+    # The same images, of which the ids now mean something else.
+    (folder / "dog").rename(folder / "owl")
+    stopped(2, lambda: train("--resume", run, "--steps", 2))
+    assert "(0 cat, 1 dog then, 0 cat, 1 owl now)" in capsys.readouterr().err
+    (folder / "owl").rename(folder / "dog")
     classes(folder, "ape")
     planned = ("--epochs", 1, "--lr-schedule", "linear", "--run-dir", tmp_path / "plan")
     train("dcgan", *TINY[:8], "--device", "cpu", *dataset, *planned)

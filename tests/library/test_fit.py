@@ -128,7 +128,7 @@ def test_what_is_no_configuration_and_no_data_is_refused(
 ) -> None:
     fit, build = twin.library.fit, twin.library.build
     preset = r"must be a TrainConfig, as PRESETS\[\"quick\"\] is"
-    data = r"must be ImageData, as data.load\(\"digits\"\) returns"
+    data = r"must be ImageData, as data.load\(\"digits\"\) or data.from_arrays\(x\) r"
     for call, message in (
         (lambda: fit("quick", digits), f"config 'quick': {preset}"),
         (lambda: fit(config, digits.images), f"data of type memmap: {data}"),

@@ -22,6 +22,7 @@ from shared.data.image_data import DataInfo
 from shared.errors import UsageError
 from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
+from shared.run.run_dir import RunDir
 
 DATA = DataInfo(channels=1, num_classes=10, count=1797, sha256="0" * 64)
 
@@ -327,3 +328,27 @@ def test_missing_folder_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "none" / "a.safetensors"
     with pytest.raises(UsageError, match="cannot be written: No such file"):
         checkpoint.save(path, make_checkpoint())
+
+
+def test_of_a_run_in_training_the_last_may_go_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunDir.create(tmp_path / "run", TrainConfig(), DATA)
+    for step in (1, 2):
+        checkpoint.save(run.checkpoint_path(step), make_checkpoint(step=step))
+    load = checkpoint.load
+
+    def load_late(path: Path) -> Checkpoint:
+        if path.name == "000002.safetensors":  # a newer one has taken its place
+            path.rename(run.checkpoint_path(3))
+        return load(path)
+
+    monkeypatch.setattr(checkpoint, "load", load_late)
+    path, found = checkpoint.find(run.path, None)
+    assert path == run.checkpoint_path(3)
+    assert_same(found, make_checkpoint(step=2))
+    path.rename(run.checkpoint_path(2))
+    with pytest.raises(UsageError, match=r"000002\.safetensors: cannot be read"):
+        checkpoint.find(run.path, 2)
+    with pytest.raises(UsageError, match="nowhere"):
+        checkpoint.find(tmp_path / "nowhere.safetensors", None)
