@@ -88,11 +88,12 @@ def arrays_to_state(
     optimizers = {}
     for name, network, optimizer in _optimizers(state):
         fields = {
-            field: _restore(
-                getattr(optimizer, field), stated(network, f"{name}.{slot}"), arrays
+            FIELDS[slot]: _restore(
+                getattr(optimizer, FIELDS[slot]),
+                stated(network, f"{name}.{slot}"),
+                arrays,
             )
             for slot in SLOTS[config.optimizer]
-            for field in (FIELDS[slot],)
         }
         if config.optimizer == "adam":
             fields["count"] = jnp.asarray(arrays.get(f"{name}.step", 0), jnp.int32)

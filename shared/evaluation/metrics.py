@@ -238,7 +238,9 @@ def nearest_moved(
         best = flat.argmin(axis=0)
         chosen, which = np.unravel_index(best, errors.shape[:2])
         errors = [
-            _refined(query, images[places[i, which[i]]], moves[chosen[i]], factor)
+            _refined(
+                query, images[places[i, which[i]]], moves[chosen[i]], factor, reach
+            )
             if np.isfinite(flat[best[i], i])
             else np.inf
             for i, query in enumerate(queries)
@@ -318,11 +320,21 @@ def _reach(images: NDArray[Any]) -> tuple[int, int]:
     return max(1, height // 16), max(1, width // 16)
 
 
-def _refined(query: Images, image: Images, move: _Move, factor: int) -> np.float32:
-    """The least mean square near a move that was found on images averaged down."""
+def _refined(
+    query: Images, image: Images, move: _Move, factor: int, reduced: tuple[int, int]
+) -> np.float32:
+    """The least mean square near a move that was found on images averaged down.
+
+    Args:
+        query: as it is.
+        image: likewise.
+        move: of both, averaged down.
+        factor: by how much.
+        reduced: the furthest shift of such images.
+    """
     queries = query[np.newaxis]
     reach = _reach(queries)
-    shifts = zip(move[1:], _reach(_reduced(queries, factor)), reach, strict=True)
+    shifts = zip(move[1:], reduced, reach, strict=True)
     at = [(most + factor * (x - few), most) for x, few, most in shifts]
     near = [range(max(0, x - factor), min(2 * most, x + factor) + 1) for x, most in at]
     middle = _middle(image, reach).astype(np.float32)
