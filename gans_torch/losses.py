@@ -266,7 +266,7 @@ def hinge_discriminator_loss(
     real_logits: Float[Tensor, " batch"],
     fake_logits: Float[Tensor, " batch"],
 ) -> Float[Tensor, ""]:
-    """Only outputs inside the margin [-1, 1] count.
+    """Outputs beyond the margin [-1, 1], on their own side, no longer count.
 
     L_D = E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))]
 

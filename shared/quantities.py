@@ -416,7 +416,7 @@ GROUPS = (
         "Wasserstein estimate",
         "Falls as G gets better; its scale is the critic's own.",
     ),
-    Group("Penalty", "WGAN's penalties hold the norm near 1."),
+    Group("Penalty", "Before its weight; the norm is of D's gradient in its input."),
     Group("Gradients of the weights", "Global norms, before clipping.", log_scale=True),
     Group(
         "Samples",

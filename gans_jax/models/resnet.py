@@ -2,7 +2,8 @@
 
 References:
     Gulrajani et al. 2017, arXiv:1704.00028, appendix F (32 pixels).
-    Miyato et al. 2018, arXiv:1802.05957, Tables 4 and 5 (32 and 64 pixels).
+    Miyato et al. 2018, arXiv:1802.05957, Tables 4 and 5 (32 and 48 pixels); their
+        code (64).
     Miyato and Koyama 2018, arXiv:1802.05637 (classes).
     Zhang et al. 2019, arXiv:1805.08318 (attention).
 """

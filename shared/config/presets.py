@@ -395,7 +395,7 @@ SUMMARIES = {
     "quick": "the best images within minutes on a CPU: what trains by default",
     "gan": "Goodfellow 2014's game with DCGAN's networks; digits at 32x32, minutes",
     "dcgan": "Radford 2015: convolutions, batch norm; digits at 32x32, minutes",
-    "wgan": "Arjovsky 2017: a critic of clipped weights; its loss falls as G improves",
+    "wgan": "Arjovsky 2017: a critic of clipped weights, whose estimate should fall",
     "wgan-gp": "Gulrajani 2017: a critic of slope 1, five updates for one of G",
     "cgan": "Mirza 2014, Miyato 2018: images of a class that you choose",
     "lsgan": "Mao 2017: squared errors, which also pull back what is far off",

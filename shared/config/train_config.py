@@ -21,6 +21,7 @@ from shared.config.choices import (
     Schedule,
     WeightNorm,
     is_folder,
+    portable_name,
 )
 from shared.config.meetings import meetings
 from shared.config.tables import Table, suggestion
@@ -217,7 +218,8 @@ class TrainConfig:
     def title(self) -> str:
         """What the run is, for people."""
         is_one = self.preset == self.dataset
-        return self.preset if is_one else f"{self.preset} on {self.dataset}"
+        name = portable_name(self.dataset)
+        return self.preset if is_one else f"{self.preset} on {name}"
 
     @property
     def images_per_step(self) -> float:
@@ -278,9 +280,9 @@ class TrainConfig:
         """How G's weights are averaged, for people; empty where they are not."""
         start, final = self.ema_half_life, self.final_ema_half_life
         if final is not None:
-            return f"half-life {start} to {final} images"
+            return f"half-life {start:,.0f} to {final:,.0f} images"
         if self.has_half_life:
-            return f"half-life {start} images"
+            return f"half-life {start:,.0f} images"
         return f"decay {self.ema_decay}" if self.has_ema else ""
 
     @property

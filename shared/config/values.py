@@ -103,7 +103,8 @@ def conform(value: Any, kind: Any, field: str = "") -> Any:
         kind: int, float, bool, str, None; unions of these, also with a tuple; lists,
             tuples (of any length, too) and dictionaries of kinds, or of anything; a
             `NamedTuple`, of which all fields must be known and those without a default
-            be there; a `TypedDict`, which may hold more than its keys.
+            be there, and whose ``broken_rule()``, where it has one, names a field and
+            what it must be; a `TypedDict`, which may hold more than its keys.
         field: what an error calls the value.
 
     Returns:
@@ -165,7 +166,11 @@ def _object(value: Any, kind: Any, field: str) -> Any:
         return value | found
     for name in value.keys() - kinds.keys():
         raise Mismatch(_join(field, name), value[name], "is unknown")
-    return kind(**found)
+    made = kind(**found)
+    if hasattr(made, "broken_rule") and (broken := made.broken_rule()):
+        name, rule = broken
+        raise Mismatch(_join(field, name), value.get(name, MISSING), rule)
+    return made
 
 
 @functools.cache

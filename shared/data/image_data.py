@@ -33,6 +33,17 @@ class DataInfo(NamedTuple):
             del values["class_names"]
         return values
 
+    def broken_rule(self) -> tuple[str, str] | None:
+        """A field that makes no sense, and what it must be; None where all do."""
+        if self.channels not in (1, 2, 3):
+            return "channels", "must be 1, 2 or 3"
+        for name in ("num_classes", "count"):
+            if getattr(self, name) < 0:
+                return name, "must be 0 or more"
+        if self.class_names and len(self.class_names) != self.num_classes:
+            return "class_names", f"must be {self.num_classes} names, or none"
+        return None
+
     def has_images_of(self, other: "DataInfo") -> bool:
         """Whether these are another's images and labels; names are but words."""
         return self._replace(class_names=()) == other._replace(class_names=())

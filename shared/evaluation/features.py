@@ -79,8 +79,8 @@ class ClassifierExtractor(FeatureExtractor):
         accuracy = classifier.prepare(self._classifier, data, data_dir, say, cache_dir)
         self.description = (
             f"{classifier.FEATURES} of the layer before the last of a classifier of"
-            f" {name} (version {classifier.VERSION}, right on {accuracy:.1%} of the"
-            " held-out tenth)"
+            f" {choices.portable_name(name)} (version {classifier.VERSION}, right on"
+            f" {accuracy:.1%} of the held-out tenth)"
             + (", for each channel" if self._stacked else "")
             + "; scaled to mean square 1 over the reference"
         )
@@ -114,10 +114,12 @@ def weakness(accuracy: float, data: ImageData) -> str:
         Empty where its scores can be trusted.
     """
     tested = int(classifier.held_out(data).sum())
-    if accuracy >= _STRONG and tested >= _WELL_TESTED:
+    is_strong = accuracy >= _STRONG
+    if is_strong and tested >= _WELL_TESTED:
         return ""
+    fault = "was hardly tested" if is_strong else "is weak"
     return (
-        f"the judge is weak: right on {accuracy:.0%} of {tested} held-out images, where"
+        f"the judge {fault}: right on {accuracy:.0%} of {tested} held-out images, where"
         f" guessing is right on {1 / data.info.num_classes:.0%}; its scores are rough"
     )
 

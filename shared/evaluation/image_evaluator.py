@@ -163,9 +163,11 @@ class ImageEvaluator(PixelEvaluator):
         how = f"{num} samples by their most probable class"
         hit = [float(len(np.unique(ids))) for ids in drawn]
         divergence = [metrics.class_divergence(labels, ids) for ids in drawn]
-        # What the chance of a draw makes of the same classes: (K - 1) / 2n.
-        floor = (self._classes - 1) / (2 * num)
-        from_data = f"{how}, from the training labels, nats; of real images {floor:.4f}"
+        from_data = f"{how}, from the training labels, nats"
+        # What the chance of a draw makes of the same classes, where it is small.
+        if num >= 5 * self._classes:
+            floor = (self._classes - 1) / (2 * num)
+            from_data += f"; of real images about {floor:.4f}"
         return by_name(
             Score("classes_hit", hit, how, of=self._classes),
             Score("class_kl", divergence, from_data),

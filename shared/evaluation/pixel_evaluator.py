@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared import sizes
+from shared.config.choices import portable_name
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import ImageData
 from shared.drawing import images
@@ -58,7 +59,7 @@ class PixelEvaluator(Evaluator):
         """What holds for all scores."""
         size = sizes.both(self._config.image_size)
         return {
-            "dataset": self._config.dataset,
+            "dataset": portable_name(self._config.dataset),
             "reference": "training split",
             "features": "none",
             "resizing": f"data cached at {size}, samples of that size, 8 bits",

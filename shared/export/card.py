@@ -1,5 +1,6 @@
 """The model card: what the Hub shows of a generator."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def model_card(
     traits = ARCHITECTURES[config.architecture]
     colour = "in grey" if data.channels == 1 else "in colour"
     return _template().render(
-        name=f"{config.preset} on {dataset}",
+        name=config.title,
         dataset=dataset,
         step=state.step,
         config=config,
@@ -54,4 +55,12 @@ def _template() -> jinja2.Template:
         keep_trailing_newline=True,
         autoescape=False,  # Markdown
     )
+    # YAML reads a pair of surrogates, as JSON escapes an emoji, as two characters.
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
+    environment.filters["words"] = _as_words
     return environment.get_template("card.md")
+
+
+def _as_words(text: object) -> str:
+    """A name from outside, of which Markdown takes nothing for a sign."""
+    return re.sub(r"([\\`*_\[\]<>|#&~$])", r"\\\1", str(text))

@@ -108,7 +108,9 @@ def read(folder: Path) -> GeneratorState:
     metadata, weights = _FILE.read(weights_path)
     try:
         found = conform(values, _Values)
-        if not 1 <= found["version"] <= FORMAT_VERSION:
+        if found["version"] < 1:
+            raise Mismatch("version", found["version"], "must be 1 or more")
+        if found["version"] > FORMAT_VERSION:
             raise UsageError(
                 f"version {found['version']} of an exported generator: this program"
                 f" reads versions up to {FORMAT_VERSION}; use a newer program"

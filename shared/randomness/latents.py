@@ -57,8 +57,8 @@ def great_circle(
 ) -> NDArray[np.float32]:
     """``count`` latents from start to end, shape [count, z_dim].
 
-    Along a great circle: on a straight line the middle would be shorter than any latent
-    that the generator was trained on.
+    Along a great circle: on a straight line the middle would be shorter than nearly any
+    latent of many dimensions that the generator was trained on.
 
     References:
         White 2016, arXiv:1609.04468, section 2.1.

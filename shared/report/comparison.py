@@ -53,6 +53,11 @@ class Run(NamedTuple):
     """Whether that has ended it."""
 
     @property
+    def label(self) -> str:
+        """Its name in a legend, in which one that begins with _ would have no word."""
+        return f" {self.name}" if self.name[0] == "_" else self.name
+
+    @property
     def health(self) -> str | None:
         """What became of it, where it diverged."""
         if self.diverged:
@@ -232,13 +237,15 @@ def _plot(path: Path, runs: Sequence[Run]) -> None:
                     moving_average(values),
                     color=f"C{number}",  # the same in every panel
                     marker=marker,
-                    # Of a name that begins with _ there would be no word.
-                    label=f" {run.name}" if run.name[0] == "_" else run.name,
+                    label=run.label,
                 )
         axes.set_ylabel(QUANTITIES[name].title)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-    all_axes[0].legend(frameon=False)
+    found = (axes.get_legend_handles_labels() for axes in all_axes)
+    curve = {label: line for of in found for line, label in zip(*of, strict=True)}
+    shown = [run.label for run in runs if run.label in curve]
+    all_axes[0].legend([curve[x] for x in shown], shown, frameon=False)
     all_axes[-1].set_xlabel("step")
     with writing(path):
         make_folder(path.parent)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from shared.config.choices import POINTS
 from shared.config.resume import CHANGEABLE_ON_RESUME
 from shared.config.train_config import TrainConfig
 from shared.files.atomic import write_atomically
@@ -67,7 +68,8 @@ def write_page(
         table=table,
         grids=list(_grids(runs)),
         charts=[x for name in names if (x := _chart(name, groups))],
-        legend=[(title, number % _COLOURS) for number, title in enumerate(groups)],
+        legend=[(title, _stroke(number)) for number, title in enumerate(groups)],
+        are_points=all(run.config.dataset in POINTS for run in runs),
         are_losses_left_out=not set(_LOSSES) <= set(names),
         width=_WIDTH,
         height=_HEIGHT,
@@ -140,7 +142,7 @@ def _chart(name: str, groups: Mapping[str, list[Compared]]) -> dict[str, Any] | 
     known = np.concatenate([x for x in curves if x is not None] or [np.empty((0, 4))])
     if not len(known):
         return None
-    right = known[:, 0].max() or 1.0
+    right = max(known[:, 0].max(), 1)
     low, high = known[:, 1].min(), known[:, 3].max()
     margin = 0.06 * (high - low) or abs(high) / 10 or 1.0
     low, high = low - margin, high + margin
@@ -160,16 +162,24 @@ def _chart(name: str, groups: Mapping[str, list[Compared]]) -> dict[str, Any] | 
         "title": QUANTITIES[name].title,
         "curves": [
             {
-                "colour": number % _COLOURS,
+                "stroke": _stroke(number),
                 "middle": line(of[:, 0], of[:, 2]),
+                "dot": (x(of[0, 0]), y(of[0, 2])) if len(of) == 1 else None,
                 "band": line(of[:, 0], of[:, 1]) + " " + line(of[::-1, 0], of[::-1, 3]),
             }
             for number, of in enumerate(curves)
             if of is not None
         ],
         "ticks": [(y(tick), f"{tick:.4g}") for tick in _ticks(low, high)],
-        "right": f"{right:,.0f} images",
+        "right": f"{right:,.0f}",
     }
+
+
+def _stroke(number: int) -> dict[str, Any]:
+    """How a line is drawn: by a colour; where colours repeat, by other dashes."""
+    dashes = ("none", "7 4", "2 3", "9 3 2 3")
+    again, colour = divmod(number, _COLOURS)
+    return {"colour": f"var(--c{colour})", "dashes": dashes[again % len(dashes)]}
 
 
 def _band(name: str, runs: Sequence[Compared]) -> np.ndarray | None:

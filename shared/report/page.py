@@ -59,10 +59,9 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
     diagnoses = sorted(watch.diagnoses.values(), key=lambda found: found.first)
     twin, plugin = prog.partition(".")[0], run.read_plugin()
     are_points = config.dataset in POINTS
-    draw = f"python -m {twin}.sample RUN"
     step = max((r["step"] for r in [*metrics, *samples]), default=0)
     page = template("report.html").render(
-        title=_portable_title(config),
+        title=config.title,
         framework=_framework(twin),
         step=step,
         data=data,
@@ -83,6 +82,7 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
         events=list(events.of_run(run, diagnoses, metrics)),
         scored=_joined(scores[-1].get("protocol", {})) if scores else "",
         evaluations=list(_evaluations(run)),
+        titles={name: x.title for name, x in quantities.QUANTITIES.items()},
         decimals={name: x.decimals for name, x in quantities.QUANTITIES.items()},
         frames=_frames(run),
         row_names=_row_names(config, data),
@@ -95,9 +95,7 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
         resume=_without_paths(resume_command),
         again=list(_train_commands(config, plugin)),
         are_points=are_points,
-        sample=[f"{draw} --num {points.COUNTED}"]
-        if are_points
-        else [f"{draw} --num 100 --columns 10", f"{draw} --interpolate"],
+        sample=_sample_commands(twin, are_points) if run.checkpoint_steps() else [],
     )
     # A folder's name need not be UTF-8.
     write_atomically(run.path / "report.html", page.encode(errors="replace"))
@@ -145,10 +143,6 @@ def _portable(config: TrainConfig) -> dict[str, Any]:
     return values | shown
 
 
-def _portable_title(config: TrainConfig) -> str:
-    return dataclasses.replace(config, dataset=portable_name(config.dataset)).title
-
-
 def _without_paths(command: str) -> str:
     """A command of which absolute paths keep the last part: a page is passed on."""
     if " -m " not in command:  # Python's own words
@@ -169,6 +163,13 @@ def _train_commands(config: TrainConfig, plugin: Plugin | None) -> Iterator[str]
         settings += ["--plugin", plugin.file]
     for twin in FRAMEWORKS:
         yield shlex.join(["python", "-m", f"{twin}.train", *settings])
+
+
+def _sample_commands(twin: str, are_points: bool) -> list[str]:
+    draw = f"python -m {twin}.sample RUN"
+    if are_points:
+        return [f"{draw} --num {points.COUNTED}"]
+    return [f"{draw} --num 100 --columns 10", f"{draw} --interpolate"]
 
 
 def _settings(config: TrainConfig) -> Iterator[str]:

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from shared.config.choices import POINTS
 from shared.config.train_config import TrainConfig
 from shared.diagnosis.symptoms import LASTING_STEPS
 from shared.diagnosis.watch import Diagnosis
@@ -64,8 +65,14 @@ def time_and_images(
         step: the last.
     """
     seconds = _seconds(config, metrics)
-    images = f"{images_seen(config, step):,} images seen, {step:,} steps"
-    return Tile("Trained", _duration(seconds) if seconds else "not yet", images)
+    what = "points" if config.dataset in POINTS else "images"
+    steps = f"{step:,} step{'' if step == 1 else 's'}"
+    without = "unknown" if step else "not yet"
+    return Tile(
+        "Trained",
+        _duration(seconds) if seconds else without,
+        f"{images_seen(config, step):,} {what} seen, {steps}",
+    )
 
 
 def _seconds(config: TrainConfig, metrics: Sequence[Mapping[str, Any]]) -> float:
@@ -79,10 +86,12 @@ def _seconds(config: TrainConfig, metrics: Sequence[Mapping[str, Any]]) -> float
     for _, records in itertools.groupby(
         metrics, lambda record: [(record["step"] - 1) // n for n in every]
     ):
-        *_, last = records
-        if rate := last.get("images_per_second"):
-            seconds += (last["step"] - start) * config.images_per_step / rate
-        start = last["step"]
+        window = list(records)
+        # A step that diverged has no rate.
+        if rated := [x for x in window if x.get("images_per_second")]:
+            images = (rated[-1]["step"] - start) * config.images_per_step
+            seconds += images / rated[-1]["images_per_second"]
+        start = window[-1]["step"]
     return seconds
 
 
