@@ -9,7 +9,7 @@ import functools
 import inspect
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from numbers import Integral, Real
 from pathlib import Path
 from types import NoneType, UnionType
@@ -87,6 +87,10 @@ def as_array(name: str, value: object) -> "NDArray[Any]":
     """
     import numpy as np  # what a command refuses needs none
 
+    # NumPy makes one object of these.
+    if value is None or isinstance(value, str | bytes | Mapping | Set | Iterator):
+        kind = type(value).__name__
+        raise UsageError(f"{name} of type {kind}: must be an array, or a list")
     try:
         array = np.asarray(value)
     except Exception as error:  # each framework has errors of its own

@@ -191,7 +191,8 @@ def _is_row(row: Any) -> bool:
 
 def _read_table(content: bytes) -> dict[str, str | int] | None:
     """Columns ``file_name`` and ``label``; None: without the latter."""
-    rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig")), strict=True)
+    text = io.StringIO(content.decode("utf-8-sig"))
+    rows = csv.DictReader(text, strict=True, skipinitialspace=True)
     columns = rows.fieldnames or []
     if "file_name" not in columns:
         raise ValueError("must have the columns file_name and label")

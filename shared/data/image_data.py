@@ -76,6 +76,13 @@ class ImageData(NamedTuple):
     split: Split = "train"
     """Which images of the data set these are."""
 
+    def __repr__(self) -> str:
+        # Not its pixels, as the last line of a notebook's cell.
+        count, height, width, channels = self.images.shape
+        classes = f", {self.info.num_classes} classes" if self.info.num_classes else ""
+        size = f"{height}x{width}x{channels}"
+        return f"ImageData({self.name}, {count} of {size}{classes})"
+
     @property
     def pixels(self) -> NDArray[np.uint8]:
         """The images of data that are no points."""

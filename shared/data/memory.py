@@ -35,6 +35,7 @@ def from_arrays(
         UsageError: an array is of another type, shape or range.
     """
     pixels = _check_images(as_array("images", images))
+    _check_modes(images)
     ids, names = None, _texts(class_names)
     if labels is not None:
         ids = _check_labels(as_array("labels", labels), len(pixels))
@@ -84,6 +85,16 @@ def _check_images(images: NDArray[Any]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(images)
 
 
+def _check_modes(images: ArrayLike) -> None:
+    """Refuse PIL's images whose values are no colours, as those of a palette."""
+    for image in images if isinstance(images, Sequence) else ():
+        if (mode := getattr(image, "mode", "L")) not in ("L", "RGB"):
+            raise UsageError(
+                f"images of mode {shown(mode)}: must be L or RGB; of these, x:"
+                ' [image.convert("RGB") for image in x]'
+            )
+
+
 def _made_uint8(x: NDArray[Any]) -> str:
     """How values become uint8, in the ranges that images usually have."""
     made = ""
@@ -102,7 +113,8 @@ def _check_labels(labels: NDArray[Any], count: int) -> NDArray[np.int32]:
     found = f"labels of type {labels.dtype} and shape {list(labels.shape)}"
     if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
         names = "class_names, labels = numpy.unique(labels, return_inverse=True)"
-        of_texts = f"; of texts: {names}" if labels.dtype.kind in "OSUT" else ""
+        are_texts = labels.size and all(isinstance(x, str | bytes) for x in labels.flat)
+        of_texts = f"; of texts: {names}" if are_texts else ""
         raise UsageError(
             f"{found}: must be whole numbers, one for each image: [{count}]{of_texts}"
         )
@@ -121,6 +133,10 @@ def _check_names(names: tuple[str, ...], classes: int) -> tuple[str, ...]:
             f"class_names {in_line(names)}: must be one for each of {classes} classes"
         )
     for name in names:
+        if not name.strip() or not name.isprintable():
+            raise UsageError(
+                f"class_names {in_line(names)}: {shown(name)} must be one line of text"
+            )
         if names.count(name) > 1:
             raise UsageError(
                 f"class_names {in_line(names)}: {shown(name)} must be of one class"

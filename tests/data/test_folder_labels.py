@@ -158,8 +158,8 @@ def test_labels_of_a_table(
 ) -> None:
     save(folder, "a.png", "b.png", "x/c.png")
     files = ("a.png", "./b.png", "x/c.png")
-    lines = [f"{a},7,{b}" for a, b in zip(files, labels, strict=True)]
-    text = "\n".join(["\ufefffile_name,width,label", *lines])
+    lines = [f"{a}, 7, {b}" for a, b in zip(files, labels, strict=True)]
+    text = "\n".join(["\ufefffile_name, width, label", *lines])
     (folder / "metadata.csv").write_text(text, "utf-8")
     data, _ = load(folder, tmp_path)
     assert data.class_names == names

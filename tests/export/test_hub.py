@@ -1,5 +1,6 @@
 """The folder for the Hugging Face Hub: what is in it, and what is refused of it."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -192,6 +193,26 @@ def test_a_card_says_where_images_lie(preset: str, words: str) -> None:
     assert (task == "other") == (preset == "ring") == ("pipeline_tag" not in front)
 
 
+def test_a_card_takes_no_name_for_markup_and_keeps_none_to_itself() -> None:
+    dataset = "folder:my 😀 <b>p|ho`to*s"
+    names = ("<script>x</script>", "a_b_c")
+    config = dataclasses.replace(PRESETS["cgan"], dataset="folder:/home/me/x")
+    config = dataclasses.replace(config, dataset=f"folder:/home/me/{dataset[7:]}")
+    data = DataInfo(1, 2, 9, "", names)
+    score = {"title": "FID ↓", "shown": "8", "value": 8.0, "protocol": "of 9"}
+    protocol = {"features": "a classifier of <b>"}
+    found: Any = {"step": 1, "protocol": protocol, "scores": {"fid": score}}
+    card = model_card(GeneratorState(1, config, data, {}), dataset, [found])
+    _, front, text = card.split("---\n", 2)
+    name = yaml.safe_load(front)["model-index"][0]["name"]
+    assert name.encode() == f"cgan on {dataset}".encode()
+    assert "/home" not in card
+    assert re.search(r"(?<!\\)[<`*|]", text.split("## Use")[0]) is None
+    assert r"0 \<script\>x\</script\>, 1 a\_b\_c" in text
+    assert r"## Scores (features: a classifier of \<b\>)" in text
+    assert "as a GAN\nfor 1 step.\n" in text
+
+
 def test_a_card_without_scores_says_none(folder: Path) -> None:
     card = (folder / "README.md").read_text()
     front = yaml.safe_load(card.split("---\n", 2)[1])
@@ -249,6 +270,22 @@ def _strange_weights(folder: Path) -> None:
             "config.json: unreadable: standing_stats 0: must be 1 or more",
         ),
         (
+            _change_config(lambda values: values.update(version=0)),
+            "config.json: unreadable: version 0: must be 1 or more",
+        ),
+        (
+            _change_config(lambda values: values["data"].update(num_classes=-1)),
+            "config.json: unreadable: data.num_classes -1: must be 0 or more",
+        ),
+        (
+            _change_config(lambda values: values["data"].update(channels=0)),
+            "config.json: unreadable: data.channels 0: must be 1, 2 or 3",
+        ),
+        (
+            _change_config(lambda values: values["data"].update(class_names=["a"])),
+            r"config.json: unreadable: data.class_names \['a'\]: must be 2 names, or",
+        ),
+        (
             _change_config(lambda values: values["config"].update(architecture="x")),
             "config.json: configuration: unknown architecture 'x'",
         ),
@@ -264,6 +301,10 @@ def _strange_weights(folder: Path) -> None:
         "version",
         "step",
         "standing",
+        "old version",
+        "classes",
+        "channels",
+        "names",
         "plugin",
         "data",
     ],

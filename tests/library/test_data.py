@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from shared.data import datasets
 from shared.data.memory import from_arrays
@@ -83,6 +84,14 @@ def test_arrays_are_taken_as_they_are() -> None:
         ((GREY, [0, 1] * 3, None), "class_names of type NoneType: must be a list"),
         ((GREY, ["cat", "dog"] * 3), "of texts: class_names, labels = numpy.unique(l"),
         ((np.zeros((6, 3, 8, 8), np.uint8),), "of these, x: x.transpose(0, 2, 3, 1)"),
+        ((GREY, [0, 1] * 3, ["one", "two\n"]), r"'two\n' must be one line of text"),
+        ((GREY, [0, 1] * 3, ["one", " "]), "' ' must be one line of text"),
+        ((GREY, (n % 2 for n in range(6))), "labels of type generator: must be an arr"),
+        ((GREY, [None] * 6), "labels of type object and shape [6]: must be whole num"),
+        ((iter(GREY),), "images of type iterator: must be an array, or a list"),
+        ((None,), "images of type NoneType: must be an array, or a list"),
+        (({"image": GREY},), "images of type dict: must be an array, or a list"),
+        (("photos",), "images of type str: must be an array, or a list"),
         ((GREY, None, ["one"]), "class_names ('one',): there are no labels"),
         ((GREY, None, ["one"] * 999), "...: there are no labels"),
         ((np.zeros((6, 8, 9), np.uint8),), "; the nearest are 8 and 8x10"),
@@ -103,6 +112,23 @@ def test_other_arrays_are_refused(arguments: tuple[Any, ...], message: str) -> N
 def test_of_other_ranges_nobody_guesses_what_they_mean(images: Any) -> None:
     with pytest.raises(UsageError, match=r"must be uint8, 0 to 255$"):
         from_arrays(images)
+
+
+@pytest.mark.parametrize("mode", ["P", "HSV", "CMYK", "LA"])
+def test_pictures_whose_values_are_no_colours_are_refused(mode: str) -> None:
+    pictures = [Image.fromarray(x).convert("RGB") for x in GREY]
+    assert from_arrays(pictures).info.channels == 3
+    assert (
+        from_arrays([Image.fromarray(x) for x in GREY]).info == from_arrays(GREY).info
+    )
+    odd = [picture.convert("RGB").convert(mode) for picture in pictures]
+    with pytest.raises(UsageError, match=r"^images of "):
+        from_arrays(odd)
+
+
+def test_a_data_set_is_shown_in_a_line() -> None:
+    data = from_arrays(GREY, [0, 1] * 3)
+    assert repr(data) == "ImageData(arrays, 6 of 8x8x1, 2 classes)"
 
 
 def test_a_mask_over_nothing_hides_nothing() -> None:

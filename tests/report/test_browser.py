@@ -3,6 +3,7 @@
 Needs Chromium and the package playwright; without them it is skipped, and says so.
 """
 
+import ast
 import dataclasses
 import shutil
 from collections.abc import Iterator
@@ -61,8 +62,32 @@ def browser() -> Iterator[Any]:
         found.close()
 
 
+@pytest.fixture(scope="module")
+def odd_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of a run from Python that diverged, in a folder of a difficult name."""
+    folder = tmp_path_factory.mktemp("browser") / 'it\'s "my" run é'
+    run = RunDir.create(folder, dataclasses.replace(PRESETS["dcgan"], steps=400), DATA)
+    for step in range(10, 401, 10):
+        losses = {"d_loss": 40.0 - step / 10, "g_loss": 0.5}
+        run.append_metrics({"step": step, **losses, "g_grad_norm": 7.0 + step / 100})
+    run.append_metrics({"step": 405, "g_grad_norm": 0.0})
+    run.append_metrics({"step": 407, "diverged": 1})
+    resume = 'gans_torch.fit(config, data, resume="RUN")'
+    report.write_report(run, resume, "gans_torch.library")
+    return run.path / "report.html"
+
+
 @pytest.fixture
 def opened(browser: Any, file: Path) -> Iterator[Any]:
+    yield from _opened(browser, file)
+
+
+@pytest.fixture
+def odd(browser: Any, odd_file: Path) -> Iterator[Any]:
+    yield from _opened(browser, odd_file)
+
+
+def _opened(browser: Any, file: Path) -> Iterator[Any]:
     """The page, which may ask for nothing and say nothing."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     context.set_default_timeout(PATIENCE_MS)
@@ -70,10 +95,10 @@ def opened(browser: Any, file: Path) -> Iterator[Any]:
     said: list[str] = []
     tab.on("console", lambda message: said.append(message.text))
     tab.on("pageerror", lambda error: said.append(str(error)))
-    tab.on("request", lambda request: said.append(request.url[:80]))
+    tab.on("request", lambda request: said.append(request.url))
     tab.goto(file.as_uri())
     yield tab
-    asked = [x for x in said if not x.startswith("data:")]
+    asked = [x[:400] for x in said if not x.startswith("data:")]
     assert asked == [file.as_uri()]
     context.close()
 
@@ -151,6 +176,40 @@ def test_it_fits_a_phone_by_day_and_by_night(opened: Any, scheme: Any) -> None:
         "x => x.textContent.trim().length > 20 && x.clientWidth < 200).length"
     )
     assert narrow == 0
+
+
+def test_python_is_given_the_folder_as_its_own_string(odd: Any, odd_file: Path) -> None:
+    words = odd.locator("#resume").inner_text()
+    (keyword,) = ast.parse(words, mode="eval").body.keywords  # type: ignore[attr-defined]
+    assert ast.literal_eval(keyword.value) == str(odd_file.parent)
+
+
+def test_marks_of_one_step_stand_side_by_side_and_lead_there(odd: Any) -> None:
+    marks = [odd.locator(f".mark.{kind}").first for kind in ("warning", "diverged")]
+    places = {mark.bounding_box()["x"] for mark in marks}
+    assert len(places) == 2
+    for mark in marks:
+        odd.locator("#slider").press("Home")
+        mark.click()
+        assert odd.locator("#when").inner_text() == "step 407"
+
+
+def test_ends_of_the_game_that_are_near_have_words_apart(odd: Any) -> None:
+    words = odd.locator("#charts svg").first.locator("text", has_text=": ")
+    boxes = [words.nth(n).bounding_box() for n in range(words.count())]
+    assert len(boxes) == 2
+    first, second = sorted(box["y"] for box in boxes)
+    assert second - first >= boxes[0]["height"] * 0.8
+    # Over the curves, which would cross them out.
+    order = "s => [...s.children].map(x => x.tagName + x.textContent.includes(': '))"
+    tags = odd.locator("#charts svg[role=img]").first.evaluate(order)
+    assert tags.index("texttrue") > tags.index("svgfalse")
+
+
+def test_a_zero_does_not_flatten_a_logarithmic_chart(odd: Any) -> None:
+    chart = odd.locator("#charts .card", has_text="Gradients of the weights")
+    ticks = chart.locator("svg text[text-anchor=end]").all_text_contents()
+    assert set(ticks) == {"8", "10"}
 
 
 def brightness(colour: str) -> float:

@@ -1,7 +1,9 @@
 """Runs side by side: what tells them apart, and what they reached."""
 
+import dataclasses
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -165,6 +167,43 @@ def test_seeds_are_one_line_with_a_band_and_losses_share_no_axis(
     (band, _) = re.findall(r'<polygon points="([^"]*)"', found)
     heights = [float(point.split(",")[1]) for point in band.split()]
     assert heights[0] - heights[-1] > 5  # from the least to the largest
+
+
+def test_every_run_is_named_and_drawn_whatever_it_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = TrainConfig()
+    names = [f"run{n}" for n in range(6)]
+    runs = [
+        RunDir.create(tmp_path / name, dataclasses.replace(config, width=2**n), DATA)
+        for n, name in enumerate(names)
+    ]
+    runs[0].append_scores({"step": 50, "fid": 1.0})
+    for run in runs[1:]:
+        run.append_sample_metrics({"step": 50, "diversity": 0.5})
+    figures: list[Any] = []
+    monkeypatch.setattr(
+        comparison, "save_figure", lambda _, figure: figures.append(figure)
+    )
+    found = page_of(tmp_path, *runs)
+    (figure,) = figures
+    legend = figure.axes[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == names
+    lines = [line.get_color() for line in legend.get_lines()]
+    assert lines == [f"C{n}" for n in range(6)]
+    # A single value is a dot; a sixth line has the first one's colour, and dashes.
+    assert found.count("<circle") == 6
+    first, *_, last = re.findall(r'<line x2="28"[^>]*>', found)
+    assert re.findall('"var[^ ]*', first) == re.findall('"var[^ ]*', last)
+    assert first != last
+
+
+def test_of_points_the_page_does_not_say_images(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", PRESETS["ring"])
+    assert "Curves over the points seen" in page_of(tmp_path, run)
+    assert "Curves over the images seen" in page_of(
+        tmp_path, run, make(tmp_path / "other", TrainConfig())
+    )
 
 
 def test_runs_without_any_record_are_refused(tmp_path: Path) -> None:

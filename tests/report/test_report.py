@@ -291,6 +291,24 @@ def test_a_slow_start_counts_once() -> None:
     assert found.answer == "1 min 50 s"
 
 
+def test_a_run_that_diverged_has_trained_all_the_same() -> None:
+    records = [{"step": 1, "images_per_second": 16.0}, {"step": 2, "diverged": 1}]
+    config = TrainConfig(batch_size=32)
+    found = tiles.time_and_images(config, records, 2)
+    assert (found.answer, found.detail) == ("2 s", "64 images seen, 2 steps")
+    found = tiles.time_and_images(PRESETS["ring"], records[1:], 1)
+    assert (found.answer, found.detail) == ("unknown", "256 points seen, 1 step")
+
+
+def test_a_run_without_checkpoints_offers_no_drawing(run: RunDir) -> None:
+    run.append_metrics({"step": 1, "d_loss": 1.0})
+    found = write(run).text
+    assert "gans_jax.sample" not in found
+    assert "· 1 step ·" in found
+    run.checkpoint_path(1).touch()
+    assert "python -m gans_jax.sample RUN --interpolate" in write(run).text
+
+
 def test_what_happened_is_on_the_axis_of_time(run: RunDir) -> None:
     for step in (10, 20):
         run.append_metrics({"step": step, "d_loss": 1.0})
