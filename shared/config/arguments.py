@@ -28,7 +28,7 @@ from typing import (
     runtime_checkable,
 )
 
-from shared.config.values import in_line, plain, printable
+from shared.config.values import in_line, plain, printable, shown
 from shared.errors import UsageError
 
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ def as_array(name: str, value: object) -> "NDArray[Any]":
         value: of any type.
 
     Raises:
-        UsageError: NumPy makes nothing of it, or values are masked, which it would
-            take for values.
+        UsageError: NumPy makes nothing of it, or what it would take for values is
+            masked, or no colour.
     """
     import numpy as np  # what a command refuses needs none
 
@@ -96,6 +96,13 @@ def as_array(name: str, value: object) -> "NDArray[Any]":
     except Exception as error:  # each framework has errors of its own
         reason = printable(" ".join(str(error).split()), most=200)
         raise UsageError(f"{name}: cannot be made an array: {reason}") from error
+    # Values of PIL's other images are no colours, as those of a palette.
+    for image in value if isinstance(value, Sequence) else ():
+        if (mode := getattr(image, "mode", "L")) not in ("L", "RGB"):
+            raise UsageError(
+                f"{name} of mode {shown(mode)}: must be L or RGB; of these, x:"
+                ' [image.convert("RGB") for image in x]'
+            )
     if np.ma.is_masked(value):
         raise UsageError(f"{name}: must have no masked values")
     return array

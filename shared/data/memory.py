@@ -35,7 +35,6 @@ def from_arrays(
         UsageError: an array is of another type, shape or range.
     """
     pixels = _check_images(as_array("images", images))
-    _check_modes(images)
     ids, names = None, _texts(class_names)
     if labels is not None:
         ids = _check_labels(as_array("labels", labels), len(pixels))
@@ -83,16 +82,6 @@ def _check_images(images: NDArray[Any]) -> NDArray[np.uint8]:
     if count < 2:
         raise UsageError(f"{found}: must be two or more")
     return np.ascontiguousarray(images)
-
-
-def _check_modes(images: ArrayLike) -> None:
-    """Refuse PIL's images whose values are no colours, as those of a palette."""
-    for image in images if isinstance(images, Sequence) else ():
-        if (mode := getattr(image, "mode", "L")) not in ("L", "RGB"):
-            raise UsageError(
-                f"images of mode {shown(mode)}: must be L or RGB; of these, x:"
-                ' [image.convert("RGB") for image in x]'
-            )
 
 
 def _made_uint8(x: NDArray[Any]) -> str:

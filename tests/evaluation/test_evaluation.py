@@ -577,6 +577,27 @@ def test_copies_of_the_data_score_best_and_are_found_out(
     np.testing.assert_array_equal(picture[2:10], picture[16:24])
 
 
+def test_what_chance_makes_of_classes_is_told_where_it_is_small(
+    twin: Twin, data_dir: Path
+) -> None:
+    data = datasets.load("digits", 8, data_dir)
+    evaluator = make_evaluator(twin, data.pixels, data, data_dir)
+    for num, words in ((50, "; of real images about 0.0900"), (49, ", nats")):
+        protocol = evaluator.scores(num, draws=1, seed=0)["class_kl"].protocol
+        assert protocol.endswith(words)
+
+
+def test_a_protocol_names_no_place_of_its_author(twin: Twin, data_dir: Path) -> None:
+    data = datasets.load("digits", 8, data_dir)
+    config = TrainConfig(image_size=8, width=4, dataset="folder:/home/me/photos")
+    backend: Any = Copier(twin, data.pixels)
+    evaluator = evaluate.make_evaluator(backend, config, data, None)
+    protocol = evaluator.protocol(64, 1, 0)
+    assert protocol["dataset"] == "folder:photos"
+    assert "a classifier of folder:photos (version" in str(protocol["features"])
+    assert "/home" not in str(protocol)
+
+
 def test_a_collapsed_generator_scores_worst(twin: Twin, data_dir: Path) -> None:
     data = datasets.load("digits", 8, data_dir)
     evaluator = make_evaluator(twin, data.pixels[:1], data, data_dir)
@@ -912,6 +933,8 @@ def test_a_judge_that_learnt_little_or_was_hardly_tested_is_weak(
     found = features.weakness(accuracy, data)
     assert bool(found) == is_weak
     if is_weak:
+        fault = "is weak" if accuracy < 0.9 else "was hardly tested"
+        assert found.startswith(f"the judge {fault}: ")
         assert f"right on {accuracy:.0%} of {count // 10} held-out" in found
 
 

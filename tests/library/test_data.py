@@ -1,7 +1,7 @@
 """Arrays in memory, and folders, as data sets."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -116,14 +116,12 @@ def test_of_other_ranges_nobody_guesses_what_they_mean(images: Any) -> None:
 
 @pytest.mark.parametrize("mode", ["P", "HSV", "CMYK", "LA"])
 def test_pictures_whose_values_are_no_colours_are_refused(mode: str) -> None:
-    pictures = [Image.fromarray(x).convert("RGB") for x in GREY]
+    grey: Any = [Image.fromarray(x) for x in GREY]
+    assert from_arrays(grey).info == from_arrays(GREY).info
+    pictures: Any = [picture.convert("RGB") for picture in grey]
     assert from_arrays(pictures).info.channels == 3
-    assert (
-        from_arrays([Image.fromarray(x) for x in GREY]).info == from_arrays(GREY).info
-    )
-    odd = [picture.convert("RGB").convert(mode) for picture in pictures]
-    with pytest.raises(UsageError, match=r"^images of "):
-        from_arrays(odd)
+    with pytest.raises(UsageError, match=rf"^images of mode '{mode}': must be L or"):
+        from_arrays(cast("Any", [picture.convert(mode) for picture in pictures]))
 
 
 def test_a_data_set_is_shown_in_a_line() -> None:
