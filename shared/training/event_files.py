@@ -1,6 +1,10 @@
 """TensorBoard's event files, without TensorFlow and without either twin's framework."""
 
+import io
+import itertools
+import os
 import shutil
+import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,10 +19,15 @@ from tensorboard.compat.proto.event_pb2 import (
 from tensorboard.compat.proto.summary_pb2 import (
     Summary,  # pyrefly: ignore[missing-module-attribute]
 )
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.summary.writer.record_writer import RecordWriter
 
+from shared.errors import UsageError
+from shared.files.atomic import append, make_folder
 from shared.quantities import numbers
 from shared.run.run_dir import RunDir
+
+# Of what a process writes anew, so that TensorBoard takes it for another file.
+_numbers = itertools.count()
 
 
 class EventFiles:
@@ -26,12 +35,21 @@ class EventFiles:
 
     The run's own files are the record; event files are a copy. A run that goes on
     writes them anew from its past, so no step is in them twice.
+
+    Raises:
+        UsageError: they cannot be written, now or later.
     """
 
     def __init__(self, run: RunDir) -> None:
         folder = run.path / "tensorboard"
         shutil.rmtree(folder, ignore_errors=True)
-        self._writer = EventFileWriter(str(folder))
+        try:
+            make_folder(folder)
+        except OSError as error:
+            raise UsageError(f"{folder}: cannot be made: {error.strerror}") from error
+        names = f"{time.time():010.0f}.{socket.gethostname()}.{os.getpid()}"
+        self._path = folder / f"events.out.tfevents.{names}.{next(_numbers)}"
+        self._append(Event(wall_time=time.time(), file_version="brain.Event:2"))
         for record in (*run.read_metrics(), *run.read_scores()):
             self.add_scalars(record)
         for record in run.read_sample_metrics():
@@ -58,12 +76,12 @@ class EventFiles:
         )
         self._add(step, [Summary.Value(tag="samples", image=image)])
 
-    def close(self) -> None:
-        """Finish the file."""
-        self._writer.close()
-
     def _add(self, step: int, values: list[Summary.Value]) -> None:
         summary = Summary(value=values)
-        self._writer.add_event(Event(wall_time=time.time(), step=step, summary=summary))
-        # Grids and logged steps are rare; who looks on wants to see them at once.
-        self._writer.flush()
+        self._append(Event(wall_time=time.time(), step=step, summary=summary))
+
+    def _append(self, event: Event) -> None:
+        # Not by TensorBoard's writer, whose thread keeps to itself what a disk says.
+        record = io.BytesIO()
+        RecordWriter(record).write(event.SerializeToString())
+        append(self._path, record.getvalue())

@@ -1,8 +1,6 @@
 """What a run says of itself while it goes on: its lines, its warnings, its events."""
 
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
 from typing import Any
 
 from shared.config.train_config import TrainConfig
@@ -11,7 +9,7 @@ from shared.diagnosis.watch import Diagnosis, Watch
 from shared.run.run_dir import RunDir
 
 
-class Journal(contextlib.AbstractContextManager["Journal"]):
+class Journal:
     """Writes a run's records, and warns when they show that something goes wrong.
 
     Args:
@@ -44,8 +42,6 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
         self._watch.replay(
             run.read_metrics(), run.read_sample_metrics(), run.read_scores()
         )
-        if self._events is not None:
-            self._events.close()
         if self._tensorboard:
             # Imported here, because it is optional.
             from shared.training.event_files import EventFiles
@@ -87,12 +83,3 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
     def _warn(self, diagnoses: Sequence[Diagnosis]) -> None:
         for diagnosis in diagnoses:
             self._say(f"warning at step {diagnosis.first}: {diagnosis}")
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._events is not None:
-            self._events.close()

@@ -117,17 +117,14 @@ class Keeping:
     keep: Keep | None = None
     """Which checkpoints stay; None: as it was, of a new run `retention.KEEP`."""
 
-    def recorder(
-        self, run: RunDir, session: Session, held: contextlib.ExitStack
-    ) -> Recorder:
+    def recorder(self, run: RunDir, session: Session) -> Recorder:
         """What writes the run's folder."""
         config = session.config
         self.on_open(run)
-        journal = Journal(run, config, tensorboard=self.tensorboard, say=self.say)
         return FolderRecorder(
             run,
             make_pictures(config, session.data, run, session.backend),
-            held.enter_context(journal),
+            Journal(run, config, tensorboard=self.tensorboard, say=self.say),
             lambda: self.write_report(run),
             plugin=self.plugin,
             keep=run.read_keep(),
@@ -159,7 +156,7 @@ class NewFolder(Place):
         path = self._path or default_path(session.config.preset, session.config.dataset)
         _check_room(path, session, keep, there=0)
         run = self._create(session, keep, held)
-        return self._keeping.recorder(run, session, held)
+        return self._keeping.recorder(run, session)
 
     def _create(
         self, session: Session, keep: Keep, held: contextlib.ExitStack
@@ -267,7 +264,7 @@ class OldFolder(Place):
         )
         run.note_rollbacks(session.rollbacks)
         run.keep_checkpoints(keep, session.config)
-        return keeping.recorder(run, session, held)
+        return keeping.recorder(run, session)
 
     def _named(self, step: WhichStep) -> Found:
         path = resolve_checkpoint(self._run.path, step)

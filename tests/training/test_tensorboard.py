@@ -1,7 +1,10 @@
 """Event files: the run's numbers and grids, each step once, and no framework."""
 
+import errno
 import importlib.util
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -82,10 +85,44 @@ def test_pictures_keep_their_size(tmp_path: Path) -> None:
     files = EventFiles(run)
     files.add_image(7, tmp_path / "picture.png")
     files.add_scalars({"step": 7, "missing": None, "protocol": {}, "there": 2})
-    files.close()
     (picture,) = events(tmp_path).Images("samples")
     assert (picture.step, picture.width, picture.height) == (7, 5, 3)
     assert events(tmp_path).Tags()["scalars"] == ["there"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_event_files_that_cannot_be_written_are_named(
+    twin: Twin,
+    train: Train,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = tmp_path / "run"
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    write = os.write
+
+    def fill(file: int, content: memoryview) -> int:
+        name = str(Path(f"/proc/self/fd/{file}").readlink())
+        if "tfevents" in name and (run / "checkpoints" / "000003.safetensors").exists():
+            raise full
+        return write(file, content)
+
+    monkeypatch.setattr(os, "write", fill)
+    stopped(1, lambda: train(*TINY, "--tensorboard", "--run-dir", run))
+    monkeypatch.setattr(os, "write", write)
+    *_, line = capsys.readouterr().err.splitlines()
+    (path,) = (run / "tensorboard").iterdir()
+    rule = "cannot be written: No space left on device"
+    assert line == f"gans_{twin.name}.train: {path}: {rule}"
+    assert RunDir.open(run).checkpoint_steps() == [3]
+
+    shutil.rmtree(run / "tensorboard")
+    (run / "tensorboard").symlink_to("nowhere")
+    again = ("--resume", run, "--tensorboard", "--device", "cpu")
+    stopped(2, lambda: train(*again))
+    *_, line = capsys.readouterr().err.splitlines()
+    assert line.endswith(f"error: {run}/tensorboard: cannot be made: File exists")
 
 
 def test_a_missing_package_is_said_in_one_line(
