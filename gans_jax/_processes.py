@@ -9,6 +9,7 @@ import contextlib
 import functools
 import os
 import pickle
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -20,11 +21,20 @@ from jax import Array, P
 from jax.sharding import Mesh, NamedSharding
 from numpy.typing import NDArray
 
+from shared.config.values import printable
 from shared.errors import UsageError
 from shared.training import heartbeats
 from shared.training.agreement import end_alike
 from shared.training.heartbeats import Heartbeat
-from shared.training.processes import Processes, processes, wait_for_others
+from shared.training.processes import (
+    STEP_OF_SLURM,
+    Processes,
+    find_address,
+    find_processes,
+    is_place,
+    processes,
+    wait_for_others,
+)
 
 # Where it keeps what the processes tell each other has no public name.
 try:
@@ -53,35 +63,56 @@ def meet(devices: int) -> Processes:
         devices: of each process.
 
     Raises:
-        UsageError: they do not meet.
+        UsageError: they do not meet, or what the environment tells of them cannot be.
     """
-    found = processes()
+    found = find_processes()
     if found.count == 1 or jax.distributed.is_initialized():
         return found
+    address = _address()
+    place = address or "the place that SLURM names"
     try:
-        meet_them = functools.partial(_meet, found, devices)
-        wait_for_others(meet_them, _address() or "the place that SLURM names")
-    except (RuntimeError, ValueError) as error:
+        meet_them = functools.partial(_meet, found, devices, address)
+        wait_for_others(meet_them, place)
+    except (OSError, RuntimeError, ValueError) as error:
         raise UsageError(
-            f"{found.count} processes do not meet at {_address() or 'no address'}:"
-            f" {error}; JAX_COORDINATOR_ADDRESS=HOST:PORT can name another place"
+            f"{found.count} processes do not meet at {place}: {error};"
+            " JAX_COORDINATOR_ADDRESS=HOST:PORT can name another place"
         ) from error
     return found
 
 
-def _meet(found: Processes, devices: int) -> None:
+def _meet(found: Processes, devices: int, address: str | None) -> None:
     """Wait for the run's other processes."""
     first = found.local_rank * devices
+    if found.rank == 0 and address is not None:
+        _check_port(os.environ.get("JAX_COORDINATOR_BIND_ADDRESS", address))
     # It would take SIGTERM for its own, and end nothing.
     jax.config.update("jax_enable_preemption_service", False)
     jax.distributed.initialize(
-        _address(),
+        address,
         found.count,
         found.rank,
         local_device_ids=range(first, first + devices),
         heartbeat_timeout_seconds=_SILENCE_SECONDS,
     )
     _tell_each_other(found)
+
+
+def _check_port(address: str) -> None:
+    """Refuse a port that is in use: JAX would end by a segmentation fault.
+
+    Args:
+        address: as HOST:PORT; JAX listens at the port on all of this machine's hosts.
+
+    Raises:
+        OSError: the port is in use, or not for users.
+        ValueError: it is no port.
+    """
+    is_both = socket.has_dualstack_ipv6()
+    with socket.socket(socket.AF_INET6 if is_both else socket.AF_INET) as port:
+        # Connections that an earlier run has closed may linger there.
+        port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        port.bind(("", int(address.rpartition(":")[2])))
 
 
 def connect(mesh: Mesh) -> None:
@@ -206,11 +237,17 @@ def _tell_each_other(found: Processes) -> None:
 def _address() -> str | None:
     """Where the first process listens for the others; None: JAX asks SLURM."""
     told = os.environ.get
-    if (address := told("JAX_COORDINATOR_ADDRESS")) or "MASTER_ADDR" not in os.environ:
+    if address := told("JAX_COORDINATOR_ADDRESS"):
+        if not is_place(address):
+            rule = "must be HOST:PORT"
+            raise UsageError(f"JAX_COORDINATOR_ADDRESS={printable(address)}: {rule}")
         return address
+    if STEP_OF_SLURM in os.environ and not told("MASTER_ADDR"):
+        return None
     # The port itself is taken where torchrun listens there for its own.
     is_taken = told("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    return f"{told('MASTER_ADDR')}:{int(told('MASTER_PORT', '0')) + is_taken}"
+    host, port = find_address()
+    return f"{host}:{port + is_taken}"
 
 
 @contextlib.contextmanager

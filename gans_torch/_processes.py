@@ -13,7 +13,13 @@ from shared import terminal
 from shared.errors import UsageError
 from shared.training import heartbeats
 from shared.training.heartbeats import Heartbeat
-from shared.training.processes import Processes, processes, wait_for_others
+from shared.training.processes import (
+    Processes,
+    find_address,
+    find_processes,
+    processes,
+    wait_for_others,
+)
 
 # One that is silent for so many seconds is taken for frozen, and all end. A library
 # that does not let Python change threads would have to do so for that long.
@@ -27,9 +33,10 @@ def meet(devices: int | None) -> Processes:
         devices: how many are asked for; None: as there are processes.
 
     Raises:
-        UsageError: they do not meet, or are not as many.
+        UsageError: they do not meet, or are not as many, or what the environment tells
+            of them cannot be.
     """
-    found = processes()
+    found = find_processes()
     if devices not in (None, found.count):
         raise UsageError(
             f"--devices {devices}: in PyTorch each device has a process, of which there"
@@ -37,8 +44,8 @@ def meet(devices: int | None) -> Processes:
             " starts as many"
         )
     if found.count > 1 and not torch.distributed.is_initialized():
-        told = os.environ.get
-        place = f"{told('MASTER_ADDR')}:{told('MASTER_PORT')}"
+        host, port = find_address()
+        place = f"{host}:{port}"
         try:
             wait_for_others(_meet, place)
         except (RuntimeError, ValueError) as error:

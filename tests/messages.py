@@ -30,7 +30,7 @@ UNPROVOKED = "no test yet"
 
 _PACKAGES = ("shared", "gans_torch", "gans_jax")
 # They make the error for whoever calls them.
-_MAKERS = ("UsageError", "refuse", "_no_record", "_used")
+_MAKERS = ("UsageError", "refuse", "_no_record", "_used", "_refuse_told")
 _LONGEST = 100
 
 _made: set[tuple[str, int]] = set()

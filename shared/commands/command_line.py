@@ -40,7 +40,12 @@ from shared.config.run_options import TrainOptions, handed_on
 from shared.config.train_config import TrainConfig, refuse
 from shared.errors import UsageError
 from shared.export.formats import check_format
-from shared.training.processes import hear_flags, hear_slurm, processes
+from shared.training.processes import (
+    find_processes,
+    hear_flags,
+    hear_slurm,
+    processes,
+)
 
 # A run of that name is ./auto.
 _AUTO = Path("auto")
@@ -260,9 +265,14 @@ def parse_compare(argv: Sequence[str] | None, prog: str) -> CompareOptions:
 def _hear_of_processes(
     options: TrainFlags | SampleOptions | EvaluateOptions, prog: str
 ) -> None:
-    """Have `processes` know what flags say or, in JAX, SLURM."""
+    """Have `processes` know what flags say or, in JAX, SLURM.
+
+    Raises:
+        UsageError: as `hear_flags` and `find_processes`.
+    """
     hear_flags(options.coordinator_address, options.num_processes, options.process_id)
     _hear_slurm(prog)
+    find_processes()
 
 
 def _have_one_do_it(prog: str) -> None:
@@ -270,9 +280,10 @@ def _have_one_do_it(prog: str) -> None:
 
     Raises:
         SystemExit: another process does it all.
+        UsageError: as `find_processes`.
     """
     _hear_slurm(prog)
-    if processes().follows:
+    if find_processes().follows:
         sys.exit(0)
 
 
@@ -293,6 +304,8 @@ def _all_devices(asked: int | None, prog: str) -> int:
 def _words(argv: Sequence[str] | None, prog: str) -> list[str]:
     """The arguments; their plugin has been loaded, for they may name what it brings."""
     words = arguments(argv)
+    if words[:1] == ["--"]:  # as torchrun, which takes no flag for its own after it
+        del words[0]
     for word, following in itertools.pairwise([*words, ""]):
         name, is_whole, value = word.partition("=")
         if name == "--plugin" and (path := value if is_whole else following):

@@ -12,11 +12,15 @@ from typing import NamedTuple
 
 from shared import terminal
 from shared.config.train_config import flag, refuse
+from shared.config.values import printable
+from shared.errors import UsageError
 
 _NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
-# What SLURM calls these, and the nodes, which it tells of to what `srun` starts.
+# What SLURM calls these.
 _NAMES_OF_SLURM = ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID")
-_STEP_OF_SLURM = "SLURM_STEP_NODELIST"
+STEP_OF_SLURM = "SLURM_STEP_NODELIST"
+"""Names the nodes to what ``srun`` has started."""
+_PORTS = range(1, 2**16)
 # Whoever waits longer than this for the others says so.
 _SILENT_SECONDS = 5
 
@@ -37,11 +41,62 @@ class Processes(NamedTuple):
 
 
 def processes() -> Processes:
-    """As ``torchrun``, flags or SLURM have told; one, where nobody has."""
-    told = [os.environ.get(name) for name in _NAMES]
-    if None in told:
+    """As `find_processes`; one, too, where it refuses: who says so asks here."""
+    try:
+        return find_processes()
+    except UsageError:
         return Processes()
-    return Processes(*(int(value or 0) for value in told))
+
+
+def find_processes() -> Processes:
+    """As ``torchrun``, flags or SLURM have told; one, where nobody has.
+
+    Raises:
+        UsageError: they have told a part only, or what cannot be.
+    """
+    told = [name for name in ("RANK", "WORLD_SIZE") if os.environ.get(name)]
+    if not told:
+        return Processes()
+    if len(told) == 1:
+        needed = "WORLD_SIZE" if told == ["RANK"] else "RANK"
+        raise _refuse_told(told[0], f"needs {needed}")
+    count = _number("WORLD_SIZE", range(1, 2**31), "must be a whole number, 1 or more")
+    rule = f"must be from 0 to {count - 1}, below WORLD_SIZE"
+    rank = _number("RANK", range(count), rule)
+    local_rank = _number("LOCAL_RANK", range(count), rule, missing="0")
+    return Processes(rank, count, local_rank)
+
+
+def find_address() -> tuple[str, int]:
+    """Host and port where the first process listens, as the environment tells.
+
+    Raises:
+        UsageError: it tells of none.
+    """
+    if not (host := os.environ.get("MASTER_ADDR")):
+        raise _refuse_told("RANK", "needs MASTER_ADDR and MASTER_PORT, where they meet")
+    return host, _number("MASTER_PORT", _PORTS, "must be a port, from 1 to 65535")
+
+
+def is_place(address: str) -> bool:
+    """Whether it is HOST:PORT."""
+    host, _, port = address.rpartition(":")
+    return bool(host) and port.isdecimal() and int(port) in _PORTS
+
+
+def _number(name: str, allowed: range, rule: str, missing: str = "") -> int:
+    """A number that a variable tells, or that stands for one that is missing."""
+    try:
+        value = int(os.environ.get(name) or missing)
+    except ValueError:
+        value = None
+    if value is None or value not in allowed:
+        raise _refuse_told(name, rule)
+    return value
+
+
+def _refuse_told(name: str, rule: str) -> UsageError:
+    return UsageError(f"{name}={printable(os.environ.get(name, ''))}: {rule}")
 
 
 def hear_flags(address: str | None, count: int | None, rank: int | None) -> None:
@@ -67,12 +122,10 @@ def hear_flags(address: str | None, count: int | None, rank: int | None) -> None
             rule = f"needs {' and '.join(missing)}"
             raise refuse(given[0], flags[given[0]], rule)
         return
-    told = processes()
-    if "RANK" in os.environ and (rank, count) != told[:2]:
+    if os.environ.get("RANK") and (rank, count) != (told := find_processes())[:2]:
         rule = f"the environment tells of process {told.rank} of {told.count}"
         raise refuse("num_processes", count, rule)
-    host, _, port = address.rpartition(":")
-    if not (host and port.isdecimal() and 0 < int(port) < 2**16):
+    if not is_place(address):
         raise refuse("coordinator_address", address, "must be HOST:PORT")
     if not 1 <= count < 2**31:
         raise refuse("num_processes", count, "must be 1 or more")
@@ -80,6 +133,7 @@ def hear_flags(address: str | None, count: int | None, rank: int | None) -> None
         rule = f"must be from 0 to {count - 1}, the last of --num-processes"
         raise refuse("process_id", rank, rule)
     os.environ |= dict(zip(_NAMES, (str(rank), str(count), "0"), strict=True))
+    host, _, port = address.rpartition(":")
     os.environ |= {"MASTER_ADDR": host, "MASTER_PORT": port}
 
 
@@ -88,8 +142,8 @@ def hear_slurm() -> None:
 
     Where the first one listens is found by who can read SLURM's list of nodes.
     """
-    names = (*_NAMES_OF_SLURM, _STEP_OF_SLURM)
-    if "RANK" in os.environ or not all(name in os.environ for name in names):
+    names = (*_NAMES_OF_SLURM, STEP_OF_SLURM)
+    if os.environ.get("RANK") or not all(name in os.environ for name in names):
         return
     for name, called in zip(_NAMES, _NAMES_OF_SLURM, strict=True):
         os.environ[name] = os.environ[called]

@@ -425,6 +425,11 @@ def test_a_step_is_a_number_or_the_best() -> None:
     assert command_line.parse_evaluate(["a", "--step=best"], PROG).step == "best"
 
 
+def test_dashes_that_torchrun_would_take_away_mean_nothing() -> None:
+    assert sample("--", "run", "--num", "3") == sample("run", "--num", "3")
+    assert train("--", "wgan", "--steps", "3") == train("wgan", "--steps", "3")
+
+
 def test_sample_has_defaults_for_all_but_the_run() -> None:
     assert sample("runs/a") == command_line.SampleOptions(run=Path("runs/a"))
     assert sample("a", "--num", "9") == command_line.SampleOptions(run=Path("a"), num=9)

@@ -26,7 +26,13 @@ from shared.errors import UsageError
 from shared.randomness.draws import BATCH_AXES, Draws, draw
 from shared.run import checkpoint
 from shared.run.run_dir import RunDir
-from shared.training.processes import Processes, hear_flags, hear_slurm, processes
+from shared.training.processes import (
+    Processes,
+    find_processes,
+    hear_flags,
+    hear_slurm,
+    processes,
+)
 from support import (
     TINY,
     Train,
@@ -178,6 +184,90 @@ def test_processes_are_those_that_torchrun_tells_of(told: Callable[..., None]) -
     assert processes().follows
 
 
+def test_what_stands_for_what_is_not_told(untold: pytest.MonkeyPatch) -> None:
+    untold.setenv("LOCAL_RANK", "3")
+    for name in ("RANK", "WORLD_SIZE"):
+        untold.setenv(name, "")
+    assert find_processes() == processes() == (0, 1, 0)
+    untold.setenv("RANK", "1")
+    untold.setenv("WORLD_SIZE", "2")
+    untold.delenv("LOCAL_RANK")
+    assert find_processes() == processes() == (1, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("told", "line"),
+    [
+        ({"RANK": "1"}, "RANK=1: needs WORLD_SIZE"),
+        ({"RANK": "", "WORLD_SIZE": "2"}, "WORLD_SIZE=2: needs RANK"),
+        (
+            {"RANK": "0", "WORLD_SIZE": "abc"},
+            "WORLD_SIZE=abc: must be a whole number, 1 or more",
+        ),
+        (
+            {"RANK": "0", "WORLD_SIZE": "0"},
+            "WORLD_SIZE=0: must be a whole number, 1 or more",
+        ),
+        (
+            {"RANK": "2", "WORLD_SIZE": "2"},
+            "RANK=2: must be from 0 to 1, below WORLD_SIZE",
+        ),
+        (
+            {"RANK": "-1", "WORLD_SIZE": "2"},
+            "RANK=-1: must be from 0 to 1, below WORLD_SIZE",
+        ),
+        (
+            {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "x"},
+            "LOCAL_RANK=x: must be from 0 to 1, below WORLD_SIZE",
+        ),
+    ],
+)
+def test_variables_that_tell_of_no_processes(
+    twin: Twin,
+    untold: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    told: dict[str, str],
+    line: str,
+) -> None:
+    """In every command, and from Python."""
+    for name, value in told.items():
+        untold.setenv(name, value)
+    commands = {
+        "train": [*TINY],
+        "sample": ["x"],
+        "evaluate": ["x"],
+        "export": ["x"],
+        "compare": ["x"],
+        "data": ["digits"],
+    }
+    for command, words in commands.items():
+        stopped(2, lambda x=command, words=words: twin.main(x)(words))
+        prog = f"gans_{twin.name}.{command}"
+        assert capsys.readouterr().err == f"{prog}: error: {line}\n"
+    with pytest.raises(UsageError, match=line):
+        twin.library.make_backend(PRESETS["dcgan"], DataInfo(1, 2, 64, ""), "cpu", None)
+
+
+@pytest.mark.parametrize(
+    ("told", "line"),
+    [
+        ({}, "RANK=0: needs MASTER_ADDR and MASTER_PORT, where they meet"),
+        ({"MASTER_ADDR": "a"}, "MASTER_PORT=: must be a port, from 1 to 65535"),
+        (
+            {"MASTER_ADDR": "a", "MASTER_PORT": "abc"},
+            "MASTER_PORT=abc: must be a port, from 1 to 65535",
+        ),
+    ],
+)
+def test_variables_that_tell_of_no_place(
+    twin: Twin, untold: pytest.MonkeyPatch, told: dict[str, str], line: str
+) -> None:
+    for name, value in ({"RANK": "0", "WORLD_SIZE": "2"} | told).items():
+        untold.setenv(name, value)
+    with pytest.raises(UsageError, match=line):
+        twin.library.make_backend(PRESETS["dcgan"], DataInfo(1, 2, 64, ""), "cpu", None)
+
+
 @pytest.mark.parametrize("command", ["export", "compare", "data"])
 def test_of_what_cannot_be_shared_one_process_does_all(
     command: str,
@@ -296,6 +386,7 @@ def test_where_processes_of_jax_meet(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for name in ("MASTER_ADDR", "JAX_COORDINATOR_ADDRESS"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SLURM_STEP_NODELIST", "node[1-2]")
     assert _processes._address() is None  # SLURM knows
     monkeypatch.setenv("MASTER_ADDR", "node1")
     monkeypatch.setenv("MASTER_PORT", "1000")
@@ -305,6 +396,27 @@ def test_where_processes_of_jax_meet(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _processes._address() == "node1:1001"
     monkeypatch.setenv("JAX_COORDINATOR_ADDRESS", "node2:5")
     assert _processes._address() == "node2:5"
+    monkeypatch.setenv("JAX_COORDINATOR_ADDRESS", "node2")
+    with pytest.raises(UsageError, match="JAX_COORDINATOR_ADDRESS=node2: must be HOST"):
+        _processes._address()
+
+
+@pytest.mark.needs("jax")
+def test_a_port_in_use_is_told_before_jax_ends_by_it() -> None:
+    from gans_jax import _processes
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        place = f"127.0.0.1:{taken.getsockname()[1]}"
+        with socket.create_connection(taken.getsockname()):
+            connected, _ = taken.accept()
+            connected.close()
+        command = [sys.executable, "-m", "gans_jax.train", *TINY, *_flags(place, 0)]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert f"error: 2 processes do not meet at {place}: " in line
+    assert "Address already in use" in line
+    _processes._check_port(place)  # though a connection to it was there a moment ago
 
 
 @pytest.mark.needs("jax")
