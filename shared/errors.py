@@ -17,6 +17,10 @@ class UsageError(ValueError):
     """
 
 
+class SaidForAll(UsageError):
+    """What the first process says of a run that the others have been told to end."""
+
+
 class SaidElsewhere(UsageError):
     """What another process of the run says, and this one does not say once more."""
 

@@ -9,6 +9,7 @@ import importlib
 import os
 import re
 import sys
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from types import ModuleType
@@ -18,6 +19,7 @@ from shared import terminal
 from shared.config.arguments import in_flags
 from shared.errors import (
     SaidElsewhere,
+    SaidForAll,
     TrainingError,
     UsageError,
     is_out_of_memory,
@@ -35,6 +37,10 @@ _AMOUNTS = (
 
 # What a disk says, on which a stream may be.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+# The others end after half of it, and in JAX would be ended with the one that has met
+# them.
+_FAREWELL_SECONDS = 2
 
 # The extras that bring the frameworks.
 _EXTRAS = {
@@ -68,6 +74,8 @@ def run_command(prog: str, argv: Sequence[str] | None = ()) -> Iterator[None]:
     except _Failure as failure:
         # Others may wait for this process, and a library for them, to be taken down.
         if argv is None and processes().count > 1:
+            if isinstance(failure.__context__, SaidForAll):
+                time.sleep(_FAREWELL_SECONDS)
             os._exit(failure.status)
         raise
 

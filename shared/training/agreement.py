@@ -20,7 +20,7 @@ from shared.config.train_config import (
 )
 from shared.config.values import printable
 from shared.data.image_data import DataInfo
-from shared.errors import SaidElsewhere, UsageError
+from shared.errors import SaidElsewhere, SaidForAll, UsageError
 from shared.plugins import Plugin
 from shared.training.processes import processes
 
@@ -80,10 +80,11 @@ def check_alike(backend: Backend, asked: Asked) -> None:
 
 
 def end_alike(found: str, highest: Callable[[int], int]) -> None:
-    """End all processes where one of them differs; all have to call.
+    """End all processes where one of them has to; all have to call.
 
     Args:
-        found: how this one differs from that of rank 0; empty: it does not.
+        found: how this one differs from that of rank 0, or what that one has found;
+            empty: nothing.
         highest: as `Backend.highest`.
 
     Raises:
@@ -91,13 +92,16 @@ def end_alike(found: str, highest: Callable[[int], int]) -> None:
         SaidElsewhere: another is.
     """
     rank, count, _ = processes()
+    if count == 1:
+        return
     first = count - highest(count - rank if found else 0)
     if first == count:
         return
     if first == rank:
-        raise UsageError(found)
+        raise UsageError(found) if rank else SaidForAll(found)
     time.sleep(_FAREWELL_SECONDS if rank else 2 * _FAREWELL_SECONDS)
-    raise SaidElsewhere(f"rank {first} was asked for another run than rank 0")
+    what = "was asked for another run than rank 0" if first else "has refused the run"
+    raise SaidElsewhere(f"rank {first} {what}")
 
 
 def difference(asked: Asked, first: Asked) -> str:

@@ -31,7 +31,7 @@ from shared.run import rollbacks
 from shared.run.checkpoint import Checkpoint
 from shared.run.restore import check_state
 from shared.run.rollbacks import Rollback
-from shared.training.agreement import asked_for, check_alike
+from shared.training.agreement import asked_for, check_alike, end_alike
 from shared.training.loop import Onlookers, Training
 from shared.training.places import Memory, Place
 from shared.training.processes import processes
@@ -162,7 +162,7 @@ def train(
         else:
             state = found.state
             session.restore(state.arrays, state.step, state.rollbacks)
-        recorder = place.open(session, held)
+        recorder = _open(place, session, held)
         onlookers = Onlookers(
             evaluate=_make_evaluation(session, options),
             reference=reference,
@@ -189,6 +189,17 @@ def check_data(config: TrainConfig, data: DataInfo) -> None:
             f"must be at most the {data.count} images of --dataset {config.dataset}",
         )
     check_labels(config, data.num_classes)
+
+
+def _open(place: Place, session: Session, held: contextlib.ExitStack) -> Recorder:
+    """What keeps the run; all processes end where the one that writes refuses."""
+    try:
+        recorder = place.open(session, held)
+    except UsageError as error:
+        end_alike(str(error), session.backend.highest)
+        raise
+    end_alike("", session.backend.highest)
+    return recorder
 
 
 def _quietly(options: Options) -> Options:

@@ -190,6 +190,21 @@ def test_processes_with_other_settings_end_in_one_line(
     assert not (tmp_path / "run").exists()
 
 
+def test_where_the_first_process_refuses_it_alone_says_so(
+    twin: Twin, start: Start, tmp_path: Path
+) -> None:
+    plugin = tmp_path / "full.py"
+    plugin.write_text(
+        "from shared.errors import UsageError\n"
+        "from shared.training import places\n"
+        "def refuse(*asked): raise UsageError('no room')\n"
+        "def register(twin): places.check_room = refuse\n"
+    )
+    both = [start(rank, *_RING, "--plugin", plugin) for rank in (0, 1)]
+    assert [process.wait(120) for process in both] == [2, 2], _lines(tmp_path)
+    assert _lines(tmp_path) == [f"gans_{twin.name}.train: error: no room"]
+
+
 @pytest.mark.needs("jax")
 @pytest.mark.parametrize("twin", ["jax"], indirect=True, scope="session")
 def test_processes_of_jax_with_other_numbers_of_devices_end_in_one_line(
