@@ -40,7 +40,7 @@ def load_generator(
         UsageError: there is no such run, checkpoint, device or batch norm, or a file is
             damaged.
     """
-    state = library.find_generator(run, step)
+    state = library.find_generator("gans_jax", run, step)
     generator, _ = library.load_standing(
         TrainedGenerator, state, device, standing_stats
     )
@@ -92,7 +92,8 @@ def load_plugin(path: str | Path) -> None:
     """Execute a plugin, as ``--plugin`` does: a file that defines ``register(twin)``.
 
     Args:
-        path: the Python file; a second time it does nothing.
+        path: the Python file. Loaded again after an edit, its names mean what is new,
+            and no generator of a run with the file as it was is loaded any more.
 
     Raises:
         UsageError: it cannot be read, or raises an error, which is told with its line.
@@ -234,6 +235,7 @@ def evaluate(
             features, or a number is out of range.
     """
     return library.evaluate(
+        "gans_jax",
         make_backend,
         samples,
         reference,

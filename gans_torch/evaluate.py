@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         from shared.commands import evaluate
 
-        evaluate.evaluate(options, make_backend)
+        evaluate.evaluate(options, "gans_torch", make_backend)
 
 
 if __name__ == "__main__":

@@ -105,16 +105,24 @@ class EvaluateOptions:
     standing_stats: int | None
 
 
-def find_state(run: Run, step: WhichStep | None) -> Checkpoint:
+def find_state(twin: str, run: Run, step: WhichStep | None) -> Checkpoint:
     """A run's state.
 
     Args:
+        twin: the package that draws.
         run: a run's folder, a checkpoint file, or what `fit` has returned.
         step: which checkpoint; the one with the best scores; None: the last.
 
     Raises:
-        UsageError: there is no such file, or it is damaged.
+        UsageError: there is no such file, it is damaged, or the run's plugin has been
+            loaded as another.
     """
+    state = _find_state(run, step)
+    plugins.check_loaded(twin, state.plugin)
+    return state
+
+
+def _find_state(run: Run, step: WhichStep | None) -> Checkpoint:
     if isinstance(run, TrainedRun):
         if run.path is None and step is None:
             return run.state
@@ -125,10 +133,13 @@ def find_state(run: Run, step: WhichStep | None) -> Checkpoint:
     return state
 
 
-def find_generator(run: Run, step: WhichStep | None) -> Checkpoint | GeneratorState:
+def find_generator(
+    twin: str, run: Run, step: WhichStep | None
+) -> Checkpoint | GeneratorState:
     """What draws for a run: its state, or what an exported folder holds.
 
     Args:
+        twin: as for `find_state`.
         run: as for `find_state`, or a folder that `export` has written.
         step: as for `find_state`.
 
@@ -136,10 +147,12 @@ def find_generator(run: Run, step: WhichStep | None) -> Checkpoint | GeneratorSt
         UsageError: as `find_state`; or there is a step where there are no checkpoints.
     """
     if isinstance(run, TrainedRun) or not is_exported(Path(run)):
-        return find_state(run, step)
+        return find_state(twin, run, step)
     if step is not None:
         raise UsageError(f"--step {step}: {run} is an exported generator, of one step")
-    return hub.read(Path(run))
+    state = hub.read(Path(run))
+    plugins.check_loaded(twin, state.plugin)
+    return state
 
 
 def load_standing(
@@ -197,7 +210,7 @@ def export(
     check_format(format, twin)
     if out is not None:
         _check_out(Path(out), format)
-    state = find_generator(run, step)
+    state = find_generator(twin, run, step)
     home = _folder_of(run, step)
     if out is None and home is None:
         raise UsageError("--out: must name a place, as there is no run's folder")
@@ -322,6 +335,7 @@ def _reading_as(config: TrainConfig, data: ImageData) -> TrainConfig:
 
 
 def evaluate(
+    twin: str,
     make_backend: MakeBackend,
     samples: Run | AnyArray,
     reference: ImageData,
@@ -342,7 +356,7 @@ def evaluate(
     if not isinstance(samples, str | os.PathLike | TrainedRun):
         images = as_array("samples", samples)
         return _evaluate_images(make_backend, images, reference, options)
-    state = find_state(samples, options.step)
+    state = find_state(twin, samples, options.step)
     if not state.data.has_images_of(reference.info):
         raise UsageError(
             "reference: must be the images that the run was trained on; to compare with"
@@ -456,7 +470,7 @@ def _place(run_dir: str | Path | None, options: FitOptions, keeping: Keeping) ->
         raise UsageError(f"--run-dir {run_dir}: a resumed run stays in its own folder")
     if isinstance(resume, TrainedRun):
         if resume.path is None:
-            return _memory(options, find_state(resume, step))
+            return _memory(options, find_state(keeping.twin, resume, step))
         resume = resume.path
     return OldFolder(Path(resume), keeping, step, options.allow_new_data)
 

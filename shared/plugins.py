@@ -26,6 +26,10 @@ class Plugin(NamedTuple):
     """Digest of its content."""
 
 
+# What each twin has loaded last, by the file's name.
+_loaded: dict[tuple[str, str], Plugin] = {}
+
+
 def load(path: Path | None, twin: str) -> Plugin | None:
     """Execute a plugin, and have it register what it has: from then on, names are its.
 
@@ -44,6 +48,7 @@ def load(path: Path | None, twin: str) -> Plugin | None:
         _execute(path, twin)
     except Exception as error:
         raise UsageError(_describe(path, error)) from error
+    _loaded[twin, plugin.file] = plugin
     return plugin
 
 
@@ -106,6 +111,22 @@ def check_drawn_with(path: Path | None, stored: Plugin | None) -> None:
     """
     if path is not None and stored is not None:
         check_same(read(path), stored)
+
+
+def check_loaded(twin: str, stored: Plugin | None) -> None:
+    """Refuse to draw from a run by what its plugin has become since.
+
+    What a cell of a notebook has registered needs no file.
+
+    Args:
+        twin: the package that draws.
+        stored: what the run was started with.
+
+    Raises:
+        UsageError: a file of that name was loaded last, and is another.
+    """
+    if stored is not None and (plugin := _loaded.get((twin, stored.file))):
+        check_same(plugin, stored)
 
 
 def _execute(path: Path, twin: str) -> None:

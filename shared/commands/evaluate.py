@@ -41,11 +41,12 @@ from shared.training.processes import processes
 _DRAWS = 5
 
 
-def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
+def evaluate(options: EvaluateOptions, twin: str, make_backend: MakeBackend) -> None:
     """Score a checkpoint, or images: print a table; write the scores and a picture.
 
     Args:
         options: what the user asked for.
+        twin: the package that scores.
         make_backend: makes the twin's backend.
 
     Raises:
@@ -53,7 +54,7 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
             than the run's, or do not suit the features, or nothing can be written.
     """
     if options.samples is not None:
-        _evaluate_images(options, options.samples, make_backend)
+        _evaluate_images(options, options.samples, twin, make_backend)
         return
     assert options.run is not None, "there is a run where there are no samples"
     path, stored = checkpoint.find(options.run, options.step)
@@ -132,7 +133,7 @@ def evaluate(options: EvaluateOptions, make_backend: MakeBackend) -> None:
 
 
 def _evaluate_images(
-    options: EvaluateOptions, path: Path, make_backend: MakeBackend
+    options: EvaluateOptions, path: Path, twin: str, make_backend: MakeBackend
 ) -> None:
     """Score a folder of images by another, or by a data set."""
     name = options.reference or ""
@@ -177,6 +178,7 @@ def _evaluate_images(
         rule = f"holds {images_there}; {FEWEST_SCORED} or more are scored"
         raise refuse("samples", path, rule)
     found = library.evaluate(
+        twin,
         make_backend,
         np.asarray(given, np.uint8),
         reference,

@@ -1,9 +1,11 @@
 """--plugin: a user's file, whose errors are his, and whose digest the run keeps."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from shared import plugins
@@ -166,6 +168,40 @@ def test_names_are_those_of_the_plugin_that_was_loaded_last(
         twin.library.load_plugin(paths[number])
         assert register.number == number
     del register.number
+
+
+def test_from_python_an_edited_plugin_draws_no_earlier_run(
+    twin: Twin, finished: Path, tmp_path: Path
+) -> None:
+    library = twin.library
+    path, run = write(tmp_path, "edited", twin), tmp_path / "run"
+    library.load_plugin(path)
+    data = library.data.from_arrays(np.zeros((16, 8, 8, 1), np.uint8))
+    changes = {"image_size": 8, "width": 2, "batch_size": 4, "steps": 1}
+    config = dataclasses.replace(
+        library.PRESETS["dcgan"], objective=f"edited-{twin.name}", **changes
+    )
+    library.fit(config, data, run, plugin=path, device="cpu")
+    exported = library.export(run, tmp_path / "exported")
+    calls = (
+        lambda: library.load_generator(run, device="cpu"),
+        lambda: library.load_generator(exported, device="cpu"),
+        lambda: library.export(run, format="hub"),
+        lambda: library.evaluate(run, data, features="none", device="cpu"),
+    )
+    for call in calls:
+        call()
+    text = path.read_text()
+    path.write_text(f"{text}# changed\n")
+    library.load_generator(run, device="cpu")  # what is loaded counts
+    library.load_plugin(path)
+    for call in calls:
+        with pytest.raises(UsageError, match=r"^plugin own.py .* is another than"):
+            call()
+    library.load_generator(finished, device="cpu")
+    path.write_text(text)
+    library.load_plugin(path)
+    library.load_generator(run, device="cpu")
 
 
 def test_a_missing_plugin_is_refused(
