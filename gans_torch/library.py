@@ -98,7 +98,7 @@ def load_plugin(path: str | Path) -> None:
     Raises:
         UsageError: it cannot be read, or raises an error, which is told with its line.
     """
-    plugins.load(Path(path), "gans_torch")
+    plugins.load(Path(path), "gans_torch", "path")
 
 
 @from_python

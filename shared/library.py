@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shared import plugins, sizes
 from shared.backend import Backend, MakeBackend
-from shared.config.arguments import AnyArray, as_array
+from shared.config.arguments import AnyArray, about, as_array
 from shared.config.choices import (
     ARRAYS,
     FEWEST_SCORED,
@@ -453,7 +453,8 @@ def _score(
 def _stored_config(run: Run) -> TrainConfig:
     if isinstance(run, TrainedRun):
         return run.state.config
-    return RunDir.open(Path(run)).read_config()[0]
+    with about("resume"):
+        return RunDir.open(Path(run)).read_config()[0]
 
 
 def _place(run_dir: str | Path | None, options: FitOptions, keeping: Keeping) -> Place:

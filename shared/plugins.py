@@ -30,12 +30,13 @@ class Plugin(NamedTuple):
 _loaded: dict[tuple[str, str], Plugin] = {}
 
 
-def load(path: Path | None, twin: str) -> Plugin | None:
+def load(path: Path | None, twin: str, argument: str = "--plugin") -> Plugin | None:
     """Execute a plugin, and have it register what it has: from then on, names are its.
 
     Args:
         path: the file; None: there is none.
         twin: the package that it is to register with.
+        argument: what errors call the path.
 
     Raises:
         UsageError: it cannot be read, has no ``register``, or raises an error, which is
@@ -43,24 +44,25 @@ def load(path: Path | None, twin: str) -> Plugin | None:
     """
     if path is None:
         return None
-    plugin = read(path)
+    plugin = read(path, argument)
     try:
         _execute(path, twin)
     except Exception as error:
-        raise UsageError(_describe(path, error)) from error
+        raise UsageError(f"{argument} {_describe(path, error)}") from error
     _loaded[twin, plugin.file] = plugin
     return plugin
 
 
 @overload
-def read(path: Path) -> Plugin: ...
+def read(path: Path, argument: str = "--plugin") -> Plugin: ...
 @overload
-def read(path: None) -> None: ...
-def read(path: Path | None) -> Plugin | None:
+def read(path: None, argument: str = "--plugin") -> None: ...
+def read(path: Path | None, argument: str = "--plugin") -> Plugin | None:
     """What a plugin is known by, as one that a command has loaded.
 
     Args:
         path: the file; None: there is none.
+        argument: as for `load`.
 
     Raises:
         UsageError: it cannot be read.
@@ -69,11 +71,12 @@ def read(path: Path | None) -> Plugin | None:
         return None
     try:
         if not path.is_file():  # a pipe would be waited for, a device has no end
-            raise FileNotFoundError(errno.ENOENT, "no such file")
+            what = "is a folder" if path.is_dir() else "no such file"
+            raise FileNotFoundError(errno.ENOENT, what)
         content = path.read_bytes()
     except OSError as error:
         reason = error.strerror
-        raise UsageError(f"--plugin {path}: cannot be read: {reason}") from error
+        raise UsageError(f"{argument} {path}: cannot be read: {reason}") from error
     return Plugin(path.name, hashlib.sha256(content).hexdigest())
 
 
@@ -154,7 +157,7 @@ def _describe(path: Path, error: Exception) -> str:
     (*_, what) = traceback.format_exception_only(error)
     if isinstance(error, UsageError):
         what = str(error)
-    return f"--plugin {path}{where}: {what.strip()}"
+    return f"{path}{where}: {what.strip()}"
 
 
 def _shown(plugin: Plugin) -> str:

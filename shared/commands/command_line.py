@@ -3,12 +3,11 @@
 Nothing heavy is imported here, so that ``--help`` and refusals take a moment only.
 """
 
-import contextlib
 import dataclasses
 import importlib.util
 import itertools
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from shared.commands.options import (
 )
 from shared.commands.parsing import parse, suggestion
 from shared.commands.version import describe_version
-from shared.config.arguments import named_as
+from shared.config.arguments import about, named_as
 from shared.config.choices import FEWEST_SCORED, POINTS, check_dataset_name
 from shared.config.limits import (
     check_devices,
@@ -408,23 +407,15 @@ def _stored_config(flags: TrainFlags, preset: str | None, prog: str) -> TrainCon
         raise refuse("run_dir", flags.run_dir, "a resumed run stays in its own folder")
     assert flags.resume is not None, "there is a run to resume"
     plugin = plugins.read(flags.plugin)
-    with _about_resume():
+    with about("--resume"):
         run = RunDir.open(flags.resume)
         needed = run.read_plugin()
     # First: without its plugin, the configuration may name what nobody knows.
     plugins.check_same(plugin, needed)
-    with _about_resume():
+    with about("--resume"):
         stored, _ = run.read_config()
     if preset not in (None, stored.preset):
         raise UsageError(
             f"preset {preset!r}: the run was started with {stored.preset!r}"
         )
     return stored
-
-
-@contextlib.contextmanager
-def _about_resume() -> Iterator[None]:
-    try:
-        yield
-    except UsageError as error:
-        raise UsageError(f"--resume {error}") from error

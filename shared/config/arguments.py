@@ -29,7 +29,7 @@ from typing import (
 )
 
 from shared.config.values import in_line, plain, printable, shown
-from shared.errors import UsageError
+from shared.errors import TrainingError, UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,8 +37,10 @@ if TYPE_CHECKING:
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-# A command, or a flag that is in none.
-_FLAG = re.compile(r"((?:python -m|torchrun) [^;]*)|--([a-z][a-z-]*)")
+# A command, or a flag that is in none; with its value where it stands alone.
+_FLAG = re.compile(
+    r"((?:python -m|torchrun) [^;]*)|--([a-z][a-z-]*)(?:(?<=it with --resume) ([^,]*))?"
+)
 
 _in_flags = contextvars.ContextVar("in_flags", default=False)
 
@@ -137,11 +139,15 @@ def in_python() -> Iterator[None]:
     """
     try:
         yield
-    except UsageError as error:
-        words = _FLAG.sub(_argument, str(error))
-        if _in_flags.get() or words == str(error):
-            raise
-        raise UsageError(words) from error
+    except (UsageError, TrainingError) as error:
+        if not _in_flags.get():
+            error.args = (without_flags(str(error)),)
+        raise
+
+
+def without_flags(line: str) -> str:
+    """What is said to a command line, as `in_python` says it."""
+    return _FLAG.sub(_argument, line)
 
 
 @contextlib.contextmanager
@@ -169,13 +175,27 @@ def named_as(dataset: str, words: str) -> Iterator[None]:
         raise UsageError(said) from error
 
 
+@contextlib.contextmanager
+def about(argument: str) -> Iterator[None]:
+    """Have errors that begin with a path name the argument that it was given by.
+
+    Args:
+        argument: its name.
+    """
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{argument} {error}") from error
+
+
 def _own(value: Any) -> Any:
     """Python's own number for NumPy's, which no file of ours can hold."""
     return plain(value) if isinstance(value, Real) else value
 
 
 def _argument(found: re.Match[str]) -> str:
-    return found[1] or found[2].replace("-", "_")
+    command, flag, value = found.groups()
+    return command or flag.replace("-", "_") + (f'="{value}"' if value else "")
 
 
 @functools.cache

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from shared import sizes, terminal
-from shared.config.arguments import from_python, named_as
+from shared.config.arguments import from_python, named_as, without_flags
 from shared.config.choices import (
     FOLDER,
     POINTS,
@@ -77,7 +77,7 @@ def load(
         raise refuse("image_size", image_size, rule)
     reading = Reading(channels, crop, pixel_bits)
     caching = Caching(data_dir, cache_dir, trust_cache)
-    return read(dataset, image_size, caching, reading, terminal.say, split)
+    return read(dataset, image_size, caching, reading, _say, split)
 
 
 def load_for(
@@ -200,6 +200,12 @@ def from_folder(
     """
     dataset = f"{FOLDER}{path}"
     reading = Reading(channels, crop, pixel_bits)
+    if not str(path):
+        raise UsageError("path '': must be a folder of images, or a .zip of them")
     with named_as(dataset, f"path {path}"):
         caching = Caching(data_dir, cache_dir)
-        return read(dataset, image_size, caching, reading, terminal.say)
+        return read(dataset, image_size, caching, reading, _say)
+
+
+def _say(line: str) -> None:
+    terminal.say(without_flags(line))

@@ -40,9 +40,12 @@ def check_data(
             f" are {data.count}"
         )
     elif data.num_classes < 2 and features in (None, "classifier"):
+        given = "make each class a subfolder"
+        if config.dataset == choices.ARRAYS:
+            given = "give from_arrays the labels"
         needs = (
-            "needs labels of two classes or more, to train its classifier on; make each"
-            " class a subfolder, or"
+            "needs labels of two classes or more, to train its classifier on;"
+            f" {given}, or"
         )
         if features is None:
             raise refuse(

@@ -211,11 +211,13 @@ def test_a_missing_plugin_is_refused(
     assert (
         "--plugin nowhere.py: cannot be read: no such file" in capsys.readouterr().err
     )
-    with pytest.raises(UsageError, match=r"^plugin nowhere.py: cannot be read"):
+    with pytest.raises(UsageError, match=r"^path nowhere.py: cannot be read"):
         twin.library.load_plugin("nowhere.py")
+    with pytest.raises(UsageError, match=r"^path .*: cannot be read: is a folder$"):
+        twin.library.load_plugin(tmp_path)
     text = tmp_path / "text.txt"
     text.write_text("x = 1")
-    with pytest.raises(UsageError, match="must be a Python file"):
+    with pytest.raises(UsageError, match=r"^path .*text.txt: .* must be a Python file"):
         twin.library.load_plugin(text)
 
 

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from shared.config.arguments import from_python, in_python
-from shared.errors import UsageError
+from shared.config.arguments import from_python, in_flags, in_python
+from shared.errors import DamagedError, TrainingError, UsageError
 
 
 @from_python
@@ -73,9 +73,17 @@ def test_what_fits_is_handed_on() -> None:
             "--devices 2: torchrun --nproc-per-node=2 -m x does it; or --keep all",
             "devices 2: torchrun --nproc-per-node=2 -m x does it; or keep all",
         ),
+        (
+            "--run-dir a b: is one; resume it with --resume a b, or --keep all",
+            'run_dir a b: is one; resume it with resume="a b", or keep all',
+        ),
     ],
 )
 def test_flags_are_arguments_but_in_a_command(said: str, told: str) -> None:
-    with pytest.raises(UsageError) as error, in_python():
-        raise UsageError(said)
-    assert str(error.value) == told
+    for kind in (UsageError, DamagedError, TrainingError):
+        with pytest.raises(kind) as error, in_python():
+            raise kind(said)
+        assert str(error.value) == told
+        with pytest.raises(kind) as error, in_flags(), in_python():
+            raise kind(said)
+        assert str(error.value) == said

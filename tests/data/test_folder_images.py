@@ -212,7 +212,7 @@ def test_what_is_cut_is_told_by_the_shape_that_is_asked_for(
 ) -> None:
     save(folder / "a.png", shape)
     load(folder, tmp_path, size)
-    told = "cut by more than a third to their centre (--crop pad or stretch keeps all)"
+    told = "cut by more than a third to their centre (crop pad or stretch keeps all)"
     assert (told in capsys.readouterr().err) == is_told
 
 

@@ -162,6 +162,26 @@ def test_a_folder_is_read_as_by_the_command(tmp_path: Path) -> None:
     assert data.info == datasets.load(data.name, 8, tmp_path).info
     with pytest.raises(UsageError, match=r"^path .*/nowhere: must be a folder of"):
         datasets.from_folder(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match=r"^path '': must be a folder of images, or a"):
+        datasets.from_folder("")
+
+
+def test_what_is_said_of_a_folder_names_arguments(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "wide").mkdir()
+    images.save_png(tmp_path / "wide" / "0.png", np.zeros((8, 32, 1), np.uint8))
+    folder = tmp_path / "wide"
+    for read, name in (
+        (datasets.from_folder, folder),
+        (datasets.load, f"folder:{folder}"),
+    ):
+        data = read(name, 8, tmp_path)
+        said = capsys.readouterr().err
+        assert "(crop pad or stretch keeps all)" in said
+        assert "--" not in said
+        assert data.survey is not None
+        assert "(--crop pad or stretch keeps all)" in "".join(data.survey.notes)
 
 
 @pytest.mark.parametrize(

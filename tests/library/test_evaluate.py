@@ -125,6 +125,7 @@ def test_what_does_not_fit_is_refused(
         labels=None, info=digits.info._replace(num_classes=0), class_names=()
     )
     run: Any = shutil.copytree(finished, tmp_path / "run")
+    unnamed = from_arrays(pictures)
     few = pictures[:15]
     small = pictures[:, :8, :8].copy()
     ring = points.load("ring")._replace(name="ring")
@@ -135,6 +136,7 @@ def test_what_does_not_fit_is_refused(
         (run, digits, {"seed": -1}, "^seed -1: must be 0 or more"),
         (run, digits, {"step": 5}, "^step 5: .* has no such checkpoint"),
         (pictures, without, {}, "^dataset digits: .* use features none or inception"),
+        (pictures, unnamed, {}, "; give from_arrays the labels, or use features none"),
         (pictures, digits, {"features": "bogus"}, "^features 'bogus': must be one of"),
         (pictures, without, {"features": "bogus"}, "^features 'bogus': must be one"),
         (3, digits, {}, "^samples 3: must be a path, what fit has returned, an array"),
