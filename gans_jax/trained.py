@@ -87,7 +87,7 @@ class TrainedGenerator(nnx.Module):
         )
         if self.num_classes and (ids := _values(labels)) is not None:
             check_label_batch(ids, len(z), self.num_classes)
-        return self._taken_apart().evaluate(z, labels)
+        return self._taken_apart().evaluate(jnp.asarray(z, self._dtype), labels)
 
     def sample(
         self,
@@ -152,9 +152,14 @@ class TrainedGenerator(nnx.Module):
     def _inputs(
         self, z: NDArray[np.float32], labels: NDArray[np.int32] | None
     ) -> tuple[Array, Array | None]:
-        dtype = jnp.float64 if self.config.precision == "float64" else jnp.float32
         ids = None if labels is None else jnp.asarray(labels)
-        return jnp.asarray(z, dtype), ids
+        return jnp.asarray(z, self._dtype), ids
+
+    @property
+    def _dtype(self) -> np.dtype[Any]:
+        """Of latents; float32 where JAX has been asked for no other."""
+        is_double = self.config.precision == "float64"
+        return jax.dtypes.canonicalize_dtype(np.float64 if is_double else np.float32)
 
     def _taken_apart(self) -> Network:
         graph, params, buffers = nnx.split(self.network, nnx.Param, ...)

@@ -9,7 +9,7 @@ from gans_torch import models
 from shared.config.arguments import from_python
 from shared.config.limits import check_labels
 from shared.config.train_config import TrainConfig
-from shared.data.image_data import DataInfo
+from shared.data.image_data import DataInfo, check_info
 from shared.randomness.initial_weights import initial_arrays
 
 
@@ -30,10 +30,11 @@ def build(config: TrainConfig, data: DataInfo, seed: int) -> Networks:
         seed: of the initial weights, from 0 up; the same in both twins.
 
     Raises:
-        UsageError: an argument is of another type, the seed is out of range, or the
-            networks are of classes, which the data have not.
+        UsageError: an argument is of another type, the seed is out of range, the data
+            make no sense, or the networks are of classes, which the data have not.
     """
-    check_labels(config, data.num_classes)
+    check_info(data)
+    check_labels(config, data.num_classes, f"data of {data.num_classes} classes")
     networks = Networks(
         models.build_generator(config, data), models.build_discriminator(config, data)
     )

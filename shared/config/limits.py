@@ -63,16 +63,21 @@ def check_threads(threads: int | None) -> None:
         raise refuse("threads", threads, f"must be from 1 to {_MOST_THREADS}")
 
 
-def check_labels(config: TrainConfig, num_classes: int) -> None:
+def check_labels(config: TrainConfig, num_classes: int, data: str) -> None:
     """Refuse to train by class what has none.
+
+    Args:
+        config: the run's configuration.
+        num_classes: of the data.
+        data: what an error calls them.
 
     Raises:
         UsageError: there are fewer classes than two.
     """
     if config.conditional and num_classes < 2:
         raise UsageError(
-            "--conditional: needs labels of two classes or more, which --dataset"
-            f" {config.dataset} does not have"
+            f"--conditional: needs labels of two classes or more, which {data} does not"
+            " have"
         )
 
 

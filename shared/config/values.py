@@ -119,7 +119,8 @@ def conform(value: Any, kind: Any, field: str = "") -> Any:
     if origin is Annotated:
         return conform(value, args[0], field)
     if origin is tuple and args[-1] is ...:
-        return tuple(conform(value, list[args[0]], field))
+        items = list(value) if type(value) is tuple else value
+        return tuple(conform(items, list[args[0]], field))
     if origin is tuple:
         return _tuple(value, args, field)
     if origin is list:

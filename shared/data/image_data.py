@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.config.choices import Split
+from shared.config.values import Mismatch, conform, plain
 from shared.data.reading import Reading
 from shared.data.survey import Survey
+from shared.errors import UsageError
 
 
 class DataInfo(NamedTuple):
@@ -88,6 +90,19 @@ class ImageData(NamedTuple):
         """The images of data that are no points."""
         assert self.images.dtype == np.uint8, "points have no pixels"
         return cast("NDArray[np.uint8]", self.images)
+
+
+def check_info(info: DataInfo) -> None:
+    """Refuse what no data are like, where a user has written it.
+
+    Raises:
+        UsageError: a field is of another type, or makes no sense.
+    """
+    values = {name: plain(value) for name, value in info._asdict().items()}
+    try:
+        conform(values, DataInfo, "data")
+    except Mismatch as error:
+        raise UsageError(str(error)) from error
 
 
 def names_beyond_ids(class_names: Sequence[str]) -> tuple[str, ...]:

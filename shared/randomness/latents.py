@@ -173,8 +173,9 @@ def check_latent_batch(z: Any, labels: Any, z_dim: int, *kinds: type) -> None:
             kind = kinds[0].__name__.rpartition(".")[2]
             found = f"{name} of type {type(value).__name__}"
             raise UsageError(f"{found}: must be of type {kind}")
-    if z.ndim != 2 or z.shape[1] != z_dim:
-        raise UsageError(f"z of shape {list(z.shape)}: must be [n, {z_dim}]")
+    if z.ndim != 2 or z.shape[1] != z_dim or z.shape[0] < 1:
+        rule = f"must be [n, {z_dim}], n 1 or more"
+        raise UsageError(f"z of shape {list(z.shape)}: {rule}")
 
 
 def check_label_batch(labels: NDArray[Any], n: int, num_classes: int) -> None:

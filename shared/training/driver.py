@@ -188,7 +188,7 @@ def check_data(config: TrainConfig, data: DataInfo) -> None:
             config.batch_size,
             f"must be at most the {data.count} images of --dataset {config.dataset}",
         )
-    check_labels(config, data.num_classes)
+    check_labels(config, data.num_classes, f"--dataset {config.dataset}")
 
 
 def _open(place: Place, session: Session, held: contextlib.ExitStack) -> Recorder:

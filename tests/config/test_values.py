@@ -47,6 +47,7 @@ def test_named_tuples_and_tuples_are_made() -> None:
         "pair": Pair(2),
     }
     assert conform([0.5, 1], tuple[float, float]) == (0.5, 1)
+    assert conform((1, 2), tuple[int, ...]) == (1, 2)
 
 
 @pytest.mark.parametrize(

@@ -172,10 +172,11 @@ def test_what_is_said_of_a_folder_names_arguments(
     (tmp_path / "wide").mkdir()
     images.save_png(tmp_path / "wide" / "0.png", np.zeros((8, 32, 1), np.uint8))
     folder = tmp_path / "wide"
-    for read, name in (
+    readers: tuple[tuple[Any, Any], ...] = (
         (datasets.from_folder, folder),
         (datasets.load, f"folder:{folder}"),
-    ):
+    )
+    for read, name in readers:
         data = read(name, 8, tmp_path)
         said = capsys.readouterr().err
         assert "(crop pad or stretch keeps all)" in said

@@ -10,7 +10,7 @@ import pytest
 
 from shared.config.train_config import TrainConfig
 from shared.data import datasets
-from shared.data.image_data import ImageData
+from shared.data.image_data import DataInfo, ImageData
 from shared.errors import TrainingError, UsageError
 from shared.run import checkpoint
 from shared.run.run_dir import RunDir
@@ -151,12 +151,33 @@ def test_what_is_no_configuration_and_no_data_is_refused(
                 digits.info._replace(num_classes=0),
                 0,
             ),
-            "conditional: needs labels of two",
+            "conditional: needs labels of two classes or more, which data of 0 classes",
         ),
         (lambda: build(config, digits.info, -1), "seed -1: must be 0 or more, and"),
     ):
         with pytest.raises(UsageError, match=f"^{message}"):
             call()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("channels", -1, "channels -1: must be 1, 2 or 3"),
+        ("channels", 1.5, "channels 1.5: must be a whole number"),
+        ("num_classes", -1, "num_classes -1: must be 0 or more"),
+        ("count", None, "count None: must be a whole number"),
+        ("class_names", "ab", "class_names 'ab': must be a list"),
+        ("class_names", ("a",), "class_names ('a',): must be 10 names, or none"),
+    ],
+)
+def test_networks_of_what_no_data_are_like_are_refused(
+    twin: Twin, config: TrainConfig, field: str, value: Any, message: str
+) -> None:
+    info: Any = DataInfo(channels=1, num_classes=10, count=100, sha256="")
+    with pytest.raises(UsageError) as error:
+        twin.library.build(config, info._replace(**{field: value}), 0)
+    assert str(error.value) == f"data.{message}"
+    assert twin.library.build(config, info._replace(channels=np.int64(1)), 0)
 
 
 def test_rectangles_are_trained_on_drawn_and_scored(

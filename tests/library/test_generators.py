@@ -201,8 +201,9 @@ def test_what_no_network_understands_is_refused_by_the_module(twin: Twin) -> Non
     classes = generator_of(twin, state_of(twin, TrainConfig(**SMALL, conditional=True)))
     z, ids = twin.array(np.ones((2, 3), np.float32)), twin.array([1, 2])
     for module, arguments, message in (
-        (generator, (z[:, :2],), r"^z of shape \[2, 2\]: must be \[n, 3\]$"),
-        (generator, (z[0],), r"^z of shape \[3\]: must be \[n, 3\]$"),
+        (generator, (z[:, :2],), r"^z of shape \[2, 2\]: must be \[n, 3\], n 1 or mo"),
+        (generator, (z[0],), r"^z of shape \[3\]: must be \[n, 3\], n 1 or more$"),
+        (generator, (z[:0],), r"^z of shape \[0, 3\]: must be \[n, 3\], n 1 or more$"),
         (generator, (z.tolist(),), "^z of type list: must be of type (Tensor|Array)$"),
         (classes, (z, [1, 2]), "^labels of type list: must be of type (Tensor|Array)$"),
         (classes, (z,), "^labels None: a conditional generator needs class ids$"),
@@ -220,6 +221,16 @@ def test_what_no_network_understands_is_refused_by_the_module(twin: Twin) -> Non
             call(module, *arguments)
     with pytest.raises(UsageError, match=r"^n 1000000000000: so many samples take"):
         generator.sample(10**12)
+
+
+def test_images_are_float32_of_whichever_latents(twin: Twin) -> None:
+    generator = generator_of(twin, state_of(twin, TrainConfig(**SMALL)))
+    z = np.ones((2, 3), np.float32)
+    expected = np.asarray(generator(twin.array(z)).tolist(), np.float32)
+    for kind in (np.float16, np.float64):
+        found = generator(twin.array(z.astype(kind)))
+        assert str(found.dtype).endswith("float32")
+        np.testing.assert_array_equal(np.asarray(found.tolist(), np.float32), expected)
 
 
 @pytest.mark.needs("jax")
