@@ -104,4 +104,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    # What Python itself looks for, and no import of ours.
+    return sorted({*__all__, *(x for x in globals() if x.startswith("__"))})

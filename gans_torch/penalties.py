@@ -21,6 +21,7 @@ from gans_torch.losses import batch_mean
 from shared.config import traits
 from shared.config.arguments import from_python
 from shared.config.tables import Members, register
+from shared.errors import UsageError
 
 Images = Float[Tensor, "batch channels height width"]
 Discriminator = Callable[[Images], Float[Tensor, " batch"]]
@@ -282,14 +283,13 @@ def apply_penalty(
         penalty_noise: for ``dragan``.
 
     Raises:
-        UsageError: there is no penalty of that name.
-        ValueError: what it needs is None.
+        UsageError: there is no penalty of that name, or what it needs is None.
     """
     given = {"real": real, "fake": fake, "alpha": alpha, "penalty_noise": penalty_noise}
     penalty = PENALTIES[name]
     inputs = {key: given[key] for key in traits.PENALTIES[name].inputs}
     if missing := [key for key, value in inputs.items() if value is None]:
-        raise ValueError(f"{missing[0]} None: {name} needs it")
+        raise UsageError(f"{missing[0]} None: {name} needs it")
     return penalty(discriminator, **inputs)
 
 

@@ -477,9 +477,11 @@ def checked_penalty(
     def checked(*images: object, **others: object) -> object:
         found = penalty(*images, **others)
         if not isinstance(found, terms):
-            kind = type(found).__name__
+            # A traced array's type says nothing to whoever wrote the penalty.
+            is_array = isinstance(found, array)
+            kind = "an array" if is_array else f"a {type(found).__name__}"
             rule = "must give a PenaltyTerms(penalty, gradient_norm)"
-            raise UsageError(f"penalty {name!r} gives a {kind}, {rule}")
+            raise UsageError(f"penalty {name!r} gives {kind}, {rule}")
         for what, value in found._asdict().items():
             if not isinstance(value, array) or value.shape != ():
                 raise UsageError(f"penalty {name!r}: its {what} is not one number")

@@ -16,6 +16,13 @@ def test_all_that_is_offered_is_there(twin: Twin) -> None:
         assert name in dir(twin.library)
 
 
+def test_nothing_else_is_listed(twin: Twin) -> None:
+    for module in (twin.library, twin.library.data):
+        listed = {x for x in dir(module) if not x.startswith("__")}
+        assert listed == {x for x in module.__all__ if not x.startswith("__")}
+        assert "__path__" in dir(module)
+
+
 def test_what_is_not_offered_is_not_there(twin: Twin) -> None:
     with pytest.raises(AttributeError, match="has no attribute 'train_gan'"):
         twin.library.train_gan  # noqa: B018

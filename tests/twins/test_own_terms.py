@@ -173,7 +173,7 @@ def test_a_penalty_without_what_it_needs(twin: Twin, modules: Modules) -> None:
         ("dragan", "penalty_noise None: dragan needs it"),
         ("none", "penalty 'none': must be one of wgan-gp, "),
     ):
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(UsageError, match=f"^{message}"):
             modules.penalties.apply_penalty(name, lambda x: x, images, images)
 
 
@@ -203,7 +203,7 @@ def _fails(discriminator: Any, real: Any) -> Any:
     ("penalty", "told"),
     [
         (_says_nothing, "penalty 'mine' gives a NoneType, must give a PenaltyTerms("),
-        (_no_terms, "must give a PenaltyTerms(penalty, gradient_norm)"),
+        (_no_terms, "gives an array, must give a PenaltyTerms(penalty, gradient_norm)"),
         (_fails, "penalty 'mine' (test_own_terms.py, line {}): AttributeError: "),
     ],
 )
