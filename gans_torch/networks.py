@@ -14,7 +14,11 @@ from shared.randomness.initial_weights import initial_arrays
 
 
 class Networks(NamedTuple):
-    """What a GAN is made of."""
+    """What a GAN is made of.
+
+    ``generator(z, labels)`` gives images, ``discriminator(images, labels)`` what
+    `models.Outputs` holds; labels are class ids, or None where there are no classes.
+    """
 
     generator: nn.Module
     discriminator: nn.Module

@@ -31,6 +31,9 @@ class Table(dict[str, _RowT]):
         self.members: list[Members[Any]] = []
         """Of the twins that are imported."""
 
+    def __repr__(self) -> str:
+        return _listed(self)
+
     def is_built_in(self, name: str) -> bool:
         """Whether a name is this package's, not a user's."""
         return name in self._built_in
@@ -53,6 +56,9 @@ class Members(dict[str, _MemberT]):
         self._table = table
         table.members.append(self)
 
+    def __repr__(self) -> str:
+        return _listed(self)
+
     def __missing__(self, name: str) -> _MemberT:
         """Tell whom a name is unknown to; the other twin alone may know it."""
         title = f"{self._table.setting} {name!r}"
@@ -63,6 +69,11 @@ class Members(dict[str, _MemberT]):
         raise UsageError(
             f"{title}: has been registered with the other twin, not with {self._twin}"
         )
+
+
+def _listed(table: Mapping[str, Any]) -> str:
+    """The names alone: what stands behind them fills pages of ``help()``."""
+    return f"{type(table).__name__}({', '.join(table)})"
 
 
 def register(

@@ -54,8 +54,10 @@ _STORED_IF_USED = (
 class TrainConfig:
     """One training run. Every rule is checked on construction.
 
+    ``python -m gans_torch.train --help`` says what each setting is.
+
     Raises:
-        UsageError: a value breaks a rule; the message names flag, value and rule.
+        UsageError: a value breaks a rule; the message names argument, value and rule.
     """
 
     preset: str = "dcgan"

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import math
+import pydoc
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from shared.config import schedules
 from shared.config.arguments import in_flags
 from shared.config.presets import PRESETS
 from shared.config.resume import CHANGEABLE_ON_RESUME
+from shared.config.tables import Members
 from shared.config.train_config import (
     CONFIG_VERSION,
     TrainConfig,
@@ -553,3 +555,12 @@ def test_reading_leaves_the_values_alone() -> None:
 def test_equal_values_have_one_spelling() -> None:
     assert canonical_json({"b": 1.0, "a": [1, None]}) == '{"a":[1,null],"b":1.0}'
     assert canonical_json({"a": [1, None], "b": 1.0}) == '{"a":[1,null],"b":1.0}'
+
+
+def test_help_shows_the_names_that_a_setting_may_have_and_no_more() -> None:
+    text = pydoc.plain(pydoc.render_doc(TrainConfig))
+    assert "objective: Annotated[str, Table(minimax, " in text.replace("typing.", "")
+    assert " at 0x" not in text
+    members = Members("a twin", OBJECTIVES, {"minimax": print})
+    OBJECTIVES.members.remove(members)
+    assert repr(members) == "Members(minimax)"
