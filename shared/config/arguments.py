@@ -100,9 +100,9 @@ def as_array(name: str, value: object) -> "NDArray[Any]":
         raise UsageError(f"{name}: cannot be made an array: {reason}") from error
     # Values of PIL's other images are no colours, as those of a palette.
     for image in value if isinstance(value, Sequence) else ():
-        if (mode := getattr(image, "mode", "L")) not in ("L", "RGB"):
+        if hasattr(image, "getbands") and image.mode not in ("L", "RGB"):
             raise UsageError(
-                f"{name} of mode {shown(mode)}: must be L or RGB; of these, x:"
+                f"{name} of mode {shown(image.mode)}: must be L or RGB; of these, x:"
                 ' [image.convert("RGB") for image in x]'
             )
     if np.ma.is_masked(value):

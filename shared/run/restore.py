@@ -152,7 +152,9 @@ def _check_arrays(
         elsewhere: what the names begin with of which nothing is wanted here.
         owner: whose they are, for the error.
     """
-    for key in [*sorted(wanted), *sorted(arrays.keys() - wanted.keys())]:
+    # In one order for both twins: of networks before their optimisers.
+    ordered = sorted(wanted, key=lambda key: ("_optimizer." in key, key))
+    for key in [*ordered, *sorted(arrays.keys() - wanted.keys())]:
         found = _description(arrays[key]) if key in arrays else "missing"
         needed = wanted.get(key, "none of that name")
         if found != needed and key.partition(".")[0] not in elsewhere:

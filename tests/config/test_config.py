@@ -230,11 +230,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"ema_half_life": 100.0, "ema_decay": 0.9},
-        "--ema-decay 0.9: cannot be combined with a half-life (half-life 100.0 images)",
+        "--ema-decay 0.9: cannot be combined with a half-life (half-life 100 images)",
     ),
     (
         {"final_ema_half_life": 100.0, "burn_in_images": 9, "ema_decay": 0.9},
-        "--ema-decay 0.9: cannot be combined with a half-life (half-life 0.0 to 100.0",
+        "--ema-decay 0.9: cannot be combined with a half-life (half-life 0 to 100",
     ),
     (
         {"label_flip": 0.1, "objective": "wasserstein"},
@@ -398,10 +398,10 @@ def test_a_burn_in_is_stored_only_where_it_is_chosen() -> None:
     [
         ({}, ""),
         ({"ema_decay": 0.9}, "decay 0.9"),
-        ({"ema_half_life": 500.0}, "half-life 500.0 images"),
+        ({"ema_half_life": 500.0}, "half-life 500 images"),
         (
             {"final_ema_half_life": 500.0, "burn_in_images": 9},
-            "half-life 0.0 to 500.0 images",
+            "half-life 0 to 500 images",
         ),
     ],
 )
