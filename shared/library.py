@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shared import plugins, sizes
 from shared.backend import Backend, MakeBackend
-from shared.config.arguments import AnyArray, about, as_array
+from shared.config.arguments import AnyArray, about, as_array, without_flags
 from shared.config.choices import (
     ARRAYS,
     FEWEST_SCORED,
@@ -305,7 +305,7 @@ def fit(
         rule = f"the data's images have size {sizes.text(size)}"
         raise refuse("image_size", config.image_size, rule)
     check_threads(options.threads)
-    progress = TerminalProgress() if options.progress else Progress()
+    progress = _PythonProgress() if options.progress else Progress()
     how = handed_on(
         options,
         driver.Options,
@@ -323,6 +323,14 @@ def fit(
     )
     place = _place(run_dir, options, keeping)
     return driver.train(config, data, make_backend, place, how)
+
+
+class _PythonProgress(TerminalProgress):
+    """In which warnings, too, speak of arguments, not of flags."""
+
+    def say(self, line: str) -> None:
+        """Write a line."""
+        super().say(without_flags(line))
 
 
 def _reading_as(config: TrainConfig, data: ImageData) -> TrainConfig:

@@ -295,8 +295,11 @@ def test_progress_is_shown_on_demand(
     digits: ImageData,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    config = dataclasses.replace(config, evaluate_every=9)
     twin.library.fit(config, digits, device="cpu", progress=True)
-    lines = capsys.readouterr().err.splitlines()
+    first, *lines = capsys.readouterr().err.splitlines()
+    # In words of Python, as all that it is told.
+    assert first.startswith("evaluate_every 9: nothing is scored, step 6 is the last")
     assert [line.split()[1] for line in lines] == ["2/6", "4/6", "6/6"]
 
 
