@@ -7,7 +7,7 @@ from pathlib import Path
 import jinja2
 
 from shared import sizes
-from shared.config.choices import POINTS
+from shared.config.choices import POINTS, portable_name
 from shared.config.traits import ARCHITECTURES
 from shared.evaluation.evaluation import NOT_MEANINGFUL
 from shared.evaluation.score import standing_words
@@ -15,14 +15,11 @@ from shared.run.evaluations import StoredEvaluation
 from shared.run.generator import GeneratorState
 
 
-def model_card(
-    state: GeneratorState, dataset: str, evaluations: Sequence[StoredEvaluation]
-) -> str:
+def model_card(state: GeneratorState, evaluations: Sequence[StoredEvaluation]) -> str:
     """README.md of an exported generator, with the Hub's metadata on top.
 
     Args:
         state: the generator.
-        dataset: what its data are called there.
         evaluations: of this generator; each score is shown with its protocol.
     """
     config, data = state.config, state.data
@@ -30,7 +27,7 @@ def model_card(
     colour = "in grey" if data.channels == 1 else "in colour"
     return _template().render(
         name=config.title,
-        dataset=dataset,
+        dataset=portable_name(config.dataset),
         step=state.step,
         config=config,
         data=data,

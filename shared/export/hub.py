@@ -89,7 +89,7 @@ def write(
     config_path, weights_path = _paths(folder)
     _FILE.write(weights_path, values, weights, verify=True)
     if card is None:
-        card = model_card(state, config["dataset"], evaluations).encode()
+        card = model_card(state, evaluations).encode()
     write_atomically(folder / _CARD, card)
     # Last: with both files, the folder is an exported generator.
     text = json.dumps(values, indent=2) + "\n"

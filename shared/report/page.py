@@ -82,8 +82,7 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
         events=list(events.of_run(run, diagnoses, metrics)),
         scored=_joined(scores[-1].get("protocol", {})) if scores else "",
         evaluations=list(_evaluations(run)),
-        titles={name: x.title for name, x in quantities.QUANTITIES.items()},
-        decimals={name: x.decimals for name, x in quantities.QUANTITIES.items()},
+        quantities=quantities.QUANTITIES,
         frames=_frames(run),
         row_names=_row_names(config, data),
         pictures={

@@ -186,7 +186,7 @@ def test_a_card_says_where_images_lie(preset: str, words: str) -> None:
     data = DataInfo(channels=1, num_classes=0, count=9, sha256="")
     score = {"title": "modes ↑", "shown": "8", "value": 8.0, "protocol": "of 9"}
     found: Any = {"step": 1, "protocol": {}, "scores": {"modes": score}}
-    card = model_card(GeneratorState(1, config, data, {}), "toys", [found])
+    card = model_card(GeneratorState(1, config, data, {}), [found])
     assert f"it makes {words}" in card
     front = yaml.safe_load(card.split("---\n", 2)[1])
     task = front["model-index"][0]["results"][0]["task"]["type"]
@@ -196,13 +196,13 @@ def test_a_card_says_where_images_lie(preset: str, words: str) -> None:
 def test_a_card_takes_no_name_for_markup_and_keeps_none_to_itself() -> None:
     dataset = "folder:my 😀 <b>p|ho`to*s"
     names = ("<script>x</script>", "a_b_c")
-    config = dataclasses.replace(PRESETS["cgan"], dataset="folder:/home/me/x")
-    config = dataclasses.replace(config, dataset=f"folder:/home/me/{dataset[7:]}")
+    place = f"folder:/home/me/{dataset.removeprefix('folder:')}"
+    config = dataclasses.replace(PRESETS["cgan"], dataset=place)
     data = DataInfo(1, 2, 9, "", names)
     score = {"title": "FID ↓", "shown": "8", "value": 8.0, "protocol": "of 9"}
     protocol = {"features": "a classifier of <b>"}
     found: Any = {"step": 1, "protocol": protocol, "scores": {"fid": score}}
-    card = model_card(GeneratorState(1, config, data, {}), dataset, [found])
+    card = model_card(GeneratorState(1, config, data, {}), [found])
     _, front, text = card.split("---\n", 2)
     name = yaml.safe_load(front)["model-index"][0]["name"]
     assert name.encode() == f"cgan on {dataset}".encode()
