@@ -28,8 +28,9 @@ from benchmarks.train import describe_machine
 from shared.commands import command_line
 from shared.commands.options import DEFAULT_PRESET
 from shared.commands.process import run_command
+from shared.config.flags import refuse
 from shared.config.presets import PRESETS
-from shared.config.train_config import TrainConfig, refuse
+from shared.config.train_config import TrainConfig
 from shared.data import datasets
 from shared.data.image_data import DataInfo, ImageData
 

@@ -22,7 +22,7 @@ from benchmarks.race import Effort, Entry
 from shared.commands import command_line
 from shared.commands.process import run_command
 from shared.config.choices import Precision
-from shared.config.train_config import refuse
+from shared.config.flags import refuse
 
 _Case = Literal[
     "small", "dcgan-64", "gan-64", "wgan-gp-64", "sngan-32", "r3gan", "stylegan2"

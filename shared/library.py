@@ -24,10 +24,11 @@ from shared.config.choices import (
     WhichStep,
     is_keep,
 )
+from shared.config.flags import refuse
 from shared.config.limits import check_threads
 from shared.config.resume import check_resumed
 from shared.config.run_options import handed_on
-from shared.config.train_config import TrainConfig, refuse
+from shared.config.train_config import TrainConfig
 from shared.data.image_data import ImageData
 from shared.data.reading import Reading, reading_of
 from shared.errors import UsageError

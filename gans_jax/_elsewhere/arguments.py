@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from gans_jax._elsewhere.target import Target, parse_target
 from shared.commands import command_line
+from shared.config.flags import refuse
 from shared.config.run_options import TrainOptions
-from shared.config.train_config import refuse
 from shared.errors import UsageError
 
 _HELP = """\

@@ -10,9 +10,9 @@ from gans_jax._elsewhere.collectives import copied_once, messages
 from gans_jax._elsewhere.data import data_like
 from gans_jax._elsewhere.report import Memory, Program
 from gans_jax._elsewhere.target import Target
+from shared.config.flags import refuse
 from shared.config.limits import check_devices
 from shared.config.run_options import TrainOptions
-from shared.config.train_config import refuse
 from shared.errors import UsageError
 from shared.training import driver
 from shared.training.session import Session

@@ -28,6 +28,7 @@ from shared.commands.parsing import parse, suggestion
 from shared.commands.version import describe_version
 from shared.config.arguments import about, named_as
 from shared.config.choices import FEWEST_SCORED, POINTS, check_dataset_name
+from shared.config.flags import refuse
 from shared.config.limits import (
     check_devices,
     check_limits,
@@ -36,7 +37,7 @@ from shared.config.limits import (
 from shared.config.presets import PRESETS, SUMMARIES
 from shared.config.resume import check_resumed
 from shared.config.run_options import TrainOptions, handed_on
-from shared.config.train_config import TrainConfig, refuse
+from shared.config.train_config import TrainConfig
 from shared.errors import UsageError
 from shared.export.formats import check_format
 from shared.training.processes import (

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from shared.commands.options import DEFAULT_PRESET, DataOptions
 from shared.config.arguments import named_as
 from shared.config.choices import POINTS
+from shared.config.flags import flag, spelled
 from shared.config.presets import PRESETS
-from shared.config.train_config import TrainConfig, flag, spelled
+from shared.config.train_config import TrainConfig
 from shared.data import datasets
 from shared.data.image_data import ImageData
 from shared.data.reading import Reading

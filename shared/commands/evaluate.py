@@ -18,8 +18,9 @@ from shared.commands.options import EvaluateOptions
 from shared.config import choices
 from shared.config.arguments import named_as
 from shared.config.choices import FEWEST_SCORED
+from shared.config.flags import refuse
 from shared.config.limits import check_drawn
-from shared.config.train_config import TrainConfig, refuse
+from shared.config.train_config import TrainConfig
 from shared.data import datasets
 from shared.data.reading import Reading
 from shared.data.survey import without_advice

@@ -21,8 +21,8 @@ from tyro.constructors import (
 
 from shared import sizes
 from shared.commands import help_text, hints
+from shared.config.flags import flag, spelled
 from shared.config.tables import suggestion
-from shared.config.train_config import flag, spelled
 from shared.errors import UsageError
 from shared.sizes import ImageSize
 

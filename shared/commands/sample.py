@@ -10,9 +10,9 @@ from shared import plugins, terminal
 from shared.backend import Backend, MakeBackend
 from shared.commands.options import SampleOptions
 from shared.config.choices import POINTS
+from shared.config.flags import refuse
 from shared.config.limits import check_drawn, truncation_rule
 from shared.config.tables import suggestion
-from shared.config.train_config import refuse
 from shared.config.values import printable
 from shared.data import points
 from shared.data.image_data import DataInfo

@@ -9,8 +9,8 @@ from pathlib import Path
 from shared import plugins, terminal
 from shared.backend import MakeBackend
 from shared.commands.options import TrainFlags
+from shared.config.flags import flag
 from shared.config.run_options import TrainOptions, handed_on
-from shared.config.train_config import flag
 from shared.data import datasets
 from shared.data.image_data import DataInfo, ImageData
 from shared.data.survey import listed

@@ -10,7 +10,8 @@ import os
 
 from shared import sizes
 from shared.config.choices import POINTS, SLOTS
-from shared.config.train_config import TrainConfig, flag, refuse, spelled
+from shared.config.flags import flag, refuse, spelled
+from shared.config.train_config import TrainConfig
 from shared.config.traits import ARCHITECTURES, PENALTIES
 from shared.errors import UsageError
 

@@ -3,7 +3,8 @@
 import dataclasses
 
 from shared.config.choices import is_folder
-from shared.config.train_config import TrainConfig, flag, refuse, spelled
+from shared.config.flags import flag, refuse, spelled
+from shared.config.train_config import TrainConfig
 
 CHANGEABLE_ON_RESUME = frozenset(
     {

@@ -23,6 +23,7 @@ from shared.config.choices import (
     is_folder,
     portable_name,
 )
+from shared.config.flags import flag, refuse
 from shared.config.meetings import meetings
 from shared.config.tables import Table, suggestion
 from shared.config.traits import ARCHITECTURES, OBJECTIVES, PENALTIES
@@ -327,18 +328,6 @@ def lazy_factor(every: int) -> float:
     return every / (every + 1) if every > 1 else 1.0
 
 
-def flag(field: str) -> str:
-    """How the command line calls a setting."""
-    return f"--{field.replace('_', '-')}"
-
-
-def spelled(field: str, value: object) -> str:
-    """A setting's value as the command line takes it: 0.5 0.999, 48x64."""
-    if isinstance(value, tuple):
-        return ("x" if field == "image_size" else " ").join(map(str, value))
-    return str(value)
-
-
 def check_pixel_bits(bits: int | None) -> None:
     """Refuse a number of bits that no image uses of each value; None: all.
 
@@ -347,12 +336,6 @@ def check_pixel_bits(bits: int | None) -> None:
     """
     if bits is not None and not 1 <= bits <= 16:
         raise refuse("pixel_bits", bits, "must be from 1 to 16")
-
-
-def refuse(field: str, value: object, rule: str) -> UsageError:
-    """The error for one refused value; ``field`` is named as its flag."""
-    text = printable(spelled(field, value), most=200)
-    return UsageError(f"{flag(field)} {text}: {rule}")
 
 
 @functools.cache

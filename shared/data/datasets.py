@@ -17,12 +17,8 @@ from shared.config.choices import (
     check_dataset_name,
     is_folder,
 )
-from shared.config.train_config import (
-    TrainConfig,
-    check_pixel_bits,
-    check_reading,
-    refuse,
-)
+from shared.config.flags import refuse
+from shared.config.train_config import TrainConfig, check_pixel_bits, check_reading
 from shared.data import folder_images, image_cache, image_sources, points
 from shared.data.image_data import ImageData
 from shared.data.reading import Reading, reading_of

@@ -22,9 +22,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from shared.config.flags import flag
 from shared.config.presets import changed_fields
 from shared.config.resume import CHANGEABLE_ON_RESUME
-from shared.config.train_config import TrainConfig, flag
+from shared.config.train_config import TrainConfig
 from shared.errors import UsageError
 
 STEPS = 5

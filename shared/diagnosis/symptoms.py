@@ -7,7 +7,8 @@ the presets on digits, MNIST and CIFAR-10.
 import math
 from typing import NamedTuple
 
-from shared.config.train_config import TrainConfig, flag
+from shared.config.flags import flag
+from shared.config.train_config import TrainConfig
 from shared.config.traits import ARCHITECTURES, OBJECTIVES, PENALTIES
 from shared.quantities import members
 

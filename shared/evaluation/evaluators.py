@@ -6,7 +6,8 @@ from pathlib import Path
 from shared.backend import Backend
 from shared.config import choices
 from shared.config.choices import Features, Split
-from shared.config.train_config import TrainConfig, refuse
+from shared.config.flags import refuse
+from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo, ImageData
 from shared.errors import UsageError
 from shared.evaluation.features import ClassifierExtractor, InceptionExtractor

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.config.train_config import refuse
+from shared.config.flags import refuse
 from shared.files.arrays import Arrays
 from shared.randomness import noise
 from shared.randomness.noise import Purpose

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from shared import terminal
 from shared.config.choices import portable_name
-from shared.config.train_config import TrainConfig, spelled
+from shared.config.flags import spelled
+from shared.config.train_config import TrainConfig
 from shared.drawing.figures import save_figure
 from shared.drawing.plots import moving_average
 from shared.errors import UsageError

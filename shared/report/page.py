@@ -12,8 +12,9 @@ import numpy as np
 
 from shared import quantities, sizes
 from shared.config.choices import ARRAYS, POINTS, portable_name
+from shared.config.flags import flag, spelled
 from shared.config.presets import changed_fields
-from shared.config.train_config import TrainConfig, flag, spelled
+from shared.config.train_config import TrainConfig
 from shared.data import points
 from shared.data.image_data import DataInfo
 from shared.diagnosis.symptoms import LASTING_STEPS

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.config.train_config import refuse
+from shared.config.flags import refuse
 from shared.files.arrays import Arrays
 from shared.randomness.latents import draw_latents
 from shared.run.generator import GeneratorState

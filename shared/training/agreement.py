@@ -11,13 +11,8 @@ from typing import Any, NamedTuple
 
 from shared import __version__
 from shared.backend import Backend
-from shared.config.train_config import (
-    TrainConfig,
-    config_to_json,
-    flag,
-    left_out_of_json,
-    spelled,
-)
+from shared.config.flags import flag, spelled
+from shared.config.train_config import TrainConfig, config_to_json, left_out_of_json
 from shared.config.values import printable
 from shared.data.image_data import DataInfo
 from shared.errors import SaidElsewhere, SaidForAll, UsageError

@@ -13,6 +13,7 @@ from typing import Any
 
 from shared.backend import Arithmetic, MakeBackend
 from shared.config.choices import DataPlace, OnNan
+from shared.config.flags import refuse
 from shared.config.limits import (
     check_device_count,
     check_devices,
@@ -20,7 +21,7 @@ from shared.config.limits import (
     check_limits,
 )
 from shared.config.schedules import is_saved
-from shared.config.train_config import TrainConfig, refuse
+from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo, ImageData
 from shared.diagnosis.reference_check import ReferenceCheck
 from shared.errors import Diverged, Interrupted, TrainingError, UsageError

@@ -10,8 +10,9 @@ from typing import NamedTuple, Protocol
 from shared import plugins
 from shared.config import schedules
 from shared.config.choices import Keep, WhichStep
+from shared.config.flags import refuse
 from shared.config.resume import CHANGEABLE_ON_RESUME
-from shared.config.train_config import TrainConfig, refuse
+from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
 from shared.errors import DamagedError, UsageError
 from shared.plugins import Plugin

@@ -11,7 +11,7 @@ from concurrent import futures
 from typing import NamedTuple
 
 from shared import terminal
-from shared.config.train_config import flag, refuse
+from shared.config.flags import flag, refuse
 from shared.config.values import printable
 from shared.errors import UsageError
 

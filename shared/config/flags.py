@@ -1,0 +1,22 @@
+"""How the command line spells a setting, and what is said of a refused one."""
+
+from shared.config.values import printable
+from shared.errors import UsageError
+
+
+def flag(field: str) -> str:
+    """How the command line calls a setting."""
+    return f"--{field.replace('_', '-')}"
+
+
+def spelled(field: str, value: object) -> str:
+    """A setting's value as the command line takes it: 0.5 0.999, 48x64."""
+    if isinstance(value, tuple):
+        return ("x" if field == "image_size" else " ").join(map(str, value))
+    return str(value)
+
+
+def refuse(field: str, value: object, rule: str) -> UsageError:
+    """The error for one refused value; ``field`` is named as its flag."""
+    text = printable(spelled(field, value), most=200)
+    return UsageError(f"{flag(field)} {text}: {rule}")
