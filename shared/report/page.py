@@ -205,7 +205,11 @@ def _charts(
     ordered = sorted(records, key=lambda record: record["step"])
     for group in quantities.GROUPS:
         curves = [
-            {"label": label, "points": points}
+            {
+                "label": label,
+                "meaning": quantities.QUANTITIES[name].meaning,
+                "points": points,
+            }
             for name, label in quantities.members(group.title).items()
             if (points := _points(ordered, name))
         ]

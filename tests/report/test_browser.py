@@ -16,6 +16,7 @@ import pytest
 from shared.config.presets import PRESETS
 from shared.data.image_data import DataInfo
 from shared.drawing import images
+from shared.quantities import QUANTITIES
 from shared.report import page as report
 from shared.run.run_dir import RunDir
 
@@ -134,6 +135,11 @@ def test_charts_and_samples_show_one_step(opened: Any) -> None:
     assert state(opened) == ("step 0", "after step 0", {"step 0"})
     slider.evaluate("s => { s.value = 311; s.dispatchEvent(new Event('input')); }")
     assert state(opened) == ("step 310", "after step 300", {"step 310"})
+
+
+def test_a_curve_says_what_it_is_where_a_pointer_rests(opened: Any) -> None:
+    curve = opened.locator("#charts .legend > span", has_text="D(x)")
+    assert curve.get_attribute("title") == QUANTITIES["d_real"].meaning
 
 
 def test_events_are_marks_that_lead_there(opened: Any) -> None:
