@@ -48,8 +48,10 @@ _AXIS = "processes"
 # What processes tell each other at a time: a state may have more bytes than an int32.
 _PIECE_BYTES = 2**28
 _BOARD = "gans"
-# One that is silent for so long is taken for dead, and all end.
-_SILENCE_SECONDS = 20
+# JAX ends all in words of its own: long after the heartbeat has named who is silent.
+_SILENCE_SECONDS = 120
+# Whoever has met the others has no more to wait for than their program's start.
+_START_SECONDS = 20
 # So long the others find out, too, who is gone, before the first of them goes.
 _FAREWELL_SECONDS = 2
 
@@ -222,13 +224,19 @@ class _Heartbeat(Heartbeat):
         return found
 
 
+def _give_up(rank: int, seconds: float) -> None:
+    if not processes().follows:  # the board is with the first
+        time.sleep(_FAREWELL_SECONDS)
+    heartbeats.give_up("gans_jax", rank, seconds)
+
+
 def _tell_each_other(found: Processes) -> None:
     """Have one that is gone named, where a message to it has failed."""
     client = getattr(_global_state, "client", None)
     if client is None:
         return
-    heartbeat = _Heartbeat(_Board(client), found.rank, found.count)
-    client.wait_at_barrier(f"{_BOARD} is told", 1000 * _SILENCE_SECONDS)
+    heartbeat = _Heartbeat(_Board(client), found.rank, found.count, _give_up)
+    client.wait_at_barrier(f"{_BOARD} is told", 1000 * _START_SECONDS)
     heartbeat.begin()
     # Before JAX's own, which takes the board down.
     atexit.register(heartbeat.end)

@@ -9,7 +9,6 @@ import torch
 import torch.distributed
 from torch.distributed import Store
 
-from shared import terminal
 from shared.errors import UsageError
 from shared.training import heartbeats
 from shared.training.heartbeats import Heartbeat
@@ -20,10 +19,6 @@ from shared.training.processes import (
     processes,
     wait_for_others,
 )
-
-# One that is silent for so many seconds is taken for frozen, and all end. A library
-# that does not let Python change threads would have to do so for that long.
-_MOST_SILENT = 60
 
 
 def meet(devices: int | None) -> Processes:
@@ -62,7 +57,7 @@ def _meet() -> None:
     store, rank, count = next(torch.distributed.rendezvous("env://"))
     store = torch.distributed.PrefixStore(_attempt(), store)
     # A connection of its own, as one that asks has all others wait.
-    heartbeat = Heartbeat(store.clone(), rank, count, _MOST_SILENT, _give_up)
+    heartbeat = Heartbeat(store.clone(), rank, count, _give_up)
     torch.distributed.init_process_group(
         "cpu:gloo,cuda:nccl" if both else "gloo",
         store=store,
@@ -75,11 +70,7 @@ def _meet() -> None:
 
 
 def _give_up(rank: int, seconds: float) -> None:
-    terminal.say(
-        f"rank {processes().rank}: gans_torch: rank {rank} has been silent for"
-        f" {seconds:g} s: it is frozen, or its machine gone"
-    )
-    os._exit(1)  # as gloo takes no other word
+    heartbeats.give_up("gans_torch", rank, seconds)
 
 
 def _part(heartbeat: Heartbeat, store: Store) -> None:

@@ -6,6 +6,7 @@ Nothing heavy is imported here, so that ``--help`` and refusals take a moment on
 import dataclasses
 import importlib.util
 import itertools
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -272,7 +273,9 @@ def _hear_of_processes(
     """
     hear_flags(options.coordinator_address, options.num_processes, options.process_id)
     _hear_slurm(prog)
-    find_processes()
+    if find_processes().count > 1:
+        # PyTorch would show the stack of each message that fails, before our one line.
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
 def _have_one_do_it(prog: str) -> None:

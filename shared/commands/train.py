@@ -101,10 +101,7 @@ def resume_command(options: TrainOptions, run: Path, prog: str) -> str:
     """The command that continues ``run``, which was trained with these options."""
     words = ["python"]
     if (count := processes().count) > 1 and options.num_processes is None:
-        by_slurm = "MASTER_ADDR" not in os.environ
-        words = ["torchrun", f"--nproc-per-node={count}"]
-        if by_slurm:
-            words = ["srun", f"--ntasks={count}", "python"]
+        words = _launcher(count)
     # Not threads: the run knows them.
     names = (
         "data_dir",
@@ -119,6 +116,19 @@ def resume_command(options: TrainOptions, run: Path, prog: str) -> str:
     names += ("trust_cache", "deterministic", "no_compile_cache", "tensorboard")
     words += ["-m", prog, "--resume", str(run)]
     return shlex.join([*words, *_given(options, names)])
+
+
+def _launcher(count: int) -> list[str]:
+    """What starts so many processes as these were started."""
+    told = os.environ.get
+    if (host := told("MASTER_ADDR")) is None:
+        return ["srun", f"--ntasks={count}", "python"]
+    if (nodes := told("GROUP_WORLD_SIZE", "1")) == "1":
+        return ["torchrun", f"--nproc-per-node={count}"]
+    on_each = told("LOCAL_WORLD_SIZE", "1")
+    # Where torchrun's own processes have met is told to nobody.
+    meeting = ["--rdzv-backend=c10d", f"--rdzv-endpoint={host}:29400"]
+    return ["torchrun", f"--nnodes={nodes}", f"--nproc-per-node={on_each}", *meeting]
 
 
 def next_command(options: TrainOptions, data: DataInfo, run: Path, prog: str) -> str:

@@ -8,18 +8,24 @@ meanwhile: one that takes long is not taken for one that is gone.
 
 import contextlib
 import itertools
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from shared import terminal
 from shared.errors import TrainingError
+from shared.training.processes import processes
 
 EVERY_SECONDS = 1.0
 """How often they tell."""
 PATIENCE = 8
 """Where a message has failed, after so many of them nobody is gone."""
-# So many of them tell who is.
+MOST_SILENT = 60
+"""One that is silent for so many of them is taken for frozen, and all end. A library
+that does not let Python change threads would have to do so for that long."""
+# So many of them tell who is gone.
 _SILENT = 4
 
 
@@ -42,9 +48,8 @@ class Heartbeat:
         store: where they have met.
         rank: of this one.
         count: of all.
-        most_silent: one that is silent for so many `EVERY_SECONDS` is taken for frozen,
-            where this one waits.
-        give_up: is called with its rank and those seconds.
+        give_up: is called where this one waits for one that is silent for
+            `MOST_SILENT`, with its rank and the seconds.
     """
 
     def __init__(
@@ -52,13 +57,12 @@ class Heartbeat:
         store: Store,
         rank: int,
         count: int,
-        most_silent: float = float("inf"),
-        give_up: Callable[[int, float], None] | None = None,
+        give_up: Callable[[int, float], None],
     ) -> None:
         self._store = store
         self._rank = rank
         self._others = [x for x in range(count) if x != rank]
-        self._most_silent, self._give_up = most_silent, give_up
+        self._give_up = give_up
         # Counted, and not timed: a machine that sleeps has nobody miss anybody.
         self._silent = dict.fromkeys(self._others, 0)
         self._said = dict.fromkeys(self._others, b"0 0")
@@ -133,12 +137,27 @@ class Heartbeat:
             self._is_heard = False
             silent = self._silent[rank := self._quietest()]
             # Whoever waits for nobody may go on without them.
-            if self._give_up and self.waits and silent >= self._most_silent:
+            if self.waits and silent >= MOST_SILENT:
                 self._give_up(rank, silent * EVERY_SECONDS)
 
     def _quietest(self) -> int:
         """Who has been silent for longest."""
         return max(self._others, key=lambda x: self._silent[x])
+
+
+def give_up(twin: str, rank: int, seconds: float) -> None:
+    """End this process, as another one does not answer.
+
+    Args:
+        twin: the package that both run.
+        rank: of the other one.
+        seconds: for which it has been silent.
+    """
+    terminal.say(
+        f"rank {processes().rank}: {twin}: rank {rank} has been silent for"
+        f" {seconds:g} s: it is frozen, or its machine gone"
+    )
+    os._exit(1)  # as gloo takes no other word
 
 
 # None, or one.

@@ -600,3 +600,11 @@ def test_nothing_heavy_is_imported() -> None:
     heavy = {"torch", "torchvision", "jax", "flax", "optax", "matplotlib", "sklearn"}
     assert "tyro" in modules
     assert heavy.isdisjoint(modules)
+
+
+def test_a_resumed_run_has_every_flag_that_it_does_not_know_itself() -> None:
+    flags = "--data-dir d --cache-dir c --device cpu --data-on host --on-nan rollback"
+    flags += " --trust-cache --deterministic --no-compile-cache --tensorboard"
+    options = train(*flags.split())
+    command = train_command.resume_command(options, Path("RUN"), "gans_torch.train")
+    assert command == f"python -m gans_torch.train --resume RUN {flags}"

@@ -344,3 +344,23 @@ def test_a_class_that_is_not_there_is_refused(
 def test_without_classes_there_are_eight_rows(tmp_path: Path) -> None:
     (z,) = probe(tmp_path, "--columns 5 --interpolate").z
     assert z.shape == (40, 6)
+
+
+def test_a_part_of_a_row_is_a_row(tmp_path: Path) -> None:
+    (labels,) = probe(tmp_path, "--num 7 --columns 3", conditional=True).labels
+    assert labels is not None
+    assert labels.tolist() == [0, 0, 0, 1, 1, 1, 2]
+
+
+def test_nothing_that_was_drawn_is_replaced(
+    sample: Sample, finished: Path, tmp_path: Path
+) -> None:
+    run = copy(finished, tmp_path)
+    for _ in range(3):
+        sample(run, "--num", 2)
+    assert len(list((run / "drawn").iterdir())) == 3
+
+
+def test_the_last_image_is_never_alone(tmp_path: Path) -> None:
+    """Batch norm has no variance of one."""
+    assert [len(z) for z in probe(tmp_path, "--num 65").z] == [65]

@@ -313,3 +313,9 @@ def test_importing_images_does_not_import_matplotlib() -> None:
     program = "import sys, shared.drawing.images; sys.exit('matplotlib' in sys.modules)"
     command = [sys.executable, "-c", program]
     subprocess.run(command, check=True, cwd=Path(__file__).parents[2])
+
+
+@pytest.mark.parametrize("length", [40, 60, 100])
+def test_a_moving_average_is_centred(length: int) -> None:
+    line = np.arange(float(length))
+    np.testing.assert_allclose(plots.moving_average(line)[5:-5], line[5:-5])

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from shared import library
 from shared.commands import command_line, evaluate
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
@@ -27,6 +28,8 @@ from shared.drawing import images
 from shared.errors import UsageError
 from shared.evaluation import classifier, evaluation, features
 from shared.evaluation.image_evaluator import ImageEvaluator
+from shared.evaluation.pixel_evaluator import PixelEvaluator
+from shared.evaluation.point_evaluator import PointEvaluator
 from shared.evaluation.samples import GivenSamples
 from shared.evaluation.score import Evaluator, Score
 from shared.randomness import noise
@@ -1020,3 +1023,126 @@ def test_what_a_single_draw_tells_is_not_drawn_twice(
 def test_a_run_or_images_are_evaluated(words: str, expected: str) -> None:
     with pytest.raises(UsageError, match=re.escape(expected)):
         command_line.parse_evaluate(words.split(), "x.evaluate")
+
+
+def test_standing_statistics_have_scores_and_a_file_of_their_own(
+    twin: Twin, tmp_path: Path, data_dir: Path
+) -> None:
+    run = train(twin, tmp_path / "run", data_dir, "--steps", 2)
+    command = [str(run), "--num", "16", "--draws", "1", "--data-dir", str(data_dir)]
+    twin.main("evaluate")(command)
+    twin.main("evaluate")([*command, "--standing-stats", "2"])
+    usual, standing = (
+        json.loads((run / f"evaluation-000002{name}.json").read_text())
+        for name in ("", "-standing-stats")
+    )
+    words = "statistics of 2 batches of 16 new samples"
+    assert standing["protocol"] == usual["protocol"] | {"batch norm": words}
+    assert standing["scores"]["fid"]["value"] != usual["scores"]["fid"]["value"]
+
+
+def test_the_gap_of_batch_norm_is_in_grey_levels(data_dir: Path) -> None:
+    samples = Lagging(datasets.load("digits", 8, data_dir).pixels[:64], 0.4)
+    data = datasets.load("digits", 8, data_dir)
+    config = TrainConfig(image_size=8, width=4)
+    found, _ = PixelEvaluator(samples, config, data).further(64, 0)
+    grey, usual = (samples.draw(64, 0, 0, mode).astype(int) for mode in (False, True))
+    assert found["batch_norm_gap"].values == [np.abs(grey - usual).mean()]
+
+
+@pytest.mark.parametrize(("interval", "is_told"), [(None, 1), (1.0, 1), (6.0, 0)])
+def test_only_what_is_beyond_the_interval_lags(
+    interval: float | None, is_told: int
+) -> None:
+    fid = {"value": 10.0, "interval_95": interval}
+    trained = {"value": 5.0, "shown": "5.0"}
+    found = {"fid": fid, "fid_training_mode": trained}
+    assert len(list(evaluation._lagging(found))) == is_told
+
+
+class Pupil:
+    """Notes what it learns: images whose first two pixels are their number."""
+
+    def __init__(self) -> None:
+        self.learnt: set[int] = set()
+
+    def statements(self) -> dict[str, Any]:
+        return {}
+
+    def load(self, arrays: Any) -> None:
+        pass
+
+    def train(self, pixels: Pixels, labels: NDArray, rate: float) -> None:
+        self.learnt |= set(pixels.reshape(len(pixels), -1)[:, :2] @ [256, 1])
+
+    def predict(self, pixels: Pixels) -> tuple[NDArray, NDArray]:
+        return np.zeros((len(pixels), 1)), np.zeros((len(pixels), 10))
+
+
+def test_what_is_held_out_is_not_learnt() -> None:
+    """In turn, as every tenth would be of one class."""
+    number = np.arange(1000)
+    pixels = np.zeros((1000, 8, 8), np.uint8)
+    pixels[:, 0, 0], pixels[:, 0, 1] = divmod(number, 256)
+    data = from_arrays(pixels, number % 10)
+    pupil: Any = Pupil()
+    classifier.train(pupil, data, steps=100)
+    assert pupil.learnt == set(number[~classifier.held_out(data)])
+
+
+def test_few_points_do_not_cover_the_data() -> None:
+    data = points.load("ring")
+    backend: Any = SimpleNamespace(sample=lambda z, *_: data.images[: len(z)])
+    evaluator = PointEvaluator(backend, PRESETS["ring"], data)
+    assert evaluator.scores(100, 1, 0)["coverage"].values[0] < 0.5
+
+
+def test_a_classifier_is_of_its_data(
+    twin: Twin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digits = datasets.load("digits", 8, tmp_path)
+    assert digits.labels is not None
+    trained = []
+    monkeypatch.setattr(classifier, "train", lambda *_: trained.append(1) or 0.5)
+    for pixels in (digits.pixels, digits.pixels[::-1].copy()):
+        data = from_arrays(pixels, digits.labels)
+        judge = _classifier(twin, TrainConfig(image_size=8), data.info, 8)
+        classifier.prepare(judge, data, tmp_path)
+    assert len(trained) == 2
+
+
+def test_a_classifier_is_kept_where_caches_are(
+    twin: Twin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classifier, "train", lambda *_: 0.5)
+    cache = tmp_path / "cache"
+    places = ("--cache-dir", cache, "--evaluate-every", 1, "--steps", 1)
+    run = train(twin, tmp_path / "run", tmp_path / "data", *places)
+    (path,) = cache.glob("classifier-*")
+    path.unlink()
+    command = [run, "--num", 16, "--draws", 1, "--data-dir", tmp_path / "data"]
+    twin.main("evaluate")([*map(str, command), "--cache-dir", str(cache)])
+    assert path.exists()
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_seed_chooses_among_given_images(
+    twin: Twin, tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own").mkdir()
+    for number in range(40):
+        picture = np.full((8, 8, 1), number, np.uint8)
+        images.save_png(tmp_path / "own" / f"{number:02d}.png", picture)
+    given = []
+
+    def note(twin: str, make: Any, samples: Pixels, *_: Any) -> None:
+        given.append(samples[:, 0, 0, 0].tolist())
+        raise UsageError("noted")
+
+    monkeypatch.setattr(library, "evaluate", note)
+    words = f"--samples {tmp_path}/own --reference digits --image-size 8 --num 20"
+    words += f" --features none --data-dir {data_dir}"
+    for seed in (0, 0, 1):
+        stopped(2, lambda: twin.main("evaluate")([*words.split(), "--seed", str(seed)]))  # noqa: B023
+    assert given[0] == given[1] != given[2]
+    assert given[0] != list(range(20))

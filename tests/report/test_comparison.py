@@ -1,6 +1,7 @@
 """Runs side by side: what tells them apart, and what they reached."""
 
 import dataclasses
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -236,3 +237,16 @@ def test_a_missing_folder_is_made_for_the_picture(tmp_path: Path) -> None:
         UsageError, match=r"^--out .*file/x.png: cannot be written: Not"
     ):
         comparison.compare([run.path], tmp_path / "file" / "x.png")
+
+
+def test_the_last_evaluation_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [make(tmp_path / name, TrainConfig(seed=n)) for n, name in enumerate("ab")]
+    for step, value in ((20, 2.0), (40, 1.0)):
+        score = {"title": "FID", "shown": "", "protocol": "", "value": value}
+        stored = {"step": step, "protocol": {}}
+        stored["scores"] = {"fid": {**score, "interval_95": None}}
+        (runs[0].path / f"evaluation-{step:06d}.json").write_text(json.dumps(stored))
+    found = rows(capsys, tmp_path, *runs)
+    assert (found["evaluated step"], found["fid"]) == (["40", "-"], ["1", "-"])

@@ -22,7 +22,9 @@ from shared.config.traits import OBJECTIVES
 from shared.data.image_data import DataInfo
 from shared.drawing import images
 from shared.plugins import Plugin
+from shared.quantities import QUANTITIES
 from shared.report import guide, page, tiles
+from shared.run.rollbacks import Rollback
 from shared.run.run_dir import RunDir
 from support import TINY, Train, Twin, copy
 
@@ -84,7 +86,8 @@ def test_a_run_leaves_a_page_with_all_it_has(twin: Twin, finished: Path) -> None
     losses = data["charts"][titles.index("Losses")]["curves"]
     records = RunDir(finished).read_metrics()
     expected = [[r["step"], pytest.approx(r["d_loss"], rel=1e-4)] for r in records]
-    assert losses[0] == {"label": "D", "points": expected}
+    meaning = QUANTITIES["d_loss"].meaning
+    assert losses[0] == {"label": "D", "meaning": meaning, "points": expected}
     pictures = [a["src"] for tag, a in found.tags if tag == "img"]
     for name, uri in zip(("samples", "real", "interpolation"), pictures, strict=True):
         assert uri is not None
@@ -179,7 +182,13 @@ def test_scores_are_shown_with_their_protocol(run: RunDir) -> None:
             "lines": [],
             "log": False,
             "folded": False,
-            "curves": [{"label": "FID", "points": [[40, 12.345]]}],
+            "curves": [
+                {
+                    "label": "FID",
+                    "meaning": QUANTITIES["fid"].meaning,
+                    "points": [[40, 12.345]],
+                }
+            ],
         }
     ]
 
@@ -382,6 +391,7 @@ CONFIGS = {
     "flags": TrainConfig(image_size=(48, 64), adam_betas=(0.0, 0.9), flip=True),
     "a folder of two words": TrainConfig(dataset="folder:My Photos"),
     "another length": dataclasses.replace(PRESETS["gan-mnist"], epochs=None, steps=9),
+    "a flag that is off": dataclasses.replace(PRESETS["r3gan-cifar10"], flip=False),
     "what no flag says": dataclasses.replace(
         PRESETS["r3gan"], final_penalty_weight=None, width=8
     ),
@@ -476,3 +486,57 @@ def test_rows_of_classes_have_their_names(tmp_path: Path) -> None:
         images.save_png(run.sample_path(0), np.zeros((9, 9, 1), np.uint8))
         found = re.findall(r"<li title=\"(\w+)\">", write(run).text)
         assert found == expected
+
+
+def evaluated(run: RunDir, step: int, name: str, value: float) -> None:
+    score = {"title": name, "shown": f"{value:.2f}", "protocol": "", "value": value}
+    scores = {name: score | {"interval_95": None}}
+    stored = {"step": step, "protocol": {}, "scores": scores}
+    (run.path / f"evaluation-{step:06d}.json").write_text(json.dumps(stored))
+
+
+def test_the_last_evaluation_is_the_answer(run: RunDir) -> None:
+    for step, value in ((20, 2.0), (40, 1.0)):
+        evaluated(run, step, "fid", value)
+    found = tiles_of(write(run))
+    assert found["FID ↓"] == ("1.00", "after step 40")
+
+
+def test_the_last_scores_are_judged_alone(run: RunDir) -> None:
+    run.append_metrics({"step": 1200, "d_loss": 1.0})
+    evaluated(run, 1200, "class_kl", 1.75)
+    assert "G has lost modes" in write(run).text
+
+
+def test_a_run_is_as_far_as_its_last_grid(run: RunDir) -> None:
+    run.append_metrics({"step": 10, "d_loss": 1.0})
+    run.append_sample_metrics({"step": 30, "diversity": 0.5})
+    assert tiles_of(write(run))["Trained"][1].endswith(", 30 steps")
+
+
+def test_where_a_run_went_back_is_on_the_axis_of_time(run: RunDir) -> None:
+    run.append_metrics({"step": 30, "d_loss": 1.0})
+    run.note_rollbacks([Rollback(to=10, at=25)])
+    (mark,) = write(run).data()["events"]
+    assert mark == {
+        "step": 25,
+        "kind": "diverged",
+        "text": "diverged; back to step 10",
+    }
+
+
+def test_zero_is_a_value_as_any_other(run: RunDir) -> None:
+    for step in (1, 2):
+        run.append_metrics({"step": step, "d_loss": 0.0})
+    curve = write(run).data()["charts"][0]["curves"][0]
+    assert curve["points"] == [[1, 0], [2, 0]]
+
+
+def test_swapped_labels_have_no_line() -> None:
+    assert guide.lines(TrainConfig(label_flip=0.1), "Losses") == []
+
+
+def test_large_grids_are_fewer(run: RunDir) -> None:
+    for step in range(5):
+        run.sample_path(step).write_bytes(bytes(4_000_000))
+    assert [x["step"] for x in write(run).data()["frames"]] == [0, 4]

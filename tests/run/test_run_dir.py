@@ -22,6 +22,7 @@ from shared.drawing import images
 from shared.errors import UsageError
 from shared.run import checkpoint, room
 from shared.run.checkpoint import Checkpoint
+from shared.run.gaps import describe_gaps
 from shared.run.run_dir import RunDir, default_path, resolve_checkpoint
 
 # A name that files have that are still being written.
@@ -531,3 +532,13 @@ def test_a_damaged_evaluation_is_refused(run: RunDir, text: str) -> None:
     (run.path / "evaluation-000001.json").write_text(text)
     with pytest.raises(UsageError, match=r"evaluation-000001\.json: (is no|unread)"):
         run.read_evaluations()
+
+
+def test_what_is_not_yet_to_be_logged_is_not_missing(tmp_path: Path) -> None:
+    config = TrainConfig(log_every=5)
+    run = RunDir.create(tmp_path / "run", config, DATA)
+    run.append_metrics({"step": 5, "d_loss": 1.0})
+    assert describe_gaps(run, config, 7) is None
+    told = describe_gaps(run, config, 10)
+    assert told is not None
+    assert told.endswith("metrics.jsonl ends at step 5")

@@ -536,6 +536,12 @@ def test_slurm_tells_jax_of_processes(
     ("told", "flags", "words"),
     [
         ({"MASTER_ADDR": "a"}, {}, "torchrun --nproc-per-node=2 -m gans_jax.train "),
+        (
+            {"MASTER_ADDR": "a", "GROUP_WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1"},
+            {},
+            "torchrun --nnodes=2 --nproc-per-node=1 --rdzv-backend=c10d"
+            " --rdzv-endpoint=a:29400 -m gans_jax.train ",
+        ),
         ({}, {}, "srun --ntasks=2 python -m gans_jax.train "),
         (
             {"MASTER_ADDR": "a"},

@@ -50,15 +50,14 @@ def store() -> _Store:
 
 @pytest.fixture
 def start(store: _Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    """``start(rank, most_silent, give_up)`` begins a watch; the last one is ended."""
+    """``start(rank, give_up)`` begins a watch; the last one is ended."""
     monkeypatch.setattr(heartbeats, "EVERY_SECONDS", 0.1)
 
     def started(
         rank: int = 0,
-        most_silent: float = float("inf"),
-        give_up: Callable[[int, float], None] | None = None,
+        give_up: Callable[[int, float], None] = lambda *_: None,
     ) -> Heartbeat:
-        watch = Heartbeat(store, rank, 3, most_silent, give_up)
+        watch = Heartbeat(store, rank, 3, give_up)
         watch.begin()
         return watch
 
@@ -103,8 +102,9 @@ def test_with_the_store_its_process_is_gone(start: Start, store: _Store) -> None
 
 
 def test_one_that_is_frozen_is_given_up_by_who_waits(
-    start: Start, store: _Store
+    start: Start, store: _Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(heartbeats, "MOST_SILENT", 6)
     given_up: list[tuple[int, float]] = []
     is_told = threading.Event()
 
@@ -112,7 +112,7 @@ def test_one_that_is_frozen_is_given_up_by_who_waits(
         given_up.append((rank, seconds))
         is_told.set()
 
-    start(most_silent=6, give_up=give_up)
+    start(give_up=give_up)
     store.silent.add("beat 1")
     time.sleep(1.0)
     assert not given_up, "who waits for nobody goes on"

@@ -37,3 +37,15 @@ def test_a_slow_run_is_not_silent_for_minutes(
             progress.show(RECORD | {"step": step})
     lines = capfd.readouterr().err.splitlines()
     assert [int(re.findall(r"step (\d+)/120", line)[0]) for line in lines] == told
+
+
+def test_what_is_left_is_told_by_the_steps_that_this_process_has_made(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    progress = TerminalProgress()
+    with progress.begin(total=120, step=100, every=10):
+        now += 20
+        progress.show(RECORD | {"step": 110})
+    assert capfd.readouterr().err.endswith("  00:20 left\n")

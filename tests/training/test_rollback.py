@@ -139,3 +139,12 @@ def test_other_draws_and_half_the_rates_but_the_same_order() -> None:
             assert ours.shape == theirs.shape
             assert (ours != theirs).any()
     assert (after[0].z != after[1].z).all()
+
+
+def test_a_run_that_goes_on_still_says_that_it_went_back(
+    train: Train, diverge: Callable[[int, int], None], tmp_path: Path
+) -> None:
+    diverge(5, 1)
+    train(*FLAGS, "--run-dir", tmp_path, "--on-nan", "rollback")
+    train("--resume", tmp_path, "--steps", 9, "--device", "cpu")
+    assert RunDir.open(tmp_path).read_rollbacks() == [Rollback(3, 5)]

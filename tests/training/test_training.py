@@ -25,7 +25,7 @@ from PIL import Image, ImageSequence
 
 from shared.backend import Backend
 from shared.commands import command_line
-from shared.data import datasets
+from shared.data import datasets, image_cache
 from shared.drawing import images
 from shared.errors import UsageError
 from shared.randomness import noise
@@ -626,3 +626,21 @@ def test_json_is_readable_by_any_program(finished: Path) -> None:
     values = json.loads(text)
     assert values["image_size"] == 16
     assert "\n" in text.strip()
+
+
+def test_a_trusted_cache_is_not_read_through(
+    twin: Twin,
+    finished: Path,
+    train: Train,
+    data_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def never(*_: object) -> str:
+        raise AssertionError("the images were read")
+
+    monkeypatch.setattr(image_cache, "digest", never)
+    train(*TINY, "--steps", 1, "--trust-cache", "--run-dir", tmp_path / "run")
+    words = [finished, "--num", 65, "--features", "none", "--out", tmp_path]
+    words += ["--data-dir", data_dir, "--trust-cache", "--device", "cpu"]
+    twin.main("evaluate")(list(map(str, words)))
