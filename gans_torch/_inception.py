@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from shared.backend import FeatureNetwork
 from shared.errors import UsageError
 from shared.files.reading import read_file
+from shared.words import one_line
 
 # A server that does not answer must not hold up the line that says what to do.
 _TIMEOUT_SECONDS = 10.0
@@ -77,7 +78,7 @@ def _weights(address: str) -> bytes:
     except Exception as error:  # sockets, servers, disks: each has errors of its own
         raise UsageError(
             "--features inception: the network's weights cannot be fetched"
-            f" ({' '.join(str(error).split())}); put {address} into {path.parent}"
+            f" ({one_line(error)}); put {address} into {path.parent}"
         ) from error
     finally:
         socket.setdefaulttimeout(timeout)

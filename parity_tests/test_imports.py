@@ -28,10 +28,10 @@ FORBIDDEN = {
 }
 # What `shared` is made of, folders and modules, from the ground up.
 FLOORS = (
-    *("errors", "terminal", "quantities", "sizes", "plugins", "config", "files"),
-    *("statements", "resampling", "randomness", "data", "backend", "diagnosis"),
-    *("drawing", "run", "evaluation", "export", "report", "training", "library"),
-    "commands",
+    *("errors", "words", "terminal", "quantities", "sizes", "plugins", "config"),
+    *("files", "statements", "resampling", "randomness", "data", "backend"),
+    *("diagnosis", "drawing", "run", "evaluation", "export", "report", "training"),
+    *("library", "commands"),
 )
 # What is imported within a function, and why it may be.
 LATE = {

@@ -5,8 +5,8 @@ import re
 from typing import NamedTuple
 
 from gans_jax._elsewhere.chips import CHIPS, Chip
-from shared.config.tables import suggestion
 from shared.errors import UsageError
+from shared.words import suggestion
 
 MOST = 256
 """Chips that a target may have."""

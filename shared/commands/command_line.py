@@ -25,7 +25,7 @@ from shared.commands.options import (
     SampleOptions,
     TrainFlags,
 )
-from shared.commands.parsing import parse, suggestion
+from shared.commands.parsing import parse
 from shared.commands.version import describe_version
 from shared.config.arguments import about, named_as
 from shared.config.choices import FEWEST_SCORED, POINTS, check_dataset_name
@@ -47,6 +47,7 @@ from shared.training.processes import (
     hear_slurm,
     processes,
 )
+from shared.words import suggestion
 
 # A run of that name is ./auto.
 _AUTO = Path("auto")

@@ -22,9 +22,9 @@ from tyro.constructors import (
 from shared import sizes
 from shared.commands import help_text, hints
 from shared.config.flags import flag, spelled
-from shared.config.tables import suggestion
 from shared.errors import UsageError
 from shared.sizes import ImageSize
+from shared.words import suggestion
 
 _T = TypeVar("_T")
 

@@ -26,6 +26,7 @@ from shared.errors import (
 )
 from shared.training import signals
 from shared.training.processes import processes
+from shared.words import one_line, reason_of
 
 # What they say of how much there is, and how much was asked for.
 _AMOUNTS = (
@@ -101,7 +102,7 @@ def _in_words(prog: str) -> Iterator[None]:
         raise _Failure(2) from error
     except UsageError as error:
         # A value may hold line breaks; the message must not.
-        _fail(2, f"{prog}: error: {' '.join(str(error).split())}")
+        _fail(2, f"{prog}: error: {one_line(error)}")
     except TrainingError as error:
         _fail(1, f"{prog}: {error}")
     except KeyboardInterrupt:
@@ -129,9 +130,8 @@ def _in_words(prog: str) -> Iterator[None]:
         if not _is_of_stdout(error):
             _end_with_the_others(prog, error)
             raise
-        reason = getattr(error, "strerror", error)
         terminal.drop_output()
-        _fail(1, f"{prog}: error: stdout: cannot be written: {reason}")
+        _fail(1, f"{prog}: error: stdout: cannot be written: {reason_of(error)}")
 
 
 class CallableModule(ModuleType):
@@ -156,7 +156,7 @@ def _end_with_the_others(prog: str, error: Exception) -> None:
     if processes().count > 1:
         traceback.print_exception(error)
         (*_, what) = traceback.format_exception_only(error)
-        terminal.say(f"rank {processes().rank}: {prog}: {' '.join(what.split())}")
+        terminal.say(f"rank {processes().rank}: {prog}: {one_line(what)}")
         os._exit(1)
 
 
@@ -170,7 +170,7 @@ def _fail(status: int, line: str) -> None:
 def _amounts(error: str) -> str:
     """How much was asked for, of which device, and how much there is; or nothing."""
     found = (re.search(amounts, error, re.DOTALL) for amounts in _AMOUNTS)
-    return next((f" ({' '.join(x[0].split())})" for x in found if x), "")
+    return next((f" ({one_line(x[0])})" for x in found if x), "")
 
 
 def _is_of_stdout(error: Exception) -> bool:

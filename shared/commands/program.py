@@ -16,8 +16,8 @@ from shared.commands.options import (
     SampleOptions,
     TrainFlags,
 )
-from shared.commands.parsing import suggestion
 from shared.errors import UsageError
+from shared.words import suggestion
 
 _OPTIONS = {
     "train": (TrainFlags, "train a GAN, or continue a run"),

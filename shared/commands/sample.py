@@ -12,7 +12,6 @@ from shared.commands.options import SampleOptions
 from shared.config.choices import POINTS
 from shared.config.flags import refuse
 from shared.config.limits import check_drawn, truncation_rule
-from shared.config.tables import suggestion
 from shared.config.values import printable
 from shared.data import points
 from shared.data.image_data import DataInfo
@@ -24,6 +23,7 @@ from shared.run import checkpoint
 from shared.run.outputs import check_file, check_folder, writing
 from shared.run.restore import load_backend
 from shared.run.run_dir import root_of
+from shared.words import suggestion
 
 # Of a grid, unless the user says otherwise or there are classes.
 _ROWS = 8

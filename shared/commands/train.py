@@ -13,7 +13,6 @@ from shared.config.flags import flag
 from shared.config.run_options import TrainOptions, handed_on
 from shared.data import datasets
 from shared.data.image_data import DataInfo, ImageData
-from shared.data.survey import listed
 from shared.errors import Interrupted, UsageError
 from shared.evaluation.evaluators import check_data
 from shared.report import page
@@ -23,6 +22,7 @@ from shared.training.places import Keeping, NewFolder, OldFolder
 from shared.training.processes import processes
 from shared.training.progress import TerminalProgress
 from shared.training.signals import Signals
+from shared.words import listed
 
 # As many as a line of the log names.
 _MOST_CLASSES = 20

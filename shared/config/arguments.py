@@ -30,6 +30,7 @@ from typing import (
 
 from shared.config.values import in_line, plain, printable, shown
 from shared.errors import TrainingError, UsageError
+from shared.words import one_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -96,7 +97,7 @@ def as_array(name: str, value: object) -> "NDArray[Any]":
     try:
         array = np.asarray(value)
     except Exception as error:  # each framework has errors of its own
-        reason = printable(" ".join(str(error).split()), most=200)
+        reason = printable(one_line(error), most=200)
         raise UsageError(f"{name}: cannot be made an array: {reason}") from error
     # Values of PIL's other images are no colours, as those of a palette.
     for image in value if isinstance(value, Sequence) else ():

@@ -2,7 +2,7 @@
 
 import functools
 
-from shared.config.tables import suggestion
+from shared.words import suggestion
 
 NONE = "none"
 DIFFAUGMENT = "diffaugment"

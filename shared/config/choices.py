@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Literal, TypeGuard
 
-from shared.config.tables import suggestion
 from shared.errors import UsageError
+from shared.words import suggestion
 
 # Where the training images are kept.
 DataPlace = Literal["auto", "device", "host"]

@@ -1,11 +1,11 @@
 """Tables of the names that a setting may have, to which users add rows of their own."""
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from shared.errors import UsageError
+from shared.words import suggestion
 
 _RowT = TypeVar("_RowT")
 _MemberT = TypeVar("_MemberT")
@@ -117,16 +117,3 @@ def register(
             others.pop(name, None)
     table[name] = row
     members[name] = member
-
-
-def suggestion(word: str, known: Iterable[str], *, cutoff: float = 0.8) -> str:
-    """``; did you mean ...?`` where a known word is near, else nothing.
-
-    Args:
-        word: what was written.
-        known: what may have been meant.
-        cutoff: how much of both words has to agree, from 0 to 1.
-    """
-    by_letters = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(word.lower(), by_letters, n=1, cutoff=cutoff)
-    return f"; did you mean {by_letters[close[0]]}?" if close else ""

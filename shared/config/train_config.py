@@ -25,11 +25,12 @@ from shared.config.choices import (
 )
 from shared.config.flags import flag, refuse
 from shared.config.meetings import meetings
-from shared.config.tables import Table, suggestion
+from shared.config.tables import Table
 from shared.config.traits import ARCHITECTURES, OBJECTIVES, PENALTIES
 from shared.config.values import Mismatch, conform, plain, printable, shown
 from shared.errors import UsageError
 from shared.sizes import ImageSize
+from shared.words import suggestion
 
 # Raised when a field changes its meaning, so that an old program refuses a newer run.
 CONFIG_VERSION = 1

@@ -21,6 +21,8 @@ from typing import (
     is_typeddict,
 )
 
+from shared.words import one_line
+
 MISSING = object()
 """Stands for a value that is not there."""
 
@@ -74,7 +76,7 @@ def shown(value: object) -> str:
 
 def in_line(value: object) -> str:
     """The same of what Python writes over several lines, as it does arrays."""
-    return " ".join(shown(value).split())
+    return one_line(shown(value))
 
 
 def _is_whole(value: object) -> bool:

@@ -21,8 +21,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from shared.data.survey import listed
 from shared.errors import UsageError
+from shared.words import listed, reason_of
 
 # As much of a file's beginning as the readers of formats look at.
 _BEGINNING = 16
@@ -162,10 +162,9 @@ def list_files(path: str, wanted: frozenset[str] = frozenset()) -> Listing:
             _list_folder(listing, root, (), frozenset())
     # RuntimeError: a home directory of nobody, or links in a circle.
     except (OSError, RuntimeError, zipfile.BadZipFile) as error:
-        reason = getattr(error, "strerror", None) or error
         raise UsageError(
             f"--dataset folder:{path}: must be a folder of images, or a .zip of them"
-            f" ({reason})"
+            f" ({reason_of(error)})"
         ) from error
     listing.files.sort(key=lambda file: file.parts)
     listing.folders.sort()
@@ -261,7 +260,7 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, count: int) ->
 
 
 def _cannot_be_opened(error: Exception) -> str:
-    return f"cannot be opened ({getattr(error, 'strerror', None) or error})"
+    return f"cannot be opened ({reason_of(error)})"
 
 
 @functools.cache

@@ -27,9 +27,10 @@ from shared.data.folder_labels import Labelled
 from shared.data.image_file import Decoded, decode
 from shared.data.image_sources import Pictures, Source
 from shared.data.reading import Reading
-from shared.data.survey import Surveyor, listed
+from shared.data.survey import Surveyor
 from shared.errors import UsageError
 from shared.sizes import ImageSize
+from shared.words import listed, one_line, reason_of
 
 # Images that are decoded ahead of the writer: enough to keep every thread busy.
 _AHEAD = 64
@@ -159,5 +160,4 @@ def _reason(error: BaseException) -> str:
     """What is wrong with a file, in one line that does not repeat its path."""
     if isinstance(error, UnidentifiedImageError):
         return "not an image"
-    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(reason.split())
+    return one_line(reason_of(error)) or type(error).__name__

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 from shared.config.choices import FOLDER
 from shared.config.values import in_line
 from shared.data.folder_files import File, Listing, normal
-from shared.data.survey import listed, shown
 from shared.errors import UsageError
+from shared.words import legible, listed
 
 STYLEGAN, TABLE = "dataset.json", "metadata.csv"
 """Files of labels: as StyleGAN's tools write them, and as Hugging Face's read them."""
@@ -100,7 +100,7 @@ def _by_folder(listing: Listing, path: str, notes: list[str]) -> Labelled:
             what = "parts of a data set rather than classes"
         notes.append(
             f"the classes are {listed(names)}, which looks like {what} (--dataset"
-            f" {shlex.quote(flags['dataset'])} reads {shown(within)} alone)"
+            f" {shlex.quote(flags['dataset'])} reads {legible(within)} alone)"
         )
     notes += _told_ids(names)
     return Labelled(files, _told_apart(names), ids, notes, flags)
@@ -108,11 +108,11 @@ def _by_folder(listing: Listing, path: str, notes: list[str]) -> Labelled:
 
 def _told_apart(names: Sequence[str]) -> tuple[str, ...]:
     """Names of classes as any terminal can print them, no two of them alike."""
-    looks = [normal(shown(name)) for name in names]
+    looks = [normal(legible(name)) for name in names]
     alike = Counter(looks)
     # Those that differ in what nobody sees alone have it spelled: a\u200b.
     return tuple(
-        shown(name) if alike[look] == 1 else ascii(name)[1:-1]
+        legible(name) if alike[look] == 1 else ascii(name)[1:-1]
         for name, look in zip(names, looks, strict=True)
     )
 

@@ -18,12 +18,13 @@ from shared.config.values import conform, printable
 from shared.data import caches
 from shared.data.image_data import DataInfo, ImageData, digest, names_beyond_ids
 from shared.data.image_sources import Pictures, Source
-from shared.data.survey import Survey, listed
+from shared.data.survey import Survey
 from shared.errors import UsageError
 from shared.files import locks
 from shared.files.atomic import make_folder, new_folder, sync
 from shared.files.reading import check_regular, read_object
 from shared.sizes import ImageSize
+from shared.words import listed, one_line, reason_of
 
 # Raised when resizing or the files' layout change, so that old caches are rebuilt.
 FORMAT_VERSION = 1
@@ -90,7 +91,7 @@ def load(
             where = f"--cache-dir {cache_dir}"
         raise UsageError(
             f"{where}: must be a folder that can hold the cache of resized images"
-            f" ({error.strerror or error})"
+            f" ({reason_of(error)})"
         ) from error
 
 
@@ -150,7 +151,7 @@ def _read(
     except _DamagedError:
         raise
     except Exception as error:  # damage has as many faces as the parsers have errors
-        reason = printable(" ".join(str(error).split()), most=100)
+        reason = printable(one_line(error), most=100)
         raise _DamagedError(reason) from error
     raise _DamagedError("contents and digest disagree")
 

@@ -21,6 +21,7 @@ from shared.data.survey import Survey
 from shared.errors import UsageError
 from shared.randomness import noise
 from shared.sizes import ImageSize, height_and_width
+from shared.words import one_line
 
 # A server that does not answer must not hold up the line that says what to do.
 _TIMEOUT_SECONDS = 10.0
@@ -258,7 +259,7 @@ def _fetch(
     except Exception as error:  # sockets, archives, pickles: each has errors of its own
         raise UsageError(
             f"--dataset {name}: cannot be fetched or read"
-            f" ({' '.join(str(error).split())}); delete any damaged files and put"
+            f" ({one_line(error)}); delete any damaged files and put"
             f" {wanted.files} into {data_dir / wanted.folder}"
         ) from error
     finally:

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.data.reading import Reading
+from shared.words import NAMED, legible, listed
 
-_NAMED = 3
 _REPORTED = 10
 _SIZES = 5
 # Half of the range is unused in many a dim picture.
@@ -89,7 +89,7 @@ class _Names:
 
     def add(self, name: str) -> None:
         self.count += 1
-        if self.count <= _NAMED + 1:  # one more than is shown says that there are more
+        if self.count <= NAMED + 1:  # one more than is shown says that there are more
             self._first.append(name)
 
     def __str__(self) -> str:
@@ -124,7 +124,7 @@ class Surveyor:
 
     def skip(self, name: str, reason: str) -> None:
         """Take in a file that cannot be read."""
-        self._skipped.append(f"skipped {shown(name)}: {reason}")
+        self._skipped.append(f"skipped {legible(name)}: {reason}")
 
     def add(self, name: str, label: int, image: NDArray[np.uint8], seen: Seen) -> None:
         """Take in an image.
@@ -229,17 +229,6 @@ class Surveyor:
 def without_advice(line: str) -> str:
     """A line of a survey for who has not the flags that it names in brackets."""
     return re.sub(r" \(--[^)]*\)", "", line)
-
-
-def listed(names: Sequence[str], most: int = _NAMED) -> str:
-    """The first of some names, in one line."""
-    rest = ", ..." if len(names) > most else ""
-    return ", ".join(map(shown, names[:most])) + rest
-
-
-def shown(name: str) -> str:
-    """A file's name as any terminal can print it: in one line, without odd bytes."""
-    return "".join(x if x.isprintable() else "\N{REPLACEMENT CHARACTER}" for x in name)
 
 
 def _ordinal(number: int) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import UsageError
+from shared.words import reason_of
 
 # A configuration or an evaluation has a few thousand bytes; no file of that kind may
 # fill the memory.
@@ -31,8 +32,7 @@ def check_regular(path: Path, what: str = "file") -> int:
     except FileNotFoundError as error:
         raise UsageError(f"{path}: cannot be read: no such file") from error
     except (OSError, ValueError) as error:  # a name that is too long, or holds a NUL
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"{path}: cannot be read: {reason}") from error
+        raise UsageError(f"{path}: cannot be read: {reason_of(error)}") from error
     if stat.S_ISDIR(found.st_mode):
         raise UsageError(f"{path}: a folder, not a {what}")
     if not stat.S_ISREG(found.st_mode):

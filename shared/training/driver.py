@@ -42,6 +42,7 @@ from shared.training.rehearsal import blaming, own_parts, rehearse
 from shared.training.session import Session
 from shared.training.signals import Stop
 from shared.training.threads import processors
+from shared.words import reason_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -277,7 +278,7 @@ def _no_more_mistakes() -> Iterator[None]:
         raise TrainingError(str(error)) from error
     except OSError as error:
         where = "" if error.filename is None else f"{error.filename}: "
-        raise TrainingError(f"{where}{error.strerror or error}") from error
+        raise TrainingError(f"{where}{reason_of(error)}") from error
 
 
 def _go_back(
