@@ -1,5 +1,6 @@
 """What people mean who write what other programs call a flag or a value."""
 
+import itertools
 from collections.abc import Sequence
 
 # Words by what they may have been meant for.
@@ -105,9 +106,9 @@ def of_argument(word: str, args: Sequence[str]) -> str:
     """
     if "--labels" not in args:
         return ""
-    values = list(args[args.index("--labels") + 1 :])
-    values = values[: next((i for i, x in enumerate(values) if x[0] == "-"), None)]
-    return f"; commas join classes, as in --labels {','.join(values)}"
+    after = args[args.index("--labels") + 1 :]
+    values = itertools.takewhile(lambda x: not x.startswith("-"), after)
+    return f"; commas join classes, as in --labels {','.join(filter(None, values))}"
 
 
 def _find(word: str, meant: dict[str, str]) -> str:
