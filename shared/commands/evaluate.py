@@ -3,10 +3,9 @@
 import contextlib
 import dataclasses
 import functools
-import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +27,13 @@ from shared.drawing import images
 from shared.errors import UsageError
 from shared.evaluation import evaluation
 from shared.evaluation.evaluators import check_data, check_split, make_evaluator
-from shared.files.atomic import write_atomically
+from shared.files.atomic import write_object
 from shared.files.records import finite
 from shared.quantities import QUANTITIES
 from shared.randomness import noise
 from shared.report import page
 from shared.run import checkpoint
-from shared.run.outputs import check_not_own
+from shared.run.outputs import check_not_own, make_out
 from shared.run.restore import load_backend
 from shared.run.run_dir import RunDir, root_of
 from shared.training.processes import processes
@@ -102,7 +101,8 @@ def evaluate(options: EvaluateOptions, twin: str, make_backend: MakeBackend) -> 
             f" {config.dataset} in --data-dir {options.data_dir}"
         )
     against = load_data(split="test") if options.split == "test" else None
-    folder = _make_folder(options.out or home)
+    folder = options.out or home
+    make_out(folder)
     backend = load()
     evaluator = make_evaluator(
         backend,
@@ -124,7 +124,7 @@ def evaluate(options: EvaluateOptions, twin: str, make_backend: MakeBackend) -> 
     suffix += "" if options.standing_stats is None else "-standing-stats"
     out = folder / f"evaluation-{stored.step:06d}{suffix}.json"
     with _shown(f"{config.preset}, step {stored.step}", content):
-        _write(out, content)
+        write_object(out, finite(content))
         if found.nearest is not None:
             picture = folder / f"nearest-{stored.step:06d}{suffix}.png"
             images.save_png(picture, found.nearest)
@@ -146,24 +146,18 @@ def _evaluate_images(
             _check_apart(out, Path(dataset.removeprefix(choices.FOLDER)))
     if out is not None:
         check_not_own(out, out / "evaluation.json")
-    folder = None if out is None else _make_folder(out)
+        make_out(out)
     size = options.image_size or TrainConfig.image_size
 
     caching = datasets.Caching(options.data_dir, options.cache_dir, options.trust_cache)
     reading = Reading(options.channels or "auto")
-
-    def say(line: str) -> None:
-        terminal.say(f"{what}: {without_advice(line)}")
-
-    what = f"--reference {options.reference}"
-    with named_as(name, what):
+    with _called(name, f"--reference {options.reference}") as say:
         check_split(options.split, name, options.features)
         read = functools.partial(datasets.read, name, size, caching, reading, say)
         reference = read()
         against = read("test") if options.split == "test" else None
         check_data(TrainConfig(dataset=name), reference.info, options.features)
-    what = f"--samples {path}"
-    with named_as(_folder(path), what):
+    with _called(_folder(path), f"--samples {path}") as say:
         read = functools.partial(datasets.read, _folder(path), size, caching)
         samples = read(reading, say)
         if samples.info.channels != reference.info.channels:
@@ -200,17 +194,24 @@ def _evaluate_images(
     found = found._replace(protocol=found.protocol | resized)
     content = {"samples": path.name, **_content(found)}
     with _shown(f"{path}, {len(given)} images", content):
-        if folder is not None:
-            _write(folder / "evaluation.json", content)
+        if out is not None:
+            write_object(out / "evaluation.json", finite(content))
             if found.nearest is not None:
-                images.save_png(folder / "nearest.png", found.nearest)
-            terminal.say(f"written: {folder / 'evaluation.json'}")
+                images.save_png(out / "nearest.png", found.nearest)
+            terminal.say(f"written: {out / 'evaluation.json'}")
 
 
 def _folder(path: Path | str) -> str:
     """What a data set of a folder is called."""
     name = str(path)
     return name if choices.is_folder(name) else f"{choices.FOLDER}{name}"
+
+
+@contextlib.contextmanager
+def _called(dataset: str, what: str) -> Iterator[Callable[[str], None]]:
+    """Have errors, and what is said, call a data set as the command line does."""
+    with named_as(dataset, what):
+        yield lambda line: terminal.say(f"{what}: {without_advice(line)}")
 
 
 def _check_apart(out: Path, folder: Path) -> None:
@@ -232,15 +233,6 @@ def _are_same(folder: Path, other: Path) -> bool:
     return os.path.realpath(folder) == os.path.realpath(other)
 
 
-def _make_folder(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror
-        raise UsageError(f"--out {folder}: cannot be used: {reason}") from error
-    return folder
-
-
 def _content(found: evaluation.Evaluation) -> dict[str, Any]:
     """What the file holds of an evaluation."""
     content: dict[str, Any] = {"protocol": found.protocol, "scores": found.scores}
@@ -249,11 +241,6 @@ def _content(found: evaluation.Evaluation) -> dict[str, Any]:
     if found.sanity:
         content["sanity"] = {name: dict(of) for name, of in found.sanity.items()}
     return content
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    text = json.dumps(finite(content), indent=2, allow_nan=False) + "\n"
-    write_atomically(path, text.encode())
 
 
 def _table(title: str, content: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from shared.data.image_data import DataInfo
 from shared.drawing import images
 from shared.drawing.samples import draw_images, draw_points
 from shared.errors import UsageError
+from shared.files.atomic import make_folder
 from shared.randomness.latents import draw_latents, great_circle, latent_truncation
 from shared.run import checkpoint
 from shared.run.outputs import check_file, check_folder, writing
@@ -92,17 +93,15 @@ def _draw(
     config = stored.config
     out = options.out or _default_out(options, path, stored.step)
     with writing(out):
+        make_folder(out if options.separate else out.parent)
         if config.dataset in POINTS:
-            out.parent.mkdir(parents=True, exist_ok=True)
             density = points.load(config.dataset).images
             real = np.asarray(density, np.float32).reshape(-1, 2)
             draw_points(backend, config, real, z, labels, stored.step)(out)
         elif options.separate:
-            out.mkdir(parents=True, exist_ok=True)
             for number, image in enumerate(draw_images(backend, z, labels)):
                 images.save_png(out / f"{number:06d}.png", image)
         else:
-            out.parent.mkdir(parents=True, exist_ok=True)
             drawn = draw_images(backend, z, labels)
             images.save_png(out, images.grid(drawn, columns=options.columns))
     terminal.say(f"drawn: {out}")

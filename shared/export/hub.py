@@ -13,7 +13,6 @@ one file was exchanged is refused. The path of a folder of images stays at home;
 name does not.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
@@ -25,13 +24,13 @@ from shared.data.image_data import DataInfo
 from shared.errors import DamagedError, UsageError
 from shared.export.card import model_card
 from shared.files.arrays import ArrayFile, canonical_json
-from shared.files.atomic import make_folder, write_atomically
+from shared.files.atomic import write_atomically, write_object
 from shared.files.reading import read_file, read_object
 from shared.plugins import Plugin
 from shared.run.evaluations import StoredEvaluation
 from shared.run.exported import WEIGHTS
 from shared.run.generator import PREFIX, GeneratorState
-from shared.run.outputs import check_folder
+from shared.run.outputs import check_folder, make_out
 
 # Raised when an older program would misread the folder.
 FORMAT_VERSION = 1
@@ -69,10 +68,7 @@ def write(
         UsageError: the folder holds anything, or cannot be written.
     """
     check_folder(folder)
-    try:
-        make_folder(folder)
-    except OSError as error:
-        raise UsageError(f"--out {folder}: cannot be used: {error.strerror}") from error
+    make_out(folder)
     config = config_to_json(state.config)
     config["dataset"] = portable_name(config["dataset"])
     values = {
@@ -92,8 +88,7 @@ def write(
         card = model_card(state, evaluations).encode()
     write_atomically(folder / _CARD, card)
     # Last: with both files, the folder is an exported generator.
-    text = json.dumps(values, indent=2) + "\n"
-    write_atomically(config_path, text.encode())
+    write_object(config_path, values)
 
 
 def read(folder: Path) -> GeneratorState:

@@ -7,13 +7,14 @@ are, before a function returns that says so.
 
 import contextlib
 import errno
+import json
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from shared.errors import UsageError
 
@@ -68,6 +69,15 @@ def write_atomically(path: Path, content: bytes, *, verify: bool = False) -> Non
                 temporary.unlink()
             raise
         sync_folder(path.parent)
+
+
+def write_object(path: Path, values: Mapping[str, Any]) -> None:
+    """Replace a file by a JSON object, for people to read, too.
+
+    Raises:
+        UsageError: as `write_atomically`.
+    """
+    write_atomically(path, (json.dumps(values, indent=2) + "\n").encode())
 
 
 def append(path: Path, content: bytes) -> None:

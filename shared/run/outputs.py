@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shared.errors import UsageError
+from shared.files.atomic import make_folder
 from shared.run.run_dir import own_place
 
 # Whoever calls a folder so has taken it for a file.
@@ -44,6 +45,19 @@ def check_folder(out: Path) -> None:
     try:
         if os.path.lexists(out) and (not out.is_dir() or any(out.iterdir())):
             raise UsageError(f"--out {out}: must be a new folder, or an empty one")
+    except OSError as error:
+        raise UsageError(f"--out {out}: cannot be used: {error.strerror}") from error
+
+
+def make_out(out: Path) -> None:
+    """Make the folder that ``--out`` names, where it is missing.
+
+    Raises:
+        UsageError: it cannot be made.
+    """
+    try:
+        make_folder(out)
+        out.mkdir(exist_ok=True)  # refuses a file that is there instead
     except OSError as error:
         raise UsageError(f"--out {out}: cannot be used: {error.strerror}") from error
 

@@ -50,6 +50,7 @@ from shared.files.atomic import (
     sync_files,
     temporaries,
     write_atomically,
+    write_object,
 )
 from shared.files.locks import LOCK, MARK, lock_folder
 from shared.files.reading import check_regular, read_object
@@ -300,7 +301,7 @@ class RunDir:
         values["keep"] = keep or "all"
         if threads is not None:
             values["threads"] = threads
-        self._write_values(values)
+        write_object(self._config, values)
 
     def note_rollbacks(self, rollbacks: Sequence[Rollback]) -> None:
         """Write into config.json how the run has gone back, if it has.
@@ -312,7 +313,7 @@ class RunDir:
         values.pop("rollbacks", None)
         if rollbacks:
             values["rollbacks"] = [rollback._asdict() for rollback in rollbacks]
-        self._write_values(values)
+        write_object(self._config, values)
 
     def read_rollbacks(self) -> list[Rollback]:
         """How the run has gone back; empty of most.
@@ -321,10 +322,6 @@ class RunDir:
             UsageError: as `read_config`.
         """
         return self._run_fields().get("rollbacks", [])
-
-    def _write_values(self, values: dict[str, Any]) -> None:
-        text = json.dumps(values, indent=2) + "\n"
-        write_atomically(self._config, text.encode())
 
     def read_config(self) -> tuple[TrainConfig, DataInfo]:
         """What config.json says.
