@@ -192,6 +192,7 @@ def export(
     format: str,
     step: WhichStep | None,
     standing_stats: int | None,
+    plugin: Path | None = None,
 ) -> Path:
     """Write a run's generator; as the twins' ``export``.
 
@@ -204,9 +205,10 @@ def export(
         format: its name.
         step: as for `find_generator`.
         standing_stats: as for `load`.
+        plugin: that the command was given, which must be the run's.
 
     Raises:
-        UsageError: as the twins' ``export`` says.
+        UsageError: as the twins' ``export`` says; or the plugin is another.
     """
     check_format(format, twin)
     if out is not None:
@@ -215,6 +217,7 @@ def export(
     home = _folder_of(run, step)
     if out is None and home is None:
         raise UsageError("--out: must name a place, as there is no run's folder")
+    plugins.check_drawn_with(plugin, state.plugin)
     # First: whatever is not fit to be drawn with stays here.
     generator, state = load_standing(load, state, "cpu", standing_stats)
     if out is None:

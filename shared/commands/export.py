@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from shared import library, plugins, terminal
+from shared import library, terminal
 from shared.commands.options import ExportOptions
-from shared.run.generator import GeneratorState
 
 
 def export(
@@ -25,20 +24,15 @@ def export(
     Raises:
         UsageError: as `library.export` does.
     """
-    run, out = options.run, options.out
-
-    def load_checked(state: GeneratorState, *rest: Any, **options_of: Any) -> Any:
-        plugins.check_drawn_with(options.plugin, state.plugin)
-        return load(state, *rest, **options_of)
-
     path = library.export(
         twin,
-        load_checked,
+        load,
         convert,
-        run,
-        out,
+        options.run,
+        options.out,
         options.format,
         options.step,
         options.standing_stats,
+        options.plugin,
     )
     terminal.say(f"exported: {path}")
