@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
-from tyro.constructors import (
-    PrimitiveConstructorSpec,
-)
 
+from shared.commands.parsing import word
 from shared.config.choices import (
     KEEP_RULE,
     Channels,
@@ -45,16 +43,7 @@ def _parse_step(texts: list[str]) -> WhichStep:
         raise ValueError(f"{shlex.join(texts)}: {rule}") from None
 
 
-_StepFlag = Annotated[
-    WhichStep | None,
-    PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="INT|best",
-        instance_from_str=_parse_step,
-        is_instance=lambda _: True,
-        str_from_instance=lambda step: [str(step)],
-    ),
-]
+_StepFlag = Annotated[WhichStep | None, word("INT|best", _parse_step)]
 
 
 def _parse_keep(texts: list[str]) -> Keep:
@@ -64,16 +53,7 @@ def _parse_keep(texts: list[str]) -> Keep:
     raise ValueError(f"{shlex.join(texts)}: {KEEP_RULE}")
 
 
-_KeepFlag = Annotated[
-    Keep | None,
-    PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="INT|all",
-        instance_from_str=_parse_keep,
-        is_instance=lambda _: True,
-        str_from_instance=lambda keep: [str(keep)],
-    ),
-]
+_KeepFlag = Annotated[Keep | None, word("INT|all", _parse_keep)]
 
 
 _FILE = tyro.conf.arg(metavar="FILE")
@@ -100,14 +80,7 @@ class SampleOptions:
     """Batches of new samples whose statistics batch norm goes by, as in BigGAN; without
     it, those of training."""
     labels: Annotated[
-        str,
-        PrimitiveConstructorSpec(
-            nargs=1,
-            metavar="CLASS,...",
-            instance_from_str=_parse_labels,
-            is_instance=lambda value: isinstance(value, str),
-            str_from_instance=lambda labels: [labels or "all"],
-        ),
+        str, word("CLASS,...", _parse_labels, lambda labels: labels or "all")
     ] = ""
     """Classes to draw, by id or name (a number is an id), a row for each in turn;
     conditional runs only; without it, all."""

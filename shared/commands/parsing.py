@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType, NoneType
 from typing import Any, TypeVar, get_args, get_origin
@@ -82,12 +82,27 @@ def _image_sizes(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | Non
             rule = "must be a whole number, or height x width as in 48x64"
             raise ValueError(f"{shlex.join(texts)}: {rule}") from None
 
+    return word("INT|INTxINT", read, lambda size: spelled("image_size", size))
+
+
+def word(
+    metavar: str,
+    read: Callable[[list[str]], Any],
+    write: Callable[[Any], str] = str,
+) -> PrimitiveConstructorSpec[Any]:
+    """A flag of one word.
+
+    Args:
+        metavar: what the help calls it.
+        read: from the word, in a list, to the value; raises a `ValueError`.
+        write: the inverse, for the help.
+    """
     return PrimitiveConstructorSpec(
         nargs=1,
-        metavar="INT|INTxINT",
+        metavar=metavar,
         instance_from_str=read,
         is_instance=lambda _: True,
-        str_from_instance=lambda size: [spelled("image_size", size)],
+        str_from_instance=lambda value: [write(value)],
     )
 
 
