@@ -250,7 +250,7 @@ class TrainConfig:
             and ARCHITECTURES[self.architecture].d_is_plain
             and self.d_weight_norm != "spectral"
             # The penalty has each kind's images as D sees the real ones.
-            and self.augment == "none"
+            and self.augment == NONE
         )
 
     @property

@@ -2,8 +2,9 @@
 
 Their layers and formulas are in the twins.
 
-The only place that tells one from another by its name: rules, draws, diagnosis and the
-twins' steps ask for a trait, and so serve those that users register too.
+Apart from ``none``, which is no penalty, the only place that tells one from another by
+its name: rules, draws, diagnosis and the twins' steps ask for a trait, and so serve
+those that users register too.
 """
 
 import dataclasses
@@ -233,6 +234,13 @@ def _stylegan2_weights(width: int, image_size: ImageSize, z_dim: int) -> int:
     return 2 * between + last * widths[-1] ** 2 + 2 * z_dim**2
 
 
+_RESNET = ArchitectureTraits(
+    makes_rectangles=True,
+    d_is_plain=True,
+    separable=True,
+    least_weights=_resnet_weights(2),
+    least_features=_resnet_features,
+)
 _STYLEGAN2 = ArchitectureTraits(
     makes_rectangles=True,
     bounded=False,
@@ -271,26 +279,10 @@ ARCHITECTURES = Table(
             ),
             least_features=lambda width, size: 3 * width,
         ),
-        "sngan-resnet": ArchitectureTraits(
-            makes_rectangles=True,
-            d_is_plain=True,
-            separable=True,
-            least_weights=_resnet_weights(2),
-            least_features=_resnet_features,
-        ),
-        "sagan": ArchitectureTraits(
-            makes_rectangles=True,
-            d_is_plain=True,
-            separable=True,
-            least_weights=_resnet_weights(2),
-            least_features=_resnet_features,
-        ),
-        "wgan-gp-resnet": ArchitectureTraits(
-            makes_rectangles=True,
-            d_is_plain=True,
-            separable=True,
-            least_weights=_resnet_weights(1),
-            least_features=_resnet_features,
+        "sngan-resnet": _RESNET,
+        "sagan": _RESNET,
+        "wgan-gp-resnet": dataclasses.replace(
+            _RESNET, least_weights=_resnet_weights(1)
         ),
         "biggan": ArchitectureTraits(
             makes_rectangles=True,
