@@ -58,7 +58,6 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
     plugin = plugins.read(options.plugin)
     keeping = Keeping(
         twin=twin,
-        # The folder may be moved, so the report does not say where it is.
         write_report=lambda run: _write_report(run, options, prog),
         say=progress.say,
         on_open=lambda run: _on_open(run, options, prog),
@@ -173,6 +172,7 @@ def _how_to_go_on(run: Path, options: TrainOptions, prog: str) -> str:
 
 
 def _write_report(run: RunDir, options: TrainOptions, prog: str) -> None:
+    # The folder may be moved, so the page does not say where it is.
     page.write_report(run, resume_command(options, Path("RUN"), prog), prog)
 
 

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
 from typing import NamedTuple, Self
 
 from shared.files.arrays import Arrays
@@ -40,12 +39,7 @@ class Pipeline:
         self._reader = ThreadPoolExecutor(1, "metrics")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._reader.shutdown()
 
     def train(self, prepared: Prepared) -> list[StepMetrics]:
