@@ -6,7 +6,7 @@ this table. A number that is not in it is recorded all the same, and drawn by
 TensorBoard alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
 Place = Literal["metrics", "samples", "scores", "evaluation"]
@@ -469,3 +469,13 @@ def numbers(record: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in record.items()
         if name not in ("step", "protocol") and value is not None
     }
+
+
+def series(records: Iterable[Mapping[str, Any]], name: str) -> list[tuple[int, float]]:
+    """Steps and values of a quantity, where it was recorded.
+
+    Args:
+        records: lines of the three files.
+        name: of the quantity.
+    """
+    return [(r["step"], r[name]) for r in records if r.get(name) is not None]

@@ -101,7 +101,7 @@ def cheap_plots() -> Iterator[None]:
         path: Path,
         metrics: list[dict[str, Any]],
         title: str,
-        chance: float | None = None,
+        chance: float | None,
     ) -> None:
         steps = [record["step"] for record in metrics]
         write_atomically(path, f"{title} {steps}".encode())

@@ -3,12 +3,34 @@
 import io
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.files.atomic import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+def panels(count: int, height: float) -> tuple["Figure", list[Any]]:
+    """A figure of panels above each other, over the steps of a run.
+
+    Args:
+        count: how many.
+        height: of each, in inches.
+
+    Returns:
+        The figure, and the axes of each panel from the top down.
+    """
+    # Matplotlib takes long to import, and most programs draw nothing.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, height * count), layout="constrained")
+    all_axes = list(figure.subplots(count, sharex=True, squeeze=False)[:, 0])
+    for axes in all_axes:
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    all_axes[-1].set_xlabel("step")
+    return figure, all_axes
 
 
 def save_figure(path: Path, figure: "Figure") -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared import quantities
-from shared.drawing.figures import save_figure
+from shared.drawing.figures import panels, save_figure
 
 # Here is the room to spell them out.
 _NETWORKS = {"D": "discriminator", "G": "generator"}
@@ -17,8 +17,8 @@ _NETWORKS = {"D": "discriminator", "G": "generator"}
 def plot_losses(
     path: Path,
     metrics: Sequence[Mapping[str, Any]],
-    title: str = "",
-    chance: float | None = None,
+    title: str,
+    chance: float | None,
 ) -> None:
     """Write a plot of a run: both losses above, what D says below.
 
@@ -35,29 +35,24 @@ def plot_losses(
     Raises:
         UsageError: the file cannot be written.
     """
-    # Matplotlib takes long to import, and most programs draw nothing.
-    from matplotlib.figure import Figure
-
     losses = quantities.members("Losses")
     losses = {name: _NETWORKS[label] for name, label in losses.items()}
     lower = quantities.members("Wasserstein estimate")
     if not _recorded(metrics, lower):
         lower = quantities.members("Output of D")
-    panels = [("loss", losses)]
+    shown = [("loss", losses)]
     if _recorded(metrics, lower):
-        panels.append(("output of D", lower))
-    figure = Figure(figsize=(9, 3.4 * len(panels)), layout="constrained")
-    all_axes = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
-    for axes, (name, curves) in zip(all_axes, panels, strict=True):
+        shown.append(("output of D", lower))
+    figure, all_axes = panels(len(shown), 3.4)
+    for axes, (name, curves) in zip(all_axes, shown, strict=True):
         _plot_panel(axes, metrics, curves, chance if "d_real" in curves else None)
         axes.set_ylabel(name)
-    all_axes[-1].set_xlabel("step")
     all_axes[0].set_title(title, loc="left")
     save_figure(path, figure)
 
 
 def _recorded(metrics: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> bool:
-    return any(record.get(name) is not None for record in metrics for name in names)
+    return any(quantities.series(metrics, name) for name in names)
 
 
 def _plot_panel(
@@ -69,7 +64,7 @@ def _plot_panel(
     colours = ("tab:blue", "tab:orange", "tab:green")
     everything = []
     for colour, (name, label) in zip(colours, curves.items(), strict=False):
-        points = [(r["step"], r[name]) for r in metrics if r.get(name) is not None]
+        points = quantities.series(metrics, name)
         if not points:
             continue
         steps, values = np.array(points, np.float64).T
@@ -95,8 +90,6 @@ def _plot_panel(
             frameon=False,
             ncols=len(curves),
         )
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _fit(axes: Any, values: NDArray[np.float64], chance: float | None) -> None:

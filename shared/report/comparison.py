@@ -5,25 +5,24 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from shared import terminal
 from shared.config.choices import portable_name
 from shared.config.flags import spelled
 from shared.config.train_config import TrainConfig
-from shared.drawing.figures import save_figure
+from shared.drawing.figures import panels, save_figure
 from shared.drawing.plots import moving_average
 from shared.errors import UsageError
 from shared.evaluation.evaluation import NOT_MEANINGFUL
 from shared.files.atomic import make_folder
-from shared.quantities import QUANTITIES
+from shared.quantities import QUANTITIES, series
 from shared.report.comparison_page import (
-    Compared,
+    Run,
     comparable,
     images_seen,
     write_page,
 )
-from shared.run.evaluations import StoredEvaluation, StoredScore
+from shared.run.evaluations import StoredScore
 from shared.run.outputs import check_file, check_not_own, writing
 from shared.run.run_dir import RunDir
 
@@ -33,38 +32,6 @@ _FINAL = (
     "images_per_second",
 )
 _MISSING = "-"
-
-
-class Run(NamedTuple):
-    """What a run left behind."""
-
-    name: str
-    """Its folder, shortened as far as the runs' names differ."""
-    config: TrainConfig
-    """Its configuration."""
-    twins: list[str]
-    """Which packages trained it, in turn."""
-    records: list[dict[str, Any]]
-    """Its metrics, and its scores while training."""
-    evaluation: StoredEvaluation | None
-    """Its last evaluation."""
-    rollbacks: int
-    """How often it has diverged, and gone back."""
-    diverged: bool
-    """Whether that has ended it."""
-
-    @property
-    def label(self) -> str:
-        """Its name in a legend, in which one that begins with _ would have no word."""
-        return f" {self.name}" if self.name[0] == "_" else self.name
-
-    @property
-    def health(self) -> str | None:
-        """What became of it, where it diverged."""
-        if self.diverged:
-            return "diverged"
-        times = "once" if self.rollbacks == 1 else f"{self.rollbacks} times"
-        return f"went back {times}" if self.rollbacks else None
 
 
 def compare(paths: Sequence[Path], out: Path) -> None:
@@ -87,12 +54,8 @@ def compare(paths: Sequence[Path], out: Path) -> None:
     names = _names(list(places)[::-1])
     runs = [_read(*pair) for pair in zip(names, paths, strict=True)]
     _plot(out, runs)
-    compared = [
-        Compared(run.name, RunDir(path), run.config, run.records, run.diverged)
-        for run, path in zip(runs, paths, strict=True)
-    ]
     with writing(page):
-        write_page(page, compared, _rows(runs))
+        write_page(page, runs, _rows(runs))
     terminal.say(f"written: {out} and {page}")
     sys.stdout.write(table(runs))
 
@@ -132,7 +95,7 @@ def _read(name: str, path: Path) -> Run:
     found = metrics + run.read_sample_metrics() + run.read_scores()
     records = sorted(found, key=lambda record: record["step"])
     twins, rollbacks = run.read_twins(), len(run.read_rollbacks())
-    return Run(name, config, twins, records, evaluation, rollbacks, diverged)
+    return Run(name, run, config, twins, records, evaluation, rollbacks, diverged)
 
 
 def _settings(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:
@@ -194,8 +157,8 @@ def _images_seen(run: Run) -> str:
 
 
 def _last(run: Run, name: str) -> float | None:
-    values = [record[name] for record in run.records if record.get(name) is not None]
-    return values[-1] if values else None
+    points = series(run.records, name)
+    return points[-1][1] if points else None
 
 
 def _number(value: float | None) -> str:
@@ -213,9 +176,6 @@ def _score(score: StoredScore | None) -> str:
 
 
 def _plot(path: Path, runs: Sequence[Run]) -> None:
-    # Matplotlib takes long to import.
-    from matplotlib.figure import Figure
-
     curves = [
         name
         for name in comparable(run.config for run in runs)
@@ -223,14 +183,10 @@ def _plot(path: Path, runs: Sequence[Run]) -> None:
     ]
     if not curves:
         raise UsageError("RUN: none of the runs has recorded anything to compare yet")
-    figure = Figure(figsize=(9, 2.8 * len(curves)), layout="constrained")
-    all_axes = figure.subplots(len(curves), sharex=True, squeeze=False)[:, 0]
+    figure, all_axes = panels(len(curves), 2.8)
     for axes, name in zip(all_axes, curves, strict=True):
         for number, run in enumerate(runs):
-            points = [
-                (r["step"], r[name]) for r in run.records if r.get(name) is not None
-            ]
-            if points:
+            if points := series(run.records, name):
                 steps, values = zip(*points, strict=True)
                 marker = "o" if len(points) < 30 else None
                 axes.plot(
@@ -241,13 +197,10 @@ def _plot(path: Path, runs: Sequence[Run]) -> None:
                     label=run.label,
                 )
         axes.set_ylabel(QUANTITIES[name].title)
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
     found = (axes.get_legend_handles_labels() for axes in all_axes)
     curve = {label: line for of in found for line, label in zip(*of, strict=True)}
     shown = [run.label for run in runs if run.label in curve]
     all_axes[0].legend([curve[x] for x in shown], shown, frameon=False)
-    all_axes[-1].set_xlabel("step")
     with writing(path):
         make_folder(path.parent)
         save_figure(path, figure)

@@ -16,8 +16,9 @@ from shared.config.choices import POINTS
 from shared.config.resume import CHANGEABLE_ON_RESUME
 from shared.config.train_config import TrainConfig
 from shared.files.atomic import write_atomically
-from shared.quantities import QUANTITIES
+from shared.quantities import QUANTITIES, series
 from shared.report.pages import data_uri, is_picture, sharpest, template
+from shared.run.evaluations import StoredEvaluation
 from shared.run.run_dir import RunDir
 
 # What tells no runs apart: the seed, and all that may change but the length, over which
@@ -33,24 +34,41 @@ _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 560, 240, 56, 12, 26
 _COLOURS = 5
 
 
-class Compared(NamedTuple):
-    """A run, as the page needs it."""
+class Run(NamedTuple):
+    """What a run left behind."""
 
     name: str
-    """Its folder, shortened."""
+    """Its folder, shortened as far as the runs' names differ."""
     folder: RunDir
     """Where its grids are."""
     config: TrainConfig
     """Its configuration."""
-    records: Sequence[Mapping[str, Any]]
-    """Its metrics and scores, in the order of steps."""
+    twins: list[str]
+    """Which packages trained it, in turn."""
+    records: list[dict[str, Any]]
+    """Its metrics, and its scores while training, in the order of steps."""
+    evaluation: StoredEvaluation | None
+    """Its last evaluation."""
+    rollbacks: int
+    """How often it has diverged, and gone back."""
     diverged: bool
-    """Whether it came to no end of its own."""
+    """Whether that has ended it."""
+
+    @property
+    def label(self) -> str:
+        """Its name in a legend, in which one that begins with _ would have no word."""
+        return f" {self.name}" if self.name[0] == "_" else self.name
+
+    @property
+    def health(self) -> str | None:
+        """What became of it, where it diverged."""
+        if self.diverged:
+            return "diverged"
+        times = "once" if self.rollbacks == 1 else f"{self.rollbacks} times"
+        return f"went back {times}" if self.rollbacks else None
 
 
-def write_page(
-    path: Path, runs: Sequence[Compared], table: Sequence[Sequence[str]]
-) -> None:
+def write_page(path: Path, runs: Sequence[Run], table: Sequence[Sequence[str]]) -> None:
     """Write the page.
 
     Args:
@@ -90,9 +108,9 @@ def comparable(configs: Iterable[TrainConfig]) -> tuple[str, ...]:
     return (*_LOSSES, *_CURVES) if len(games) == 1 else _CURVES
 
 
-def _groups(runs: Sequence[Compared]) -> dict[str, list[Compared]]:
+def _groups(runs: Sequence[Run]) -> dict[str, list[Run]]:
     """Runs of one length that differ by their seed alone, by the first one's name."""
-    found: dict[tuple[Any, ...], list[Compared]] = {}
+    found: dict[tuple[Any, ...], list[Run]] = {}
     for run in runs:
         values = dataclasses.asdict(run.config)
         kept = tuple(x for x in values.items() if x[0] not in _ALIKE)
@@ -104,7 +122,7 @@ def _groups(runs: Sequence[Compared]) -> dict[str, list[Compared]]:
     }
 
 
-def _grids(runs: Sequence[Compared]) -> Iterator[dict[str, Any]]:
+def _grids(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
     """At some budgets, the last grid of each run that is within it.
 
     The budgets are those of the shortest run, but for those that have diverged.
@@ -136,7 +154,7 @@ def _grids(runs: Sequence[Compared]) -> Iterator[dict[str, Any]]:
         yield {"budget": f"{budget:,}", "cells": cells}
 
 
-def _chart(name: str, groups: Mapping[str, list[Compared]]) -> dict[str, Any] | None:
+def _chart(name: str, groups: Mapping[str, list[Run]]) -> dict[str, Any] | None:
     """A quantity of all groups over the images seen; None where no run has it."""
     curves = [_band(name, runs) for runs in groups.values()]
     known = np.concatenate([x for x in curves if x is not None] or [np.empty((0, 4))])
@@ -182,17 +200,13 @@ def _stroke(number: int) -> dict[str, Any]:
     return {"colour": f"var(--c{colour})", "dashes": dashes[again % len(dashes)]}
 
 
-def _band(name: str, runs: Sequence[Compared]) -> np.ndarray | None:
+def _band(name: str, runs: Sequence[Run]) -> np.ndarray | None:
     """Images seen, and least, mean and largest value over the runs; in columns."""
     curves = []
     for run in runs:
-        points = [
-            (images_seen(run.config, r["step"]), r[name])
-            for r in run.records
-            if r.get(name) is not None
-        ]
-        if points:
-            curves.append(np.array(points, np.float64).T)
+        if points := series(run.records, name):
+            seen = [(images_seen(run.config, step), value) for step, value in points]
+            curves.append(np.array(seen, np.float64).T)
     if not curves:
         return None
     # Where all of them are: seeds need not have logged at the same steps.

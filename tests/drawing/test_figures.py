@@ -26,8 +26,8 @@ NAMES = [
 def test_any_title_can_be_drawn(name: str, tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        plot_losses(tmp_path / "losses.png", RECORDS, name)
-    plot_losses(tmp_path / "plain.png", RECORDS)
+        plot_losses(tmp_path / "losses.png", RECORDS, name, None)
+    plot_losses(tmp_path / "plain.png", RECORDS, "", None)
     titled, plain = (
         np.asarray(Image.open(tmp_path / f"{x}.png").convert("L"))
         for x in ("losses", "plain")
