@@ -25,8 +25,6 @@ from shared.run.outputs import check_file, writing
 
 _COLUMNS = 8
 _ROWS = 8
-# A class in each row, but not a thousand rows.
-_MOST_ROWS = 32
 _MOST_CLASSES = 100
 # Small images are enlarged, so that the picture can be looked at.
 _LEAST_PIXELS = 48
@@ -138,7 +136,7 @@ def _choose(data: ImageData) -> tuple[NDArray[np.intp], str]:
         most = min(_ROWS * _COLUMNS, data.info.count)
         chosen = np.linspace(0, data.info.count - 1, most).round().astype(np.intp)
         return chosen, f"{most} of {data.info.count} images"
-    rows = min(data.info.num_classes, _MOST_ROWS)
+    rows = min(data.info.num_classes, images.MOST_CLASS_ROWS)
     found = [np.flatnonzero(data.labels == label) for label in range(rows)]
     # Of a class with few, some more than once.
     chosen = [

@@ -1,4 +1,4 @@
-"""Pictures: from numbers to pixels, grids, animations and plots of a run."""
+"""Pictures: from numbers to pixels, grids, animations."""
 
 import io
 import math
@@ -16,9 +16,13 @@ from shared.files.reading import check_regular
 MOST_CLASS_ROWS = 32
 """Of a grid with a class in each row: not a thousand rows."""
 
+# Pixels around each image of a grid.
+_PADDING = 2
+
 _GIF_SECONDS = 9.0
 _GIF_LAST_FRAME_SECONDS = 2.0
 _GIF_LONGEST_FRAME_SECONDS = 0.5
+_GIF_FRAMES = 100
 # Grids of colour photographs hardly compress; this keeps an animation near ten MB.
 _GIF_PIXELS = 10_000_000
 
@@ -36,29 +40,25 @@ def to_uint8(images: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     return np.nan_to_num(scaled).astype(np.uint8)
 
 
-def grid(
-    images: NDArray[np.uint8], columns: int | None = None, padding: int = 2
-) -> NDArray[np.uint8]:
+def grid(images: NDArray[np.uint8], columns: int | None = None) -> NDArray[np.uint8]:
     """Images side by side, row by row, on black.
 
     Args:
         images: shape [count, height, width, channels].
         columns: images in a row; None makes the grid as square as it gets.
-        padding: pixels around each image.
 
     Returns:
-        Shape [rows * (height + padding) + padding, likewise, channels].
+        Shape [rows * (height + 2) + 2, likewise, channels].
     """
     count, height, width, channels = images.shape
     columns = min(columns or math.ceil(math.sqrt(count)), count)
     rows = math.ceil(count / columns)
-    cells = np.zeros(
-        (rows * columns, height + padding, width + padding, channels), np.uint8
-    )
-    cells[:count, padding:, padding:] = images
+    size = (height + _PADDING, width + _PADDING)
+    cells = np.zeros((rows * columns, *size, channels), np.uint8)
+    cells[:count, _PADDING:, _PADDING:] = images
     cells = cells.reshape(rows, columns, *cells.shape[1:]).swapaxes(1, 2)
     joined = cells.reshape(rows * cells.shape[1], -1, channels)
-    return np.pad(joined, ((0, padding), (0, padding), (0, 0)))
+    return np.pad(joined, ((0, _PADDING), (0, _PADDING), (0, 0)))
 
 
 def save_png(path: Path, image: NDArray[np.uint8]) -> None:
@@ -76,9 +76,7 @@ def save_png(path: Path, image: NDArray[np.uint8]) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def save_gif(
-    path: Path, frames: Sequence[Path | NDArray[np.uint8]], max_frames: int = 100
-) -> list[Path]:
+def save_gif(path: Path, frames: Sequence[Path | NDArray[np.uint8]]) -> list[Path]:
     """Write an animation of some nine seconds that repeats for ever.
 
     Of many or large frames it shows some, evenly chosen, always the first and the
@@ -88,7 +86,6 @@ def save_gif(
     Args:
         path: the file.
         frames: pictures of one size, as files or as in `save_png`.
-        max_frames: how many to show at most.
 
     Returns:
         The files that were left out; where nothing is left, nothing is written.
@@ -97,7 +94,7 @@ def save_gif(
         UsageError: the file cannot be written.
     """
     size = next(filter(None, map(_size, frames)), (1, 1))
-    shown = max(2, min(len(frames), max_frames, _GIF_PIXELS // math.prod(size)))
+    shown = max(2, min(len(frames), _GIF_FRAMES, _GIF_PIXELS // math.prod(size)))
     chosen = np.unique(np.linspace(0, len(frames) - 1, shown).round().astype(int))
     pictures, damaged = [], []
     for frame in (frames[i] for i in chosen):

@@ -47,7 +47,7 @@ def test_grid_places_every_image(
 ) -> None:
     random = np.random.default_rng(0)
     pixels = random.integers(1, 256, (count, 4, 6, channels), np.uint8)
-    joined = images.grid(pixels, columns, padding=2)
+    joined = images.grid(pixels, columns)
     assert joined.shape == (rows * 6 + 2, used * 8 + 2, channels)
     assert joined.dtype == np.uint8
     for k, image in enumerate(pixels):
@@ -55,12 +55,6 @@ def test_grid_places_every_image(
         np.testing.assert_array_equal(joined[top : top + 4, left : left + 6], image)
         joined[top : top + 4, left : left + 6] = 0
     assert not joined.any()  # all else is black
-
-
-def test_grid_without_padding() -> None:
-    pixels = np.arange(4, dtype=np.uint8).reshape(4, 1, 1, 1)
-    joined = images.grid(pixels, padding=0)
-    np.testing.assert_array_equal(joined[:, :, 0], [[0, 1], [2, 3]])
 
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB")])
@@ -81,7 +75,7 @@ def test_unwritable_picture_is_one_line(tmp_path: Path) -> None:
     for save in (
         lambda: images.save_png(path, pixels),
         lambda: images.save_gif(path, [pixels]),
-        lambda: plots.plot_losses(path, []),
+        lambda: plots.plot_losses(path, [], "", None),
     ):
         with pytest.raises(UsageError, match="cannot be written"):
             save()
@@ -116,7 +110,7 @@ def test_gif_shows_all_of_a_few_frames_exactly(tmp_path: Path) -> None:
 
 
 def test_gif_of_many_frames_keeps_first_and_last(tmp_path: Path) -> None:
-    images.save_gif(tmp_path / "a.gif", grey_frames(256), max_frames=100)
+    images.save_gif(tmp_path / "a.gif", grey_frames(256))
     shown, durations = read_gif(tmp_path / "a.gif")
     levels = [int(frame.mean()) for frame in shown]
     assert len(levels) == 100
