@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from shared import sizes
@@ -376,23 +376,14 @@ def _table(kind: Any) -> Table[Any] | None:
 
 
 def _check_ranges(config: TrainConfig) -> None:
+    def each(fits: Callable[[Any], bool], rule: str, *names: str) -> None:
+        for name in names:
+            value = getattr(config, name)
+            if value is not None and not fits(value):
+                raise refuse(name, value, rule)
+
     def at_least(smallest: float, *names: str) -> None:
-        for name in names:
-            value = getattr(config, name)
-            if value is not None and value < smallest:
-                raise refuse(name, value, f"must be {smallest} or more")
-
-    def positive(*names: str) -> None:
-        for name in names:
-            value = getattr(config, name)
-            if value is not None and value <= 0:
-                raise refuse(name, value, "must be more than 0")
-
-    def share(*names: str) -> None:
-        for name in names:
-            value = getattr(config, name)
-            if value is not None and not 0 <= value < 1:
-                raise refuse(name, value, "must be in [0, 1)")
+        each(lambda x: x >= smallest, f"must be {smallest} or more", *names)
 
     _check_image_size(config)
     check_pixel_bits(config.pixel_bits)
@@ -408,12 +399,12 @@ def _check_ranges(config: TrainConfig) -> None:
     at_least(0, "local_batch_norm")
     at_least(0, "final_penalty_weight", "ema_half_life", "final_ema_half_life")
     at_least(1, "burn_in_images")
-    positive("epochs", "g_lr", "d_lr", "final_g_lr", "final_d_lr")
-    if config.augment_p is not None and not 0 <= config.augment_p <= 1:
-        raise refuse("augment_p", config.augment_p, "must be in [0, 1]")
-    share("label_smoothing", "label_flip", "ema_decay", "final_beta2", "style_mixing")
-    if config.epochs is not None and config.epochs > _MOST_EPOCHS:
-        raise refuse("epochs", config.epochs, f"must be at most {_MOST_EPOCHS}")
+    rates = ("g_lr", "d_lr", "final_g_lr", "final_d_lr")
+    each(lambda x: x > 0, "must be more than 0", "epochs", *rates)
+    each(lambda x: 0 <= x <= 1, "must be in [0, 1]", "augment_p")
+    shares = ("label_smoothing", "label_flip", "ema_decay", "final_beta2")
+    each(lambda x: 0 <= x < 1, "must be in [0, 1)", *shares, "style_mixing")
+    each(lambda x: x <= _MOST_EPOCHS, f"must be at most {_MOST_EPOCHS}", "epochs")
     if not all(0 <= beta < 1 for beta in config.adam_betas):
         raise refuse("adam_betas", config.adam_betas, "both must be in [0, 1)")
 
