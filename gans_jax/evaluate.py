@@ -4,7 +4,8 @@ import sys
 from collections.abc import Sequence
 
 from gans_jax import make_backend
-from shared.commands.process import CallableModule, run_command
+from shared.commands.callable_module import CallableModule
+from shared.commands.process import run_command
 
 PROG = "gans_jax.evaluate"
 

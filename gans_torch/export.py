@@ -4,7 +4,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from shared.commands.process import CallableModule, run_command
+from shared.commands.callable_module import CallableModule
+from shared.commands.process import run_command
 
 if TYPE_CHECKING:
     from gans_torch.trained import TrainedGenerator

@@ -5,15 +5,12 @@ Entered before anything heavy is imported, so that Ctrl-C and mistakes take a mo
 
 import contextlib
 import errno
-import importlib
 import os
 import re
 import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from types import ModuleType
-from typing import Any
 
 from shared import terminal
 from shared.config.arguments import in_flags
@@ -132,20 +129,6 @@ def _in_words(prog: str) -> Iterator[None]:
             raise
         terminal.drop_output()
         _fail(1, f"{prog}: error: stdout: cannot be written: {reason_of(error)}")
-
-
-class CallableModule(ModuleType):
-    """A command whose name is also that of a function of the library.
-
-    Python puts an imported module in the place of the function, which it then stands
-    for: ``gans_torch.evaluate(...)`` works all the same.
-    """
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the function."""
-        twin, _, name = self.__name__.rpartition(".")
-        library = importlib.import_module(f"{twin}.library")
-        return getattr(library, name)(*args, **kwargs)
 
 
 def _end_with_the_others(prog: str, error: Exception) -> None:
