@@ -120,10 +120,8 @@ class Watch:
 
     def _found(self, symptom: Symptom) -> list[Diagnosis]:
         """Note what a symptom shows; returned if it is new."""
-        known, last = (
-            self.diagnoses.get(symptom.problem),
-            self._bad[symptom.problem][-1],
-        )
+        known = self.diagnoses.get(symptom.problem)
+        last = self._bad[symptom.problem][-1]
         first = known.first if known else last
         diagnosis = Diagnosis(symptom.problem, symptom.remedy, first, last)
         self.diagnoses[symptom.problem] = diagnosis
