@@ -29,7 +29,7 @@ from shared.commands.parsing import parse
 from shared.commands.version import describe_version
 from shared.config.arguments import about, named_as
 from shared.config.choices import FEWEST_SCORED, POINTS, check_dataset_name
-from shared.config.flags import refuse
+from shared.config.flags import refuse, twin_of
 from shared.config.limits import (
     check_devices,
     check_limits,
@@ -187,7 +187,7 @@ def parse_export(argv: Sequence[str] | None, prog: str) -> ExportOptions:
         description="Write the generator of a run of either twin, for others to load.",
     )
     _check_smallest(options, {"step": 0, "standing_stats": 1})
-    check_format(options.format, prog.partition(".")[0])
+    check_format(options.format, twin_of(prog))
     return options
 
 
@@ -292,7 +292,7 @@ def _have_one_do_it(prog: str) -> None:
 
 
 def _hear_slurm(prog: str) -> None:
-    if prog.startswith("gans_jax."):  # in PyTorch, SLURM starts torchrun
+    if twin_of(prog) == "gans_jax":  # in PyTorch, SLURM starts torchrun
         hear_slurm()
 
 
@@ -302,7 +302,7 @@ def _all_devices(asked: int | None, prog: str) -> int:
     if asked is None:
         return count
     # In PyTorch each process has one: their number can only be said again.
-    return asked * count if prog.startswith("gans_jax.") else asked
+    return asked * count if twin_of(prog) == "gans_jax" else asked
 
 
 def _words(argv: Sequence[str] | None, prog: str) -> list[str]:
@@ -313,7 +313,7 @@ def _words(argv: Sequence[str] | None, prog: str) -> list[str]:
     for word, following in itertools.pairwise([*words, ""]):
         name, is_whole, value = word.partition("=")
         if name == "--plugin" and (path := value if is_whole else following):
-            plugins.load(Path(path), prog.partition(".")[0])
+            plugins.load(Path(path), twin_of(prog))
     return words
 
 

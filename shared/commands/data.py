@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from shared.commands.options import DEFAULT_PRESET, DataOptions
 from shared.config.arguments import named_as
 from shared.config.choices import POINTS
-from shared.config.flags import flag, spelled
+from shared.config.flags import flag, spelled, twin_of
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.data import datasets
@@ -160,7 +160,7 @@ def _next_command(
 
     If these are rather other data, the command that looks at those.
     """
-    train = ["python", "-m", f"{prog.partition('.')[0]}.train"]
+    train = ["python", "-m", f"{twin_of(prog)}.train"]
     if data.name in POINTS:
         return ["A run on it:", f"  {shlex.join([*train, data.name])}"]
     default = PRESETS[DEFAULT_PRESET]

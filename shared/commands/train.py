@@ -9,7 +9,7 @@ from pathlib import Path
 from shared import plugins, terminal
 from shared.backend import MakeBackend
 from shared.commands.options import TrainFlags
-from shared.config.flags import flag
+from shared.config.flags import flag, twin_of
 from shared.config.run_options import TrainOptions, handed_on
 from shared.data import datasets
 from shared.data.image_data import DataInfo, ImageData
@@ -54,10 +54,9 @@ def train(options: TrainOptions, make_backend: MakeBackend, prog: str) -> None:
         )
     driver.check_data(config, data.info)  # before anything is said of them
     progress = TerminalProgress()
-    twin = prog.partition(".")[0]
     plugin = plugins.read(options.plugin)
     keeping = Keeping(
-        twin=twin,
+        twin=twin_of(prog),
         write_report=lambda run: _write_report(run, options, prog),
         say=progress.say,
         on_open=lambda run: _on_open(run, options, prog),
@@ -146,8 +145,7 @@ def next_command(options: TrainOptions, data: DataInfo, run: Path, prog: str) ->
     except UsageError:
         command, further = "sample", ["--interpolate"]
         names = ("device", "plugin")
-    twin = prog.partition(".")[0]
-    words = ["python", "-m", f"{twin}.{command}", str(run), *further]
+    words = ["python", "-m", f"{twin_of(prog)}.{command}", str(run), *further]
     return shlex.join([*words, *_given(options, names)])
 
 

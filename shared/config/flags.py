@@ -1,4 +1,4 @@
-"""How the command line spells a setting, and what is said of a refused one."""
+"""How the command line spells settings and programs, and refuses a value."""
 
 from shared.config.values import printable
 from shared.errors import UsageError
@@ -14,6 +14,11 @@ def spelled(field: str, value: object) -> str:
     if isinstance(value, tuple):
         return ("x" if field == "image_size" else " ").join(map(str, value))
     return str(value)
+
+
+def twin_of(prog: str) -> str:
+    """The package that a program is of: ``gans_torch`` of ``gans_torch.train``."""
+    return prog.partition(".")[0]
 
 
 def refuse(field: str, value: object, rule: str) -> UsageError:

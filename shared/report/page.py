@@ -12,7 +12,7 @@ import numpy as np
 
 from shared import quantities, sizes
 from shared.config.choices import ARRAYS, POINTS, portable_name
-from shared.config.flags import flag, spelled
+from shared.config.flags import flag, spelled, twin_of
 from shared.config.presets import changed_fields
 from shared.config.train_config import TrainConfig
 from shared.data import points
@@ -58,7 +58,7 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
     watch.replay(metrics, samples, scores, _class_scores(run))
     watch.conclude()
     diagnoses = sorted(watch.diagnoses.values(), key=lambda found: found.first)
-    twin, plugin = prog.partition(".")[0], run.read_plugin()
+    twin, plugin = twin_of(prog), run.read_plugin()
     are_points = config.dataset in POINTS
     step = max((r["step"] for r in [*metrics, *samples]), default=0)
     page = template("report.html").render(
