@@ -146,6 +146,16 @@ def instance_noise_scale(config: TrainConfig, step: int) -> np.float32:
     return np.float32(config.instance_noise * remaining)
 
 
+def d_updates(config: TrainConfig, step: int) -> int:
+    """How often D was updated by its loss in so many steps."""
+    return -(-step // config.d_every) * config.n_critic
+
+
+def images_seen(config: TrainConfig, step: int) -> int:
+    """Real images that D was trained on: the budget that should be equal."""
+    return d_updates(config, step) * config.batch_size
+
+
 def is_saved(config: TrainConfig, step: int) -> bool:
     """Whether the state after so many steps is saved; where a run stops, it is too."""
     every = (config.save_every, config.evaluate_every)

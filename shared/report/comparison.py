@@ -9,6 +9,7 @@ from pathlib import Path
 from shared import terminal
 from shared.config.choices import portable_name
 from shared.config.flags import spelled
+from shared.config.schedules import images_seen
 from shared.config.train_config import TrainConfig
 from shared.drawing.figures import panels, save_figure
 from shared.drawing.plots import moving_average
@@ -16,12 +17,7 @@ from shared.errors import UsageError
 from shared.evaluation.evaluation import NOT_MEANINGFUL
 from shared.files.atomic import make_folder
 from shared.quantities import QUANTITIES, series
-from shared.report.comparison_page import (
-    Run,
-    comparable,
-    images_seen,
-    write_page,
-)
+from shared.report.comparison_page import Run, comparable, write_page
 from shared.run.evaluations import StoredScore
 from shared.run.outputs import check_file, check_not_own, writing
 from shared.run.run_dir import RunDir

@@ -14,6 +14,7 @@ import numpy as np
 
 from shared.config.choices import POINTS
 from shared.config.resume import CHANGEABLE_ON_RESUME
+from shared.config.schedules import images_seen
 from shared.config.train_config import TrainConfig
 from shared.files.atomic import write_atomically
 from shared.quantities import QUANTITIES, series
@@ -95,11 +96,6 @@ def write_page(path: Path, runs: Sequence[Run], table: Sequence[Sequence[str]]) 
         bottom=_HEIGHT - _BOTTOM,
     )
     write_atomically(path, page.encode(errors="replace"))
-
-
-def images_seen(config: TrainConfig, step: int) -> int:
-    """Real images that D was trained on: the budget that should be equal."""
-    return -(-step // config.d_every) * config.n_critic * config.batch_size
 
 
 def comparable(configs: Iterable[TrainConfig]) -> tuple[str, ...]:

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from shared.config.choices import POINTS
+from shared.config.schedules import images_seen
 from shared.config.train_config import TrainConfig
 from shared.diagnosis.symptoms import LASTING_STEPS
 from shared.diagnosis.watch import Diagnosis
 from shared.quantities import DECIDING, QUANTITIES
-from shared.report.comparison_page import images_seen
 from shared.run.evaluations import StoredEvaluation
 from shared.run.rollbacks import Rollback
 

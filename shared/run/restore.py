@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from shared.backend import Arithmetic, Backend, MakeBackend
 from shared.config.choices import SLOTS
 from shared.config.memory import initial_memory, on_file
+from shared.config.schedules import d_updates
 from shared.config.train_config import TrainConfig
 from shared.config.traits import ARCHITECTURES
 from shared.config.values import printable
@@ -214,7 +215,7 @@ def _updates(state: checkpoint.Checkpoint) -> dict[str, int]:
     of_g = state.step
     if config.path_length:
         of_g += -(-state.step // config.path_length_every)
-    of_d = -(-state.step // config.d_every) * config.n_critic
+    of_d = d_updates(config, state.step)
     if config.penalty_every > 1:
         of_d += -(-state.step // config.penalty_every)
     return {"g_optimizer": of_g, "d_optimizer": of_d}
