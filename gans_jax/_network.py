@@ -53,8 +53,11 @@ class Network:
 
     def evaluate(self, *inputs: Any) -> Any:
         """Output in evaluation mode, in which no buffer changes."""
-        module = nnx.merge(self.evaluation, self.params, self.buffers)
-        return module(*self._cast(inputs))
+        return self.module()(*self._cast(inputs))
+
+    def module(self) -> Any:
+        """Put together, in evaluation mode: the inverse of `of`."""
+        return nnx.merge(self.evaluation, self.params, self.buffers)
 
     def _cast(self, inputs: Any) -> Any:
         """Images and latents, which products take their weights to the precision of."""

@@ -32,7 +32,7 @@ def batch_statistics(
     Returns:
         Means and unbiased variances, by the names of the running ones on file.
     """
-    seeing = nnx.merge(generator.evaluation, generator.params, generator.buffers)
+    seeing = generator.module()
     for _, layer in nnx.iter_modules(seeing):
         if isinstance(layer, BatchNorm2d):
             layer.use_running_average = False

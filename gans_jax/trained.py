@@ -68,7 +68,7 @@ class TrainedGenerator(nnx.Module):
                 )
             arrays = generator_arrays(network_statements(network, "generator"), state)
             network = arrays_to_network(network, "generator", arrays)
-        self.network = nnx.merge(network.evaluation, network.params, network.buffers)
+        self.network = network.module()
 
     def __call__(self, z: Float[Array, "batch z_dim"], labels: Labels = None) -> Images:
         """Images of latents, near or in [-1, 1]; gradients pass through.
@@ -129,7 +129,7 @@ class TrainedGenerator(nnx.Module):
         other, network = copy.copy(self), self._taken_apart()
         arrays = truncated(network_to_arrays(network, "generator"), truncation)
         network = arrays_to_network(network, "generator", arrays)
-        other.network = nnx.merge(network.evaluation, network.params, network.buffers)
+        other.network = network.module()
         return other
 
     def batch_statistics(
@@ -144,8 +144,7 @@ class TrainedGenerator(nnx.Module):
     ) -> NDArray[np.float32]:
         apart = self._taken_apart()
         # In evaluation mode, whichever the user has left each of its parts in.
-        module = nnx.merge(apart.evaluation, apart.params, apart.buffers)
-        network = Network.of(module, apart.low_precision)
+        network = Network.of(apart.module(), apart.low_precision)
         images = _evaluate(network, *self._inputs(z, labels))
         return np.asarray(images, np.float32)
 

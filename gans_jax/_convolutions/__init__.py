@@ -16,8 +16,8 @@ THE FORMS, and when each is taken (`convolution.py`, while tracing: only the for
 is taken is ever compiled):
 
     XLA's own    on every accelerator, and in what is exported (`in_xlas_form`); on a
-                 CPU, where the stride does not divide the kernel, or the padding is as
-                 wide as the kernel (`_as_matmul`), or the kernel is no square
+                 CPU, where the padding is as wide as the kernel (`_as_matmul`), or the
+                 kernel is no square, or of groups that do not keep the size
     one product  of a kernel that is no square but covers the image; transposed, whose
                  image is a single pixel
     `_same`      on a CPU, for kernels that keep the size: XLA's own, or `Winograd`, or
@@ -32,6 +32,9 @@ is taken is ever compiled):
                  has even sizes, of 64 channels or more on either side, and not in
                  bfloat16 (`_winograd`, `winograd_pays`)
     `Patches`    one product with all patches of the image: everything else
+
+A kernel that the stride does not divide has zeros at its end on a CPU, as many as that
+takes (`_missing`, `_longer`).
 
 The matrices take two to four times the memory of the images; written out for a whole
 batch they can cost as much time as the product itself. Made for a few images at a time,

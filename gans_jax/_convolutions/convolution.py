@@ -81,7 +81,7 @@ def conv(
     if groups == 1 and (extra := _missing(size, stride)):
         kernel, x = _longer(kernel, (0, 1), extra), _longer(x, (1, 2), extra)
         return conv(x, kernel, stride=stride, padding=padding)
-    if groups > 1 or not _as_matmul(size, stride, padding):
+    if groups > 1 or not _as_matmul(size, padding):
         return _xlas_own(x, kernel, stride, padding, groups)
     return _features(_form(kernel, stride, padding, x.shape[1], x.shape[2]), x, kernel)
 
@@ -114,7 +114,7 @@ def conv_transpose(
         kernel = _longer(kernel, (0, 1), extra)
         y = conv_transpose(x, kernel, stride=stride, padding=padding)
         return y[:, :-extra, :-extra]
-    if not _as_matmul(size, stride, padding):
+    if not _as_matmul(size, padding):
         return _xlas_own_transposed(x, kernel, stride, padding)
     height, width = (_edge(n, size, stride, padding) for n in x.shape[1:3])
     return _images(_form(kernel, stride, padding, height, width), x, kernel)
@@ -164,16 +164,15 @@ def _keeps_size(size: int, stride: int, padding: int) -> bool:
     return stride == 1 and size == 2 * padding + 1 and _is_here()
 
 
-def _as_matmul(size: int, stride: int, padding: int) -> bool:
+def _as_matmul(size: int, padding: int) -> bool:
     """Whether the matrix product is both possible and the faster form.
 
     The device is asked for in Python, while tracing, so only one form is ever traced,
     differentiated and compiled.
     """
-    # Whole blocks of `stride` pixels must tile the kernel, and a padding wider than the
-    # kernel's reach would ask the transposed form to cut more than it has written.
-    is_possible = size % stride == 0 and padding < size
-    return is_possible and _is_here()
+    # A padding wider than the kernel's reach would ask the transposed form to cut more
+    # than it has written.
+    return padding < size and _is_here()
 
 
 def _is_here() -> bool:

@@ -78,7 +78,7 @@ MUTANTS = (
         (
             Edit(
                 convolution.conv,
-                {"if groups > 1 or not _as_matmul(size, stride, padding):": "if True:"},
+                {"if groups > 1 or not _as_matmul(size, padding):": "if True:"},
             ),
             Edit(xlas._convolve, {"[(form.padding, form.padding)] * 2": "'SAME'"}),
         ),

@@ -201,6 +201,7 @@ def _build(folder: Path, key: str, source: Source, image_size: ImageSize) -> Ima
             "sha256": digest(data.images, data.labels),
             "stamps": _stamps(partial),
         }
+        survey = None
         if pictures.survey is not None:
             survey = pictures.survey()
             survey.notes.extend(_told_lost(pictures.class_names, class_names))
@@ -209,12 +210,7 @@ def _build(folder: Path, key: str, source: Source, image_size: ImageSize) -> Ima
         with (partial / "info.json").open("wb") as file:
             file.write(json.dumps(info).encode())
             sync(file)
-    data = _map(folder, class_names, info["sha256"])
-    return _with_survey(data, info.get("survey"))
-
-
-def _with_survey(data: ImageData, found: dict[str, Any] | None) -> ImageData:
-    return data if found is None else data._replace(survey=Survey(**found))
+    return _map(folder, class_names, info["sha256"])._replace(survey=survey)
 
 
 def _told_lost(names: tuple[str, ...], kept: tuple[str, ...]) -> list[str]:

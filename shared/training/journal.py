@@ -50,27 +50,19 @@ class Journal:
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Take in the metrics of a step."""
-        self._run.append_metrics(record)
-        self._warn(self._watch.see(record))
-        if self._events is not None:
-            self._events.add_scalars(record)
+        self._take(self._run.append_metrics, record)
 
     def log_samples(self, record: Mapping[str, Any]) -> None:
         """Take in what there is to say of a grid of samples, which is on the disk."""
-        self._run.append_sample_metrics(record)
-        self._warn(self._watch.see(record))
+        self._take(self._run.append_sample_metrics, record)
         if self._events is not None:
-            self._events.add_scalars(record)
             self._events.add_image(
                 record["step"], self._run.sample_path(record["step"])
             )
 
     def log_scores(self, record: Mapping[str, Any]) -> None:
         """Take in the scores of an evaluation."""
-        self._run.append_scores(record)
-        self._warn(self._watch.see(record))
-        if self._events is not None:
-            self._events.add_scalars(record)
+        self._take(self._run.append_scores, record)
 
     def log_divergence(self, step: int) -> None:
         """Take in that training ends here; the error that ends it says so."""
@@ -79,6 +71,14 @@ class Journal:
     def conclude(self) -> None:
         """Warn of what the end of the run shows."""
         self._warn(self._watch.conclude())
+
+    def _take(
+        self, append: Callable[[Mapping[str, Any]], None], record: Mapping[str, Any]
+    ) -> None:
+        append(record)
+        self._warn(self._watch.see(record))
+        if self._events is not None:
+            self._events.add_scalars(record)
 
     def _warn(self, diagnoses: Sequence[Diagnosis]) -> None:
         for diagnosis in diagnoses:

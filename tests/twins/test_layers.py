@@ -30,9 +30,9 @@ def test_convolutions_suit_the_device_that_is_asked_for(
 
     cpu = jax.devices("cpu")[0]
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert not convolution._as_matmul(4, stride=2, padding=1)
+    assert not convolution._as_matmul(4, padding=1)
     with jax.default_device(cpu):
-        assert convolution._as_matmul(4, stride=2, padding=1)
+        assert convolution._as_matmul(4, padding=1)
 
 
 @pytest.mark.needs("jax")
