@@ -79,7 +79,8 @@ def stated(network: Network, prefix: str) -> dict[str, Stated]:
         prefix: of the names on file, as in ``generator``.
 
     Raises:
-        ValueError: an array of which no layer states anything, or two of one name.
+        UsageError: an array of which no layer states anything.
+        ValueError: two arrays of one name.
     """
     module = nnx.merge(network.training, network.params, network.buffers)
     layers = ((".".join(map(str, keys)), x) for keys, x in nnx.iter_modules(module))

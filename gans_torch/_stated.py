@@ -52,7 +52,8 @@ def stated(network: nn.Module, prefix: str) -> dict[str, Stated]:
         prefix: of the names on file, as in ``generator``.
 
     Raises:
-        ValueError: an array of which no layer states anything, or two of one name.
+        UsageError: an array of which no layer states anything.
+        ValueError: two arrays of one name.
     """
     shapes = {path: tuple(x.shape) for path, x in network.state_dict().items()}
     return collect(prefix, network.named_modules(), shapes)

@@ -27,7 +27,8 @@ def network_statements(network: nn.Module, prefix: str) -> dict[str, Stated]:
         prefix: of the names, as in ``generator``.
 
     Raises:
-        ValueError: an array of which no layer states anything, or two of one name.
+        UsageError: an array of which no layer states anything.
+        ValueError: two arrays of one name.
     """
     return {array.name: array for array in stated(network, prefix).values()}
 

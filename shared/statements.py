@@ -183,7 +183,8 @@ def collect(
         By path, in the order of ``shapes``.
 
     Raises:
-        ValueError: an array of which nobody states anything, or two of one name.
+        UsageError: an array of which no layer states anything.
+        ValueError: two arrays of one name.
     """
     layers = sorted(layers, key=lambda entry: len(entry[0]))  # the nearest comes last
     nameless = {path for path, layer in layers if getattr(layer, "nameless", False)}

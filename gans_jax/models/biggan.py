@@ -177,7 +177,7 @@ class BigganGenerator(nnx.Module):
             labels: class ids, for a conditional generator.
 
         Raises:
-            ValueError: a conditional generator got no labels.
+            UsageError: a conditional generator got no labels.
         """
         first, rest = z[:, : self.first_part], z[:, self.first_part :]
         conditions = jnp.split(rest, len(self.blocks), axis=1)

@@ -156,7 +156,7 @@ class DcganGenerator(nnx.Module):
             labels: class ids, for a conditional generator.
 
         Raises:
-            ValueError: a conditional generator got no labels.
+            UsageError: a conditional generator got no labels.
         """
         if self.num_classes:
             z = with_one_hot(z, labels, self.num_classes)

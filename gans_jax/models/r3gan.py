@@ -161,7 +161,7 @@ class R3ganGenerator(nnx.Module):
             labels: class ids, for a conditional generator.
 
         Raises:
-            ValueError: a conditional generator got no labels.
+            UsageError: a conditional generator got no labels.
         """
         if self.embedding is not None:
             of_class = self.embedding(class_ids(labels, "generator"))
@@ -222,7 +222,7 @@ class R3ganDiscriminator(nnx.Module):
             labels: class ids, for a conditional discriminator.
 
         Raises:
-            ValueError: a conditional discriminator got no labels.
+            UsageError: a conditional discriminator got no labels.
         """
         x = self.conv(images)
         for part in (*self.blocks, *self.stages):

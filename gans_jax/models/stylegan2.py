@@ -171,7 +171,7 @@ class Stylegan2Generator(nnx.Module):
             offsets: what is added to the styles, to differentiate by.
 
         Raises:
-            ValueError: a conditional generator got no labels.
+            UsageError: a conditional generator got no labels.
         """
         if self.mapping.embedding is not None:
             labels = class_ids(labels, "generator")
@@ -309,7 +309,7 @@ class Stylegan2Discriminator(nnx.Module):
             labels: class ids, for a conditional discriminator.
 
         Raises:
-            ValueError: a conditional discriminator got no labels.
+            UsageError: a conditional discriminator got no labels.
         """
         if self.mapping is not None:
             labels = class_ids(labels, "discriminator")

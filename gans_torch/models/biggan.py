@@ -178,7 +178,7 @@ class BigganGenerator(nn.Module):
             labels: class ids, for a conditional generator.
 
         Raises:
-            ValueError: a conditional generator got no labels.
+            UsageError: a conditional generator got no labels.
         """
         first, rest = z[:, : self.first_part], z[:, self.first_part :]
         conditions = rest.split(self.part, dim=1)

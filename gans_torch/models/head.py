@@ -98,7 +98,7 @@ class Head(nn.Module):
             labels: class ids, for a conditional discriminator.
 
         Raises:
-            ValueError: a conditional discriminator got no labels.
+            UsageError: a conditional discriminator got no labels.
         """
         x = features
         if self.minibatch_discrimination is not None:

@@ -105,7 +105,7 @@ class MlpGenerator(nn.Module):
             labels: class ids, for a conditional generator.
 
         Raises:
-            ValueError: a conditional generator got no labels.
+            UsageError: a conditional generator got no labels.
         """
         if self.num_classes:
             z = with_one_hot(z, labels, self.num_classes)

@@ -163,7 +163,7 @@ class R3ganGenerator(nn.Module):
             labels: class ids, for a conditional generator.
 
         Raises:
-            ValueError: a conditional generator got no labels.
+            UsageError: a conditional generator got no labels.
         """
         if self.embedding is not None:
             of_class = self.embedding(class_ids(labels, "generator"))
@@ -225,7 +225,7 @@ class R3ganDiscriminator(nn.Module):
             labels: class ids, for a conditional discriminator.
 
         Raises:
-            ValueError: a conditional discriminator got no labels.
+            UsageError: a conditional discriminator got no labels.
         """
         x = self.conv(images)
         for part in (*self.blocks, *self.stages):

@@ -210,7 +210,7 @@ class ResnetGenerator(nn.Module):
             labels: class ids, for a conditional generator.
 
         Raises:
-            ValueError: a conditional generator got no labels.
+            UsageError: a conditional generator got no labels.
         """
         if self.num_classes:
             labels = class_ids(labels, "generator")

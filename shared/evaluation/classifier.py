@@ -20,6 +20,7 @@ from shared.data import caches
 from shared.data.image_data import ImageData
 from shared.errors import UsageError
 from shared.files.arrays import ArrayFile, Arrays
+from shared.files.atomic import make_folder
 from shared.randomness import noise
 from shared.randomness.initial_weights import initial_arrays
 from shared.sizes import ImageSize
@@ -91,7 +92,7 @@ def prepare(
     say(f"training the classifier for evaluation, once: {path}")
     accuracy = train(classifier, data)
     with contextlib.suppress(OSError):  # which writing tells better
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
     _FILE.write(path, {"accuracy": accuracy}, classifier.arrays())
     return accuracy
 

@@ -18,12 +18,12 @@ Images = NDArray[np.uint8]
 _ROUNDING = 1e-12
 # Samples whose distances to all others are in memory.
 _AT_ONCE = 1024
-# Of images that may be copies: the most blocks in a row, and how many of those that
-# are nearest by their blocks are looked at.
+# Of images that may be copies: the most blocks in a row, how many of those that are
+# nearest by their blocks are looked at, and the side from which on they are sought on
+# images averaged down.
 _COARSE_SIDE = 16
-# From this side on they are sought on images averaged down.
-_LARGE = 128
 _CANDIDATES = 8
+_LARGE = 128
 
 
 def frechet_distance(real: Vectors, fake: Vectors) -> float:
