@@ -232,7 +232,7 @@ def _networks(config: TrainConfig) -> int:
     number = weights(config.width, config.image_size, config.z_dim)
     number += config.width * config.minibatch_discrimination
     kept = 1 + len(SLOTS[config.optimizer])  # and each weight itself
-    return number * kept * _bytes(config)
+    return number * kept * (8 if config.precision == "float64" else 4)
 
 
 def _maps(config: TrainConfig) -> int:
@@ -254,10 +254,6 @@ def _draws(config: TrainConfig) -> int:
     if config.instance_noise:
         each += 2 * pixels
     return 4 * config.n_critic * config.batch_size * each
-
-
-def _bytes(config: TrainConfig) -> int:
-    return 8 if config.precision == "float64" else 4
 
 
 def _host_memory() -> int:

@@ -107,8 +107,8 @@ class Caching(NamedTuple):
     """As for `load`."""
     cache_dir: str | Path | None = None
     """As for `load`."""
-    trust: bool = False
-    """Whether the check of their digest is left out."""
+    trust_cache: bool = False
+    """As for `load`."""
 
 
 def read(
@@ -153,7 +153,7 @@ def read(
         source = image_sources.in_channels(source, reading)
     cache = None if caching.cache_dir is None else Path(caching.cache_dir)
     data = image_cache.load(
-        source, image_size, data_dir, cache, say, trust=caching.trust
+        source, image_size, data_dir, cache, say, trust=caching.trust_cache
     )
     # What learns from test images learns from arrays in memory: no command finds them.
     name = dataset if split == "train" else ""

@@ -38,18 +38,17 @@ _AHEAD = 64
 _VERSION = 3
 
 
-def source(path: str, reading: Reading | None = None) -> Source:
+def source(path: str, reading: Reading) -> Source:
     """The images below a folder, or in a .zip.
 
     Args:
         path: the folder or .zip; ``~`` is expanded.
-        reading: how they are read; None: as usual.
+        reading: how they are read.
 
     Raises:
         UsageError: there is no such folder, it cannot be listed, holds no images, or
             its file of labels cannot be read.
     """
-    reading = reading or Reading()
     wanted = frozenset({folder_labels.STYLEGAN, folder_labels.TABLE})
     listing = list_files(path, wanted)
     if not listing.files:

@@ -38,10 +38,7 @@ class _Values(NamedTuple):
 
 
 def decode(
-    file: Path | IO[bytes],
-    image_size: ImageSize,
-    channels: int,
-    reading: Reading | None = None,
+    file: Path | IO[bytes], image_size: ImageSize, channels: int, reading: Reading
 ) -> Decoded:
     """One image file, upright, opaque, in one shape and size.
 
@@ -49,12 +46,11 @@ def decode(
         file: the file.
         image_size: height and width of the result in pixels.
         channels: 1 (grey) or 3 (colour).
-        reading: how it is read; None: as usual.
+        reading: how it is read.
 
     Raises:
         Exception: the file is damaged or no image: whatever Pillow's plugins raise.
     """
-    reading = reading or Reading()
     with Image.open(file) as image:
         size, mode = image.size, image.mode
         changes = [change for change, test in _BY_HEADER.items() if test(image)]

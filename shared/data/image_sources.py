@@ -170,7 +170,7 @@ _FETCHED = {
 }
 
 
-def fetched(name: str, data_dir: Path, split: Split = "train") -> Source:
+def fetched(name: str, data_dir: Path, split: Split) -> Source:
     """A data set that torchvision fetches and checks.
 
     Args:
@@ -185,7 +185,7 @@ def fetched(name: str, data_dir: Path, split: Split = "train") -> Source:
     return Source(name + _TAGS[split], "torchvision", open_fetched)
 
 
-def stacked_mnist(data_dir: Path, split: Split = "train") -> Source:
+def stacked_mnist(data_dir: Path, split: Split) -> Source:
     """Images of three digits of MNIST, one in each colour; always the same.
 
     There are as many as digits, 60,000, and each occurs once in each channel. The class

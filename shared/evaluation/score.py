@@ -92,7 +92,7 @@ def sampling_protocol(
     num: int,
     draws: int,
     seed: int,
-    standing_stats: int | None = None,
+    standing_stats: int | None,
 ) -> dict[str, str | int]:
     """How the samples were drawn."""
     average = f"average of G, {config.averaging}" if config.averaging else "G"

@@ -20,7 +20,7 @@ from shared.quantities import QUANTITIES
 _MOST_BYTES = 2**20
 _NUMBER = float | None
 _SCALAR = str | float | bool | None
-_PROTOCOL = dict[str, str | float | bool | None]
+_PROTOCOL = dict[str, _SCALAR]
 
 
 def append_record(path: Path, record: Mapping[str, Any]) -> None:
@@ -72,7 +72,8 @@ def _read(path: Path, until: float, tail: float) -> list[dict[str, Any]]:
                     damaged = damaged or (number, error)
                     continue
                 if record["step"] <= until:
-                    records.append(_checked(path, number, record))
+                    _check(path, number, record)
+                    records.append(record)
                     tail = tail if damaged is None else -1
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
@@ -112,29 +113,21 @@ def _record(line: bytes) -> dict[str, Any]:
     return record
 
 
-def _checked(path: Path, line: int, record: dict[str, Any]) -> dict[str, Any]:
-    """A record whose fields have the types that those who read it rely on.
+def _check(path: Path, line: int, record: Mapping[str, Any]) -> None:
+    """Refuse fields of other types than those who read them rely on.
 
     Raises:
         UsageError: one has another.
     """
     try:
-        _check(record)
+        for name, value in record.items():
+            # Nearly all values, and without a call: there are millions.
+            if value is None or (type(value) is float and value - value == 0):
+                continue
+            of_others = _NUMBER if name in QUANTITIES else _SCALAR
+            conform(value, _PROTOCOL if name == "protocol" else of_others, name)
     except Mismatch as error:
         raise _no_record(path, line, error) from error
-    return record
-
-
-def _check(record: Mapping[str, Any]) -> None:
-    for name, value in record.items():
-        # Nearly all values, and without a call: there are millions.
-        if value is None or (type(value) is float and value - value == 0):
-            continue
-        if name == "protocol":
-            conform(value, _PROTOCOL, name)
-        else:
-            is_number = name in QUANTITIES
-            conform(value, _NUMBER if is_number else _SCALAR, name)
 
 
 def _no_record(path: Path, line: int, error: ValueError) -> UsageError:

@@ -609,23 +609,22 @@ class RunDir:
             remove([self._best])
 
 
-def default_path(preset: str, dataset: str, root: Path = Path("runs")) -> Path:
+def default_path(preset: str, dataset: str) -> Path:
     """The folder for a new run: ``runs/dcgan-digits-001``, or the next number.
 
     Args:
         preset: name of the preset.
         dataset: name of the data set; ``folder:PATH`` gives its last folder's name.
-        root: folder of all runs.
     """
     kind, _, location = dataset.partition(":")
     name = f"{kind}-{Path(location).resolve().name}" if location else kind
     stem = f"{preset}-{re.sub(r'[^A-Za-z0-9._-]+', '-', name)[:40].strip('-')}"
     numbers = [
         int(number.group(1))
-        for run in root.glob("*")
+        for run in Path("runs").glob("*")
         if (number := re.fullmatch(rf"{re.escape(stem)}-(\d+)", run.name))
     ]
-    return root / f"{stem}-{max(numbers, default=0) + 1:03d}"
+    return Path("runs") / f"{stem}-{max(numbers, default=0) + 1:03d}"
 
 
 def resolve_checkpoint(path: Path, step: WhichStep | None = None) -> Path:

@@ -14,7 +14,6 @@ from shared.run.run_dir import RunDir
 def newest_unfinished(
     config: TrainConfig,
     plugin: Plugin | None,
-    root: Path = Path("runs"),
     *,
     locks: bool = True,
 ) -> Path | None:
@@ -25,12 +24,11 @@ def newest_unfinished(
     Args:
         config: the settings.
         plugin: the user's file that they need.
-        root: folder of all runs.
         locks: whether to find out if another process writes a run, by taking its lock
             for a moment. Only one of several that look together may: each would take
             the others for writers.
     """
-    found = [path.parent for path in root.glob("*/config.json")]
+    found = [path.parent for path in Path("runs").glob("*/config.json")]
     fitting = [path for path in found if _goes_on(RunDir(path), config, plugin, locks)]
     return max(fitting, key=_started, default=None)
 

@@ -46,7 +46,7 @@ class Training:
         session: what trains, in the state to start from.
         recorder: what becomes of all that comes of it.
         onlookers: who else is told.
-        saved: the step whose state need not be saved.
+        saved: the step whose state need not be saved; None: there is none.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Training:
         session: Session,
         recorder: Recorder,
         onlookers: Onlookers,
-        saved: int | None = None,
+        saved: int | None,
     ) -> None:
         self._session = session
         self._config = session.config

@@ -242,9 +242,10 @@ def test_a_file_that_is_no_zip_of_images_is_refused(
     path = tmp_path / "x.zip"
     path.write_bytes(content)
     from shared.data import folder_images
+    from shared.data.reading import Reading
 
     with pytest.raises(UsageError) as caught:
-        folder_images.source(str(path))
+        folder_images.source(str(path), Reading())
     message = str(caught.value)
     assert message.startswith(f"--dataset folder:{path}: ")
     assert "\n" not in message

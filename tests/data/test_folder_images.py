@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from shared.data import datasets, image_file
 from shared.data.image_data import ImageData
+from shared.data.reading import Reading
 from shared.errors import UsageError
 from shared.sizes import ImageSize
 
@@ -467,4 +468,4 @@ def test_decode_names_what_is_wrong(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_text("no image")
     with pytest.raises(UnidentifiedImageError):
-        image_file.decode(path, 8, 1)
+        image_file.decode(path, 8, 1, Reading())

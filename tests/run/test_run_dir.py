@@ -469,7 +469,8 @@ def test_default_path_is_the_next_number(tmp_path: Path) -> None:
     ],
 )
 def test_default_path_is_a_usable_name(tmp_path: Path, dataset: str, name: str) -> None:
-    assert default_path("p", dataset, tmp_path) == tmp_path / name
+    with contextlib.chdir(tmp_path):
+        assert default_path("p", dataset) == Path("runs") / name
 
 
 def test_resolve_checkpoint(run: RunDir) -> None:
