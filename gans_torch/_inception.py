@@ -3,7 +3,6 @@
 import hashlib
 import io
 import os
-import socket
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +11,10 @@ from numpy.typing import NDArray
 
 from shared.backend import FeatureNetwork
 from shared.errors import UsageError
+from shared.files.fetching import impatiently
 from shared.files.reading import read_file
 from shared.words import one_line
 
-# A server that does not answer must not hold up the line that says what to do.
-_TIMEOUT_SECONDS = 10.0
 # Of weights-inception-2015-12-05-6726825d.pth, whose name has the first digits.
 _SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 _MOST_BYTES = 100_000_000
@@ -69,19 +67,18 @@ def _weights(address: str) -> bytes:
         UsageError: it cannot be fetched, or is another file.
     """
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(address).name
-    timeout = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_TIMEOUT_SECONDS)
     try:
         if not os.path.lexists(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(address, str(path), _SHA256, progress=False)
+            with impatiently():
+                torch.hub.download_url_to_file(
+                    address, str(path), _SHA256, progress=False
+                )
     except Exception as error:  # sockets, servers, disks: each has errors of its own
         raise UsageError(
             "--features inception: the network's weights cannot be fetched"
             f" ({one_line(error)}); put {address} into {path.parent}"
         ) from error
-    finally:
-        socket.setdefaulttimeout(timeout)
     content = read_file(path, _MOST_BYTES, "file of weights")
     if (found := hashlib.sha256(content).hexdigest()) != _SHA256:
         raise UsageError(

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import socket
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,12 +18,10 @@ from shared.data.image_data import digest
 from shared.data.reading import Reading
 from shared.data.survey import Survey
 from shared.errors import UsageError
+from shared.files.fetching import impatiently
 from shared.randomness import noise
 from shared.sizes import ImageSize, height_and_width
 from shared.words import one_line
-
-# A server that does not answer must not hold up the line that says what to do.
-_TIMEOUT_SECONDS = 10.0
 
 
 class Pictures(NamedTuple):
@@ -224,17 +221,16 @@ def _fetch(
     wanted = _FETCHED[name]
     if terminal.is_watched():
         terminal.say(f"{name}: reading; fetching what {data_dir} lacks ...")
-    timeout = socket.getdefaulttimeout()
     noise = io.StringIO()
     try:
         with (
             contextlib.redirect_stdout(noise),
             contextlib.redirect_stderr(noise),
             warnings.catch_warnings(action="ignore"),
+            impatiently(),
         ):
             from torchvision import datasets
 
-            socket.setdefaulttimeout(_TIMEOUT_SECONDS)
             data = getattr(datasets, wanted.class_name)(
                 root=data_dir, train=split == "train", download=True
             )
@@ -260,8 +256,6 @@ def _fetch(
             f" ({one_line(error)}); delete any damaged files and put"
             f" {wanted.files} into {data_dir / wanted.folder}"
         ) from error
-    finally:
-        socket.setdefaulttimeout(timeout)
 
 
 def _from_arrays(
