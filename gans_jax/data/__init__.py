@@ -4,9 +4,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from shared.data.arrays import from_arrays
     from shared.data.datasets import from_folder, load
     from shared.data.image_data import DataInfo, ImageData
-    from shared.data.memory import from_arrays
 
 __all__ = ["DataInfo", "ImageData", "from_arrays", "from_folder", "load"]
 
@@ -14,7 +14,7 @@ __all__ = ["DataInfo", "ImageData", "from_arrays", "from_folder", "load"]
 _HOMES = {
     "shared.data.datasets": ("from_folder", "load"),
     "shared.data.image_data": ("DataInfo", "ImageData"),
-    "shared.data.memory": ("from_arrays",),
+    "shared.data.arrays": ("from_arrays",),
 }
 
 

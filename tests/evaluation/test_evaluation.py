@@ -22,8 +22,8 @@ from shared.commands import command_line, evaluate
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.data import datasets, image_sources, points
+from shared.data.arrays import from_arrays
 from shared.data.image_data import DataInfo, ImageData
-from shared.data.memory import from_arrays
 from shared.drawing import images
 from shared.errors import UsageError
 from shared.evaluation import classifier, evaluation, features

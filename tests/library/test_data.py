@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from shared.data import datasets
-from shared.data.memory import from_arrays
+from shared.data.arrays import from_arrays
 from shared.drawing import images
 from shared.errors import UsageError
 from support import Twin

@@ -11,8 +11,8 @@ from jaxtyping import TypeCheckError
 
 from shared.config import choices
 from shared.data import datasets, points
+from shared.data.arrays import from_arrays
 from shared.data.image_data import ImageData
-from shared.data.memory import from_arrays
 from shared.errors import UsageError
 from support import Twin, stopped
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from shared.config.train_config import TrainConfig
-from shared.data.memory import from_arrays
+from shared.data.arrays import from_arrays
 from shared.randomness import noise
 from shared.run.run_dir import RunDir
 from shared.training import places
