@@ -113,8 +113,7 @@ def _told_copies(data: ImageData) -> list[str]:
 def _draw(data: ImageData, options: DataOptions) -> str:
     """Write the picture; returns what it shows."""
     if data.name in POINTS:
-        points = np.asarray(data.images, np.float64).reshape(-1, 2)
-        _save(options.out, _density(points))
+        _save(options.out, _density(data.points.astype(np.float64)))
         return f"{options.out}: where the points lie"
     chosen, words = _choose(data)
     some = np.asarray(data.images[chosen], np.uint8)

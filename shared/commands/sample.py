@@ -95,8 +95,7 @@ def _draw(
     with writing(out):
         make_folder(out if options.separate else out.parent)
         if config.dataset in POINTS:
-            density = points.load(config.dataset).images
-            real = np.asarray(density, np.float32).reshape(-1, 2)
+            real = points.load(config.dataset).points
             draw_points(backend, config, real, z, labels, stored.step)(out)
         elif options.separate:
             for number, image in enumerate(draw_images(backend, z, labels)):

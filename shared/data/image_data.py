@@ -91,6 +91,11 @@ class ImageData(NamedTuple):
         assert self.images.dtype == np.uint8, "points have no pixels"
         return cast("NDArray[np.uint8]", self.images)
 
+    @property
+    def points(self) -> NDArray[np.float32]:
+        """Points in the plane, as [count, 2]."""
+        return np.asarray(self.images, np.float32).reshape(-1, 2)
+
 
 def check_info(info: DataInfo) -> None:
     """Refuse what no data are like, where a user has written it.

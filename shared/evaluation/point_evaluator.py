@@ -37,7 +37,7 @@ class PointEvaluator(Evaluator):
         self._labels = data.labels
         self._modes = data.info.num_classes
         # Any first part is a fair sample: the data take their modes in turn.
-        self._real = np.array(data.images[: points.COUNTED], np.float32).reshape(-1, 2)
+        self._real = data.points[: points.COUNTED]
 
     def scores(self, num: int, draws: int, seed: int) -> dict[str, Score]:
         """Scores of ``draws`` independent sets of ``num`` points, by name."""

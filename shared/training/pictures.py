@@ -124,7 +124,7 @@ class PointPictures:
         if config.conditional:
             classes = np.arange(data.info.num_classes, dtype=np.int32)
             self._labels = np.resize(classes, points.COUNTED)
-        self._real = np.asarray(data.images, np.float32).reshape(-1, 2)
+        self._real = data.points
 
     def begin(self) -> None:
         """Points need no preparation: the density is in every picture."""
