@@ -210,10 +210,44 @@ def nearest_moved(
     factor = _factor(queries)
     small = _reduced(queries, factor)
     reach = _reach(small)
-    kept = min(_middle(small, reach).shape[1:3])
+    places = _candidates(small, images, own, factor)
+    candidates = np.stack([_reduced(images[x], factor) for x in places.T])
+    candidates = _middle(candidates, reach).astype(np.float32)
+    moves = _moves(reach, (1, 1))
+    # Mean squares, [moves, candidates, queries].
+    errors = np.stack(
+        [_mean_squares(candidates, _moved(small, reach, move)) for move in moves]
+    )
+    if own is not None:
+        errors[:, own == places.T] = np.inf
+    least = errors.min(axis=(0, 1))
+    if factor > 1:
+        for i in np.flatnonzero(np.isfinite(least)):
+            move, which = divmod(errors[..., i].argmin(), len(candidates))
+            image = images[places[i, which]]
+            least[i] = _refined(queries[i], image, moves[move], factor, reach)
+    return np.sqrt(least.astype(np.float64))
+
+
+def _candidates(
+    queries: NDArray[Any], images: Images, own: NDArray[np.int64] | None, factor: int
+) -> NDArray[np.int64]:
+    """Places of the images nearest to each query, by means over blocks.
+
+    Args:
+        queries: averaged down.
+        images: as they are.
+        own: as for `nearest_moved`.
+        factor: by which the queries are averaged down.
+
+    Returns:
+        Ascending; shape [queries, at most `_CANDIDATES`].
+    """
+    reach = _reach(queries)
+    kept = min(_middle(queries, reach).shape[1:3])
     block = -(-kept // _COARSE_SIDE)
     few = max(1, reach[0] // 2), max(1, reach[1] // 2)
-    coarse = np.concatenate([_moved(small, reach, x) for x in _moves(reach, few)])
+    coarse = np.concatenate([_moved(queries, reach, x) for x in _moves(reach, few)])
     vectors = _blocks(coarse, block)
     nearest = np.full((len(queries), 0), np.inf)
     places = np.empty((len(queries), 0), np.int64)
@@ -224,29 +258,7 @@ def nearest_moved(
         if own is not None:
             found[np.equal.outer(own, start + np.arange(len(piece)))] = np.inf
         nearest, places = _nearest(nearest, places, found, start, _CANDIDATES)
-    candidates = np.stack([_reduced(images[x], factor) for x in places.T])
-    candidates = _middle(candidates, reach).astype(np.float32)
-    moves = _moves(reach, (1, 1))
-    # Mean squares, [moves, candidates, queries].
-    errors = np.stack(
-        [_mean_squares(candidates, _moved(small, reach, move)) for move in moves]
-    )
-    if own is not None:
-        errors[:, own == places.T] = np.inf
-    if factor > 1:
-        flat = errors.reshape(-1, len(queries))
-        best = flat.argmin(axis=0)
-        chosen, which = np.unravel_index(best, errors.shape[:2])
-        errors = [
-            _refined(
-                query, images[places[i, which[i]]], moves[chosen[i]], factor, reach
-            )
-            if np.isfinite(flat[best[i], i])
-            else np.inf
-            for i, query in enumerate(queries)
-        ]
-        return np.sqrt(np.array(errors, np.float64))
-    return np.sqrt(errors.min(axis=(0, 1)).astype(np.float64))
+    return places
 
 
 def _nearest(
