@@ -65,7 +65,7 @@ def load(
         try:
             if data := _read(place / name, key, image_size, trust):
                 return data
-        except _DamagedError:
+        except _SpoiltError:
             pass  # said by who repairs it
     cache = caches.first_writable(places)
     if cache != places[0]:
@@ -79,7 +79,7 @@ def load(
             try:
                 if data := _read(folder, key, image_size, trust):
                     return data
-            except _DamagedError as error:
+            except _SpoiltError as error:
                 say(
                     f"{folder}: the cached images are damaged ({error}); made anew from"
                     " the originals"
@@ -121,7 +121,7 @@ class _Info(TypedDict):
     """Of a folder's images."""
 
 
-class _DamagedError(Exception):
+class _SpoiltError(Exception):
     """The cache is not what was built."""
 
 
@@ -131,7 +131,7 @@ def _read(
     """What `_build` left, or None where it is missing or of another key.
 
     Raises:
-        _DamagedError: it is not what was built.
+        _SpoiltError: it is not what was built.
     """
     if not os.path.lexists(folder / "info.json"):
         return None
@@ -141,19 +141,19 @@ def _read(
             return None
         data = _map(folder, tuple(info["class_names"]), info["sha256"])
         if (wrong := _fault(data, image_size)) is not None:
-            raise _DamagedError(wrong)
+            raise _SpoiltError(wrong)
         # Once a run: half a gigabyte a second or more, so 0.3 s for CIFAR-10 at 32x32
         # and 5 s for 200,000 photographs at 64x64; else a bit that has flipped on the
         # disk is trained on, and so is whatever keeps the files' size and time.
         untouched = info["stamps"] == _stamps(folder)
         if (trust and untouched) or digest(data.images, data.labels) == info["sha256"]:
             return data._replace(survey=info.get("survey"))
-    except _DamagedError:
+    except _SpoiltError:
         raise
     except Exception as error:  # damage has as many faces as the parsers have errors
         reason = printable(one_line(error), most=100)
-        raise _DamagedError(reason) from error
-    raise _DamagedError("contents and digest disagree")
+        raise _SpoiltError(reason) from error
+    raise _SpoiltError("contents and digest disagree")
 
 
 def _fault(data: ImageData, image_size: ImageSize) -> str | None:
