@@ -59,6 +59,12 @@ class Network:
         """Put together, in evaluation mode: the inverse of `of`."""
         return nnx.merge(self.evaluation, self.params, self.buffers)
 
+    def astype(self, dtype: Any) -> "Network":
+        """The same in this type, where it is in float32."""
+        return jax.tree.map(
+            lambda x: x.astype(dtype) if x.dtype == jnp.float32 else x, self
+        )
+
     def _cast(self, inputs: Any) -> Any:
         """Images and latents, which products take their weights to the precision of."""
         if not self.low_precision:

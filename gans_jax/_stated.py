@@ -44,8 +44,8 @@ from shared.statements import (
 
 Images = Float[Array, "batch height width channels"]
 Features = Float[Array, "batch out_height out_width out_channels"]
-WeightedT = TypeVar("WeightedT", bound="Weighted")
-NormT = TypeVar("NormT", bound="Norm")
+_WeightedT = TypeVar("_WeightedT", bound="Weighted")
+_NormT = TypeVar("_NormT", bound="Norm")
 
 _RUNNING = {
     "running_mean": Statement(RUNNING_MEAN, ZEROS),
@@ -64,7 +64,7 @@ class Weighted(nnx.Module):
     weight: nnx.Param
     constraint: "SpectralNorm | WeightNorm | None"
 
-    def starting(self: WeightedT, start: Start) -> WeightedT:
+    def starting(self: _WeightedT, start: Start) -> _WeightedT:
         """The same layer, whose weight starts so."""
         self.start = start
         return self
@@ -234,7 +234,7 @@ class Norm(nnx.Module):
     start: Start = DCGAN_GAIN
     """Of the gain."""
 
-    def starting(self: NormT, start: Start) -> NormT:
+    def starting(self: _NormT, start: Start) -> _NormT:
         """The same normalisation, whose gain starts so."""
         self.start = start
         return self

@@ -98,10 +98,11 @@ class Backend(protocol.Backend):
         self._mesh, self.device = self._find_devices(device, devices)
         if count > 1:
             _processes.connect(self._mesh)
-        check_memory(config, self._memory(), f"the device {self.device}")
+        check_memory(config, self._all_memory(), f"the device {self.device}")
         self._compiler_options = _compiler_options(deterministic, self.device.platform)
         self.steps_per_call = 1 if self.device.platform == "cpu" else 10
         self._matmul_precision = _find_matmul_precision(config, self.device.platform)
+        self._dtype = jnp.dtype(config.dtype)
         self._is_helped = False
         # The data: either on the host, or as arrays on the device.
         self._data: ImageData | None = None
@@ -163,7 +164,7 @@ class Backend(protocol.Backend):
     def load_data(self, data: ImageData, place: DataPlace = "auto") -> None:
         """Keep the images as bytes; they are normalised on the device."""
         place_name = f"the device {self.device}"
-        check_batch(self.config, self._memory(), place_name, self.devices)
+        check_batch(self.config, self._all_memory(), place_name, self.devices)
         on_host = stays_on_host(data, place, self._free_memory())
         on_host = bool(self.highest(int(on_host)))  # their programs differ
         self._data = data if on_host else None
@@ -380,32 +381,6 @@ class Backend(protocol.Backend):
     def _is_one(self) -> bool:
         return self._mesh.size == 1
 
-    def _find_devices(self, name: str, count: int) -> tuple[Mesh, jax.Device]:
-        """All devices of the run, and the first of this process."""
-        mesh = _find_mesh(name, count)
-        return mesh, mesh.local_devices[0]
-
-    def _send_data(self, data: ImageData) -> None:
-        """Have all images on each device."""
-        self._images = jnp.asarray(data.images)
-        if data.labels is not None:
-            self._labels = jnp.asarray(data.labels)
-        if not self._is_one:
-            self._images = self._put(self._images, P())
-            self._labels = self._put(self._labels, P())
-
-    def _put(self, tree: Any, spec: P) -> Any:
-        if self._is_one:
-            return jax.device_put(tree)
-        sharding = NamedSharding(self._mesh, spec)
-        if self._processes.count == 1:
-            return jax.device_put(tree, sharding)
-
-        def put(x: Any) -> Array:  # each process has its part of what is shared
-            return jax.make_array_from_process_local_data(sharding, np.asarray(x))
-
-        return jax.tree.map(put, tree)
-
     def _train_step(
         self, state: steps.TrainState, images: Array, labels: Array | None, draws: Draws
     ) -> tuple[steps.TrainState, steps.Metrics]:
@@ -442,58 +417,75 @@ class Backend(protocol.Backend):
         real = images[indices].astype(self._dtype)
         if images.dtype == jnp.uint8:
             real = real / 127.5 - 1.0
-        alpha, penalty_noise, flips, noise, records, mirrored = (
-            None if field is None or k == len(field) else field[k]
-            for field in (
-                draws.alpha,
-                draws.penalty_noise,
-                draws.flips,
-                draws.instance_noise,
-                draws.augmentation,
-                draws.mirrored,
-            )
-        )
+
+        def at(field: Any) -> Any:
+            if field is None or k == len(field):
+                return None
+            is_float = jnp.issubdtype(field.dtype, jnp.floating)
+            return self._float(field[k]) if is_float else field[k]
+
+        mirrored = at(draws.mirrored)
         if mirrored is not None:
             real = augmentation.mirror(real, mirrored)
-        maps, other_z, to = draws.noise_maps, draws.other_z, draws.directions
+        to = draws.directions
         return steps.Batch(
             real=real,
             labels=None if labels is None else labels[indices],
-            z=self._float(draws.z[k]),
-            alpha=None if alpha is None else self._float(alpha),
-            penalty_noise=None if penalty_noise is None else self._float(penalty_noise),
-            flips=flips,
-            instance_noise=None if noise is None else self._float(noise),
-            augmentation=None if records is None else self._float(records),
-            noise_maps=None if maps is None else self._float(maps[k]),
-            other_z=None if other_z is None else self._float(other_z[k]),
-            mixed=None if draws.mixed is None else draws.mixed[k],
+            z=at(draws.z),
+            alpha=at(draws.alpha),
+            penalty_noise=at(draws.penalty_noise),
+            flips=at(draws.flips),
+            instance_noise=at(draws.instance_noise),
+            augmentation=at(draws.augmentation),
+            noise_maps=at(draws.noise_maps),
+            other_z=at(draws.other_z),
+            mixed=at(draws.mixed),
             directions=None if to is None else self._float(to[0]),
         )
+
+    def _network(self, module: Any) -> Network:
+        network = Network.of(module, self.config.precision == "bfloat16")
+        return network.astype(self._dtype)
+
+    def _float(self, array: Any) -> Array:
+        return jnp.asarray(array).astype(self._dtype)
+
+    # From here on: all that needs the devices to be here, for `_elsewhere` to replace.
+
+    def _find_devices(self, name: str, count: int) -> tuple[Mesh, jax.Device]:
+        """All devices of the run, and the first of this process."""
+        mesh = _find_mesh(name, count)
+        return mesh, mesh.local_devices[0]
+
+    def _send_data(self, data: ImageData) -> None:
+        """Have all images on each device."""
+        self._images = jnp.asarray(data.images)
+        if data.labels is not None:
+            self._labels = jnp.asarray(data.labels)
+        if not self._is_one:
+            self._images = self._put(self._images, P())
+            self._labels = self._put(self._labels, P())
+
+    def _put(self, tree: Any, spec: P) -> Any:
+        if self._is_one:
+            return jax.device_put(tree)
+        sharding = NamedSharding(self._mesh, spec)
+        if self._processes.count == 1:
+            return jax.device_put(tree, sharding)
+
+        def put(x: Any) -> Array:  # each process has its part of what is shared
+            return jax.make_array_from_process_local_data(sharding, np.asarray(x))
+
+        return jax.tree.map(put, tree)
 
     def _free_memory(self) -> int:
         """Bytes that are free on the device; 0: its memory is the host's."""
         memory = self.device.memory_stats() or {}
         return memory.get("bytes_limit", 0) - memory.get("bytes_in_use", 0)
 
-    def _memory(self) -> int | None:
+    def _all_memory(self) -> int | None:
         """Bytes that the device has in all; None: its memory is the host's."""
         return (self.device.memory_stats() or {}).get("bytes_limit")
-
-    @property
-    def _dtype(self) -> jnp.dtype:
-        return jnp.dtype(
-            jnp.float64 if self.config.precision == "float64" else jnp.float32
-        )
-
-    def _network(self, module: Any) -> Network:
-        network = Network.of(module, self.config.precision == "bfloat16")
-        return jax.tree.map(
-            lambda x: x.astype(self._dtype) if x.dtype == jnp.float32 else x, network
-        )
-
-    def _float(self, array: Any) -> Array:
-        return jnp.asarray(array).astype(self._dtype)
 
     @contextlib.contextmanager
     def _settings(self) -> Iterator[None]:

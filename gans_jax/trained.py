@@ -61,11 +61,7 @@ class TrainedGenerator(nnx.Module):
         self._device = device
         with self._settings():
             network = Network.of(models.build_generator(self.config, state.data))
-            if self.config.precision == "float64":
-                network = jax.tree.map(
-                    lambda x: x.astype(jnp.float64) if x.dtype == jnp.float32 else x,
-                    network,
-                )
+            network = network.astype(self.config.dtype)
             arrays = generator_arrays(network_statements(network, "generator"), state)
             network = arrays_to_network(network, "generator", arrays)
         self.network = network.module()
@@ -157,8 +153,7 @@ class TrainedGenerator(nnx.Module):
     @property
     def _dtype(self) -> np.dtype[Any]:
         """Of latents; float32 where JAX has been asked for no other."""
-        is_double = self.config.precision == "float64"
-        return jax.dtypes.canonicalize_dtype(np.float64 if is_double else np.float32)
+        return jax.dtypes.canonicalize_dtype(self.config.dtype)
 
     def _taken_apart(self) -> Network:
         graph, params, buffers = nnx.split(self.network, nnx.Param, ...)

@@ -34,7 +34,7 @@ from shared.statements import (
 )
 
 Images = Float[Tensor, "batch channels height width"]
-_LayerT = TypeVar("_LayerT", bound="Weighted")
+_WeightedT = TypeVar("_WeightedT", bound="Weighted")
 _NormT = TypeVar("_NormT", bound="Norm")
 
 _RUNNING = {
@@ -60,14 +60,14 @@ def stated(network: nn.Module, prefix: str) -> dict[str, Stated]:
 
 
 class Weighted:
-    """A layer with a weight, which `layers.reparametrise` may constrain."""
+    """A layer with a weight, which `reparametrise` may constrain."""
 
     kind: ClassVar[Kind]
     """Of the weight."""
     start: Start = DCGAN
     """Of the weight."""
 
-    def starting(self: _LayerT, start: Start) -> _LayerT:
+    def starting(self: _WeightedT, start: Start) -> _WeightedT:
         """The same layer, whose weight starts so."""
         self.start = start
         return self

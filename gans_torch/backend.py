@@ -89,20 +89,20 @@ class Backend(protocol.Backend):
         self.device = find_device(_own(device, self._processes))
         if devices > 1 and self.device.type == "cuda":
             torch.cuda.set_device(self.device)  # what NCCL takes for its own
-        check_memory(config, self._memory(), f"the device {self.device}")
+        check_memory(config, self._all_memory(), f"the device {self.device}")
         _set_matmul_precision(config, self.device)
         _set_determinism(deterministic, self.device)
         if threads is not None:
             torch.set_num_threads(threads)
         self.threads = torch.get_num_threads()
-        self._dtype = torch.float64 if config.precision == "float64" else torch.float32
+        self._dtype: torch.dtype = getattr(torch, config.dtype)
+        self._is_helped = False
         # The data: either on the host, or as tensors on the device.
         self._data: ImageData | None = None
         self._images: Tensor | None = None
         self._labels: Tensor | None = None
         generator = self._place(models.build_generator(config, data))
         discriminator = self._place(models.build_discriminator(config, data))
-        self._is_helped = False
         self.state = steps.TrainState(
             generator=generator,
             discriminator=discriminator,
@@ -157,7 +157,7 @@ class Backend(protocol.Backend):
     def load_data(self, data: ImageData, place: DataPlace = "auto") -> None:
         """Keep the images as bytes; they are normalised on the device."""
         place_name = f"the device {self.device}"
-        check_batch(self.config, self._memory(), place_name, self.devices)
+        check_batch(self.config, self._all_memory(), place_name, self.devices)
         on_host = stays_on_host(data, place, self._free_memory())
         self._data = data if on_host else None
         if on_host:
@@ -366,32 +366,29 @@ class Backend(protocol.Backend):
         real = images[indices].to(self._dtype)
         if images.dtype == torch.uint8:
             real = real / 127.5 - 1.0
-        alpha, penalty_noise, flips, noise, records, mirrored = (
-            None if field is None or k == field.shape[1] else field[t, k]
-            for field in (
-                draws.alpha,
-                draws.penalty_noise,
-                draws.flips,
-                draws.instance_noise,
-                draws.augmentation,
-                draws.mirrored,
-            )
-        )
         real = _to_nchw(real)
+
+        def at(field: Tensor | None) -> Any:
+            if field is None or k == field.shape[1]:
+                return None
+            entry = field[t, k]
+            return _to_nchw(entry) if entry.ndim >= 4 else entry
+
+        mirrored = at(draws.mirrored)
         if mirrored is not None:
             real = augmentation.mirror(real, mirrored)
         return steps.Batch(
             real=real,
             labels=None if labels is None else labels[indices],
-            z=draws.z[t, k],
-            alpha=alpha,
-            penalty_noise=None if penalty_noise is None else _to_nchw(penalty_noise),
-            flips=flips,
-            instance_noise=None if noise is None else _to_nchw(noise),
-            augmentation=records,
-            noise_maps=None if draws.noise_maps is None else draws.noise_maps[t, k],
-            other_z=None if draws.other_z is None else draws.other_z[t, k],
-            mixed=None if draws.mixed is None else draws.mixed[t, k],
+            z=at(draws.z),
+            alpha=at(draws.alpha),
+            penalty_noise=at(draws.penalty_noise),
+            flips=at(draws.flips),
+            instance_noise=at(draws.instance_noise),
+            augmentation=at(draws.augmentation),
+            noise_maps=at(draws.noise_maps),
+            other_z=at(draws.other_z),
+            mixed=at(draws.mixed),
             directions=(
                 None if draws.directions is None else _to_nchw(draws.directions[t, 0])
             ),
@@ -435,7 +432,7 @@ class Backend(protocol.Backend):
             return 0
         return torch.cuda.mem_get_info(self.device)[0]
 
-    def _memory(self) -> int | None:
+    def _all_memory(self) -> int | None:
         """Bytes that the device has in all; None: its memory is the host's."""
         if self.device.type != "cuda":
             return None

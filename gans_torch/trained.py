@@ -55,9 +55,7 @@ class TrainedGenerator(nn.Module):
         self.step = state.step
         self.config = drawing_config(state.config)
         self.num_classes = state.data.num_classes if state.config.conditional else 0
-        self._dtype = torch.float32
-        if self.config.precision == "float64":
-            self._dtype = torch.float64
+        self._dtype: torch.dtype = getattr(torch, self.config.dtype)
         network = models.build_generator(self.config, state.data)
         network.to(find_device(device), self._dtype)
         network.to(memory_format=torch.channels_last)

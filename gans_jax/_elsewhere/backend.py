@@ -85,10 +85,10 @@ class Elsewhere(backend.Backend):
         mesh = Mesh(np.array(_topology(self._target)), (AXIS,))
         return mesh, _Device(self._target.name, chip.platform)
 
-    def _memory(self) -> int:
+    def _all_memory(self) -> int:
         return self._target.chip.memory
 
-    _free_memory = _memory
+    _free_memory = _all_memory
 
     def _send_data(self, data: ImageData) -> None:
         self._images, self._labels = self._put((data.images, data.labels), P())

@@ -120,7 +120,7 @@ MUTANTS = (
         "what becomes of a weight on its way to a product is computed in bfloat16",
         tuple(
             Edit(function, {"self.params, ": "self._cast(self.params), "})
-            for function in (_network.Network.__call__, _network.Network.evaluate)
+            for function in (_network.Network.__call__, _network.Network.module)
         ),
         ("variant/stylegan2-256/bfloat16",),
     ),

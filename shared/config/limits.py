@@ -232,7 +232,7 @@ def _networks(config: TrainConfig) -> int:
     number = weights(config.width, config.image_size, config.z_dim)
     number += config.width * config.minibatch_discrimination
     kept = 1 + len(SLOTS[config.optimizer])  # and each weight itself
-    return number * kept * (8 if config.precision == "float64" else 4)
+    return number * kept * (8 if config.dtype == "float64" else 4)
 
 
 def _maps(config: TrainConfig) -> int:

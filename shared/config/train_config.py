@@ -226,6 +226,11 @@ class TrainConfig:
         return self.preset if is_one else f"{self.preset} on {name}"
 
     @property
+    def dtype(self) -> str:
+        """Of the parameters, by NumPy's name."""
+        return "float64" if self.precision == "float64" else "float32"
+
+    @property
     def images_per_step(self) -> float:
         """Real images that D is trained on in each step, on average."""
         return self.batch_size * self.n_critic / self.d_every

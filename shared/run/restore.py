@@ -189,8 +189,7 @@ def _wanted(stated: Mapping[str, Stated], config: TrainConfig) -> dict[str, str]
 
 
 def _needed(array: Stated, config: TrainConfig) -> str:
-    floats = "float64" if config.precision == "float64" else "float32"
-    return f"{'int64' if array.kind == COUNTER else floats} {array.shape}"
+    return f"{'int64' if array.kind == COUNTER else config.dtype} {array.shape}"
 
 
 def _squares(stated: Mapping[str, Stated], config: TrainConfig) -> Iterator[str]:
