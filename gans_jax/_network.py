@@ -11,8 +11,6 @@ import jax
 import jax.numpy as jnp
 from flax import nnx, struct
 
-from shared.statements import Stated, collect
-
 
 @struct.dataclass
 class Network:
@@ -75,34 +73,3 @@ class Network:
             return x.astype(jnp.bfloat16) if is_operand else x
 
         return jax.tree.map(cast, inputs)
-
-
-def stated(network: Network, prefix: str) -> dict[str, Stated]:
-    """What is stated of each array of a network, by its path in the NNX module.
-
-    Args:
-        network: parameters and buffers of any values.
-        prefix: of the names on file, as in ``generator``.
-
-    Raises:
-        UsageError: an array of which no layer states anything.
-        ValueError: two arrays of one name.
-    """
-    module = nnx.merge(network.training, network.params, network.buffers)
-    layers = ((".".join(map(str, keys)), x) for keys, x in nnx.iter_modules(module))
-    shapes = {
-        path(keys): x.shape
-        for tree in (network.params, network.buffers)
-        for keys, x in jax.tree_util.tree_leaves_with_path(tree)
-    }
-    return {
-        name: replace(x, shape=tuple(x.shape[axis] for axis in x.kind.to_file))
-        for name, x in collect(prefix, layers, shapes).items()
-    }
-
-
-def path(keys: tuple[Any, ...]) -> str:
-    """blocks.0.norm.weight; NNX adds a last key for the variable's value."""
-    return ".".join(
-        str(key.key) for key in keys if isinstance(key, jax.tree_util.DictKey)
-    )

@@ -6,8 +6,8 @@ is written out here, with PyTorch's names for parameters and buffers. Images are
 layer's ``use_running_average`` is what ``.train()`` and ``.eval()`` set.
 """
 
-import dataclasses
-from typing import ClassVar, TypeVar
+from dataclasses import replace
+from typing import Any, ClassVar, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from jax import Array
 from jaxtyping import Float, Integer
 
 from gans_jax import _convolutions, distribution
+from gans_jax._network import Network
 from shared.randomness.starts import (
     DCGAN,
     DCGAN_GAIN,
@@ -38,7 +39,9 @@ from shared.statements import (
     TRANSPOSED_KERNEL,
     Kind,
     Start,
+    Stated,
     Statement,
+    collect,
     length_of,
 )
 
@@ -52,6 +55,37 @@ _RUNNING = {
     "running_var": Statement(RUNNING_VARIANCE, ONES),
     "num_batches_tracked": Statement(COUNTER, ZEROS),
 }
+
+
+def stated(network: Network, prefix: str) -> dict[str, Stated]:
+    """What is stated of each array of a network, by its path in the NNX module.
+
+    Args:
+        network: parameters and buffers of any values.
+        prefix: of the names on file, as in ``generator``.
+
+    Raises:
+        UsageError: an array of which no layer states anything.
+        ValueError: two arrays of one name.
+    """
+    module = nnx.merge(network.training, network.params, network.buffers)
+    layers = ((".".join(map(str, keys)), x) for keys, x in nnx.iter_modules(module))
+    shapes = {
+        path(keys): x.shape
+        for tree in (network.params, network.buffers)
+        for keys, x in jax.tree_util.tree_leaves_with_path(tree)
+    }
+    return {
+        name: replace(x, shape=tuple(x.shape[axis] for axis in x.kind.to_file))
+        for name, x in collect(prefix, layers, shapes).items()
+    }
+
+
+def path(keys: tuple[Any, ...]) -> str:
+    """blocks.0.norm.weight; NNX adds a last key for the variable's value."""
+    return ".".join(
+        str(key.key) for key in keys if isinstance(key, jax.tree_util.DictKey)
+    )
 
 
 class Weighted(nnx.Module):
@@ -83,7 +117,7 @@ class Weighted(nnx.Module):
                 of=("weight",),
                 name=f"{constrained}.original0",
             )
-            direction = dataclasses.replace(weight, name=f"{constrained}.original1")
+            direction = replace(weight, name=f"{constrained}.original1")
             return {"constraint.length": length, "weight": direction} | bias
         vectors = {
             f"constraint._{side}": Statement(
@@ -94,7 +128,7 @@ class Weighted(nnx.Module):
             )
             for side in ("u", "v")
         }
-        original = dataclasses.replace(weight, name=f"{constrained}.original")
+        original = replace(weight, name=f"{constrained}.original")
         return {"weight": original} | vectors | bias
 
 

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from gans_jax._network import Network, path, stated
+from gans_jax._network import Network
+from gans_jax._stated import path, stated
 from gans_jax.optim import FIELDS
 from gans_jax.steps import TrainState
 from shared.config.choices import SLOTS

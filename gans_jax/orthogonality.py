@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from gans_jax._network import Network, path, stated
+from gans_jax._network import Network
+from gans_jax._stated import path, stated
 from shared.statements import MAPS
 
 

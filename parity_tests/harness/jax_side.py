@@ -19,7 +19,7 @@ import gans_jax.layers
 import gans_jax.models
 from gans_jax._convolutions import convolution
 from gans_jax._network import Network
-from gans_jax._network import stated as network_statements
+from gans_jax._stated import stated as network_statements
 from parity_tests.harness.gradients import Differentiated, cast, is_floating
 from parity_tests.harness.tasks import (
     Numbers,
