@@ -5,9 +5,8 @@ It needs no download and trains in about a minute. Both twins define its network
 cached data set, which both twins read and write.
 """
 
-import contextlib
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,14 @@ from shared.backend import Classifier, FeatureNetwork
 from shared.data import caches
 from shared.data.image_data import ImageData
 from shared.errors import UsageError
+from shared.files import locks
 from shared.files.arrays import ArrayFile, Arrays
 from shared.files.atomic import make_folder
 from shared.randomness import noise
 from shared.randomness.initial_weights import initial_arrays
 from shared.sizes import ImageSize
 from shared.statements import Stated
+from shared.words import reason_of
 
 VERSION = 2
 """Raised when network or training change, so that old files are not used."""
@@ -83,18 +84,32 @@ def prepare(
     way = "-by-class" if _is_skewed(_every_tenth(data.info.count), data) else ""
     name = f"classifier-v{VERSION}{way}-{size}-{data.info.sha256[:16]}.safetensors"
     places = caches.places(data_dir, cache_dir)
+    if (accuracy := _load(classifier, places, name)) is not None:
+        return accuracy
+    path = caches.first_writable(places) / name
+    lock = path.with_suffix(".lock")
+    try:
+        make_folder(path.parent)
+        held = locks.acquire(lock, lock.with_suffix(".lock.held"), say)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {reason_of(error)}") from error
+    # One process trains, the others wait and read.
+    with held:
+        if (accuracy := _load(classifier, places, name)) is None:
+            say(f"training the classifier for evaluation, once: {path}")
+            accuracy = train(classifier, data)
+            _FILE.write(path, {"accuracy": accuracy}, classifier.arrays())
+    return accuracy
+
+
+def _load(classifier: Classifier, places: Sequence[Path], name: str) -> float | None:
+    """Take the weights from the first place that has them; their accuracy, or None."""
     for place in places:
         if stored := _read(place / name, classifier.shapes()):
             arrays, accuracy = stored
             classifier.load(arrays)
             return accuracy
-    path = caches.first_writable(places) / name
-    say(f"training the classifier for evaluation, once: {path}")
-    accuracy = train(classifier, data)
-    with contextlib.suppress(OSError):  # which writing tells better
-        make_folder(path.parent)
-    _FILE.write(path, {"accuracy": accuracy}, classifier.arrays())
-    return accuracy
+    return None
 
 
 def initial_weights(stated: Mapping[str, Stated]) -> Arrays:

@@ -32,6 +32,7 @@ from shared.evaluation.pixel_evaluator import PixelEvaluator
 from shared.evaluation.point_evaluator import PointEvaluator
 from shared.evaluation.samples import GivenSamples
 from shared.evaluation.score import Evaluator, Score
+from shared.files import locks
 from shared.randomness import noise
 from shared.run import checkpoint
 from shared.run.run_dir import RunDir
@@ -1111,14 +1112,47 @@ def test_a_classifier_is_of_its_data(
     assert len(trained) == 2
 
 
+def test_of_two_evaluations_at_once_one_trains_the_classifier(
+    twin: Twin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = datasets.load("digits", 8, tmp_path)
+    trained = []
+
+    def begin(judge: Any, *_: Any) -> float:
+        judge.load(classifier.initial_weights(judge.statements()))
+        trained.append(judge)
+        return 0.5
+
+    def prepare() -> float:
+        judge = _classifier(twin, TrainConfig(image_size=8), data.info, 8)
+        return classifier.prepare(judge, data, tmp_path)
+
+    acquire = locks.acquire
+
+    def wait(*args: Any) -> Any:
+        """For the other one, which has the lock first."""
+        monkeypatch.setattr(locks, "acquire", acquire)
+        prepare()
+        return acquire(*args)
+
+    monkeypatch.setattr(classifier, "train", begin)
+    monkeypatch.setattr(locks, "acquire", wait)
+    assert prepare() == 0.5
+    assert len(trained) == 1
+
+
 def test_a_classifier_is_kept_where_caches_are(
     twin: Twin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(classifier, "train", lambda *_: 0.5)
+    def begin(judge: Any, *_: Any) -> float:
+        judge.load(classifier.initial_weights(judge.statements()))
+        return 0.5
+
+    monkeypatch.setattr(classifier, "train", begin)
     cache = tmp_path / "cache"
     places = ("--cache-dir", cache, "--evaluate-every", 1, "--steps", 1)
     run = train(twin, tmp_path / "run", tmp_path / "data", *places)
-    (path,) = cache.glob("classifier-*")
+    (path,) = cache.glob("classifier-*.safetensors")
     path.unlink()
     command = [run, "--num", 16, "--draws", 1, "--data-dir", tmp_path / "data"]
     twin.main("evaluate")([*map(str, command), "--cache-dir", str(cache)])
