@@ -18,7 +18,7 @@ MARK = ".lock.held"
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
-def lock_folder(folder: Path, say: Callable[[str], None]) -> AbstractContextManager:
+def lock_folder(folder: Path, say: Callable[[str], object]) -> AbstractContextManager:
     """Keep other processes from writing in a folder, within a ``with`` statement.
 
     The operating system releases the lock when the process ends, however it ends. On a
@@ -42,7 +42,7 @@ def lock_folder(folder: Path, say: Callable[[str], None]) -> AbstractContextMana
 
 
 def acquire(
-    path: Path, mark: Path, say: Callable[[str], None], timeout: float = -1
+    path: Path, mark: Path, say: Callable[[str], object], timeout: float = -1
 ) -> AbstractContextManager[Any]:
     """Wait for a lock, and take it, within a ``with`` statement.
 
