@@ -278,13 +278,13 @@ class RunDir:
             keep: which checkpoints stay; None: as it was before.
             threads: of the CPU that compute from here on.
             step: where the run is; the data until here, if they were others, are kept.
+                What was noted of later steps is dropped.
 
         Raises:
             UsageError: it cannot be written, or the one that is there is unreadable.
         """
         values = {**config_to_json(config), "data": data.to_json()}
-        twins = self.read_twins() if self._config.exists() else []
-        handovers = [x for x, _ in self.read_handovers()] if twins else []
+        twins, handovers = self._twins_until(step)
         if twin is not None and twins[-1:] != [twin]:
             if twins:
                 handovers.append(step)
@@ -357,6 +357,14 @@ class RunDir:
         later = fields.get("twins", [])[1:]
         known = later[len(later) - min(len(steps), len(later)) :]
         return list(zip(steps[-len(known) :] if known else [], known, strict=True))
+
+    def _twins_until(self, step: int) -> tuple[list[str], list[int]]:
+        """The twins that trained up to a step, and their handovers."""
+        if not self._config.exists():
+            return [], []
+        twins, known = self.read_twins(), [x for x, _ in self.read_handovers()]
+        handovers = [x for x in known if x < step]
+        return twins[: len(twins) - len(known) + len(handovers)], handovers
 
     def read_threads(self) -> int | None:
         """Threads of the CPU that the run was last trained with; None: nobody noted it.

@@ -64,8 +64,9 @@ def test_created_run_can_be_opened(run: RunDir) -> None:
 
 def test_a_run_knows_its_twins_in_turn(run: RunDir) -> None:
     assert run.read_twins() == []
-    for twin in ("gans_torch", "gans_torch", "gans_jax", None, "gans_torch"):
-        run.write_config(CONFIG, DATA, twin=twin)
+    turns = ("gans_torch", "gans_torch", "gans_jax", None, "gans_torch")
+    for step, twin in enumerate(turns):
+        run.write_config(CONFIG, DATA, twin=twin, step=step)
     assert run.read_twins() == ["gans_torch", "gans_jax", "gans_torch"]
     assert run.read_config() == (CONFIG, DATA)
     # As runs were stored before.
@@ -73,6 +74,17 @@ def test_a_run_knows_its_twins_in_turn(run: RunDir) -> None:
     del values["twins"]
     (run.path / "config.json").write_text(json.dumps(values))
     assert run.read_twins() == []
+
+
+def test_going_back_drops_who_trained_later(run: RunDir) -> None:
+    for step, twin in ((0, "gans_torch"), (5, "gans_jax"), (10, "gans_torch")):
+        run.write_config(CONFIG, DATA, twin=twin, step=step)
+    run.write_config(CONFIG, DATA, twin="gans_torch", step=8)
+    assert run.read_handovers() == [(5, "gans_jax"), (8, "gans_torch")]
+    for _ in range(2):
+        run.write_config(CONFIG, DATA, twin="gans_torch", step=5)
+        assert run.read_twins() == ["gans_torch"]
+        assert run.read_handovers() == []
 
 
 @pytest.mark.parametrize(
