@@ -412,10 +412,16 @@ class RunDir:
         if not self._config.exists():
             return []
         _, stored = self.read_config()
-        earlier = self._earlier()
-        if not data.has_images_of(stored):
-            earlier.append({"until_step": step, "data": stored})
-        return [{**before, "data": before["data"].to_json()} for before in earlier]
+        phases = [*self._earlier(), _EarlierData(until_step=step, data=stored)]
+        begins = [0, *(phase["until_step"] for phase in phases)]
+        seen = [
+            (min(phase["until_step"], step), phase["data"])
+            for begin, phase in zip(begins, phases, strict=False)
+            if begin < step
+        ]
+        if seen and data.has_images_of(seen[-1][1]):
+            del seen[-1]
+        return [{"until_step": end, "data": before.to_json()} for end, before in seen]
 
     def _run_fields(self, values: dict[str, Any] | None = None) -> _RunFields:
         """What config.json holds besides the configuration."""

@@ -335,7 +335,7 @@ def _check_data(
         return
     if not allow_new:
         raise UsageError(
-            f"{title}: holds other images than those that the run was started with"
+            f"{title}: holds other images than those that the run was last trained on"
             f" ({stored.described()} then, {data.described()} now);"
             " --allow-new-data goes on with them"
         )

@@ -87,6 +87,23 @@ def test_going_back_drops_who_trained_later(run: RunDir) -> None:
         assert run.read_handovers() == []
 
 
+def test_going_back_drops_the_data_of_later_steps(run: RunDir) -> None:
+    second, third = (DATA._replace(sha256=x * 64) for x in "23")
+
+    def earlier(data: DataInfo, step: int) -> list[tuple[int, DataInfo]]:
+        run.write_config(CONFIG, data, step=step)
+        stored = json.loads((run.path / "config.json").read_text())
+        steps = [x["until_step"] for x in stored.get("earlier_data", [])]
+        return list(zip(steps, run.read_earlier_data(), strict=True))
+
+    earlier(second, 10)
+    assert earlier(third, 20) == [(10, DATA), (20, second)]
+    assert earlier(third, 15) == [(10, DATA), (15, second)]
+    assert earlier(third, 8) == [(8, DATA)]
+    # The old images are back, and no others were trained on.
+    assert earlier(DATA, 8) == []
+
+
 @pytest.mark.parametrize(
     "name", ["metrics.jsonl", "real.png", "a/photo.jpg", "samples/photo.png", "samples"]
 )

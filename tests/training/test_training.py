@@ -334,7 +334,7 @@ def test_other_data_are_refused(
     images.save_png(tmp_path / "faces" / "new.png", np.zeros((16, 16, 1), np.uint8))
     before = contents(run)
     stopped(2, lambda: train("--resume", run, "--steps", 2, "--device", "cpu"))
-    message = "than those that the run was started with (8 of digest "
+    message = "than those that the run was last trained on (8 of digest "
     assert message in capsys.readouterr().err
     assert contents(run) == before
 
