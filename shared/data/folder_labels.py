@@ -200,6 +200,11 @@ def _read_table(content: bytes) -> dict[str, str | int] | None:
         return None
     labels: dict[str, str] = {}
     for row in rows:
+        if None in row:
+            raise ValueError(
+                f"line {rows.line_num}: has more fields than the header; quote what"
+                " holds a comma"
+            )
         if not row["file_name"] or not row["label"]:
             raise ValueError(f"line {rows.line_num}: has no file_name, or no label")
         name, label = _place(row["file_name"]), row["label"]

@@ -206,6 +206,11 @@ def test_a_file_without_labels_leaves_them_to_the_folders(
         ("metadata.csv", "file_name,label\na.png,", "line 2: has no file_name, or no"),
         (
             "metadata.csv",
+            "file_name,label\na.png,new york, usa",
+            "line 2: has more fields than the header; quote what holds a comma",
+        ),
+        (
+            "metadata.csv",
             "file_name,label\na.png,cat\nb.png,cat\na.png,dog",
             "line 4: 'a.png' is 'dog' here, and 'cat' before",
         ),
