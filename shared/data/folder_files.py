@@ -278,8 +278,10 @@ def _refusal(name: str, read: Callable[[int], bytes]) -> str:
     if suffix in _extensions():
         return ""
     if not _EXTENSION.fullmatch(suffix):
-        begins_like_one = _begins_like_image(read(_BEGINNING))
-        return "" if begins_like_one else "no images, and without an extension"
+        if _begins_like_image(read(_BEGINNING)):
+            return ""
+        if not suffix[1:].isalpha():  # a date, a digest, a copy's number
+            return "no images, and without an extension"
     kind = suffix[1:].upper()
     if suffix in _HEIF:
         return f"{kind}, which need the package pillow-heif (pip install pillow-heif)"

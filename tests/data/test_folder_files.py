@@ -42,6 +42,7 @@ def names(listing: Listing) -> list[str]:
         ("a.tar", "TAR, archives (unpack them)"),
         ("Thumbs.db", "DB, no images"),
         ("a.mp4", "MP4, no images"),
+        ("a.safetensors", "SAFETENSORS, no images"),
         ("README", "no images, and without an extension"),
         ("a.png~", "no images, and without an extension"),
         ("._a.png", "hidden"),
