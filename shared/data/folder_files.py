@@ -156,15 +156,17 @@ def list_files(path: str, wanted: frozenset[str] = frozenset()) -> Listing:
     try:
         root = Path(path).expanduser().resolve(strict=True)
         listing = Listing(root, wanted)
-        if root.is_file() and zipfile.is_zipfile(root):
+        if root.is_file():
             _list_zip(listing)
         else:
             _list_folder(listing, root, (), frozenset())
     # RuntimeError: a home directory of nobody, or links in a circle.
     except (OSError, RuntimeError, zipfile.BadZipFile) as error:
+        damaged = isinstance(error, zipfile.BadZipFile)
+        reason = "a file that is no whole .zip" if damaged else reason_of(error)
         raise UsageError(
             f"--dataset folder:{path}: must be a folder of images, or a .zip of them"
-            f" ({reason_of(error)})"
+            f" ({reason})"
         ) from error
     listing.files.sort(key=lambda file: file.parts)
     listing.folders.sort()

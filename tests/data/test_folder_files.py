@@ -236,9 +236,16 @@ def test_the_members_of_a_zip_can_be_opened(tmp_path: Path) -> None:
         huge.open(archive)
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x05\x06" + bytes(18), b"PK\x03\x04 cut"])
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [
+        (b"", "(a file that is no whole .zip)"),
+        (b"PK\x05\x06" + bytes(18), "holds no image files"),
+        (b"PK\x03\x04 cut", "(a file that is no whole .zip)"),
+    ],
+)
 def test_a_file_that_is_no_zip_of_images_is_refused(
-    content: bytes, tmp_path: Path
+    content: bytes, rule: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "x.zip"
     path.write_bytes(content)
@@ -249,4 +256,5 @@ def test_a_file_that_is_no_zip_of_images_is_refused(
         folder_images.source(str(path), Reading())
     message = str(caught.value)
     assert message.startswith(f"--dataset folder:{path}: ")
+    assert message.endswith(rule)
     assert "\n" not in message
