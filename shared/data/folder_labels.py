@@ -150,10 +150,11 @@ def _by_file(files: list[File], labels: dict[str, str | int], source: str) -> La
             f" left out: {listed(others)}"
         )
     if missing := sorted(labels.keys() - {file.name for file in files}):
-        notes.append(
-            f"{source} has labels of {len(missing)} files that are no images here:"
-            f" {listed(missing)}"
-        )
+        count = len(missing)
+        are = "1 file that is no image"
+        if count > 1:
+            are = f"{count} files that are no images"
+        notes.append(f"{source} has labels of {are} here: {listed(missing)}")
     texts = _told_apart(list(map(str, names)))
     are_numbers = all(isinstance(name, int) for name in names)
     notes += _told_ids(texts, "numbers" if are_numbers else "text")

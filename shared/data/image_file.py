@@ -113,7 +113,7 @@ def _changes_by_result(
         "coloured": resized.shape[2] == 3
         and reading.channels == "auto"
         and Image.getmodebase(mode) == "L",
-        "plain": resized.min() == resized.max(),
+        "plain": (resized == resized[0, 0]).all(),
     }
     return [change for change, is_so in found.items() if is_so]
 

@@ -36,7 +36,7 @@ CHANGES = {
     " all)",
     "enlarged": "enlarged, as they are smaller than --image-size",
     "coloured": "made colour, as others have colour (--channels grey makes all grey)",
-    "plain": "of a single value throughout",
+    "plain": "of a single colour throughout",
 }
 
 

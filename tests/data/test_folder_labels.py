@@ -112,7 +112,7 @@ def test_labels_of_a_stylegan_file(folder: Path, tmp_path: Path) -> None:
     assert data.labels.tolist() == [0, 1, 1]
     assert "1 of 4 images have no label in dataset.json, and are left out:" in notes[1]
     assert notes[1].endswith(": unlabelled.png")
-    assert notes[2].endswith("1 files that are no images here: gone.png")
+    assert notes[2].endswith("1 file that is no image here: gone.png")
     assert notes[3].endswith("in the order of the names as numbers: 4 has id 1")
 
 

@@ -108,7 +108,7 @@ def small(path: Path) -> None:
 
 
 def plain(path: Path) -> None:
-    Image.new("RGB", (16, 16), (50, 50, 50)).save(path, "PNG")
+    Image.new("RGB", (16, 16), (50, 60, 70)).save(path, "PNG")
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def plain(path: Path) -> None:
         (grey, "made colour, as others have colour (--channels grey makes all grey)"),
         (wide, "cut by more than a third to the central square (--crop pad or"),
         (small, "enlarged, as they are smaller than --image-size"),
-        (plain, "of a single value throughout"),
+        (plain, "of a single colour throughout"),
     ],
 )
 def test_a_change_is_said_with_its_count_and_names(
