@@ -36,7 +36,7 @@ GRADIENT_NORMS = {
 # of these six, the three that are below the bound in three grids from step 400 on end
 # with 2, 4 and 8 of 10 classes, the others with 6, 9 and 10.
 _DIVERSITY_KEPT = 0.5
-_DIVERSITY_LEAST = 0.15
+DIVERSITY_LEAST = 0.15
 # The share of the data's classes, or of the modes of points, that G makes. Healthy runs
 # of digits have 0.85 or more from step 300 on, those of points and MNIST 0.5 or more.
 _CLASSES_KEPT = 0.5
@@ -111,7 +111,7 @@ def symptoms(config: TrainConfig) -> list[Symptom]:
         ),
         Symptom(
             "late_diversity",
-            _DIVERSITY_LEAST,
+            DIVERSITY_LEAST,
             math.inf,
             _LASTING_RECORDS,
             "G has collapsed, or not begun to learn: it makes nearly the same image of"

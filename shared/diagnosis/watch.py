@@ -17,6 +17,7 @@ from shared.config.schedules import total_steps
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
 from shared.diagnosis.symptoms import (
+    DIVERSITY_LEAST,
     GRADIENT_NORMS,
     LASTING_STEPS,
     LASTING_VALUES,
@@ -142,7 +143,9 @@ class Watch:
         diversity = record.get("diversity")
         if diversity is not None:
             self._most_diversity = max(self._most_diversity, diversity)
-            derived["diversity_kept"] = diversity / max(self._most_diversity, 1e-300)
+            # A G that never made different images has nothing to lose.
+            if self._most_diversity >= DIVERSITY_LEAST:
+                derived["diversity_kept"] = diversity / self._most_diversity
             if record["step"] >= _DIVERSITY_START_STEPS:
                 derived["late_diversity"] = diversity
         gap = record.get("batch_norm_gap")

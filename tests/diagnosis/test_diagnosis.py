@@ -95,6 +95,12 @@ def test_running_statistics_may_lag_behind_at_first(steps: int, first: int) -> N
     assert "drawing with --standing-stats 16" in str(diagnosis)
 
 
+def test_images_that_never_differed_do_not_collapse() -> None:
+    """An untrained G may fall from 0.006 to 0.001, and then learn."""
+    series = {"diversity": lambda t: 0.14 if t < 100 else 0.01 if t < 400 else 0.9}
+    assert diagnoses(DCGAN, HEALTHY | series) == []
+
+
 def test_diversity_is_judged_from_step_400_on() -> None:
     watch = watch_of(DCGAN)
     low = [{"step": t, "diversity": 0.1} for t in range(0, 451, 50)]
