@@ -61,6 +61,9 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
     twin, plugin = twin_of(prog), run.read_plugin()
     are_points = config.dataset in POINTS
     step = max((r["step"] for r in [*metrics, *samples]), default=0)
+    evaluate = f"python -m {twin}.evaluate RUN"
+    if data.num_classes < 2 and not are_points:  # which need no classifier
+        evaluate += " --features none"
     page = template("report.html").render(
         title=config.title,
         framework=_framework(twin),
@@ -69,7 +72,7 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
         image_size=sizes.both(config.image_size),
         plugin=plugin,
         tiles=[
-            tiles.score(scores, evaluations, twin),
+            tiles.score(scores, evaluations, evaluate),
             tiles.time_and_images(config, metrics, step),
             tiles.twins([_framework(x) for x in run.read_twins() or [twin]]),
             tiles.health(diagnoses, step, run.read_rollbacks()),

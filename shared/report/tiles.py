@@ -27,14 +27,14 @@ class Tile(NamedTuple):
 def score(
     scores: Sequence[Mapping[str, Any]],
     evaluations: Sequence[StoredEvaluation],
-    twin: str,
+    command: str,
 ) -> Tile:
     """How good the samples are: the last evaluation, or the last score on the way.
 
     Args:
         scores: records of scores.jsonl.
         evaluations: what ``evaluate`` has left.
-        twin: that trained, for the command that scores.
+        command: that scores.
     """
     for name in DECIDING:
         title = QUANTITIES[name].heading()
@@ -51,7 +51,7 @@ def score(
                 shown = f"{value:.{QUANTITIES[name].decimals}f}"
                 detail = f"while training, step {record['step']}; of one draw"
                 return Tile(title, shown, detail)
-    return Tile("Score", "none yet", f"python -m {twin}.evaluate RUN")
+    return Tile("Score", "none yet", command)
 
 
 def time_and_images(

@@ -284,6 +284,19 @@ def tiles_of(found: Page) -> dict[str, tuple[str, str]]:
     return {title: (x, y) for title, x, y in re.findall(pattern, found.text)}
 
 
+@pytest.mark.parametrize(
+    ("dataset", "flags"), [("folder:photos", " --features none"), ("swiss-roll", "")]
+)
+def test_the_command_that_scores_is_one_that_is_not_refused(
+    dataset: str, flags: str, tmp_path: Path
+) -> None:
+    config = PRESETS["swiss-roll"] if dataset == "swiss-roll" else TrainConfig()
+    config = dataclasses.replace(config, dataset=dataset)
+    data = DataInfo(channels=1, num_classes=0, count=300, sha256="ab" * 32)
+    found = tiles_of(write(RunDir.create(tmp_path, config, data)))
+    assert found["Score"][1] == f"python -m gans_jax.evaluate RUN{flags}"
+
+
 def test_a_slow_start_counts_once() -> None:
     """Rates are those since the last grid: 10 s to compile, then 40 images a second."""
     config = TrainConfig(batch_size=40, sample_every=50, log_every=10)
