@@ -7,6 +7,7 @@ import dataclasses
 import importlib.util
 import itertools
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,7 +29,12 @@ from shared.commands.options import (
 from shared.commands.parsing import parse
 from shared.commands.version import describe_version
 from shared.config.arguments import about, named_as
-from shared.config.choices import FEWEST_SCORED, POINTS, check_dataset_name
+from shared.config.choices import (
+    FEWEST_SCORED,
+    POINTS,
+    check_dataset_name,
+    folder_meant,
+)
 from shared.config.flags import refuse, twin_of
 from shared.config.limits import (
     check_devices,
@@ -92,9 +98,12 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
     args = _words(argv, prog)
     preset = args.pop(0) if args and not args[0].startswith("-") else None
     if preset is not None and preset not in PRESETS:
+        hint = ""
+        if meant := folder_meant(preset):
+            hint = f"; a data set is --dataset {shlex.quote(meant)}"
         raise UsageError(
             f"preset {preset!r}: must be one of {', '.join(PRESETS)}"
-            + suggestion(preset, PRESETS)
+            + (hint or suggestion(preset, PRESETS))
         )
     if any(word.partition("=")[0] == "--preset" for word in args):
         raise UsageError(

@@ -1,5 +1,6 @@
 """The words that a configuration may use, and what the names of data sets mean."""
 
+import os
 from pathlib import Path
 from typing import Literal, TypeGuard
 
@@ -110,13 +111,26 @@ def check_dataset_name(dataset: str) -> None:
         return
     # Less has to agree than elsewhere: names are short, or known by a part of them.
     hint = suggestion(dataset, known, cutoff=0.6)
-    if not hint and ("/" in dataset or "\\" in dataset):
-        hint = f"; did you mean {FOLDER}{dataset}?"
+    if (meant := folder_meant(dataset)) and not hint:
+        hint = f"; did you mean {meant}?"
     elif not hint and dataset == ARRAYS:
         hint = "; a run on arrays in memory goes on in Python: fit(..., resume=RUN)"
     raise UsageError(
         f"--dataset {dataset}: must be {', '.join(known)} or {FOLDER}PATH{hint}"
     )
+
+
+def folder_meant(word: str) -> str:
+    """The folder as a data set that a word may have been meant for; empty: none.
+
+    Args:
+        word: of a name that nobody knows.
+    """
+    path = word.removeprefix(FOLDER)
+    is_path = "/" in path or "\\" in path or path.endswith(".zip")
+    # No error where a name is too long, unlike `Path.is_dir`.
+    is_meant = path != word or is_path or os.path.isdir(path)  # noqa: PTH112
+    return f"{FOLDER}{path}" if path and is_meant else ""
 
 
 def is_folder(dataset: str) -> bool:

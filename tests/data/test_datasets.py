@@ -45,12 +45,18 @@ def test_known_names_are_accepted(name: str) -> None:
         ("fashion_mnist", "did you mean fashion-mnist?"),
         ("cifar-10", "did you mean cifar10?"),
         ("./photos", "did you mean folder:./photos?"),
+        ("photos.zip", "did you mean folder:photos.zip?"),
+        ("photos", "did you mean folder:photos?"),
         ("zzz", "PATH"),
         ("folder:", "PATH"),
         ("", "PATH"),
     ],
 )
-def test_unknown_names_are_refused_with_a_hint(name: str, hint: str) -> None:
+def test_unknown_names_are_refused_with_a_hint(
+    name: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError) as caught:
         choices.check_dataset_name(name)
     message = str(caught.value)
