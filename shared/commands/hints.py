@@ -3,6 +3,8 @@
 import itertools
 from collections.abc import Sequence
 
+from shared.config.presets import PRESETS
+
 # Words by what they may have been meant for.
 _OPTIONS = {
     "G and D have rates of their own: --g-lr and --d-lr": "lr learning-rate",
@@ -97,13 +99,17 @@ def of_value(option: str, value: str) -> str:
     return _find(value.lower().replace("_", "-"), _VALUES.get(option, {}))
 
 
-def of_argument(word: str, args: Sequence[str]) -> str:
-    """``; ...`` where a word is left over because a flag takes one word; or nothing.
+def of_argument(word: str, args: Sequence[str], prog: str) -> str:
+    """``; ...`` with why a word may be left over; or nothing.
 
     Args:
         word: what nothing takes.
         args: all arguments.
+        prog: how the user calls the program.
     """
+    # At the beginning of the arguments it follows another preset.
+    if word in PRESETS and prog.endswith(" [PRESET]") and word not in args[:1]:
+        return f"; the preset comes first: {prog.replace('[PRESET]', word)} ..."
     if "--labels" not in args:
         return ""
     after = args[args.index("--labels") + 1 :]

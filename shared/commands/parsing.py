@@ -145,7 +145,7 @@ def parse(
     if unknown:
         option = _option(unknown[0])
         if not option.startswith("-"):
-            hint = hints.of_argument(option, args) or f"; see {prog} --help"
+            hint = hints.of_argument(option, args, prog) or f"; see {prog} --help"
             raise UsageError(f"unexpected argument {option!r}{hint}")
         raise _unrecognized(option, flags)
     return parsed
