@@ -194,9 +194,7 @@ class RunDir:
         except OSError as error:  # a name that is too long, links in a circle
             raise UsageError(f"{path}: {error.strerror}") from error
         if not run.is_run():
-            raise UsageError(
-                f"{path}: holds no run: no config.json; start one with --run-dir"
-            )
+            raise UsageError(f"{path}: holds no run: no config.json{_run_near(path)}")
         if is_exported(path):
             raise UsageError(
                 f"{path}: is an exported generator, which load_generator reads"
@@ -673,6 +671,15 @@ def resolve_checkpoint(path: Path, step: WhichStep | None = None) -> Path:
         what = f"checkpoint of step {best}" if step == "best" else "such checkpoint"
         raise UsageError(f"--step {step}: {path} has no {what}; has {there}")
     return run.checkpoint_path(best)
+
+
+def _run_near(folder: Path) -> str:
+    """``; did you mean ...?`` with a run around a folder, or in it; else nothing."""
+    with contextlib.suppress(OSError):
+        for path in (folder.parent, *sorted(folder.iterdir())):
+            if RunDir(path).has_records():
+                return f"; did you mean {path}?"
+    return ""
 
 
 def root_of(checkpoint: Path) -> Path:

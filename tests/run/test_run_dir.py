@@ -536,8 +536,11 @@ def test_resolve_checkpoint(run: RunDir) -> None:
         resolve_checkpoint(newest, "best")
     with pytest.raises(UsageError, match="--step 5: needs a run's folder"):
         resolve_checkpoint(newest, 5)
-    with pytest.raises(UsageError, match="holds no run"):
-        resolve_checkpoint(run.path.parent)
+    for folder in (run.path.parent, run.path / "checkpoints"):
+        with pytest.raises(UsageError) as caught:
+            resolve_checkpoint(folder)
+        rule = f"holds no run: no config.json; did you mean {run.path}?"
+        assert str(caught.value) == f"{folder}: {rule}"
 
 
 def test_evaluations_come_in_the_order_of_steps(run: RunDir) -> None:
