@@ -73,7 +73,7 @@ def load(
         raise refuse("image_size", image_size, rule)
     reading = Reading(channels, crop, pixel_bits)
     caching = Caching(data_dir, cache_dir, trust_cache)
-    return read(dataset, image_size, caching, reading, _say, split)
+    return _without_flags(read(dataset, image_size, caching, reading, _say, split))
 
 
 def load_for(
@@ -198,10 +198,20 @@ def from_folder(
     reading = Reading(channels, crop, pixel_bits)
     if not str(path):
         raise UsageError("path '': must be a folder of images, or a .zip of them")
+    if is_folder(str(path)):
+        raise UsageError(f"path {path}: must be without {FOLDER}")
     with named_as(dataset, f"path {path}"):
         caching = Caching(data_dir, cache_dir)
-        return read(dataset, image_size, caching, reading, _say)
+        return _without_flags(read(dataset, image_size, caching, reading, _say))
 
 
 def _say(line: str) -> None:
     terminal.say(without_flags(line))
+
+
+def _without_flags(data: ImageData) -> ImageData:
+    """The same data, whose survey speaks of arguments."""
+    if data.survey is None:
+        return data
+    notes = list(map(without_flags, data.survey.notes))
+    return data._replace(survey=data.survey._replace(notes=notes))

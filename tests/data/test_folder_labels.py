@@ -98,7 +98,7 @@ def test_what_looks_like_a_data_set_within_is_named_with_the_flag(
         assert "dataset" not in flags
         return
     assert flags["dataset"] == f"folder:{folder}/{within}"
-    assert any(f"--dataset folder:{folder}/{within} reads" in note for note in notes)
+    assert any(f"(dataset folder:{folder}/{within} reads" in note for note in notes)
     datasets.load(flags["dataset"], 8, tmp_path / "data")
 
 

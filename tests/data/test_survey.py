@@ -121,9 +121,9 @@ def plain(path: Path) -> None:
         (cmyk, "made RGB from CMYK, without their colour profile"),
         (profiled, "taken without their colour profile, which is another than sRGB"),
         (deep, "taken at the upper 8 of their 16 bits, as they have colour or"),
-        (grey, "made colour, as others have colour (--channels grey makes all grey)"),
-        (wide, "cut by more than a third to the central square (--crop pad or"),
-        (small, "enlarged, as they are smaller than --image-size"),
+        (grey, "made colour, as others have colour (channels grey makes all grey)"),
+        (wide, "cut by more than a third to the central square (crop pad or"),
+        (small, "enlarged, as they are smaller than image_size"),
         (plain, "of a single colour throughout"),
     ],
 )

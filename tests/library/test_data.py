@@ -164,6 +164,9 @@ def test_a_folder_is_read_as_by_the_command(tmp_path: Path) -> None:
         datasets.from_folder(tmp_path / "nowhere")
     with pytest.raises(UsageError, match=r"^path '': must be a folder of images, or a"):
         datasets.from_folder("")
+    rule = "must be without folder:"
+    with pytest.raises(UsageError, match=f"^path folder:photos: {rule}$"):
+        datasets.from_folder("folder:photos")
 
 
 def test_what_is_said_of_a_folder_names_arguments(
@@ -182,7 +185,7 @@ def test_what_is_said_of_a_folder_names_arguments(
         assert "(crop pad or stretch keeps all)" in said
         assert "--" not in said
         assert data.survey is not None
-        assert "(--crop pad or stretch keeps all)" in "".join(data.survey.notes)
+        assert data.survey.notes == said.splitlines()
 
 
 @pytest.mark.parametrize(
