@@ -39,6 +39,7 @@ LATE = {
         "shared.training.journal",
         "shared.training.event_files",
     ): "tensorboard is optional",
+    ("shared.commands.command_line", "shared.run.outputs"): "help needs no NumPy",
     ("shared.commands.command_line", "shared.run.run_dir"): "help needs no NumPy",
     ("shared.commands.command_line", "shared.run.settings"): "help needs no NumPy",
     ("shared.commands.command_line", "shared.run.unfinished"): "help needs no NumPy",

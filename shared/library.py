@@ -47,7 +47,7 @@ from shared.run.checkpoint import Checkpoint
 from shared.run.evaluations import StoredEvaluation
 from shared.run.exported import is_exported
 from shared.run.generator import GeneratorState, generator_of
-from shared.run.outputs import check_file, check_folder, writing
+from shared.run.outputs import check_apart, check_file, check_folder, writing
 from shared.run.restore import load_backend
 from shared.run.run_dir import RunDir, resolve_checkpoint, root_of
 from shared.run.standing import stand
@@ -325,7 +325,7 @@ def fit(
         plugin=plugin,
         keep=options.keep,
     )
-    place = _place(run_dir, options, keeping)
+    place = _place(run_dir, options, keeping, config.dataset)
     return driver.train(config, data, make_backend, place, how)
 
 
@@ -469,16 +469,19 @@ def _stored_config(run: Run) -> TrainConfig:
         return RunDir.open(Path(run)).read_config()[0]
 
 
-def _place(run_dir: str | Path | None, options: FitOptions, keeping: Keeping) -> Place:
+def _place(
+    run_dir: str | Path | None, options: FitOptions, keeping: Keeping, dataset: str
+) -> Place:
     resume, step, keep = options.resume, options.step, options.keep
     if keep is not None and not is_keep(keep):
         raise UsageError(f"keep {keep}: must be 1 or more, or 'all'")
     if resume is None:
         if step is not None:
             raise UsageError(f"step {step}: needs the run to resume")
-        return (
-            _memory(options) if run_dir is None else NewFolder(Path(run_dir), keeping)
-        )
+        if run_dir is None:
+            return _memory(options)
+        check_apart("run_dir", Path(run_dir), dataset)
+        return NewFolder(Path(run_dir), keeping)
     if run_dir is not None:
         raise UsageError(f"--run-dir {run_dir}: a resumed run stays in its own folder")
     if isinstance(resume, TrainedRun):

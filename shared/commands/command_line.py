@@ -34,6 +34,7 @@ from shared.config.choices import (
     POINTS,
     check_dataset_name,
     folder_meant,
+    is_folder,
 )
 from shared.config.flags import refuse, twin_of
 from shared.config.limits import (
@@ -134,6 +135,8 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
         config = _config(_parse_flags(start, args, prog), start)
         check_resumed(config, start)
     check_dataset_name(config.dataset)
+    if flags.resume is None and is_folder(config.dataset):
+        _check_apart(flags.run_dir, config)
     check_threads(flags.threads)
     check_devices(config, _all_devices(flags.devices, prog))
     check_limits(config, flags.device)
@@ -392,6 +395,14 @@ def _check_unused(run_dir: Path | None) -> None:
 
     if run_dir is not None:
         RunDir(run_dir).check_unused()
+
+
+def _check_apart(run_dir: Path | None, config: TrainConfig) -> None:
+    from shared.run.outputs import check_apart
+    from shared.run.run_dir import default_path
+
+    path = run_dir or default_path(config.preset, config.dataset)
+    check_apart("run_dir", path, config.dataset)
 
 
 def _resume_or_start(

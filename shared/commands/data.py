@@ -21,7 +21,7 @@ from shared.data.reading import Reading
 from shared.data.survey import Survey
 from shared.drawing import images
 from shared.files.atomic import make_folder
-from shared.run.outputs import check_file, writing
+from shared.run.outputs import check_apart, check_file, writing
 
 _COLUMNS = 8
 _ROWS = 8
@@ -46,6 +46,7 @@ def describe(options: DataOptions, config: TrainConfig, prog: str) -> None:
     said: list[str] = []
     check_file(options.out, ".png")
     with named_as(config.dataset, f"DATASET {config.dataset}"):
+        check_apart("out", options.out, config.dataset)
         data = datasets.load_for(
             config, options.data_dir, options.cache_dir, said.append
         )

@@ -33,7 +33,7 @@ from shared.quantities import QUANTITIES
 from shared.randomness import noise
 from shared.report import page
 from shared.run import checkpoint
-from shared.run.outputs import check_not_own, make_out
+from shared.run.outputs import check_not_own, is_among, make_out
 from shared.run.restore import load_backend
 from shared.run.run_dir import RunDir, root_of
 from shared.training.processes import processes
@@ -142,8 +142,11 @@ def _evaluate_images(
         name = _folder(name)
     out = options.out
     for dataset in (name, _folder(path)):
-        if out is not None and choices.is_folder(dataset):
-            _check_apart(out, Path(dataset.removeprefix(choices.FOLDER)))
+        if out is not None and is_among(out, dataset):
+            folder = dataset.removeprefix(choices.FOLDER)
+            raise refuse(
+                "out", out, f"must not be in {folder}, whose images are scored"
+            )
     if out is not None:
         check_not_own(out, out / "evaluation.json")
         make_out(out)
@@ -212,12 +215,6 @@ def _called(dataset: str, what: str) -> Iterator[Callable[[str], None]]:
     """Have errors, and what is said, call a data set as the command line does."""
     with named_as(dataset, what):
         yield lambda line: terminal.say(f"{what}: {without_advice(line)}")
-
-
-def _check_apart(out: Path, folder: Path) -> None:
-    """Refuse to write a picture among images that are scored."""
-    if out.resolve().is_relative_to(folder.resolve()):
-        raise refuse("out", out, f"must not be in {folder}, whose images are scored")
 
 
 @contextlib.contextmanager

@@ -138,6 +138,12 @@ def is_folder(dataset: str) -> bool:
     return dataset.startswith(FOLDER)
 
 
+def place_of(dataset: str) -> str:
+    """Where a folder of images is, with ``~`` expanded."""
+    # No error where nobody has such a home, unlike `Path.expanduser`.
+    return os.path.expanduser(dataset.removeprefix(FOLDER))  # noqa: PTH111
+
+
 def portable_name(dataset: str) -> str:
     """A data set's name that says nothing of this machine: a folder's last part."""
     path = Path(dataset.removeprefix(FOLDER))

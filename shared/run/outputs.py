@@ -1,10 +1,15 @@
-"""What ``--out`` may name: nothing of a run's own, nor of another kind than is made."""
+"""What ``--out`` may name: nothing of a run's own, nor of another kind than is made.
+
+Nor may anything lie among the images that are read.
+"""
 
 import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from shared.config.choices import is_folder, place_of
+from shared.config.flags import refuse
 from shared.errors import UsageError
 from shared.files.atomic import make_folder
 from shared.run.run_dir import own_place
@@ -74,6 +79,37 @@ def check_not_own(out: Path, path: Path) -> None:
     """
     if (own := own_place(path)) is not None:
         raise UsageError(f"--out {out}: {own} is the run's own; choose another name")
+
+
+def is_among(path: Path, dataset: str) -> bool:
+    """Whether a place is in a folder of images, to which it would add its pictures.
+
+    Args:
+        path: what is written.
+        dataset: the images.
+    """
+    folder = os.path.realpath(place_of(dataset))
+    return is_folder(dataset) and Path(os.path.realpath(path)).is_relative_to(folder)
+
+
+def check_apart(argument: str, path: Path, dataset: str) -> None:
+    """Refuse a place among the images that are read.
+
+    Args:
+        argument: that names the place.
+        path: as for `is_among`.
+        dataset: as for `is_among`.
+
+    Raises:
+        UsageError: it lies there.
+    """
+    if is_among(path, dataset):
+        raise refuse(
+            argument,
+            path,
+            f"lies within --dataset {dataset}, whose images would change; name another"
+            " place",
+        )
 
 
 @contextlib.contextmanager

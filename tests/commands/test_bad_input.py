@@ -170,6 +170,13 @@ REFUSED_AT_ONCE = {
     "data mnits": "error: DATASET mnits: must be digits,",
     "data folder:nowhere": "error: DATASET folder:nowhere: must be a folder of images",
     "data {empty}": "did you mean folder:{empty}?",
+    "data folder:{faces} --out {faces}/data.png": (
+        "--out {faces}/data.png: lies within DATASET folder:{faces}, whose images"
+    ),
+    "train --dataset folder:{faces} --batch-size 4 --run-dir {faces}/run": (
+        "--run-dir {faces}/run: lies within --dataset folder:{faces}, whose images"
+        " would change; name another place"
+    ),
     "data digits --image-size 30": "2, 4, 8, ...; the nearest are 28 and 32",
     "data ring --crop pad": "--crop pad: is for images of folder:PATH",
 }

@@ -382,6 +382,24 @@ def test_resuming_may_change_the_length_and_what_is_written(run: Path) -> None:
     )
 
 
+def test_a_run_stays_away_from_its_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos, link = tmp_path / "photos", tmp_path / "link"
+    photos.mkdir()
+    link.symlink_to(photos)
+    monkeypatch.chdir(photos)
+    name = "runs/quick-folder-photos-001"
+    for dataset in ("folder:.", f"folder:{link}"):
+        message = refusal(train, "--dataset", dataset)
+        assert message.startswith(f"--run-dir {name}: lies within --dataset {dataset},")
+    train("--dataset", "folder:.", "--run-dir", "../photos-run")
+    monkeypatch.chdir(tmp_path)
+    train("--dataset", "folder:photos")
+    message = refusal(train, "--dataset", "folder:photos", "--run-dir", "link/run")
+    assert message.startswith("--run-dir link/run: lies within --dataset folder:photos")
+
+
 def test_a_run_with_a_setting_that_does_nothing_goes_on(tmp_path: Path) -> None:
     """Its flag is refused where a run starts."""
     config = TrainConfig(path_length_every=8)

@@ -107,8 +107,10 @@ def test_what_does_not_fit_is_refused_in_words_of_python(
     few = digits._replace(info=digits.info._replace(count=4))
     without = digits._replace(info=digits.info._replace(num_classes=0))
     other = digits._replace(info=digits.info._replace(sha256="0" * 64))
+    here = digits._replace(name="folder:.")
     cases: tuple[Any, ...] = (
         ({"image_size": 32}, digits, {}, "^image_size 32: the data's images have size"),
+        ({}, here, {"run_dir": "a"}, "^run_dir a: lies within dataset folder:., whose"),
         ({}, few, {}, "^batch_size 8: must be at most the 4 images of dataset digits"),
         ({"conditional": True}, without, {}, "^conditional: needs labels of two"),
         ({"evaluate_every": 2}, without, {}, "^evaluate_every 2: needs labels"),
