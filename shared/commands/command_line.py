@@ -33,6 +33,7 @@ from shared.config.choices import (
     FEWEST_SCORED,
     POINTS,
     check_dataset_name,
+    check_not_moved,
     folder_meant,
     is_folder,
 )
@@ -134,6 +135,8 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
         start = _stored_config(flags, preset, prog)
         config = _config(_parse_flags(start, args, prog), start)
         check_resumed(config, start)
+        if config.dataset == start.dataset:
+            check_not_moved(config.dataset)
     check_dataset_name(config.dataset)
     if flags.resume is None and is_folder(config.dataset):
         _check_apart(flags.run_dir, config)

@@ -73,6 +73,8 @@ def evaluate(options: EvaluateOptions, twin: str, make_backend: MakeBackend) -> 
             return
     dataset = options.dataset or stored.config.dataset
     choices.check_dataset_name(dataset)
+    if options.dataset is None:
+        choices.check_not_moved(dataset)
     trained_on = stored.config.dataset
     if dataset != trained_on and not {dataset, trained_on}.isdisjoint(choices.POINTS):
         raise refuse("dataset", dataset, f"the run was trained on {trained_on}")

@@ -144,6 +144,20 @@ def place_of(dataset: str) -> str:
     return os.path.expanduser(dataset.removeprefix(FOLDER))  # noqa: PTH111
 
 
+def check_not_moved(dataset: str) -> None:
+    """Refuse a run's folder of images that is not where the run found it.
+
+    Raises:
+        UsageError: it is not.
+    """
+    # No error where a name is too long, unlike `Path.exists`.
+    if is_folder(dataset) and not os.path.exists(place_of(dataset)):  # noqa: PTH110
+        raise UsageError(
+            f"--dataset {dataset}: the run's images are not found there; if they were"
+            f" moved, --dataset {FOLDER}PATH says where they are now"
+        )
+
+
 def portable_name(dataset: str) -> str:
     """A data set's name that says nothing of this machine: a folder's last part."""
     path = Path(dataset.removeprefix(FOLDER))

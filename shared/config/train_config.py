@@ -69,7 +69,7 @@ class TrainConfig:
     dataset: str = "digits"
     """digits, mnist, fashion-mnist, cifar10, stacked-mnist (three digits as RGB),
     folder:PATH (a folder or .zip; subfolders: classes), or the points ring, grid,
-    swiss-roll."""
+    swiss-roll. With --resume, where a folder is now."""
     image_size: ImageSize = 32
     """Height and width in pixels: 4, 5, 6 or 7 times 2, 4, 8, ... (28, 32, 48, 64);
     48x64 is a height and a width; 1 for points."""

@@ -304,13 +304,27 @@ def make_faces(folder: Path, count: int) -> None:
 
 
 def test_a_folder_of_images_may_move(
-    twin: Twin, train: Train, data_dir: Path, tmp_path: Path
+    twin: Twin,
+    train: Train,
+    data_dir: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     make_faces(tmp_path / "faces", 16)
     run, moved = tmp_path / "run", f"folder:{tmp_path}/moved"
     before = ("--dataset", f"folder:{tmp_path}/faces", "--steps", 1)
     train(*TINY, *before, "--run-dir", run)
     (tmp_path / "faces").rename(tmp_path / "moved")
+    for call in (
+        lambda: train("--resume", run, "--steps", 2),
+        lambda: twin.main("evaluate")([str(run), "--features", "none"]),
+    ):
+        stopped(2, call)
+        assert capsys.readouterr().err.endswith(
+            f"error: --dataset folder:{tmp_path}/faces: the run's images are not found"
+            " there; if they were moved, --dataset folder:PATH says where they are"
+            " now\n"
+        )
     command = [run, "--num", 65, "--draws", 1, "--features", "none"]
     command += ["--data-dir", data_dir, "--dataset", moved]
     twin.main("evaluate")(list(map(str, command)))
