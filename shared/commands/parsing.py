@@ -22,6 +22,7 @@ from tyro.constructors import (
 from shared import sizes
 from shared.commands import help_text, hints
 from shared.config.flags import flag, spelled
+from shared.config.traits import ARCHITECTURES, OBJECTIVES, PENALTIES
 from shared.errors import UsageError
 from shared.sizes import ImageSize
 from shared.words import suggestion
@@ -30,6 +31,10 @@ _T = TypeVar("_T")
 
 
 _KINDS = {int: "a whole number", float: "a number", Path: "a path"}
+
+
+# Flags whose values a plugin may add to.
+_OF_PLUGINS = [flag(x.setting) for x in (ARCHITECTURES, OBJECTIVES, PENALTIES)]
 
 
 _REGISTRY = ConstructorRegistry()
@@ -141,7 +146,7 @@ def parse(
             ):
                 raise _unrecognized(option, flags) from None
         refusal = _first_paragraph(refused.getvalue())
-        raise UsageError(_in_our_words(refusal)) from None
+        raise UsageError(_in_our_words(refusal, prog)) from None
     if unknown:
         option = _option(unknown[0])
         if not option.startswith("-"):
@@ -184,19 +189,25 @@ def _grouped(groups: Mapping[str, tuple[str, ...]]) -> Iterator[None]:
             sys.stdout.write(help_text.in_groups(text, groups))
 
 
-def _in_our_words(refusal: str) -> str:
-    """What tyro says: how many values a flag takes, or which may have been meant."""
+def _in_our_words(refusal: str, prog: str) -> str:
+    """What tyro says, as other refusals are said, and with what may have been meant."""
     pattern = r"Missing value for argument '(.+)'\. Expected (\d+) values\."
     if found := re.fullmatch(pattern, refusal):
         count = "a value" if found[2] == "1" else f"{found[2]} values"
         return f"{found[1]}: needs {count}"
-    pattern = r"(invalid choice '(.+)' for argument '(.+)'.+ of \('(.+)'\))\."
+    if found := re.fullmatch(r"Missing from .+?: (\S+) .+", refusal):
+        return f"{found[1]}: is missing; see {prog} --help"
+    if found := re.fullmatch(r"Arguments (.+) are not allowed together!", refusal):
+        return f"{found[1]}: give one of them, not both"
+    pattern = r"invalid choice '(.*)' for argument '(.+)'.+ of \('(.+)'\)\."
     if not (found := re.fullmatch(pattern, refusal)):
         return refusal
-    said, value, option, choices = found.groups()
+    value, option, choices = found.groups()
     known = choices.split("', '")
     hint = hints.of_value(option, value) or suggestion(value, known)
-    return f"{said}{hint}" if hint else refusal
+    if not hint and option in _OF_PLUGINS:
+        hint = "; is the --plugin missing that registers it?"
+    return f"{option} {shlex.quote(value)}: must be one of {', '.join(known)}{hint}"
 
 
 def _first_paragraph(box: str) -> str:

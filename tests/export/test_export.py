@@ -45,7 +45,7 @@ def test_an_exported_generator_is_no_run(
         ("{run} --step 4", "--step 4: {run} has no such checkpoint; has 3, 6"),
         ("{run} --step best", "--step best: {run} has no scores"),
         ("{run} --step -1", "--step -1: must be 0 or more"),
-        ("{run} --format pickle", "invalid choice 'pickle' for argument '--format'"),
+        ("{run} --format pickle", "--format pickle: must be one of hub, onnx,"),
         ("{run} --format {other}", "--format {other}: is written by gans_"),
         (
             "{run} --format {own} --out {run}",
