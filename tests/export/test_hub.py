@@ -213,6 +213,17 @@ def test_a_card_takes_no_name_for_markup_and_keeps_none_to_itself() -> None:
     assert "as a GAN\nfor 1 step.\n" in text
 
 
+def test_what_a_card_says_of_its_use_is_so(folder: Path, twin: Twin) -> None:
+    card = (folder / "README.md").read_text()
+    code = card.split("```python\n")[1].split("```")[0]
+    assert "labels=0, seed=1)" in code  # the run has classes
+    code = code.replace("PATH/TO/THIS/FOLDER", str(folder))
+    found: dict[str, Any] = {}
+    exec(code.replace("gans_torch", f"gans_{twin.name}"), found)
+    expected = twin.library.load_generator(folder).sample(16, [0] * 16, seed=1)
+    np.testing.assert_array_equal(found["images"], expected)
+
+
 def test_a_card_without_scores_says_none(folder: Path) -> None:
     card = (folder / "README.md").read_text()
     front = yaml.safe_load(card.split("---\n", 2)[1])
