@@ -101,7 +101,9 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
     preset = args.pop(0) if args and not args[0].startswith("-") else None
     if preset is not None and preset not in PRESETS:
         hint = ""
-        if meant := folder_meant(preset):
+        if os.path.lexists(Path(preset, "config.json")):
+            hint = f"; a run goes on by --resume {shlex.quote(preset)}"
+        elif meant := folder_meant(preset):
             hint = f"; a data set is --dataset {shlex.quote(meant)}"
         raise UsageError(
             f"preset {preset!r}: must be one of {', '.join(PRESETS)}"

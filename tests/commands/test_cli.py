@@ -383,6 +383,11 @@ def test_resuming_may_change_the_length_and_what_is_written(run: Path) -> None:
     )
 
 
+def test_a_run_in_place_of_a_preset_is_to_be_resumed(run: Path) -> None:
+    message = refusal(train, str(run))
+    assert message.endswith(f"; a run goes on by --resume {run}")
+
+
 def test_a_run_stays_away_from_its_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
