@@ -201,7 +201,7 @@ def _read_table(content: bytes) -> dict[str, str | int] | None:
         return None
     labels: dict[str, str] = {}
     for row in rows:
-        if None in row:
+        if any(row.get(None) or ()):  # not of commas alone, as some programs add
             raise ValueError(
                 f"line {rows.line_num}: has more fields than the header; quote what"
                 " holds a comma"

@@ -151,6 +151,7 @@ def test_letters_are_the_same_however_they_are_written(
         (["10", "9", "10"], ("9", "10")),
         (['"a, b"', "c", "c"], ("a, b", "c")),
         (["01", "1", "2"], ("01", "1", "2")),
+        (["cat,", "dog, ,", "cat"], ("cat", "dog")),
     ],
 )
 def test_labels_of_a_table(
@@ -164,7 +165,7 @@ def test_labels_of_a_table(
     data, _ = load(folder, tmp_path)
     assert data.class_names == names
     assert data.labels is not None
-    expected = [names.index(label.strip('"')) for label in labels]
+    expected = [names.index(label.strip('", ')) for label in labels]
     assert data.labels.tolist() == expected
 
 
