@@ -492,6 +492,7 @@ def test_sample_has_defaults_for_all_but_the_run() -> None:
         ("a --step last", "--step last: must be a whole number, or best"),
         ("a --labels 3 7 --num 9", "argument '7'; commas join as in --labels 3,7"),
         ('a --labels 3 ""', "argument ''; commas join as in --labels 3"),
+        ("a --labels 3 7", "argument '7'; commas join as in --labels 3,7"),
         ("a --num-samples 9", "option --num-samples; did you mean --num?"),
         ("a --lr 9", "unrecognized option --lr"),
         ("a --labels 3,,4", "--labels 3,,4: must be class ids from 0 up"),

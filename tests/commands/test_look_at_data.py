@@ -10,14 +10,20 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from shared.data.memory import from_arrays
 
+from shared.commands import data as look
 from shared.commands.command_line import parse_train
+from shared.commands.options import DEFAULT_PRESET, DataOptions
+from shared.config.presets import PRESETS
 from shared.data import datasets
+from shared.data.image_data import ImageData
 from support import TINY, Train, Twin, stopped
 
 SIZE = 16
@@ -373,7 +379,8 @@ def test_a_folder_that_has_grown_goes_on_where_that_is_allowed(
     assert config["data"]["count"] == 9
     assert config["earlier_data"] == [{"until_step": 2, "data": stored["data"]}]
     # A process that is killed before its first checkpoint leaves one of the old data.
-    (run / "checkpoints" / "000004.safetensors").unlink()
+    for step in (3, 4):
+        (run / "checkpoints" / f"{step:06d}.safetensors").unlink()
     train("--resume", run, "--steps", 4)
     again = json.loads((run / "config.json").read_text())
     assert again["earlier_data"] == config["earlier_data"]
@@ -407,3 +414,54 @@ def test_new_data_must_suit_the_networks(
         Image.fromarray(disc(1)).save(path)
     stopped(2, lambda: train(*on))
     assert "has 1 channels, the run 3" in capsys.readouterr().err
+
+
+def in_memory(count: int, *sides: int, classes: int = 0) -> ImageData:
+    """Images and labels, which no file holds."""
+    labels = np.arange(count) % classes if classes else None
+    found = from_arrays(np.zeros((count, *sides), np.uint8), labels)
+    return found._replace(name="digits")
+
+
+def test_a_picture_is_of_all_parts_of_the_data_and_large_enough(tmp_path: Path) -> None:
+    chosen, words = look._choose(in_memory(1000, 8, 8))
+    assert (chosen[0], chosen[-1], len(chosen)) == (0, 999, 64)
+    assert words == "64 of 1000 images"
+    out = tmp_path / "data.png"
+    look._draw(in_memory(2, 8, 32), DataOptions(dataset="digits", out=out))
+    with Image.open(out) as picture:
+        assert picture.height >= 48
+
+
+def test_points_that_are_higher_lie_higher() -> None:
+    picture = look._density(np.array([[0.0, 0.0], [0.0, 0.0], [1.0, 1.0]]))
+    assert picture[-1, 0] == 255
+    assert 0 < picture[0, -1] < 255
+    assert picture[0, 0] == picture[-1, -1] == 0
+
+
+def test_sides_are_named_where_they_differ_and_classes_counted() -> None:
+    rows = dict(look._described(in_memory(2, 16, 8)))
+    assert rows["images"] == "2 of 16x8 (height x width), grey"
+    rows = list(look._described(in_memory(120, 8, 8, classes=120)))
+    assert rows[-2][1].split() == ["99", "1", "99"]
+    assert rows[-1] == ("", " ... 20 more")
+
+
+def test_the_next_command_has_what_suits_the_data() -> None:
+    config = PRESETS[DEFAULT_PRESET]
+    places = {"data_dir": Path("d"), "cache_dir": Path("c")}
+
+    def words(count: int, classes: int, **options: Any) -> str:
+        asked = DataOptions(dataset="digits", **options)
+        data = in_memory(count, 32, 32, classes=classes)
+        return look._next_command(data, asked, config, "gans_jax.data")[1].strip()
+
+    plain = "python -m gans_jax.train"
+    assert words(config.batch_size, classes=1) == plain
+    assert words(config.batch_size, 2, **places) == (
+        f"{plain} --data-dir d --cache-dir c --conditional"
+    )
+    fewer = config.batch_size - 1
+    less = config.batch_size // 2
+    assert words(fewer, classes=0) == f"{plain} --batch-size {less}"

@@ -98,6 +98,15 @@ def test_a_run_without_a_plugin_gets_none(
             "    twin.losses, twin.penalties, twin.distribution\n    1 / 0\n",
             "line 4: ZeroDivisionError: division",
         ),
+        (
+            "def register(twin):\n    mine()\n\ndef mine():\n    1 / 0\n",
+            "line 5: ZeroDivisionError: division",
+        ),
+        (  # to which dataclasses find their module
+            "import dataclasses\n\n@dataclasses.dataclass\nclass Mine:\n"
+            "    x: 'int'\n\ndef register(twin):\n    1 / 0\n",
+            "line 8: ZeroDivisionError: division",
+        ),
         ("import nonsense_of_ours\n", "line 1: ModuleNotFoundError: No module named"),
         ("x = (\n", "line 1: SyntaxError: '(' was never closed"),
         ("x = 1\n", ".py: AttributeError: must define register(twin)"),
@@ -215,6 +224,8 @@ def test_a_missing_plugin_is_refused(
         twin.library.load_plugin("nowhere.py")
     with pytest.raises(UsageError, match=r"^path .*: cannot be read: is a folder$"):
         twin.library.load_plugin(tmp_path)
+    with pytest.raises(UsageError, match=r"^path /dev/null: cannot be read: no such"):
+        twin.library.load_plugin("/dev/null")
     text = tmp_path / "text.txt"
     text.write_text("x = 1")
     with pytest.raises(UsageError, match=r"^path .*text.txt: .* must be a Python file"):

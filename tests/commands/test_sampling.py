@@ -297,6 +297,7 @@ def test_fewer_images_than_chosen_classes_are_refused(
         ("1 2 3", "1", [1], ["--labels 1: id 1, the class named 2; the class named 1"]),
         ("1 2 3", "0,1,0", [0, 1, 0], ["--labels 1: id 1, the class named 2; the"]),
         ("1 2 3", "0", [0], []),
+        ("0 1 2", "1", [1], []),
         ("01 02 03", "1", [1], ["named 02; the class named 01 is id 0"]),
         ("1 01 x", "2,1", [2, 1], ["id 1, the class named 01; the class named 1 is"]),
         ("", "1", [1], []),

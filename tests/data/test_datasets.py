@@ -353,6 +353,9 @@ def test_the_digest_depends_on_images_labels_and_shape() -> None:
         digest(square, None),
     ]
     assert len(set(digests)) == 5
+    # Stored runs and caches have them.
+    assert digests[0].startswith("0679a0bcccf90a03")
+    assert digests[4].startswith("bd15d0ac6d761c5c")
 
 
 def test_sizes_and_fingerprints_have_caches_of_their_own(tmp_path: Path) -> None:

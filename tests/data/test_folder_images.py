@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -253,6 +254,34 @@ def test_a_large_jpeg_is_as_a_full_decode_would_have_it(
         full = image.resize((64, 64), Image.Resampling.BICUBIC)
     # Measured: 2; it would be 12 if the decoder left out as much as it could.
     assert abs(got - np.asarray(full)).max() <= 4
+
+
+@pytest.mark.parametrize(
+    ("orientation", "upright"),
+    [
+        (1, lambda filed: filed),
+        (2, np.fliplr),
+        (3, lambda filed: np.rot90(filed, 2)),
+        (4, np.flipud),
+        (5, lambda filed: np.swapaxes(filed, 0, 1)),
+        (6, lambda filed: np.rot90(filed, -1)),
+        (7, lambda filed: np.swapaxes(np.rot90(filed, 2), 0, 1)),
+        (8, np.rot90),
+    ],
+)
+def test_each_orientation_is_turned_upright(
+    orientation: int,
+    upright: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
+    tmp_path: Path,
+) -> None:
+    filed = np.random.default_rng(0).integers(0, 256, (8, 16, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(filed).save(tmp_path / "a.png", exif=exif)
+    expected = upright(filed)
+    image, seen = image_file.decode(tmp_path / "a.png", expected.shape[:2], channels=3)
+    np.testing.assert_array_equal(image, expected)
+    assert seen.changes == (("turned",) if orientation > 1 else ())
 
 
 def test_exif_orientation_is_honoured(folder: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from shared.config.choices import POINTS
 from shared.config.presets import PRESETS
 from shared.data import points
 from shared.drawing import point_plots, samples
+from shared.training.session import Session
 from support import Twin
 
 
@@ -102,6 +103,26 @@ def test_a_run_draws_its_points_and_scores_them(
     with pytest.raises(SystemExit, match="2"):
         twin.main("sample")([str(run), "--separate"])
     assert "--separate: points in the plane are" in capsys.readouterr().err
+
+
+def test_who_looks_at_the_networks_changes_nothing_of_what_trains(twin: Twin) -> None:
+    """In evaluation mode, batch norm would go by other statistics from there on."""
+    small = {"steps": 2, "width": 8, "batch_size": 16}
+    config = dataclasses.replace(
+        PRESETS["ring"], g_norm="batch", d_norm="batch", **small
+    )
+    data = points.load("ring")
+    backend = twin.library.make_backend(config, data.info, "cpu")
+    session = Session(config, data, backend)
+    session.start()
+    session.run(2)
+    unseen = backend.arrays()
+    session.start()
+    backend.discriminate(data.images[:16], None)
+    backend.sample(np.ones((16, config.z_dim), np.float32), None)
+    session.run(2)
+    for name, array in backend.arrays().items():
+        np.testing.assert_array_equal(array, unseen[name], name)
 
 
 def test_the_landscape_is_drawn_where_layers_compare_points(

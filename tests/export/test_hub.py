@@ -406,5 +406,7 @@ def test_a_plugin_is_named(run: Path, tmp_path: Path) -> None:
     state = generator_of(checkpoint.load(run))
     hub.write(tmp_path / "own", state._replace(plugin=Plugin("own.py", "0" * 64)))
     assert hub.read(tmp_path / "own").plugin == Plugin("own.py", "0" * 64)
-    assert "those of `own.py`, SHA-256" in (tmp_path / "own/README.md").read_text()
+    card = (tmp_path / "own/README.md").read_text()
+    assert "those of `own.py`, SHA-256" in card
+    assert "images that may leave [-1, 1] a little" in card
     shutil.rmtree(tmp_path / "own")

@@ -129,6 +129,7 @@ def test_what_does_not_fit_is_refused(
     few = pictures[:15]
     small = pictures[:, :8, :8].copy()
     ring = points.load("ring")._replace(name="ring")
+    floats = digits._replace(images=pictures.astype(np.float32))
     for samples, reference, options, message in (
         (run, other, {}, "^reference: must be the images that the run was trained on"),
         (run, digits, {"num": 15}, "^num 15: must be 16 or more"),
@@ -160,6 +161,12 @@ def test_what_does_not_fit_is_refused(
             "^against: needs features",
         ),
         (run, digits, {"against": from_arrays(small)}, "^against: images of shape"),
+        (
+            run,
+            digits,
+            {"against": floats},
+            "must be uint8",
+        ),
         (run, digits, {"against": from_arrays(few)}, "^against: 15 images: must be"),
         (pictures, ring, {}, "^reference: of points in the plane only a run"),
     ):

@@ -332,6 +332,21 @@ def test_points_are_points(twin: Twin) -> None:
     assert (drawn.shape, drawn.dtype) == ((5, 2), np.float32)
 
 
+def test_sampling_leaves_it_in_the_mode_that_it_was_in(twin: Twin) -> None:
+    generator = generator_of(twin, state_of(twin, TrainConfig(**SMALL)))
+    z = twin.array(noise.normal(0, "drawn samples", 0, 4, 3))
+
+    def outputs() -> float:
+        return abs(generator(z)).sum().item()
+
+    in_evaluation = outputs()
+    generator.train()
+    in_training = outputs()
+    assert in_training != in_evaluation
+    generator.sample(4)
+    assert outputs() == in_training
+
+
 @pytest.mark.needs("torch")
 def test_in_pytorch_it_is_a_module_in_evaluation_mode() -> None:
     import torch

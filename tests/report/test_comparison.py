@@ -14,8 +14,8 @@ from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
 from shared.drawing import images
 from shared.errors import UsageError
-from shared.report import comparison
-from shared.report.comparison_page import comparable
+from shared.report import comparison, comparison_page
+from shared.report.comparison_page import Compared, comparable
 from shared.run.rollbacks import Rollback
 from shared.run.run_dir import RunDir
 
@@ -52,7 +52,8 @@ def test_equal_folders_of_both_twins_are_told_apart(
     assert found["twin"] == ["gans_torch", "gans_jax, gans_torch", "-"]
     # Names that differ by themselves stay short; a run named twice is one.
     third = make(tmp_path / "jax" / "dcgan-002", config)
-    found = rows(capsys, tmp_path, one, third, third)
+    (tmp_path / "link").symlink_to(third.path)
+    found = rows(capsys, tmp_path, one, third, third, RunDir(tmp_path / "link"))
     assert found[""] == ["dcgan-001", "dcgan-002"]
 
 
@@ -174,7 +175,7 @@ def test_every_run_is_named_and_drawn_whatever_it_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = TrainConfig()
-    names = [f"run{n}" for n in range(6)]
+    names = ["_run0", *(f"run{n}" for n in range(1, 6))]
     runs = [
         RunDir.create(tmp_path / name, dataclasses.replace(config, width=2**n), DATA)
         for n, name in enumerate(names)
@@ -189,9 +190,11 @@ def test_every_run_is_named_and_drawn_whatever_it_recorded(
     found = page_of(tmp_path, *runs)
     (figure,) = figures
     legend = figure.axes[0].get_legend()
-    assert [text.get_text() for text in legend.get_texts()] == names
-    lines = [line.get_color() for line in legend.get_lines()]
-    assert lines == [f"C{n}" for n in range(6)]
+    # Matplotlib leaves out what begins with _.
+    shown = [text.get_text() for text in legend.get_texts()]
+    assert shown == [" _run0", *names[1:]]
+    lines = [(line.get_color(), line.get_marker()) for line in legend.get_lines()]
+    assert lines == [(f"C{n}", "o") for n in range(6)]
     # A single value is a dot; a sixth line has the first one's colour, and dashes.
     assert found.count("<circle") == 6
     first, *_, last = re.findall(r'<line x2="28"[^>]*>', found)
@@ -225,6 +228,27 @@ def test_runs_of_another_length_are_no_run_like_it(tmp_path: Path) -> None:
     assert "r0 and 1 like it" in found
     assert found.count("<polyline") == 4  # two losses of two groups
     assert "Runs of one length that differ by their seed or twin alone" in found
+
+
+def test_a_band_is_where_all_of_its_runs_are(tmp_path: Path) -> None:
+    early, late = (
+        Compared(
+            name,
+            RunDir(tmp_path / name),
+            TrainConfig(batch_size=2),
+            [{"step": step, "fid": value} for step in steps],
+            diverged=False,
+        )
+        for name, steps, value in (("a", (10, 20, 30), 1.0), ("b", (20, 30, 40), 2.0))
+    )
+    band = comparison_page._band("fid", [early, late])
+    assert band is not None
+    assert band.tolist() == [[40, 1, 1.5, 2], [60, 1, 1.5, 2]]
+
+
+def test_twenty_lines_are_told_apart_and_ticks_are_round() -> None:
+    assert len({tuple(comparison_page._stroke(n).values()) for n in range(20)}) == 20
+    assert comparison_page._ticks(0.0, 8.0) == [0, 2, 4, 6, 8]
 
 
 def test_a_missing_folder_is_made_for_the_picture(tmp_path: Path) -> None:

@@ -216,6 +216,8 @@ def test_later_scores_are_judged_too(run: RunDir) -> None:
 def test_a_short_run_is_not_called_balanced(run: RunDir) -> None:
     run.append_metrics({"step": 199, "d_loss": 1.0})
     assert "No warnings, but most of them need 200 steps or more" in write(run).text
+    answers = [tiles.health([], step, []).answer for step in (199, 200)]
+    assert answers == ["too early", "good"]
 
 
 def test_a_long_run_still_gives_a_small_page(run: RunDir) -> None:
@@ -255,6 +257,7 @@ def test_four_tiles_answer_first(run: RunDir) -> None:
     # 640 images at 64 a second, and twice as many at half of it.
     run.append_metrics({"step": 10, "d_loss": 1.0, "images_per_second": 64.0})
     run.append_metrics({"step": 20, "d_loss": 1.0, "images_per_second": 32.0})
+    run.append_scores({"step": 10, "fid": 2.5})
     run.append_scores({"step": 20, "fid": 1.5})
     config, _ = run.read_config()
     for twin in ("gans_torch", "gans_jax"):
@@ -311,6 +314,14 @@ def test_a_slow_start_counts_once() -> None:
     ]
     found = tiles.time_and_images(config, records, 100)
     assert found.answer == "1 min 50 s"
+
+
+def test_a_rate_is_that_since_the_last_grid_or_scores() -> None:
+    config = TrainConfig(batch_size=40, sample_every=50, evaluate_every=20)
+    rates = {10: 5.0, 20: 10.0, 40: 20.0, 50: 38.0}
+    records = [{"step": x, "images_per_second": rate} for x, rate in rates.items()]
+    # 80 s, the first half of them for half as many images, 40 s, and 10.5 s.
+    assert tiles.time_and_images(config, records, 50).answer == "2 min 11 s"
 
 
 def test_a_run_that_diverged_has_trained_all_the_same() -> None:
@@ -499,6 +510,10 @@ def test_rows_of_classes_have_their_names(tmp_path: Path) -> None:
         images.save_png(run.sample_path(0), np.zeros((9, 9, 1), np.uint8))
         found = re.findall(r"<li title=\"(\w+)\">", write(run).text)
         assert found == expected
+    # A grid has not so many rows.
+    many = data._replace(num_classes=images.MOST_CLASS_ROWS + 1, class_names=())
+    names = page._row_names(PRESETS["cgan"], many)
+    assert len(names) == images.MOST_CLASS_ROWS
 
 
 def evaluated(run: RunDir, step: int, name: str, value: float) -> None:
@@ -552,4 +567,15 @@ def test_swapped_labels_have_no_line() -> None:
 def test_large_grids_are_fewer(run: RunDir) -> None:
     for step in range(5):
         run.sample_path(step).write_bytes(bytes(4_000_000))
+    run.sample_path(5).touch()  # is no picture
     assert [x["step"] for x in write(run).data()["frames"]] == [0, 4]
+
+
+def test_an_older_picture_of_neighbours_is_shown(run: RunDir) -> None:
+    """There was one for all features."""
+    evaluated(run, 20, "fid", 1.0)
+    stored = run.path / "evaluation-000020.json"
+    stored.rename(run.path / "evaluation-000020-inception.json")
+    (run.path / "nearest-000020.png").write_bytes(b"neighbours")
+    shown = base64.b64encode(b"neighbours").decode()
+    assert f'src="data:image/png;base64,{shown}"' in write(run).text

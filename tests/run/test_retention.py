@@ -45,3 +45,11 @@ def test_there_are_never_more_than_the_most() -> None:
         before = kept(steps[:-1], keep, every(1), best=1)
         assert len(before | {saved}) <= most_kept(saved, keep)
     assert most_kept(1000, "all") == 1000
+
+
+def test_there_may_be_as_many_as_the_most() -> None:
+    # Of an evaluation each: the best, and the last that no signal has saved.
+    steps = [*range(100, 801, 100), 150, 850, 851, 852, 853]
+    config = TrainConfig(save_every=100, evaluate_every=50)
+    before = kept(steps, 3, config, best=150)
+    assert len(before | {854}) == most_kept(1000, 3)

@@ -402,6 +402,32 @@ def test_where_processes_of_jax_meet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.needs("jax")
+def test_who_listens_tries_its_port_and_devices_are_those_of_the_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from gans_jax import _processes
+
+    tried: list[str] = []
+    met: list[tuple[Any, ...]] = []
+
+    def initialize(*words: Any, local_device_ids: range, **more: Any) -> None:
+        met.append((*words, list(local_device_ids)))
+
+    monkeypatch.setattr("jax.distributed.initialize", initialize)
+    monkeypatch.setattr("jax.config.update", lambda *_: None)
+    monkeypatch.setattr(_processes, "_tell_each_other", lambda _: None)
+    monkeypatch.setattr(_processes, "_check_port", tried.append)
+    monkeypatch.delenv("JAX_COORDINATOR_BIND_ADDRESS", raising=False)
+    _processes._meet(Processes(0, 4, 0), 2, "a:1")
+    _processes._meet(Processes(3, 4, 1), 2, "a:1")
+    _processes._meet(Processes(0, 4, 0), 1, None)  # SLURM knows
+    assert met == [("a:1", 4, 0, [0, 1]), ("a:1", 4, 3, [2, 3]), (None, 4, 0, [0])]
+    monkeypatch.setenv("JAX_COORDINATOR_BIND_ADDRESS", "b:2")
+    _processes._meet(Processes(0, 4, 0), 2, "a:1")
+    assert tried == ["a:1", "b:2"]
+
+
+@pytest.mark.needs("jax")
 def test_a_port_in_use_is_told_before_jax_ends_by_it() -> None:
     from gans_jax import _processes
 
@@ -447,6 +473,15 @@ def test_only_nvidia_has_tf32(platform: str) -> None:
     with pytest.raises(UsageError, match=f"the device is {platform}; use float32"):
         _find_matmul_precision(config, platform)
     assert _find_matmul_precision(config, "gpu") == "tensorfloat32"
+
+
+@pytest.mark.needs("jax")
+def test_the_number_of_a_device_counts() -> None:
+    from gans_jax.backend import find_device
+
+    assert find_device("cpu") == find_device("cpu:0")
+    with pytest.raises(UsageError, match="device cpu:99: no such device; JAX sees cpu"):
+        find_device("cpu:99")
 
 
 @pytest.mark.needs("jax")
@@ -519,6 +554,7 @@ def test_processes_are_told_of_once(
 def test_slurm_tells_jax_of_processes(
     twin: Twin, untold: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    untold.setenv("LOCAL_RANK", "0")  # of another launcher
     slurm = {"SLURM_PROCID": "1", "SLURM_NTASKS": "3", "SLURM_LOCALID": "1"}
     for name, value in slurm.items():
         untold.setenv(name, value)

@@ -1,5 +1,6 @@
 """What a run leaves on the disk, and how it is found again by whoever goes on."""
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -8,11 +9,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from shared.config.train_config import TrainConfig
+from shared.data.image_data import DataInfo
+from shared.errors import UsageError
 from shared.run import checkpoint
 from shared.run.rollbacks import Rollback
 from shared.run.run_dir import RunDir
 from shared.run.unfinished import newest_unfinished
-from shared.training import driver, recorder
+from shared.training import driver, places, recorder
 from support import TINY, Train, Twin, contents, copy, metrics, stopped
 
 ON = ("--device", "cpu")
@@ -387,3 +391,17 @@ def test_a_page_takes_a_small_part_of_a_run(
     train(*TINY, *flags, "--run-dir", tmp_path)
     # At the first checkpoint, then after fifty times as long as one takes; at the end.
     assert pages == [20, 81, 142, 163]
+
+
+def test_other_data_are_refused_where_they_would_change_what_is_learnt() -> None:
+    stored = DataInfo(1, 2, 64, "a" * 64, ("cat", "dog"))
+    renamed = stored._replace(class_names=("dog", "cat"))
+    other = stored._replace(sha256="b" * 64)
+    by_epochs = TrainConfig(steps=None, epochs=2.0)
+    places._check_data(TrainConfig(), renamed, stored, allow_new=False)
+    places._check_data(by_epochs, other, stored, allow_new=True)
+    falling = dataclasses.replace(by_epochs, lr_schedule="linear")
+    with pytest.raises(UsageError, match="linear is spread over --epochs"):
+        places._check_data(falling, other, stored, allow_new=True)
+    with pytest.raises(UsageError, match="other classes than the conditional run"):
+        places._check_data(TrainConfig(conditional=True), renamed, stored, False)

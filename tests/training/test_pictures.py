@@ -1,21 +1,28 @@
 """What a run draws of its own: real images, and paths between latents."""
 
+import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
+from shared.data import points
 from shared.data.arrays import from_arrays
+from shared.diagnosis import diversity
 from shared.randomness import noise
 from shared.run.run_dir import RunDir
 from shared.training import places
-from shared.training.pictures import GridPictures
+from shared.training.pictures import GridPictures, PointPictures
 
 
-def test_real_images_and_paths_are_of_the_classes_of_their_rows(tmp_path: Path) -> None:
+def test_real_images_and_paths_are_of_the_classes_of_their_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     labels = np.arange(60) % 3
     pixels = np.broadcast_to(80 * labels[:, None, None], (60, 8, 8)).astype(np.uint8)
     data = from_arrays(pixels, labels)
@@ -42,6 +49,16 @@ def test_real_images_and_paths_are_of_the_classes_of_their_rows(tmp_path: Path) 
     np.testing.assert_allclose(paths[:, 0], fixed[:8:2], rtol=1e-5)
     np.testing.assert_allclose(paths[:, -1], fixed[1:9:2], rtol=1e-5)
     assert (run.path / "interpolation.png").exists()
+    monkeypatch.setattr(diversity, "diversity", lambda drawn, real, rows: rows)
+    assert pictures.draw(7)()["diversity"] == 3
+
+
+def test_points_are_of_all_classes() -> None:
+    config, nothing = dataclasses.replace(PRESETS["ring"], conditional=True), None
+    data: Any = points.load("ring")
+    labels = PointPictures(config, data, cast(Any, nothing), cast(Any, nothing))._labels
+    assert labels is not None
+    assert set(np.bincount(labels)) == {312, 313}
 
 
 def test_room_is_needed_for_what_will_be_there(

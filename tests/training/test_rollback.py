@@ -16,6 +16,7 @@ from shared.randomness.draws import Draws, draw
 from shared.run import checkpoint
 from shared.run.rollbacks import Rollback
 from shared.run.run_dir import RunDir
+from shared.training.recorder import MemoryRecorder
 from shared.training.session import Prepared, Session
 from support import TINY, Train, Twin, metrics, stopped, untimed_contents
 
@@ -126,6 +127,15 @@ def _drawn(rollbacks: int) -> Draws:
     changes |= {"label_flip": 0.3, "instance_noise": 0.1, "batch_size": 8}
     config = dataclasses.replace(PRESETS["dcgan"], image_size=8, **changes)
     return draw(config, 1, 100, 50, range(3, 5), rollbacks)
+
+
+def test_what_is_at_hand_goes_back_too() -> None:
+    recorder = MemoryRecorder(None)
+    for step in (1, 2, 3):
+        recorder.log({"step": step})
+        recorder.log_scores({"step": step})
+    recorder.go_back(2, (Rollback(to=2, at=3),))
+    assert recorder.records() == recorder.scores() == [{"step": 1}, {"step": 2}]
 
 
 def test_other_draws_and_half_the_rates_but_the_same_order() -> None:
