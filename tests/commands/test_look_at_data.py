@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from shared.data.memory import from_arrays
 
 from shared.commands import data as look
 from shared.commands.command_line import parse_train
 from shared.commands.options import DEFAULT_PRESET, DataOptions
 from shared.config.presets import PRESETS
 from shared.data import datasets
+from shared.data.arrays import from_arrays
 from shared.data.image_data import ImageData
 from support import TINY, Train, Twin, stopped
 

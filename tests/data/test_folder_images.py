@@ -279,7 +279,9 @@ def test_each_orientation_is_turned_upright(
     exif[0x0112] = orientation
     Image.fromarray(filed).save(tmp_path / "a.png", exif=exif)
     expected = upright(filed)
-    image, seen = image_file.decode(tmp_path / "a.png", expected.shape[:2], channels=3)
+    image, seen = image_file.decode(
+        tmp_path / "a.png", expected.shape[:2], 3, Reading()
+    )
     np.testing.assert_array_equal(image, expected)
     assert seen.changes == (("turned",) if orientation > 1 else ())
 

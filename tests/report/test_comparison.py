@@ -15,7 +15,7 @@ from shared.data.image_data import DataInfo
 from shared.drawing import images
 from shared.errors import UsageError
 from shared.report import comparison, comparison_page
-from shared.report.comparison_page import Compared, comparable
+from shared.report.comparison_page import Run, comparable
 from shared.run.rollbacks import Rollback
 from shared.run.run_dir import RunDir
 
@@ -232,11 +232,14 @@ def test_runs_of_another_length_are_no_run_like_it(tmp_path: Path) -> None:
 
 def test_a_band_is_where_all_of_its_runs_are(tmp_path: Path) -> None:
     early, late = (
-        Compared(
+        Run(
             name,
             RunDir(tmp_path / name),
             TrainConfig(batch_size=2),
+            [],
             [{"step": step, "fid": value} for step in steps],
+            None,
+            rollbacks=0,
             diverged=False,
         )
         for name, steps, value in (("a", (10, 20, 30), 1.0), ("b", (20, 30, 40), 2.0))
