@@ -614,6 +614,21 @@ def test_each_process_has_a_device_of_its_own() -> None:
         backend._own("cuda:1", Processes(5, 8, 1))
 
 
+@pytest.mark.needs("jax")
+def test_the_device_that_is_named_is_taken() -> None:
+    words = (
+        "from gans_jax import backend; print(backend._find_mesh('cpu:1', 1).devices)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", words],
+        env=os.environ | {"JAX_NUM_CPU_DEVICES": "2"},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert found.stdout == "[CpuDevice(id=1)]\n"
+
+
 def _command(
     twin: Twin, *arguments: object, by_torchrun: bool = False, restarts: int = 0
 ) -> tuple[list[str], dict[str, str]]:
