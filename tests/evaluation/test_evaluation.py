@@ -1141,6 +1141,18 @@ def test_of_two_evaluations_at_once_one_trains_the_classifier(
     assert len(trained) == 1
 
 
+def test_where_a_classifier_cannot_be_kept_is_said_before_it_is_trained(
+    twin: Twin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = datasets.load("digits", 8, tmp_path / "data")
+    judge = _classifier(twin, TrainConfig(image_size=8), data.info, 8)
+    monkeypatch.setattr(classifier, "train", lambda *_: pytest.fail("it is trained"))
+    (tmp_path / "file").touch()
+    told = r"/file/classifier-v2-8-\w+\.safetensors: cannot be written: (Not|File)"
+    with pytest.raises(UsageError, match=told):
+        classifier.prepare(judge, data, tmp_path, cache_dir=tmp_path / "file")
+
+
 def test_a_classifier_is_kept_where_caches_are(
     twin: Twin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
