@@ -428,7 +428,7 @@ SMALL_RING = "ring --width 16 --batch-size 64"
         ),
         # Where D is certain, the loss of minimax is flat: G stays where it began.
         (
-            f"{SMALL_DIGITS} --objective minimax --d-lr 2e-2 --g-norm none"
+            f"dcgan {SMALL_DIGITS} --objective minimax --d-lr 2e-2 --g-norm none"
             " --d-norm none --steps 600",
             {
                 "D has won",
