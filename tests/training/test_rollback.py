@@ -16,6 +16,7 @@ from shared.randomness.draws import Draws, draw
 from shared.run import checkpoint
 from shared.run.rollbacks import Rollback
 from shared.run.run_dir import RunDir
+from shared.training.journal import Journal
 from shared.training.recorder import MemoryRecorder
 from shared.training.session import Prepared, Session
 from support import TINY, Train, Twin, metrics, stopped, untimed_contents
@@ -158,3 +159,22 @@ def test_a_run_that_goes_on_still_says_that_it_went_back(
     train(*FLAGS, "--run-dir", tmp_path, "--on-nan", "rollback")
     train("--resume", tmp_path, "--steps", 9, "--device", "cpu")
     assert RunDir.open(tmp_path).read_rollbacks() == [Rollback(3, 5)]
+
+
+def test_what_is_judged_of_a_run_that_goes_back_begins_there_anew(
+    train: Train,
+    diverge: Callable[[int, int], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found: list[list[int]] = []
+    reopen = Journal.reopen
+
+    def note(journal: Journal) -> None:
+        found.append([x["step"] for x in RunDir(tmp_path).read_metrics()])
+        reopen(journal)
+
+    monkeypatch.setattr(Journal, "reopen", note)
+    diverge(5, 1)
+    train(*FLAGS, "--run-dir", tmp_path, "--on-nan", "rollback")
+    assert found[-1] == [1, 2, 3]
