@@ -396,14 +396,14 @@ def test_a_page_that_is_passed_on_names_no_place_of_its_author(
     config = TrainConfig(dataset=place, batch_size=32, epochs=2.0, steps=None)
     run = RunDir.create(tmp_path / "run", config, DATA)
     run.append_metrics({"step": 1, "d_loss": 1.0})
-    command = f"{start} --resume RUN --data-dir '/home/m e/d' --device x"
+    command = f"{start} --resume RUN --data-dir '/home/m e/d' --cache-dir a/b"
     page.write_report(run, command, "gans_jax.train")
     page.refresh_report(run)
     text = html.unescape(read(run.path).text)
     assert "--resume RUN" in text
     assert "/home" not in text
     assert "dcgan on folder:photos" in text
-    assert "--data-dir PATH/d --device x" in text
+    assert "--data-dir PATH/d --cache-dir a/b" in text
     flags = "dcgan --dataset folder:photos --epochs 2.0 --batch-size 32"
     for twin in ("gans_torch", "gans_jax"):
         assert f"python -m {twin}.train {flags}" in text
@@ -530,9 +530,10 @@ def test_the_last_evaluation_is_the_answer(run: RunDir) -> None:
     assert found["FID ↓"] == ("1.00", "after step 40")
 
 
-def test_the_last_scores_are_judged_alone(run: RunDir) -> None:
+@pytest.mark.parametrize(("name", "value"), [("class_kl", 1.75), ("modes", 2.0)])
+def test_the_last_scores_are_judged_alone(run: RunDir, name: str, value: float) -> None:
     run.append_metrics({"step": 1200, "d_loss": 1.0})
-    evaluated(run, 1200, "class_kl", 1.75)
+    evaluated(run, 1200, name, value)
     assert "G has lost modes" in write(run).text
 
 
