@@ -73,8 +73,7 @@ def load(
     try:
         make_folder(cache)
         # One process builds, the others wait and read; a lock dies with its process.
-        lock = cache / f"{source.name}.lock"
-        with locks.acquire(lock, lock.with_suffix(".lock.held"), say):
+        with locks.acquire(cache / f"{source.name}.lock", say):
             folder = cache / name
             try:
                 if data := _read(folder, key, image_size, trust):

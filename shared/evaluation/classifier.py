@@ -87,10 +87,9 @@ def prepare(
     if (accuracy := _load(classifier, places, name)) is not None:
         return accuracy
     path = caches.first_writable(places) / name
-    lock = path.with_suffix(".lock")
     try:
         make_folder(path.parent)
-        held = locks.acquire(lock, lock.with_suffix(".lock.held"), say)
+        held = locks.acquire(path.with_suffix(".lock"), say)
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {reason_of(error)}") from error
     # One process trains, the others wait and read.

@@ -11,7 +11,8 @@ from shared.errors import UsageError
 
 LOCK = ".lock"
 """What a locked folder holds, and keeps when it is free again."""
-MARK = ".lock.held"
+_HELD = ".held"
+MARK = LOCK + _HELD
 """What it holds instead while it is locked, where the file system has no locks."""
 
 # What NFS, Lustre and the like say that are mounted without locks.
@@ -34,7 +35,7 @@ def lock_folder(folder: Path, say: Callable[[str], object]) -> AbstractContextMa
         UsageError: another process holds the lock, or the folder is read-only.
     """
     try:
-        return acquire(folder / LOCK, folder / MARK, say, timeout=0)
+        return acquire(folder / LOCK, say, timeout=0)
     except TimeoutError as error:
         raise UsageError(f"{folder}: is being written by {_holder(folder)}") from error
     except OSError as error:
@@ -42,14 +43,13 @@ def lock_folder(folder: Path, say: Callable[[str], object]) -> AbstractContextMa
 
 
 def acquire(
-    path: Path, mark: Path, say: Callable[[str], object], timeout: float = -1
+    path: Path, say: Callable[[str], object], timeout: float = -1
 ) -> AbstractContextManager[Any]:
     """Wait for a lock, and take it, within a ``with`` statement.
 
     Args:
         path: the file that is locked; it stays.
-        mark: stands for the lock where the file system has none.
-        say: is told that it does.
+        say: is told where the file system has no locks, and another stands for it.
         timeout: seconds to wait; -1: without end.
 
     Raises:
@@ -67,6 +67,7 @@ def acquire(
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
+    mark = path.with_name(f"{path.name}{_HELD}")
     say(
         f"{path.parent}: the file system has no locks; {mark.name} keeps other"
         " processes out"

@@ -88,8 +88,10 @@ def is_among(path: Path, dataset: str) -> bool:
         path: what is written.
         dataset: the images.
     """
+    if not is_folder(dataset):
+        return False
     folder = os.path.realpath(place_of(dataset))
-    return is_folder(dataset) and Path(os.path.realpath(path)).is_relative_to(folder)
+    return Path(os.path.realpath(path)).is_relative_to(folder)
 
 
 def check_apart(argument: str, path: Path, dataset: str) -> None:
