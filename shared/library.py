@@ -466,7 +466,7 @@ def _stored_config(run: Run) -> TrainConfig:
     if isinstance(run, TrainedRun):
         return run.state.config
     with about("resume"):
-        return RunDir.open(Path(run)).read_config()[0]
+        return RunDir.open(Path(run)).config_file.read()[0]
 
 
 def _place(

@@ -439,11 +439,11 @@ def _stored_config(flags: TrainFlags, preset: str | None, prog: str) -> TrainCon
     plugin = plugins.read(flags.plugin)
     with about("--resume"):
         run = RunDir.open(flags.resume)
-        needed = run.read_plugin()
+        needed = run.config_file.plugin()
     # First: without its plugin, the configuration may name what nobody knows.
     plugins.check_same(plugin, needed)
     with about("--resume"):
-        stored, _ = run.read_config()
+        stored, _ = run.config_file.read()
     if preset not in (None, stored.preset):
         raise UsageError(
             f"preset {preset!r}: the run was started with {stored.preset!r}"

@@ -83,14 +83,14 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 def _read(name: str, path: Path) -> Run:
     run = RunDir.open(path)
-    config, _ = run.read_config()
+    config, _ = run.config_file.read()
     evaluations = list(run.read_evaluations().values())
     evaluation = evaluations[-1] if evaluations else None
     metrics = run.read_metrics()
     diverged = any("diverged" in record for record in metrics[-1:])
     found = metrics + run.read_sample_metrics() + run.read_scores()
     records = sorted(found, key=lambda record: record["step"])
-    twins, rollbacks = run.read_twins(), len(run.read_rollbacks())
+    twins, rollbacks = run.config_file.twins(), len(run.config_file.rollbacks())
     return Run(name, run, config, twins, records, evaluation, rollbacks, diverged)
 
 

@@ -24,13 +24,13 @@ def of_run(
         yield _mark(best, "best", "best score")
     for diagnosis in diagnoses:
         yield _mark(diagnosis.first, "warning", diagnosis.problem)
-    for rollback in run.read_rollbacks():
+    for rollback in run.config_file.rollbacks():
         text = f"diverged; back to step {rollback.to}"
         yield _mark(rollback.at, "diverged", text)
     for record in metrics:
         if record.get(DIVERGED):
             yield _mark(record["step"], "diverged", "diverged")
-    for step, twin in run.read_handovers():
+    for step, twin in run.config_file.handovers():
         yield _mark(step, "twin", f"{twin} goes on")
 
 

@@ -51,14 +51,14 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
     Raises:
         UsageError: the folder is damaged, or the page cannot be written.
     """
-    config, data = run.read_config()
+    config, data = run.config_file.read()
     metrics, samples = run.read_metrics(), run.read_sample_metrics()
     scores, evaluations = run.read_scores(), list(run.read_evaluations().values())
     watch = Watch(config, data)
     watch.replay(metrics, samples, scores, _class_scores(run))
     watch.conclude()
     diagnoses = sorted(watch.diagnoses.values(), key=lambda found: found.first)
-    twin, plugin = twin_of(prog), run.read_plugin()
+    twin, plugin = twin_of(prog), run.config_file.plugin()
     are_points = config.dataset in POINTS
     step = max((r["step"] for r in [*metrics, *samples]), default=0)
     evaluate = f"python -m {twin}.evaluate RUN"
@@ -74,14 +74,14 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
         tiles=[
             tiles.score(scores, evaluations, evaluate),
             tiles.time_and_images(config, metrics, step),
-            tiles.twins([_framework(x) for x in run.read_twins() or [twin]]),
-            tiles.health(diagnoses, step, run.read_rollbacks()),
+            tiles.twins([_framework(x) for x in run.config_file.twins() or [twin]]),
+            tiles.health(diagnoses, step, run.config_file.rollbacks()),
         ],
         changed=changed_settings(config),
         settings={k: _text(v) for k, v in _portable(config).items()},
         diagnoses=diagnoses,
         lasting_steps=LASTING_STEPS,
-        rollbacks=run.read_rollbacks(),
+        rollbacks=run.config_file.rollbacks(),
         charts=list(_charts(config, [*metrics, *samples, *scores])),
         events=list(events.of_run(run, diagnoses, metrics)),
         scored=_joined(scores[-1].get("protocol", {})) if scores else "",

@@ -36,11 +36,10 @@ import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NotRequired, Self, TypedDict
+from typing import Any, Self
 
-from shared.config.choices import KEEP_RULE, Keep, WhichStep, is_keep
-from shared.config.train_config import TrainConfig, config_from_json, config_to_json
-from shared.config.values import Mismatch, conform
+from shared.config.choices import Keep, WhichStep
+from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
 from shared.errors import UsageError
 from shared.files.atomic import (
@@ -50,10 +49,9 @@ from shared.files.atomic import (
     sync_files,
     temporaries,
     write_atomically,
-    write_object,
 )
 from shared.files.locks import LOCK, MARK, lock_folder
-from shared.files.reading import check_regular, read_object
+from shared.files.reading import check_regular
 from shared.files.records import (
     append_record,
     read_records,
@@ -62,37 +60,11 @@ from shared.files.records import (
 )
 from shared.plugins import Plugin
 from shared.quantities import DECIDING, QUANTITIES
+from shared.run.config_file import ConfigFile
 from shared.run.evaluations import StoredEvaluation, judged_step, read_evaluation
 from shared.run.exported import is_exported
 from shared.run.retention import kept
-from shared.run.rollbacks import Rollback
 from shared.terminal import UNSAID
-
-
-class _EarlierData(TypedDict):
-    """Other images that a run was trained on, before it went on with more."""
-
-    until_step: int
-    data: DataInfo
-
-
-class _RunFields(TypedDict):
-    """What config.json holds besides the configuration."""
-
-    data: DataInfo
-    twins: NotRequired[list[str]]
-    handovers: NotRequired[list[int]]
-    """The steps from which on the others than the first trained."""
-    plugin: NotRequired[Plugin]
-    keep: NotRequired[int | str]
-    threads: NotRequired[int | None]
-    rollbacks: NotRequired[list[Rollback]]
-    earlier_data: NotRequired[list[_EarlierData]]
-
-
-RUN_FIELDS = frozenset(_RunFields.__annotations__)
-"""Of config.json, what is no setting."""
-
 
 # What a run writes besides, and what evaluates it; folders with all that is in them.
 _OWN = frozenset(
@@ -111,7 +83,7 @@ class RunDir:
     def __init__(self, path: Path) -> None:
         """Name a folder; `create` and `open` also see to it that it holds a run."""
         self.path = path
-        self._config = path / "config.json"
+        self.config_file = ConfigFile(path / "config.json")
         self._metrics = path / "metrics.jsonl"
         self._sample_metrics = path / "samples.jsonl"
         self._scores = path / "scores.jsonl"
@@ -133,16 +105,16 @@ class RunDir:
         say: Callable[[str], None] = lambda line: None,
         held: contextlib.ExitStack | None = None,
     ) -> Self:
-        """Start a run in ``path``, which is made if need be; see `write_config`.
+        """Start a run in ``path``, which is made if need be; see `ConfigFile.write`.
 
         Args:
             path: the run's folder.
-            config: as for `write_config`.
-            data: as for `write_config`.
-            twin: as for `write_config`.
-            plugin: as for `write_config`.
-            keep: as for `write_config`.
-            threads: as for `write_config`.
+            config: as for `ConfigFile.write`.
+            data: as for `ConfigFile.write`.
+            twin: as for `ConfigFile.write`.
+            plugin: as for `ConfigFile.write`.
+            keep: as for `ConfigFile.write`.
+            threads: as for `ConfigFile.write`.
             say: as for `lock`.
             held: keeps the new run locked; None: it is free again.
 
@@ -164,7 +136,7 @@ class RunDir:
                 run._remove_temporaries()
                 run._make_folders()
                 # Last: a folder with a configuration is a run.
-                run.write_config(
+                run.config_file.write(
                     config,
                     data,
                     twin=twin,
@@ -199,12 +171,12 @@ class RunDir:
             raise UsageError(
                 f"{path}: is an exported generator, which load_generator reads"
             )
-        check_regular(run._config)
+        check_regular(run.config_file.path)
         return run
 
     def is_run(self) -> bool:
         """Whether the folder holds a run."""
-        return os.path.lexists(self._config)
+        return os.path.lexists(self.config_file.path)
 
     def has_records(self) -> bool:
         """The same, by more than the name of a file that others have as well."""
@@ -254,182 +226,6 @@ class RunDir:
     ) -> AbstractContextManager[Any]:
         """Keep other processes from writing here; as `lock_folder`."""
         return lock_folder(self.path, say)
-
-    def write_config(
-        self,
-        config: TrainConfig,
-        data: DataInfo,
-        *,
-        twin: str | None = None,
-        plugin: Plugin | None = None,
-        keep: Keep | None = None,
-        threads: int | None = None,
-        step: int = 0,
-    ) -> None:
-        """Write config.json.
-
-        Args:
-            config: the run's configuration.
-            data: what it knows of its data.
-            twin: package that trains from here on, such as ``gans_jax``.
-            plugin: the user's file that it needs.
-            keep: which checkpoints stay; None: as it was before.
-            threads: of the CPU that compute from here on.
-            step: where the run is; the data until here, if they were others, are kept.
-                What was noted of later steps is dropped.
-
-        Raises:
-            UsageError: it cannot be written, or the one that is there is unreadable.
-        """
-        values = {**config_to_json(config), "data": data.to_json()}
-        twins, handovers = self._twins_until(step)
-        if twin is not None and twins[-1:] != [twin]:
-            if twins:
-                handovers.append(step)
-            twins.append(twin)
-        values["twins"] = twins
-        if handovers:
-            values["handovers"] = handovers
-        if plugin is not None:
-            values["plugin"] = plugin._asdict()
-        if earlier := self._earlier_data(data, step):
-            values["earlier_data"] = earlier
-        if keep is None and self._config.exists():
-            keep = self.read_keep()
-        values["keep"] = keep or "all"
-        if threads is not None:
-            values["threads"] = threads
-        write_object(self._config, values)
-
-    def note_rollbacks(self, rollbacks: Sequence[Rollback]) -> None:
-        """Write into config.json how the run has gone back, if it has.
-
-        Raises:
-            UsageError: it cannot be written, or the one that is there is unreadable.
-        """
-        values = read_object(self._config)
-        values.pop("rollbacks", None)
-        if rollbacks:
-            values["rollbacks"] = [rollback._asdict() for rollback in rollbacks]
-        write_object(self._config, values)
-
-    def read_rollbacks(self) -> list[Rollback]:
-        """How the run has gone back; empty of most.
-
-        Raises:
-            UsageError: as `read_config`.
-        """
-        return self._run_fields().get("rollbacks", [])
-
-    def read_config(self) -> tuple[TrainConfig, DataInfo]:
-        """What config.json says.
-
-        Raises:
-            UsageError: it is unreadable or of a newer version.
-        """
-        values = read_object(self._config)
-        own = {name: x for name, x in values.items() if name not in RUN_FIELDS}
-        try:
-            config = config_from_json(own)
-        except UsageError as error:
-            raise UsageError(f"{self._config}: {error}") from error
-        return config, self._run_fields(values)["data"]
-
-    def read_twins(self) -> list[str]:
-        """Packages that trained, in turn; empty where nobody noted it.
-
-        Raises:
-            UsageError: as `read_config`.
-        """
-        return self._run_fields().get("twins", [])
-
-    def read_handovers(self) -> list[tuple[int, str]]:
-        """From which step on each twin but the first trained, where it is known.
-
-        Raises:
-            UsageError: as `read_config`.
-        """
-        fields = self._run_fields()
-        # Of older runs the last handovers alone are known.
-        steps = fields.get("handovers", [])
-        later = fields.get("twins", [])[1:]
-        known = later[len(later) - min(len(steps), len(later)) :]
-        return list(zip(steps[-len(known) :] if known else [], known, strict=True))
-
-    def _twins_until(self, step: int) -> tuple[list[str], list[int]]:
-        """The twins that trained up to a step, and their handovers."""
-        if not self._config.exists():
-            return [], []
-        twins, known = self.read_twins(), [x for x, _ in self.read_handovers()]
-        handovers = [x for x in known if x < step]
-        return twins[: len(twins) - len(known) + len(handovers)], handovers
-
-    def read_threads(self) -> int | None:
-        """Threads of the CPU that the run was last trained with; None: nobody noted it.
-
-        Raises:
-            UsageError: as `read_config`.
-        """
-        threads = self._run_fields().get("threads")
-        if threads is None or threads > 0:
-            return threads
-        raise self._unreadable(Mismatch("threads", threads, "must be 1 or more"))
-
-    def read_plugin(self) -> Plugin | None:
-        """The user's file that the run needs; None: it needs none.
-
-        Raises:
-            UsageError: as `read_config`.
-        """
-        return self._run_fields().get("plugin")
-
-    def read_keep(self) -> Keep:
-        """Which checkpoints stay; all, where nobody noted it.
-
-        Raises:
-            UsageError: as `read_config`.
-        """
-        keep = self._run_fields().get("keep", "all")
-        if is_keep(keep):
-            return keep
-        raise self._unreadable(Mismatch("keep", keep, KEEP_RULE))
-
-    def read_earlier_data(self) -> list[DataInfo]:
-        """What the run was trained on before it went on with other images.
-
-        Raises:
-            UsageError: as `read_config`.
-        """
-        return [earlier["data"] for earlier in self._earlier()]
-
-    def _earlier(self) -> list[_EarlierData]:
-        return self._run_fields().get("earlier_data", [])
-
-    def _earlier_data(self, data: DataInfo, step: int) -> list[dict[str, Any]]:
-        """What config.json is to say of other data before these."""
-        if not self._config.exists():
-            return []
-        _, stored = self.read_config()
-        phases = [*self._earlier(), _EarlierData(until_step=step, data=stored)]
-        begins = [0, *(phase["until_step"] for phase in phases)]
-        seen = [
-            (min(phase["until_step"], step), phase["data"])
-            for begin, phase in zip(begins, phases, strict=False)
-            if begin < step
-        ]
-        if seen and data.has_images_of(seen[-1][1]):
-            del seen[-1]
-        return [{"until_step": end, "data": before.to_json()} for end, before in seen]
-
-    def _run_fields(self, values: dict[str, Any] | None = None) -> _RunFields:
-        """What config.json holds besides the configuration."""
-        try:
-            return conform(values or read_object(self._config), _RunFields)
-        except Mismatch as error:
-            raise self._unreadable(error) from error
-
-    def _unreadable(self, error: Mismatch) -> UsageError:
-        return UsageError(f"{self._config}: unreadable: {error}")
 
     def checkpoint_path(self, step: int) -> Path:
         """File of the state after ``step`` steps."""
@@ -610,8 +406,7 @@ class RunDir:
 
     def _best_record(self) -> dict[str, Any] | None:
         """The best scores of the images that the run is now trained on."""
-        earlier = self._earlier() if self._config.exists() else []
-        since = max((x["until_step"] for x in earlier), default=0)
+        since = self.config_file.data_since() if self.is_run() else 0
         return _best([x for x in self.read_scores() if x["step"] > since])
 
     def _write_best(self) -> None:
@@ -661,7 +456,7 @@ def resolve_checkpoint(path: Path, step: WhichStep | None = None) -> Path:
     if best is None and run.read_scores():
         raise UsageError(f"--step best: {path} has scores of earlier data alone")
     if best is None:
-        every = run.read_config()[0].evaluate_every
+        every = run.config_file.read()[0].evaluate_every
         flag = "--evaluate-every"
         why = f"not come to {flag} {every}" if every else f"been trained without {flag}"
         raise UsageError(f"--step best: {path} has no scores; it has {why}")

@@ -15,7 +15,7 @@ from shared.config.train_config import (
 from shared.config.values import shown
 from shared.errors import UsageError
 from shared.files.reading import read_object
-from shared.run.run_dir import RUN_FIELDS
+from shared.run.config_file import RUN_FIELDS
 
 
 def read_settings(

@@ -37,8 +37,8 @@ def _goes_on(
     run: RunDir, config: TrainConfig, plugin: Plugin | None, locks: bool
 ) -> bool:
     try:
-        stored, data = run.read_config()
-        plugins.check_same(plugin, run.read_plugin())
+        stored, data = run.config_file.read()
+        plugins.check_same(plugin, run.config_file.plugin())
         total = schedules.total_steps(stored, data.count)
         if stored != config or total in run.checkpoint_steps():
             return False

@@ -37,7 +37,7 @@ class Journal:
     def reopen(self) -> None:
         """Take into account what the run's folder holds now, and nothing else."""
         run = self._run
-        _, data = run.read_config()
+        _, data = run.config_file.read()
         self._watch = Watch(self._config, data)
         self._watch.replay(
             run.read_metrics(), run.read_sample_metrics(), run.read_scores()

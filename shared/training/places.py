@@ -128,7 +128,7 @@ class Keeping:
             Journal(run, config, tensorboard=self.tensorboard, say=self.say),
             lambda: self.write_report(run),
             plugin=self.plugin,
-            keep=run.read_keep(),
+            keep=run.config_file.keep(),
             say=self.say,
         )
 
@@ -214,7 +214,7 @@ class OldFolder(Place):
     @property
     def threads(self) -> int | None:
         """As the folder says; as `Place.threads`."""
-        return RunDir.open(self._run.path).read_threads()
+        return RunDir.open(self._run.path).config_file.threads()
 
     def find(
         self, config: TrainConfig, data: DataInfo, held: contextlib.ExitStack
@@ -223,8 +223,8 @@ class OldFolder(Place):
         run = RunDir.open(self._run.path)
         # Before the state is read: until then another process may be adding to it.
         held.enter_context(run.lock(self._keeping.say))
-        plugins.check_same(self._keeping.plugin, run.read_plugin())
-        stored_config, stored_data = run.read_config()
+        plugins.check_same(self._keeping.plugin, run.config_file.plugin())
+        stored_config, stored_data = run.config_file.read()
         _check_data(config, data, stored_data, self._allow_new_data)
         # The run's page shows them: one that is damaged is told now, and not then.
         run.read_evaluations()
@@ -233,13 +233,13 @@ class OldFolder(Place):
             _check_records(run, stored_config)
             return None
         self._trained_by = found.state.config
-        known = [stored_data, *run.read_earlier_data()]
+        known = [stored_data, *run.config_file.earlier_data()]
         return _checked(config, data, known, found)
 
     def open(self, session: Session, held: contextlib.ExitStack) -> Recorder:
         """Take the folder back to the session's step; as `Place.open`."""
         run, keeping, step = self._run, self._keeping, session.step
-        keep = run.read_keep() if keeping.keep is None else keeping.keep
+        keep = run.config_file.keep() if keeping.keep is None else keeping.keep
         _check_room(run.path, session, keep, there=len(run.checkpoint_steps()))
         newer = ", ".join(str(x) for x in run.checkpoint_steps() if x > step)
         gone = [f"checkpoint {newer}"] if newer else []
@@ -254,7 +254,7 @@ class OldFolder(Place):
         run.truncate_after(step)
         if self._trained_by and (gaps := describe_gaps(run, self._trained_by, step)):
             keeping.say(f"warning: {gaps}")
-        run.write_config(
+        run.config_file.write(
             session.config,
             session.data.info,
             twin=keeping.twin,
@@ -263,7 +263,7 @@ class OldFolder(Place):
             threads=session.backend.threads,
             step=step,
         )
-        run.note_rollbacks(session.rollbacks)
+        run.config_file.note_rollbacks(session.rollbacks)
         run.keep_checkpoints(keep, session.config)
         return keeping.recorder(run, session)
 

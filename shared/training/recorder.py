@@ -258,7 +258,7 @@ class FolderRecorder(Recorder):
     def go_back(self, step: int, rollbacks: tuple[Rollback, ...]) -> None:
         """Take the folder back to a step; as `Recorder.go_back`."""
         self._run.truncate_after(step)
-        self._run.note_rollbacks(rollbacks)
+        self._run.config_file.note_rollbacks(rollbacks)
         self._journal.reopen()
 
     def end(self) -> None:
@@ -272,7 +272,7 @@ class FolderRecorder(Recorder):
     def finish(self) -> None:
         """Write the final pictures, and the page."""
         self._run.sync_records()
-        config, _ = self._run.read_config()
+        config, _ = self._run.config_file.read()
         ends = guide.lines(config, "Output of D")
         chance = ends[0].value if ends else None
         for grid in self._run.finish(config.title, chance):

@@ -232,7 +232,7 @@ def test_a_file_may_need_the_flags_beside_it(
 
 
 def test_a_runs_own_file_gives_its_configuration(run: Path) -> None:
-    stored, _ = RunDir.open(run).read_config()
+    stored, _ = RunDir.open(run).config_file.read()
     assert train("--config", str(run / "config.json")).config == stored
 
 
@@ -355,7 +355,7 @@ def test_a_mistake_is_named_in_one_line(arguments: str) -> None:
 
 
 def test_resuming_starts_from_the_stored_configuration(run: Path) -> None:
-    stored, _ = RunDir.open(run).read_config()
+    stored, _ = RunDir.open(run).config_file.read()
     options = train("--resume", str(run), "--device", "cpu")
     assert options == command_line.TrainOptions(
         config=stored,
@@ -373,7 +373,7 @@ def test_resuming_starts_from_the_stored_configuration(run: Path) -> None:
 
 
 def test_resuming_may_change_the_length_and_what_is_written(run: Path) -> None:
-    stored, _ = RunDir.open(run).read_config()
+    stored, _ = RunDir.open(run).config_file.read()
     flags = ("--steps", "900", "--log-every", "3", "--save-every", "9")
     assert train("--resume", str(run), *flags).config == dataclasses.replace(
         stored, steps=900, log_every=3, save_every=9

@@ -255,15 +255,15 @@ def _run(folder: Path) -> RunDir:
         run.path.mkdir()
         for name in ("samples", "checkpoints"):
             (run.path / name).mkdir()
-        run.write_config(CONFIG, DATA, twin="gans_torch")
+        run.config_file.write(CONFIG, DATA, twin="gans_torch")
     return run
 
 
 def _show(run: RunDir, every_time: bool) -> None:
     """What all commands do with a run that can be read."""
-    config, data = run.read_config()
-    run.read_twins()
-    run.read_plugin()
+    config, data = run.config_file.read()
+    run.config_file.twins()
+    run.config_file.plugin()
     watch = Watch(config, data)
     watch.replay(run.read_metrics(), run.read_sample_metrics(), run.read_scores())
     watch.conclude()

@@ -24,7 +24,7 @@ def digits(data_dir: Path) -> ImageData:
 
 @pytest.fixture(scope="module")
 def config(finished: Path) -> TrainConfig:
-    return RunDir.open(finished).read_config()[0]
+    return RunDir.open(finished).config_file.read()[0]
 
 
 def untimed(records: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -45,7 +45,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run.append_sample_metrics({"step": step, "diversity": 0.5})
     images.save_png(run.path / "real.png", pictures[-1])
     run.checkpoint_path(200).touch()
-    run.write_config(config, DATA, twin="gans_jax", step=200)
+    run.config_file.write(config, DATA, twin="gans_jax", step=200)
     report.write_report(run, "python -m gans_jax.train --resume RUN", "gans_jax.train")
     return run.path / "report.html"
 

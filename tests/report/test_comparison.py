@@ -46,7 +46,7 @@ def test_equal_folders_of_both_twins_are_told_apart(
     one = make(tmp_path / "torch" / "dcgan-001", config, "gans_torch")
     other = make(tmp_path / "jax" / "dcgan-001", config, "gans_jax")
     old = make(tmp_path / "old" / "dcgan-001", config)
-    other.write_config(config, DATA, twin="gans_torch")
+    other.config_file.write(config, DATA, twin="gans_torch")
     found = rows(capsys, tmp_path, one, other, old)
     assert found[""] == ["torch/dcgan-001", "jax/dcgan-001", "old/dcgan-001"]
     assert found["twin"] == ["gans_torch", "gans_jax, gans_torch", "-"]
@@ -128,7 +128,7 @@ def test_a_run_that_diverged_says_so_and_shortens_nobodys_grids(
     )
     failed.append_metrics({"step": 51, "diverged": 1})
     failed.append_sample_metrics({"step": 51, "diversity": 0.5})
-    back.note_rollbacks([Rollback(to=0, at=7)] * 2)
+    back.config_file.note_rollbacks([Rollback(to=0, at=7)] * 2)
     for run, steps in ((whole, (0, 20, 40)), (failed, (0,)), (back, (0, 40))):
         for step in steps:
             images.save_png(run.sample_path(step), np.zeros((4, 4, 1), np.uint8))

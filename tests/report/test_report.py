@@ -136,7 +136,7 @@ def test_the_page_is_made_of_the_folder_alone(finished: Path, tmp_path: Path) ->
 
 
 def test_settings_that_differ_come_first(run: RunDir) -> None:
-    config, _ = run.read_config()
+    config, _ = run.config_file.read()
     assert page.changed_settings(config) == [
         ("--d-lr", "0.001", "0.0002"),
         ("--adam-betas", "0.5 0.9", "0.5 0.999"),
@@ -259,9 +259,9 @@ def test_four_tiles_answer_first(run: RunDir) -> None:
     run.append_metrics({"step": 20, "d_loss": 1.0, "images_per_second": 32.0})
     run.append_scores({"step": 10, "fid": 2.5})
     run.append_scores({"step": 20, "fid": 1.5})
-    config, _ = run.read_config()
+    config, _ = run.config_file.read()
     for twin in ("gans_torch", "gans_jax"):
-        run.write_config(config, DATA, twin=twin, step=20 * (twin == "gans_jax"))
+        run.config_file.write(config, DATA, twin=twin, step=20 * (twin == "gans_jax"))
     found = tiles_of(write(run))
     assert found["FID ↓"] == ("1.500", "while training, step 20; of one draw")
     assert found["Trained"] == ("40 s", "1,280 images seen, 20 steps")
@@ -348,10 +348,10 @@ def test_what_happened_is_on_the_axis_of_time(run: RunDir) -> None:
         run.append_scores({"step": step, "fid": float(step)})
         run.checkpoint_path(step).touch()
     run.append_metrics({"step": 30, "diverged": 1})
-    config, _ = run.read_config()
-    run.write_config(config, DATA, twin="gans_torch")
-    run.write_config(config, DATA, twin="gans_jax", step=20)
-    assert run.read_handovers() == [(20, "gans_jax")]
+    config, _ = run.config_file.read()
+    run.config_file.write(config, DATA, twin="gans_torch")
+    run.config_file.write(config, DATA, twin="gans_jax", step=20)
+    assert run.config_file.handovers() == [(20, "gans_jax")]
     data = write(run).data()
     assert data["last"] == 30
     assert [(x["step"], x["kind"]) for x in data["events"]] == [
@@ -362,10 +362,10 @@ def test_what_happened_is_on_the_axis_of_time(run: RunDir) -> None:
 
 
 def test_a_run_of_one_twin_has_no_handovers(run: RunDir) -> None:
-    config, _ = run.read_config()
+    config, _ = run.config_file.read()
     for step in (0, 5):
-        run.write_config(config, DATA, twin="gans_torch", step=step)
-    assert run.read_handovers() == []
+        run.config_file.write(config, DATA, twin="gans_torch", step=step)
+    assert run.config_file.handovers() == []
     assert "handovers" not in (run.path / "config.json").read_text()
 
 
@@ -545,7 +545,7 @@ def test_a_run_is_as_far_as_its_last_grid(run: RunDir) -> None:
 
 def test_where_a_run_went_back_is_on_the_axis_of_time(run: RunDir) -> None:
     run.append_metrics({"step": 30, "d_loss": 1.0})
-    run.note_rollbacks([Rollback(to=10, at=25)])
+    run.config_file.note_rollbacks([Rollback(to=10, at=25)])
     (mark,) = write(run).data()["events"]
     assert mark == {
         "step": 25,

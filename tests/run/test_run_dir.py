@@ -57,44 +57,44 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_created_run_can_be_opened(run: RunDir) -> None:
     opened = RunDir.open(run.path)
-    assert opened.read_config() == (CONFIG, DATA)
+    assert opened.config_file.read() == (CONFIG, DATA)
     assert opened.read_metrics() == []
     assert opened.checkpoint_steps() == opened.sample_steps() == []
 
 
 def test_a_run_knows_its_twins_in_turn(run: RunDir) -> None:
-    assert run.read_twins() == []
+    assert run.config_file.twins() == []
     turns = ("gans_torch", "gans_torch", "gans_jax", None, "gans_torch")
     for step, twin in enumerate(turns):
-        run.write_config(CONFIG, DATA, twin=twin, step=step)
-    assert run.read_twins() == ["gans_torch", "gans_jax", "gans_torch"]
-    assert run.read_config() == (CONFIG, DATA)
+        run.config_file.write(CONFIG, DATA, twin=twin, step=step)
+    assert run.config_file.twins() == ["gans_torch", "gans_jax", "gans_torch"]
+    assert run.config_file.read() == (CONFIG, DATA)
     # As runs were stored before.
     values = json.loads((run.path / "config.json").read_text())
     del values["twins"]
     (run.path / "config.json").write_text(json.dumps(values))
-    assert run.read_twins() == []
+    assert run.config_file.twins() == []
 
 
 def test_going_back_drops_who_trained_later(run: RunDir) -> None:
     for step, twin in ((0, "gans_torch"), (5, "gans_jax"), (10, "gans_torch")):
-        run.write_config(CONFIG, DATA, twin=twin, step=step)
-    run.write_config(CONFIG, DATA, twin="gans_torch", step=8)
-    assert run.read_handovers() == [(5, "gans_jax"), (8, "gans_torch")]
+        run.config_file.write(CONFIG, DATA, twin=twin, step=step)
+    run.config_file.write(CONFIG, DATA, twin="gans_torch", step=8)
+    assert run.config_file.handovers() == [(5, "gans_jax"), (8, "gans_torch")]
     for _ in range(2):
-        run.write_config(CONFIG, DATA, twin="gans_torch", step=5)
-        assert run.read_twins() == ["gans_torch"]
-        assert run.read_handovers() == []
+        run.config_file.write(CONFIG, DATA, twin="gans_torch", step=5)
+        assert run.config_file.twins() == ["gans_torch"]
+        assert run.config_file.handovers() == []
 
 
 def test_going_back_drops_the_data_of_later_steps(run: RunDir) -> None:
     second, third = (DATA._replace(sha256=x * 64) for x in "23")
 
     def earlier(data: DataInfo, step: int) -> list[tuple[int, DataInfo]]:
-        run.write_config(CONFIG, data, step=step)
+        run.config_file.write(CONFIG, data, step=step)
         stored = json.loads((run.path / "config.json").read_text())
         steps = [x["until_step"] for x in stored.get("earlier_data", [])]
-        return list(zip(steps, run.read_earlier_data(), strict=True))
+        return list(zip(steps, run.config_file.earlier_data(), strict=True))
 
     earlier(second, 10)
     assert earlier(third, 20) == [(10, DATA), (20, second)]
@@ -209,7 +209,7 @@ def test_bad_config_is_refused(run: RunDir, text: str, expected: str) -> None:
     file = run.path / "config.json"
     file.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(UsageError) as error:
-        run.read_config()
+        run.config_file.read()
     assert str(error.value).startswith(f"{file}: ")
     assert expected in str(error.value)
     assert "\n" not in str(error.value)
@@ -222,7 +222,7 @@ def test_bad_value_in_config_is_refused(run: RunDir, change: dict[str, object]) 
     file = run.path / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | change))
     with pytest.raises(UsageError, match=r"config\.json: "):
-        run.read_config()
+        run.config_file.read()
 
 
 def test_paths_are_padded_and_grow(run: RunDir) -> None:
@@ -332,18 +332,18 @@ def test_truncate_drops_what_a_loss_of_power_left_after_a_step(
 
 
 def test_what_is_to_be_kept_is_remembered(run: RunDir) -> None:
-    assert run.read_keep() == "all"
-    run.write_config(CONFIG, DATA, keep=2)
-    run.write_config(CONFIG, DATA)
-    assert run.read_keep() == 2
+    assert run.config_file.keep() == "all"
+    run.config_file.write(CONFIG, DATA, keep=2)
+    run.config_file.write(CONFIG, DATA)
+    assert run.config_file.keep() == 2
     values = json.loads((run.path / "config.json").read_text())
     # As runs were stored before: nothing of theirs is removed unasked.
     del values["keep"]
     (run.path / "config.json").write_text(json.dumps(values))
-    assert run.read_keep() == "all"
+    assert run.config_file.keep() == "all"
     (run.path / "config.json").write_text(json.dumps(values | {"keep": 0}))
     with pytest.raises(UsageError, match="unreadable: keep 0"):
-        run.read_keep()
+        run.config_file.keep()
 
 
 def test_other_checkpoints_are_removed(run: RunDir) -> None:
@@ -419,7 +419,7 @@ def test_second_writer_is_refused(run: RunDir) -> None:
     with run.lock():
         with pytest.raises(UsageError, match="is being written by another process"):
             RunDir.open(run.path).lock()
-        assert RunDir.open(run.path).read_config() == (CONFIG, DATA)
+        assert RunDir.open(run.path).config_file.read() == (CONFIG, DATA)
     with RunDir.open(run.path).lock():
         pass
 
@@ -510,11 +510,11 @@ def test_resolve_checkpoint(run: RunDir) -> None:
     assert resolve_checkpoint(newest) == newest
     with pytest.raises(UsageError, match=r"--step 7: .* no such checkpoint; has 5, 10"):
         resolve_checkpoint(run.path, 7)
-    run.write_config(TrainConfig(), DATA)
+    run.config_file.write(TrainConfig(), DATA)
     untold = "--step best: .* no scores; it has been trained without --evaluate-every"
     with pytest.raises(UsageError, match=untold):
         resolve_checkpoint(run.path, "best")
-    run.write_config(TrainConfig(evaluate_every=50), DATA)
+    run.config_file.write(TrainConfig(evaluate_every=50), DATA)
     with pytest.raises(
         UsageError, match="no scores; it has not come to --evaluate-every 50"
     ):
@@ -527,9 +527,9 @@ def test_resolve_checkpoint(run: RunDir) -> None:
     with pytest.raises(UsageError, match=there):
         resolve_checkpoint(run.path, "best")
     # Scores that compare with other images than the run now sees compete no more.
-    run.write_config(TrainConfig(), DATA._replace(sha256="0" * 64), step=7)
+    run.config_file.write(TrainConfig(), DATA._replace(sha256="0" * 64), step=7)
     assert run.best_step() == 10
-    run.write_config(TrainConfig(), DATA, step=10)
+    run.config_file.write(TrainConfig(), DATA, step=10)
     with pytest.raises(UsageError, match="has scores of earlier data alone"):
         resolve_checkpoint(run.path, "best")
     with pytest.raises(UsageError, match="--step best: needs a run's folder"):

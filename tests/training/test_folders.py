@@ -337,7 +337,7 @@ def test_resuming_or_starting_is_one_command(
     shutil.copytree(run, tmp_path / "runs" / "another")
     capsys.readouterr()
     another = RunDir(tmp_path / "runs" / "another")
-    config, _ = another.read_config()
+    config, _ = another.config_file.read()
     with RunDir(run).lock():
         # Where several processes look at once, only the first asks who writes.
         assert newest_unfinished(config, None) == Path("runs/another")

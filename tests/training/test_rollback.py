@@ -158,7 +158,7 @@ def test_a_run_that_goes_on_still_says_that_it_went_back(
     diverge(5, 1)
     train(*FLAGS, "--run-dir", tmp_path, "--on-nan", "rollback")
     train("--resume", tmp_path, "--steps", 9, "--device", "cpu")
-    assert RunDir.open(tmp_path).read_rollbacks() == [Rollback(3, 5)]
+    assert RunDir.open(tmp_path).config_file.rollbacks() == [Rollback(3, 5)]
 
 
 def test_what_is_judged_of_a_run_that_goes_back_begins_there_anew(

@@ -72,7 +72,7 @@ def test_a_run_leaves_these_files(finished: Path) -> None:
 
 
 def test_the_configuration_is_stored_with_the_data(finished: Path) -> None:
-    config, data = RunDir.open(finished).read_config()
+    config, data = RunDir.open(finished).config_file.read()
     assert config == command_line.parse_train(["dcgan", *TINY], "prog").config
     assert data[:3] == (1, 10, 1797)
     state = checkpoint.load(last_checkpoint(finished))
@@ -331,7 +331,7 @@ def test_a_folder_of_images_may_move(
     assert (run / "evaluation-000001-none.json").exists()
     there = ("--dataset", moved, "--steps", 2, "--device", "cpu")
     train("--resume", run, *there)
-    assert RunDir.open(run).read_config()[0].dataset == moved
+    assert RunDir.open(run).config_file.read()[0].dataset == moved
     # The checkpoint of before is one of the same run still.
     RunDir.open(run).checkpoint_path(2).unlink()
     train("--resume", run, *there)
@@ -627,9 +627,11 @@ def test_the_other_twin_continues_a_run(
     assert contents(run).keys() == contents(finished).keys() | added
     for ours, theirs in zip(metrics(run), metrics(finished), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-4)
-    assert RunDir.open(run).read_config() == RunDir.open(finished).read_config()
+    assert (
+        RunDir.open(run).config_file.read() == RunDir.open(finished).config_file.read()
+    )
     twins = [f"gans_{twin.name}", f"gans_{other.name}"]
-    assert RunDir.open(run).read_twins() == twins
+    assert RunDir.open(run).config_file.twins() == twins
     states = [checkpoint.load(last_checkpoint(path)) for path in (run, finished)]
     assert states[0][:3] == states[1][:3]
     assert states[0].arrays.keys() == states[1].arrays.keys()
