@@ -62,48 +62,6 @@ def test_created_run_can_be_opened(run: RunDir) -> None:
     assert opened.checkpoint_steps() == opened.sample_steps() == []
 
 
-def test_a_run_knows_its_twins_in_turn(run: RunDir) -> None:
-    assert run.config_file.twins() == []
-    turns = ("gans_torch", "gans_torch", "gans_jax", None, "gans_torch")
-    for step, twin in enumerate(turns):
-        run.config_file.write(CONFIG, DATA, twin=twin, step=step)
-    assert run.config_file.twins() == ["gans_torch", "gans_jax", "gans_torch"]
-    assert run.config_file.read() == (CONFIG, DATA)
-    # As runs were stored before.
-    values = json.loads((run.path / "config.json").read_text())
-    del values["twins"]
-    (run.path / "config.json").write_text(json.dumps(values))
-    assert run.config_file.twins() == []
-
-
-def test_going_back_drops_who_trained_later(run: RunDir) -> None:
-    for step, twin in ((0, "gans_torch"), (5, "gans_jax"), (10, "gans_torch")):
-        run.config_file.write(CONFIG, DATA, twin=twin, step=step)
-    run.config_file.write(CONFIG, DATA, twin="gans_torch", step=8)
-    assert run.config_file.handovers() == [(5, "gans_jax"), (8, "gans_torch")]
-    for _ in range(2):
-        run.config_file.write(CONFIG, DATA, twin="gans_torch", step=5)
-        assert run.config_file.twins() == ["gans_torch"]
-        assert run.config_file.handovers() == []
-
-
-def test_going_back_drops_the_data_of_later_steps(run: RunDir) -> None:
-    second, third = (DATA._replace(sha256=x * 64) for x in "23")
-
-    def earlier(data: DataInfo, step: int) -> list[tuple[int, DataInfo]]:
-        run.config_file.write(CONFIG, data, step=step)
-        stored = json.loads((run.path / "config.json").read_text())
-        steps = [x["until_step"] for x in stored.get("earlier_data", [])]
-        return list(zip(steps, run.config_file.earlier_data(), strict=True))
-
-    earlier(second, 10)
-    assert earlier(third, 20) == [(10, DATA), (20, second)]
-    assert earlier(third, 15) == [(10, DATA), (15, second)]
-    assert earlier(third, 8) == [(8, DATA)]
-    # The old images are back, and no others were trained on.
-    assert earlier(DATA, 8) == []
-
-
 @pytest.mark.parametrize(
     "name", ["metrics.jsonl", "real.png", "a/photo.jpg", "samples/photo.png", "samples"]
 )
@@ -192,37 +150,6 @@ def test_open_refuses_what_holds_no_run(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="file: is not a folder"):
         RunDir.open(tmp_path / "file")
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("", "unreadable"),
-        ('{"version": 1,', "unreadable"),
-        ("[]", "unreadable"),
-        ("\udcff", "unreadable"),
-        ('{"version": 99}', "configuration version 99: this program reads"),
-        ('{"version": 1, "data": {}, "colour": 1}', "unknown colour"),
-    ],
-)
-def test_bad_config_is_refused(run: RunDir, text: str, expected: str) -> None:
-    file = run.path / "config.json"
-    file.write_bytes(text.encode(errors="surrogateescape"))
-    with pytest.raises(UsageError) as error:
-        run.config_file.read()
-    assert str(error.value).startswith(f"{file}: ")
-    assert expected in str(error.value)
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    "change", [{"steps": "many"}, {"batch_size": 0}, {"data": {"count": 1}}]
-)
-def test_bad_value_in_config_is_refused(run: RunDir, change: dict[str, object]) -> None:
-    file = run.path / "config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | change))
-    with pytest.raises(UsageError, match=r"config\.json: "):
-        run.config_file.read()
 
 
 def test_paths_are_padded_and_grow(run: RunDir) -> None:
@@ -329,21 +256,6 @@ def test_truncate_drops_what_a_loss_of_power_left_after_a_step(
     (run.path / "metrics.jsonl").write_text('{"step": 1}\n\0\n{"step": 20}\n')
     with pytest.raises(UsageError, match="line 2 is no record"):
         run.truncate_after(20)
-
-
-def test_what_is_to_be_kept_is_remembered(run: RunDir) -> None:
-    assert run.config_file.keep() == "all"
-    run.config_file.write(CONFIG, DATA, keep=2)
-    run.config_file.write(CONFIG, DATA)
-    assert run.config_file.keep() == 2
-    values = json.loads((run.path / "config.json").read_text())
-    # As runs were stored before: nothing of theirs is removed unasked.
-    del values["keep"]
-    (run.path / "config.json").write_text(json.dumps(values))
-    assert run.config_file.keep() == "all"
-    (run.path / "config.json").write_text(json.dumps(values | {"keep": 0}))
-    with pytest.raises(UsageError, match="unreadable: keep 0"):
-        run.config_file.keep()
 
 
 def test_other_checkpoints_are_removed(run: RunDir) -> None:
