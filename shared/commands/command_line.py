@@ -125,7 +125,7 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
     if flags.allow_new_data and flags.resume is None:
         raise UsageError("--allow-new-data: needs a run to --resume")
     if flags.resume == _AUTO:
-        flags, notes = _resume_or_start(flags, _config(flags, start), prog)
+        flags, notes = _resume_or_start(flags, _config(flags, start))
     if flags.step is not None and flags.resume is None:
         raise refuse("step", flags.step, "needs the run to --resume")
     if flags.resume is None:
@@ -134,7 +134,7 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
         _check_unused(flags.run_dir)
     else:
         _check_smallest(flags, {"step": 0})
-        start = _stored_config(flags, preset, prog)
+        start = _stored_config(flags, preset)
         config = _config(_parse_flags(start, args, prog), start)
         check_resumed(config, start)
         if config.dataset == start.dataset:
@@ -411,7 +411,7 @@ def _check_apart(run_dir: Path | None, config: TrainConfig) -> None:
 
 
 def _resume_or_start(
-    flags: TrainFlags, config: TrainConfig, prog: str
+    flags: TrainFlags, config: TrainConfig
 ) -> tuple[TrainFlags, tuple[str, ...]]:
     """What ``--resume auto`` means now, and how to say it."""
     from shared.run.run_dir import RunDir
@@ -429,7 +429,7 @@ def _resume_or_start(
     return dataclasses.replace(flags, resume=found, run_dir=None), (note,)
 
 
-def _stored_config(flags: TrainFlags, preset: str | None, prog: str) -> TrainConfig:
+def _stored_config(flags: TrainFlags, preset: str | None) -> TrainConfig:
     """What the run to resume was started with."""
     from shared.run.run_dir import RunDir
 
