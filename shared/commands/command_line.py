@@ -97,22 +97,7 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
         UsageError: an argument, value or combination is wrong, or differs from what
             the run to resume was started with.
     """
-    args = _words(argv, prog)
-    preset = args.pop(0) if args and not args[0].startswith("-") else None
-    if preset is not None and preset not in PRESETS:
-        hint = ""
-        if os.path.lexists(Path(preset, "config.json")):
-            hint = f"; a run goes on by --resume {shlex.quote(preset)}"
-        elif meant := folder_meant(preset):
-            hint = f"; a data set is --dataset {shlex.quote(meant)}"
-        raise UsageError(
-            f"preset {preset!r}: must be one of {', '.join(PRESETS)}"
-            + (hint or suggestion(preset, PRESETS))
-        )
-    if any(word.partition("=")[0] == "--preset" for word in args):
-        raise UsageError(
-            f"--preset: the name stands alone and comes first, as in {prog} wgan-gp"
-        )
+    preset, args = _preset_first(_words(argv, prog), prog)
     start = PRESETS[preset or DEFAULT_PRESET]
     flags = _parse_flags(start, args, prog)
     _hear_of_processes(flags, prog)
@@ -332,6 +317,27 @@ def _words(argv: Sequence[str] | None, prog: str) -> list[str]:
         if name == "--plugin" and (path := value if is_whole else following):
             plugins.load(Path(path), twin_of(prog))
     return words
+
+
+def _preset_first(words: list[str], prog: str) -> tuple[str | None, list[str]]:
+    """The preset that comes first, if one does; and the flags."""
+    has_preset = bool(words) and not words[0].startswith("-")
+    preset, args = (words[0], words[1:]) if has_preset else (None, words)
+    if preset is not None and preset not in PRESETS:
+        hint = ""
+        if os.path.lexists(Path(preset, "config.json")):
+            hint = f"; a run goes on by --resume {shlex.quote(preset)}"
+        elif meant := folder_meant(preset):
+            hint = f"; a data set is --dataset {shlex.quote(meant)}"
+        raise UsageError(
+            f"preset {preset!r}: must be one of {', '.join(PRESETS)}"
+            + (hint or suggestion(preset, PRESETS))
+        )
+    if any(word.partition("=")[0] == "--preset" for word in args):
+        raise UsageError(
+            f"--preset: the name stands alone and comes first, as in {prog} wgan-gp"
+        )
+    return preset, args
 
 
 def _check_smallest(options: Any, smallest: dict[str, int]) -> None:
