@@ -1,5 +1,6 @@
 """Who competes: the textbook loop and the twins, behind one small interface."""
 
+import importlib
 import itertools
 from collections.abc import Callable
 from typing import Protocol
@@ -148,16 +149,8 @@ def build(case: Case, framework: str, device: str) -> Contestant:
 
 def _backend(case: Case, framework: str, device: str) -> Backend:
     # Imported here: a process measures one framework, with no other in it.
-    if framework == "jax":
-        from gans_jax import make_backend as make_jax
-
-        return make_jax(case.config, case.data_info, device)
-    from gans_torch import make_backend as make_torch
-
-    backend = make_torch(case.config, case.data_info, device)
+    twin = importlib.import_module(f"gans_{framework.removesuffix('-eager')}")
+    backend = twin.make_backend(case.config, case.data_info, device)
     if framework == "torch-eager":
-        from gans_torch.backend import Backend as TorchBackend
-
-        assert isinstance(backend, TorchBackend)
         backend._graphs = None
     return backend

@@ -7,6 +7,7 @@ rounding, float32 to its own rounding, and what TF32 and bfloat16 do is for the 
 
 import dataclasses
 import functools
+import importlib
 import json
 import multiprocessing
 import os
@@ -163,13 +164,11 @@ def _train(
 
 @functools.lru_cache(maxsize=1)  # for the second run of the same
 def _session(twin: str, config: TrainConfig, device: str) -> Session:
-    from gans_jax import make_backend as make_jax
-    from gans_torch import make_backend as make_torch
     from parity_tests.harness import trajectories
 
     data = trajectories.make_data(config.image_size)
-    make = make_torch if twin == "torch" else make_jax
-    return Session(config, data, make(config, data.info, device))
+    make_backend = importlib.import_module(f"gans_{twin}").make_backend
+    return Session(config, data, make_backend(config, data.info, device))
 
 
 def _difference(found: _State, expected: _State) -> tuple[float, str]:

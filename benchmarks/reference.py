@@ -26,7 +26,6 @@ from tqdm import tqdm
 
 from benchmarks.train import describe_machine
 from shared.commands.command_line import arguments
-from shared.config import choices
 from shared.config.choices import POINTS
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
@@ -182,7 +181,7 @@ def measure(options: Table) -> None:
 
 def _measure_one(options: Table, preset: str, twin: str, seed: int) -> None:
     config = PRESETS[preset]
-    points = config.dataset in choices.POINTS
+    points = config.dataset in POINTS
     dataset = config.dataset if points else options.dataset
     run = options.runs.resolve() / f"{preset}-{dataset}-{twin}-{seed}"
     result = run / _RESULT
@@ -237,7 +236,7 @@ def render(runs: Path) -> str:
     ]
     lines = [_INTRODUCTION]
     names = {row["dataset"] for row in found}
-    for dataset in sorted(names, key=lambda name: (name in choices.POINTS, name)):
+    for dataset in sorted(names, key=lambda name: (name in POINTS, name)):
         lines.append(f"## {dataset}\n")
         # Presets have sizes and averages of their own; a table has one protocol.
         tables: dict[str, list[dict[str, Any]]] = {}

@@ -7,7 +7,6 @@ meets all alike; only ratios of their times are shown.
 
 import contextlib
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import tyro
 
 from benchmarks import messages
 from benchmarks.train import describe_machine
+from parity_tests.harness.devices import environments
 from shared.commands import command_line
 from shared.commands.process import run_command
 from shared.config.presets import PRESETS
@@ -179,18 +179,8 @@ def _stream(stream: IO[Any] | None) -> IO[Any]:
 
 
 def _environments(count: int) -> list[dict[str, str]]:
-    """What tells each process of the others."""
-    common = {"OMP_NUM_THREADS": "1"}
-    if count == 1:
-        return [common]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        common |= {"MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": str(count)}
-        common["MASTER_PORT"] = str(free.getsockname()[1])
-    return [
-        common | dict.fromkeys(("RANK", "LOCAL_RANK"), str(rank))
-        for rank in range(count)
-    ]
+    """What tells each process of the others, if there are any."""
+    return [{"OMP_NUM_THREADS": "1"}] if count == 1 else environments(count, apart=True)
 
 
 if __name__ == "__main__":

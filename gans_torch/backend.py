@@ -166,8 +166,7 @@ class Backend(protocol.Backend):
             # A map of a file is read-only; and nobody writes to it.
             warnings.simplefilter("ignore", UserWarning)
             self._images = torch.from_numpy(data.images).to(self.device)
-        if data.labels is not None:
-            self._labels = self._long(data.labels)
+        self._labels = self._long(data.labels)
 
     def prepare(self, draws: Draws) -> _Inputs:
         """What `train` needs for these steps; depends on no state."""
@@ -220,9 +219,7 @@ class Backend(protocol.Backend):
         else:
             generator.eval()
         with torch.no_grad(), self._precision():
-            images = generator(
-                self._float(z), None if labels is None else self._long(labels)
-            )
+            images = generator(self._float(z), self._long(labels))
         generator.train()
         return images.permute(0, 2, 3, 1).float().cpu().numpy()
 
@@ -230,9 +227,10 @@ class Backend(protocol.Backend):
         self, z: NDArray[np.float32], labels: NDArray[np.int32] | None
     ) -> Arrays:
         """What each batch norm of G's average or G sees of these samples."""
-        ids = None if labels is None else self._long(labels)
         with self._precision():
-            return standing.batch_statistics(self._drawing, self._float(z), ids)
+            return standing.batch_statistics(
+                self._drawing, self._float(z), self._long(labels)
+            )
 
     def sample_batches(
         self, batches: Sequence[Latents], training: bool = False
@@ -284,10 +282,7 @@ class Backend(protocol.Backend):
         """D's outputs before any sigmoid, in evaluation mode."""
         discriminator = self.state.discriminator.eval()
         with torch.no_grad(), self._precision():
-            outputs = discriminator(
-                _to_nchw(self._float(images)),
-                None if labels is None else self._long(labels),
-            )
+            outputs = discriminator(_to_nchw(self._float(images)), self._long(labels))
         discriminator.train()
         return outputs.logits.float().cpu().numpy()
 
@@ -452,7 +447,9 @@ class Backend(protocol.Backend):
     def _float(self, array: NDArray[np.float32]) -> Tensor:
         return torch.from_numpy(array).to(self.device, self._dtype, non_blocking=True)
 
-    def _long(self, array: NDArray[np.int32]) -> Tensor:
+    def _long(self, array: NDArray[np.int32] | None) -> Tensor | None:
+        if array is None:
+            return None
         return torch.from_numpy(array).to(self.device, torch.int64, non_blocking=True)
 
 

@@ -25,16 +25,20 @@ class Plugin(NamedTuple):
     sha256: str
     """Digest of its content."""
 
+    def described(self) -> str:
+        """In a few words, to be told from another."""
+        return f"{self.file} of digest {self.sha256[:8]}"
+
 
 # What each twin has loaded last, by the file's name.
 _loaded: dict[tuple[str, str], Plugin] = {}
 
 
-def load(path: Path | None, twin: str, argument: str = "--plugin") -> Plugin | None:
+def load(path: Path, twin: str, argument: str = "--plugin") -> Plugin:
     """Execute a plugin, and have it register what it has: from then on, names are its.
 
     Args:
-        path: the file; None: there is none.
+        path: the file.
         twin: the package that it is to register with.
         argument: what errors call the path.
 
@@ -42,8 +46,6 @@ def load(path: Path | None, twin: str, argument: str = "--plugin") -> Plugin | N
         UsageError: it cannot be read, has no ``register``, or raises an error, which is
             told with the line that raised it.
     """
-    if path is None:
-        return None
     plugin = read(path, argument)
     try:
         _execute(path, twin)
@@ -93,12 +95,13 @@ def check_same(plugin: Plugin | None, stored: Plugin | None) -> None:
             )
     elif plugin is None:
         raise UsageError(
-            f"--plugin: the run was started with {_shown(stored)} and needs it again"
+            f"--plugin: the run was started with {stored.described()} and needs it"
+            " again"
         )
     elif plugin.sha256 != stored.sha256:
         raise UsageError(
-            f"--plugin {_shown(plugin)}: is another than the run was started with,"
-            f" {_shown(stored)}"
+            f"--plugin {plugin.described()}: is another than the run was started with,"
+            f" {stored.described()}"
         )
 
 
@@ -158,7 +161,3 @@ def _describe(path: Path, error: Exception) -> str:
     if isinstance(error, UsageError):
         what = str(error)
     return f"{path}{where}: {what.strip()}"
-
-
-def _shown(plugin: Plugin) -> str:
-    return f"{plugin.file} of digest {plugin.sha256[:8]}"

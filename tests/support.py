@@ -54,6 +54,11 @@ class Twin:
             return importlib.import_module("torch").from_numpy(array)
         return importlib.import_module("jax.numpy").asarray(array)
 
+    def zeros(self, *shape: int) -> Any:
+        """Zeros as the twin's framework makes them, on whatever device it is told."""
+        module = {"torch": "torch", "jax": "jax.numpy"}[self.name]
+        return importlib.import_module(module).zeros(shape)
+
 
 def module_of(path: Path) -> ModuleType:
     """What a file of Python defines that is in no package."""

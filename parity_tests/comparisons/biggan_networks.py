@@ -4,8 +4,8 @@ import dataclasses
 import functools
 
 from parity_tests.certificate.registry import Finding, check
-from parity_tests.comparisons.residual_networks import known_sizes, network_task
-from parity_tests.harness.modules import compare_twins
+from parity_tests.comparisons.residual_networks import known_sizes
+from parity_tests.harness.modules import compare_twins, network_task
 from parity_tests.harness.tasks import Task
 from shared.config.presets import PRESETS
 

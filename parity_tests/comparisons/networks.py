@@ -5,7 +5,6 @@ import functools
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any, get_args
 
 import jax.numpy as jnp
@@ -25,7 +24,7 @@ import gans_torch.networks
 from gans_jax._network import Network
 from parity_tests.certificate.registry import Finding, Worst, check
 from parity_tests.harness import architecture
-from parity_tests.harness.modules import compare_twins
+from parity_tests.harness.modules import compare_twins, network_task
 from parity_tests.harness.tasks import Task, normal, random_arrays
 from parity_tests.harness.trajectories import compare_trajectories, make_pair, shrink
 from shared.backend import Backend
@@ -36,7 +35,6 @@ from shared.data.image_data import DataInfo
 from shared.files.arrays import Arrays
 from shared.randomness import initial_weights
 from shared.run import checkpoint
-from shared.sizes import height_and_width
 
 _FLOAT64 = "network, float64"
 _FLOAT32 = "network, float32"
@@ -53,24 +51,9 @@ _D_COVERS = (
 def _task(
     network: str, channels: int = 1, training: bool = True, **options: Any
 ) -> Task:
-    """One network of a configuration, on four samples.
-
-    Args:
-        network: ``generator`` or ``discriminator``.
-        channels: of the images.
-        training: whether in training mode.
-        options: of the configuration.
-    """
-    config = shrink(PRESETS["dcgan"], **({"image_size": 8, "z_dim": 5} | options))
-    image = (channels, *height_and_width(config.image_size))
-    shape = (5,) if network == "generator" else image
-
-    def build(twin: ModuleType) -> Any:
-        make = getattr(twin.models, f"build_{network}")
-        return make(config, DataInfo(channels, _CLASSES, 4, ""))
-
-    labels = np.array([2, 0, 0, 1]) if config.conditional else None
-    return Task(build, normal(1, 4, *shape), labels, training, second_order=False)
+    """One of DCGAN's networks, whose arrays are as large as they come."""
+    task = network_task(network, "dcgan", training, channels, **options)
+    return task._replace(arrays=random_arrays)
 
 
 def _compare(tasks: dict[str, Task], float32: str = "") -> list[Finding]:

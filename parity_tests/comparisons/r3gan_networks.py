@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from parity_tests.certificate.registry import Finding, check
-from parity_tests.comparisons.residual_networks import known_sizes, softened
+from parity_tests.comparisons.residual_networks import known_sizes
 from parity_tests.comparisons.trajectories import VARIANTS
-from parity_tests.harness.modules import compare_twins
+from parity_tests.harness.modules import compare_twins, softened
 from parity_tests.harness.tasks import Task, normal
 from shared.sizes import ImageSize, height_and_width, text
 

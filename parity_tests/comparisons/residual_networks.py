@@ -1,8 +1,6 @@
 """Residual networks: their blocks, every form, both modes, and the published sizes."""
 
 import functools
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 from flax import nnx
@@ -13,14 +11,12 @@ import gans_torch.arrays
 import gans_torch.models
 from gans_jax._network import Network
 from parity_tests.certificate.registry import Finding, Worst, check
-from parity_tests.harness.modules import compare_twins
-from parity_tests.harness.tasks import Shapes, Task, normal, random_arrays
+from parity_tests.harness.modules import compare_twins, network_task
+from parity_tests.harness.tasks import Task
 from parity_tests.harness.trajectories import shrink
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
-from shared.files.arrays import Arrays
-from shared.sizes import height_and_width
 from shared.statements import Stated
 
 _FLOAT64 = "network, float64"
@@ -28,8 +24,6 @@ _FLOAT32 = "network, float32"
 # Gradients are sums of hundreds there, and so is what rounds in those that batch norm
 # cancels.
 _OF_MANY_PIXELS = 1000.0
-_CLASSES = 3
-_LABELS = np.array([2, 0, 0, 1])
 _G_COVERS = (
     "models.ResnetGenerator",
     "models.resnet.UpBlock",
@@ -45,45 +39,6 @@ _D_COVERS = (
     "layers.SelfAttention",
     "layers.average_pool",
 )
-
-
-def softened(shapes: Shapes) -> Arrays:
-    """Random arrays, the weights small enough that sums of many do not explode."""
-    return {
-        name: x if x.ndim < 2 else (x / np.sqrt(x[0].size)).astype(np.float32)
-        for name, x in random_arrays(shapes).items()
-    }
-
-
-def network_task(
-    network: str,
-    preset: str,
-    training: bool = True,
-    channels: int = 3,
-    second_order: bool = False,
-    **options: Any,
-) -> Task:
-    """One network of a preset, on four samples.
-
-    Args:
-        network: ``generator`` or ``discriminator``.
-        preset: whose architecture it has.
-        training: whether in training mode.
-        channels: of the images.
-        second_order: whether second derivatives are compared.
-        options: of the configuration.
-    """
-    config = shrink(PRESETS[preset], **({"image_size": 8, "z_dim": 5} | options))
-    image = (channels, *height_and_width(config.image_size))
-    shape = (config.z_dim,) if network == "generator" else image
-
-    def build(twin: ModuleType) -> Any:
-        make = getattr(twin.models, f"build_{network}")
-        return make(config, DataInfo(channels, _CLASSES, 4, ""))
-
-    labels = _LABELS if config.conditional else None
-    inputs = normal(1, 4, *shape)
-    return Task(build, inputs, labels, training, second_order, softened)
 
 
 def _compare(

@@ -75,7 +75,7 @@ def train(
                 stderr=subprocess.STDOUT,
                 text=True,
             )
-            for environment in _environments(devices, apart or twin == "torch")
+            for environment in environments(devices, apart or twin == "torch")
         ]
         said = [process.communicate()[0] for process in started]
         for process, words in zip(started, said, strict=True):
@@ -86,8 +86,13 @@ def train(
         ]
 
 
-def _environments(devices: int, apart: bool) -> list[dict[str, str]]:
-    """What tells each process of its devices, and of the other processes."""
+def environments(devices: int, apart: bool) -> list[dict[str, str]]:
+    """What tells each process of its devices, and of the other processes.
+
+    Args:
+        devices: of the run.
+        apart: whether each has a process, with one thread.
+    """
     if not apart:
         return [{"JAX_NUM_CPU_DEVICES": str(devices)}]
     with socket.socket() as free:

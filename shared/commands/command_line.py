@@ -97,22 +97,7 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
         UsageError: an argument, value or combination is wrong, or differs from what
             the run to resume was started with.
     """
-    args = _words(argv, prog)
-    preset = args.pop(0) if args and not args[0].startswith("-") else None
-    if preset is not None and preset not in PRESETS:
-        hint = ""
-        if os.path.lexists(Path(preset, "config.json")):
-            hint = f"; a run goes on by --resume {shlex.quote(preset)}"
-        elif meant := folder_meant(preset):
-            hint = f"; a data set is --dataset {shlex.quote(meant)}"
-        raise UsageError(
-            f"preset {preset!r}: must be one of {', '.join(PRESETS)}"
-            + (hint or suggestion(preset, PRESETS))
-        )
-    if any(word.partition("=")[0] == "--preset" for word in args):
-        raise UsageError(
-            f"--preset: the name stands alone and comes first, as in {prog} wgan-gp"
-        )
+    preset, args = _preset_first(_words(argv, prog), prog)
     start = PRESETS[preset or DEFAULT_PRESET]
     flags = _parse_flags(start, args, prog)
     _hear_of_processes(flags, prog)
@@ -125,7 +110,7 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
     if flags.allow_new_data and flags.resume is None:
         raise UsageError("--allow-new-data: needs a run to --resume")
     if flags.resume == _AUTO:
-        flags, notes = _resume_or_start(flags, _config(flags, start), prog)
+        flags, notes = _resume_or_start(flags, _config(flags, start))
     if flags.step is not None and flags.resume is None:
         raise refuse("step", flags.step, "needs the run to --resume")
     if flags.resume is None:
@@ -134,7 +119,7 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
         _check_unused(flags.run_dir)
     else:
         _check_smallest(flags, {"step": 0})
-        start = _stored_config(flags, preset, prog)
+        start = _stored_config(flags, preset)
         config = _config(_parse_flags(start, args, prog), start)
         check_resumed(config, start)
         if config.dataset == start.dataset:
@@ -334,6 +319,27 @@ def _words(argv: Sequence[str] | None, prog: str) -> list[str]:
     return words
 
 
+def _preset_first(words: list[str], prog: str) -> tuple[str | None, list[str]]:
+    """The preset that comes first, if one does; and the flags."""
+    has_preset = bool(words) and not words[0].startswith("-")
+    preset, args = (words[0], words[1:]) if has_preset else (None, words)
+    if preset is not None and preset not in PRESETS:
+        hint = ""
+        if os.path.lexists(Path(preset, "config.json")):
+            hint = f"; a run goes on by --resume {shlex.quote(preset)}"
+        elif meant := folder_meant(preset):
+            hint = f"; a data set is --dataset {shlex.quote(meant)}"
+        raise UsageError(
+            f"preset {preset!r}: must be one of {', '.join(PRESETS)}"
+            + (hint or suggestion(preset, PRESETS))
+        )
+    if any(word.partition("=")[0] == "--preset" for word in args):
+        raise UsageError(
+            f"--preset: the name stands alone and comes first, as in {prog} wgan-gp"
+        )
+    return preset, args
+
+
 def _check_smallest(options: Any, smallest: dict[str, int]) -> None:
     for name, least in smallest.items():
         value = getattr(options, name)
@@ -411,7 +417,7 @@ def _check_apart(run_dir: Path | None, config: TrainConfig) -> None:
 
 
 def _resume_or_start(
-    flags: TrainFlags, config: TrainConfig, prog: str
+    flags: TrainFlags, config: TrainConfig
 ) -> tuple[TrainFlags, tuple[str, ...]]:
     """What ``--resume auto`` means now, and how to say it."""
     from shared.run.run_dir import RunDir
@@ -429,7 +435,7 @@ def _resume_or_start(
     return dataclasses.replace(flags, resume=found, run_dir=None), (note,)
 
 
-def _stored_config(flags: TrainFlags, preset: str | None, prog: str) -> TrainConfig:
+def _stored_config(flags: TrainFlags, preset: str | None) -> TrainConfig:
     """What the run to resume was started with."""
     from shared.run.run_dir import RunDir
 

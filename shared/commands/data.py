@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from shared.commands.options import DEFAULT_PRESET, DataOptions
 from shared.config.arguments import named_as
 from shared.config.choices import POINTS
-from shared.config.flags import flag, spelled, twin_of
+from shared.config.flags import given, twin_of
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.data import datasets
@@ -165,15 +165,10 @@ def _next_command(
         return ["A run on it:", f"  {shlex.join([*train, data.name])}"]
     default = PRESETS[DEFAULT_PRESET]
     wished = {} if data.survey is None else data.survey.flags
-    words: list[str] = []
-    for name in ("image_size", *Reading._fields):
-        value = wished.get(name, getattr(config, name))
-        if value != getattr(default, name):
-            words += [flag(name), spelled(name, value)]
-    for name in ("data_dir", "cache_dir"):
-        value = getattr(options, name)
-        if value != getattr(DataOptions, name):
-            words += [flag(name), str(value)]
+    names = ("image_size", *Reading._fields)
+    reading = {x: wished.get(x, getattr(config, x)) for x in names}
+    places = {x: getattr(options, x) for x in ("data_dir", "cache_dir")}
+    words = [*given(reading, default), *given(places, DataOptions)]
     if other := wished.get("dataset"):
         look = ["python", "-m", prog, str(other), *words]
         return ["What to look at next:", f"  {shlex.join(look)}"]

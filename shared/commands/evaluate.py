@@ -21,6 +21,7 @@ from shared.config.flags import refuse
 from shared.config.limits import check_drawn
 from shared.config.train_config import TrainConfig
 from shared.data import datasets
+from shared.data.image_data import ImageData
 from shared.data.reading import Reading
 from shared.data.survey import without_advice
 from shared.drawing import images
@@ -36,6 +37,7 @@ from shared.run import checkpoint
 from shared.run.outputs import check_not_own, is_among, make_out
 from shared.run.restore import load_backend
 from shared.run.run_dir import RunDir, root_of
+from shared.sizes import ImageSize
 from shared.training.processes import processes
 
 _DRAWS = 5
@@ -71,13 +73,7 @@ def evaluate(options: EvaluateOptions, twin: str, make_backend: MakeBackend) -> 
     if processes().follows:
         with load().helped():
             return
-    dataset = options.dataset or stored.config.dataset
-    choices.check_dataset_name(dataset)
-    if options.dataset is None:
-        choices.check_not_moved(dataset)
-    trained_on = stored.config.dataset
-    if dataset != trained_on and not {dataset, trained_on}.isdisjoint(choices.POINTS):
-        raise refuse("dataset", dataset, f"the run was trained on {trained_on}")
+    dataset = _dataset(options, stored.config.dataset)
     config = dataclasses.replace(stored.config, dataset=dataset)
     check_data(config, stored.data, options.features)
     check_split(options.split, dataset, options.features)
@@ -121,18 +117,33 @@ def evaluate(options: EvaluateOptions, twin: str, make_backend: MakeBackend) -> 
     with backend.helped():
         found = evaluation.evaluate(evaluator, num, draws, options.seed)
     content = {"step": stored.step, "checkpoint": path.name, **_content(found)}
-    suffix = "" if options.features == "classifier" else f"-{options.features}"
-    suffix += "" if options.split == "train" else f"-{options.split}"
-    suffix += "" if options.standing_stats is None else "-standing-stats"
-    out = folder / f"evaluation-{stored.step:06d}{suffix}.json"
+    stem = f"{stored.step:06d}{_suffix(options)}"
+    out = folder / f"evaluation-{stem}.json"
     with _shown(f"{config.preset}, step {stored.step}", content):
         write_object(out, finite(content))
         if found.nearest is not None:
-            picture = folder / f"nearest-{stored.step:06d}{suffix}.png"
-            images.save_png(picture, found.nearest)
+            images.save_png(folder / f"nearest-{stem}.png", found.nearest)
         if is_of_run:
             page.refresh_report(RunDir(folder))
         terminal.say(f"written: {out}")
+
+
+def _dataset(options: EvaluateOptions, trained_on: str) -> str:
+    """What the run's data are called now: a folder may have been moved."""
+    dataset = options.dataset or trained_on
+    choices.check_dataset_name(dataset)
+    if options.dataset is None:
+        choices.check_not_moved(dataset)
+    if dataset != trained_on and not {dataset, trained_on}.isdisjoint(choices.POINTS):
+        raise refuse("dataset", dataset, f"the run was trained on {trained_on}")
+    return dataset
+
+
+def _suffix(options: EvaluateOptions) -> str:
+    """What the names of files end in that are not scored as usual."""
+    suffix = "" if options.features == "classifier" else f"-{options.features}"
+    suffix += "" if options.split == "train" else f"-{options.split}"
+    return suffix + ("" if options.standing_stats is None else "-standing-stats")
 
 
 def _evaluate_images(
@@ -153,22 +164,7 @@ def _evaluate_images(
         check_not_own(out, out / "evaluation.json")
         make_out(out)
     size = options.image_size or TrainConfig.image_size
-
-    caching = datasets.Caching(options.data_dir, options.cache_dir, options.trust_cache)
-    reading = Reading(options.channels or "auto")
-    with _called(name, f"--reference {options.reference}") as say:
-        check_split(options.split, name, options.features)
-        read = functools.partial(datasets.read, name, size, caching, reading, say)
-        reference = read()
-        against = read("test") if options.split == "test" else None
-        check_data(TrainConfig(dataset=name), reference.info, options.features)
-    with _called(_folder(path), f"--samples {path}") as say:
-        read = functools.partial(datasets.read, _folder(path), size, caching)
-        samples = read(reading, say)
-        if samples.info.channels != reference.info.channels:
-            kind = "grey" if reference.info.channels == 1 else "colour"
-            say(f"made {kind}, as the reference is")
-            samples = read(Reading(kind), lambda _: None)
+    samples, reference, against = _read_both(options, path, name, size)
     given = samples.images
     if options.num is not None:
         order = noise.batch_indices(options.seed, 0, len(given), len(given))
@@ -210,6 +206,28 @@ def _folder(path: Path | str) -> str:
     """What a data set of a folder is called."""
     name = str(path)
     return name if choices.is_folder(name) else f"{choices.FOLDER}{name}"
+
+
+def _read_both(
+    options: EvaluateOptions, path: Path, name: str, size: ImageSize
+) -> tuple[ImageData, ImageData, ImageData | None]:
+    """Samples, reference, and what samples are compared with in its place, if so."""
+    caching = datasets.Caching(options.data_dir, options.cache_dir, options.trust_cache)
+    reading = Reading(options.channels or "auto")
+    with _called(name, f"--reference {options.reference}") as say:
+        check_split(options.split, name, options.features)
+        read = functools.partial(datasets.read, name, size, caching, reading, say)
+        reference = read()
+        against = read("test") if options.split == "test" else None
+        check_data(TrainConfig(dataset=name), reference.info, options.features)
+    with _called(_folder(path), f"--samples {path}") as say:
+        read = functools.partial(datasets.read, _folder(path), size, caching)
+        samples = read(reading, say)
+        if samples.info.channels != reference.info.channels:
+            kind = "grey" if reference.info.channels == 1 else "colour"
+            say(f"made {kind}, as the reference is")
+            samples = read(Reading(kind), lambda _: None)
+    return samples, reference, against
 
 
 @contextlib.contextmanager

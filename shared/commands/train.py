@@ -3,13 +3,13 @@
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from shared import plugins, terminal
 from shared.backend import MakeBackend
 from shared.commands.options import TrainFlags
-from shared.config.flags import flag, twin_of
+from shared.config.flags import given, twin_of
 from shared.config.run_options import TrainOptions, handed_on
 from shared.data import datasets
 from shared.data.image_data import DataInfo, ImageData
@@ -149,14 +149,9 @@ def next_command(options: TrainOptions, data: DataInfo, run: Path, prog: str) ->
     return shlex.join([*words, *_given(options, names)])
 
 
-def _given(options: TrainOptions, names: Sequence[str]) -> Iterator[str]:
+def _given(options: TrainOptions, names: tuple[str, ...]) -> Iterator[str]:
     """The flags of these names that the user has set."""
-    for name in names:
-        value = getattr(options, name)
-        if value != getattr(TrainFlags, name):
-            yield flag(name)
-            if value is not True:
-                yield str(value)
+    return given({name: getattr(options, name) for name in names}, TrainFlags)
 
 
 def _on_open(run: RunDir, options: TrainOptions, prog: str) -> None:

@@ -69,16 +69,16 @@ Schedule = Literal["constant", "linear", "cosine"]
 Precision = Literal["float32", "tf32", "bfloat16", "float64"]
 
 
-NAMES = ("digits", "mnist", "fashion-mnist", "cifar10", "stacked-mnist")
-"""Data sets that have a name of their own; ``folder:PATH`` is anybody's images."""
-
-
-TESTED = ("mnist", "fashion-mnist", "cifar10", "stacked-mnist")
-"""Those with a test split."""
-
-
 STACKED = "stacked-mnist"
 """Three random digits of MNIST as the channels of a colour image; 1,000 classes."""
+
+
+TESTED = ("mnist", "fashion-mnist", "cifar10", STACKED)
+"""Data sets with a test split."""
+
+
+NAMES = ("digits", *TESTED)
+"""Data sets that have a name of their own; ``folder:PATH`` is anybody's images."""
 
 
 POINTS = ("ring", "grid", "swiss-roll")

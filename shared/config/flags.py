@@ -1,5 +1,7 @@
 """How the command line spells settings and programs, and refuses a value."""
 
+from collections.abc import Iterator, Mapping
+
 from shared.config.values import printable
 from shared.errors import UsageError
 
@@ -14,6 +16,15 @@ def spelled(field: str, value: object) -> str:
     if isinstance(value, tuple):
         return ("x" if field == "image_size" else " ").join(map(str, value))
     return str(value)
+
+
+def given(values: Mapping[str, object], usual: object) -> Iterator[str]:
+    """The words of a command line that say which settings are not as usual."""
+    for field, value in values.items():
+        if value != getattr(usual, field):
+            yield flag(field)
+            if value is not True:
+                yield spelled(field, value)
 
 
 def twin_of(prog: str) -> str:

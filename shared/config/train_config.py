@@ -438,8 +438,8 @@ def _check_length(config: TrainConfig) -> None:
 def _check_combinations(config: TrainConfig) -> None:
     check_reading(config.dataset, vars(config))
     _check_burn_in(config)
-    architecture = ARCHITECTURES[config.architecture]
-    if config.dataset in POINTS and not architecture.makes_points:
+    makes_points = ARCHITECTURES[config.architecture].makes_points
+    if config.dataset in POINTS and not makes_points:
         able = [name for name, traits in ARCHITECTURES.items() if traits.makes_points]
         raise refuse(
             "architecture",
@@ -451,28 +451,7 @@ def _check_combinations(config: TrainConfig) -> None:
             rule = f"is for images, which points of {config.dataset} are not"
             raise refuse(name, getattr(config, name), rule)
     _check_ada(config)
-    for name in ("g_norm", "d_norm"):
-        if getattr(config, name) == "instance" and not architecture.has_feature_maps:
-            raise refuse(
-                name,
-                "instance",
-                f"has one value a channel to normalise in {config.architecture}",
-            )
-    for name, value in architecture.lacks.items():
-        if getattr(config, name) != value:
-            raise refuse(
-                name,
-                getattr(config, name),
-                f"{config.architecture} has no such thing; use {value}",
-            )
-    size, least_z_dim = config.image_size, architecture.least_z_dim
-    if isinstance(size, tuple) and not architecture.makes_rectangles:
-        rule = f"{config.architecture} makes squares alone"
-        raise refuse("image_size", size, rule)
-    if least_z_dim is not None and config.z_dim < (least := least_z_dim(size)):
-        rule = f"must be {least} or more, as {config.architecture} splits it at"
-        parts = f"{sizes.both(size)} into so many parts"
-        raise refuse("z_dim", config.z_dim, f"{rule} {parts}")
+    _check_architecture(config)
     if config.n_critic > 1 and config.d_every > 1:
         raise refuse(
             "d_every", config.d_every, "cannot be combined with --n-critic above 1"
@@ -511,6 +490,33 @@ def _check_combinations(config: TrainConfig) -> None:
             config.aux_classifier,
             "needs --conditional: G must know the class that its images are judged by",
         )
+
+
+def _check_architecture(config: TrainConfig) -> None:
+    """Refuse what means nothing to the networks, and sizes that they cannot have."""
+    architecture = ARCHITECTURES[config.architecture]
+    for name in ("g_norm", "d_norm"):
+        if getattr(config, name) == "instance" and not architecture.has_feature_maps:
+            raise refuse(
+                name,
+                "instance",
+                f"has one value a channel to normalise in {config.architecture}",
+            )
+    for name, value in architecture.lacks.items():
+        if getattr(config, name) != value:
+            raise refuse(
+                name,
+                getattr(config, name),
+                f"{config.architecture} has no such thing; use {value}",
+            )
+    size, least_z_dim = config.image_size, architecture.least_z_dim
+    if isinstance(size, tuple) and not architecture.makes_rectangles:
+        rule = f"{config.architecture} makes squares alone"
+        raise refuse("image_size", size, rule)
+    if least_z_dim is not None and config.z_dim < (least := least_z_dim(size)):
+        rule = f"must be {least} or more, as {config.architecture} splits it at"
+        parts = f"{sizes.both(size)} into so many parts"
+        raise refuse("z_dim", config.z_dim, f"{rule} {parts}")
 
 
 def _check_ada(config: TrainConfig) -> None:

@@ -158,7 +158,7 @@ class ImageEvaluator(PixelEvaluator):
         self, drawn: list[NDArray[np.int64]], num: int
     ) -> dict[str, Score]:
         """Which classes occur; from the most probable class of each sample."""
-        labels = self._labels
+        labels = self._data.labels
         assert labels is not None, "who knows the classes was taught by labels"
         how = f"{num} samples by their most probable class"
         hit = [float(len(np.unique(ids))) for ids in drawn]

@@ -34,7 +34,6 @@ class PixelEvaluator(Evaluator):
         self._samples = samples
         self._config = config
         self._images = data.pixels
-        self._labels = data.labels
         count = data.info.count
         self.usual_num = min(_NUM, count)
         # Shuffled, so that any first part of them is a fair sample.

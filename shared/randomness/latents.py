@@ -112,7 +112,7 @@ def sample_inputs(
     n: int,
     labels: ClassIds | None,
     seed: int,
-    truncation: float | None = None,
+    truncation: float | None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int32] | None]:
     """Latents of the command ``sample --seed``, and class ids for a conditional run.
 

@@ -141,4 +141,4 @@ def _spelled(settings: dict[str, Any], names: list[str]) -> str:
 
 
 def _described(plugin: Plugin | None) -> str:
-    return f"{plugin.file} of digest {plugin.sha256[:8]}" if plugin else "none"
+    return plugin.described() if plugin else "none"

@@ -201,8 +201,8 @@ class OldFolder(Place):
         self,
         path: Path,
         keeping: Keeping,
-        step: WhichStep | None = None,
-        allow_new_data: bool = False,
+        step: WhichStep | None,
+        allow_new_data: bool,
     ) -> None:
         self._run = RunDir(path)
         self._keeping = keeping

@@ -15,11 +15,6 @@ def layers(twin: Twin) -> ModuleType:
     return importlib.import_module(f"gans_{twin.name}.layers")
 
 
-def _zeros(twin: Twin, *shape: int) -> Any:
-    array_module = {"torch": "torch", "jax": "jax.numpy"}[twin.name]
-    return importlib.import_module(array_module).zeros(shape)
-
-
 @pytest.mark.needs("jax")
 def test_convolutions_suit_the_device_that_is_asked_for(
     monkeypatch: pytest.MonkeyPatch,
@@ -76,4 +71,4 @@ def test_a_batch_that_does_not_make_groups_is_refused(
     twin: Twin, layers: ModuleType
 ) -> None:
     with pytest.raises(ValueError, match="batch 6: must be a multiple of 4"):
-        layers.MinibatchStd(4)(_zeros(twin, 6, 2, 4, 4))
+        layers.MinibatchStd(4)(twin.zeros(6, 2, 4, 4))

@@ -50,17 +50,12 @@ def register(
     return models.register_architecture
 
 
-def _zeros(twin: Twin, *shape: int) -> Any:
-    array_module = {"torch": "torch", "jax": "jax.numpy"}[twin.name]
-    return importlib.import_module(array_module).zeros(shape)
-
-
 def test_a_conditional_generator_needs_labels(
     twin: Twin, models: ModuleType, config: TrainConfig
 ) -> None:
     generator = models.build_generator(config, _DATA)
     with pytest.raises(ValueError, match="labels None: a conditional generator"):
-        generator(_zeros(twin, 2, 5))
+        generator(twin.zeros(2, 5))
 
 
 def test_a_conditional_discriminator_needs_labels(
@@ -69,7 +64,7 @@ def test_a_conditional_discriminator_needs_labels(
     discriminator = models.build_discriminator(config, _DATA)
     shape = (2, 1, 8, 8) if twin.name == "torch" else (2, 8, 8, 1)
     with pytest.raises(ValueError, match="labels None: a conditional discriminator"):
-        discriminator(_zeros(twin, *shape))
+        discriminator(twin.zeros(*shape))
 
 
 @pytest.mark.parametrize(
@@ -95,10 +90,10 @@ def test_images_have_the_size_that_is_asked_for(
     shape = (2, 1, size, size) if twin.name == "torch" else (2, size, size, 1)
 
     def images() -> Any:
-        return models.build_generator(config, _DATA)(_zeros(twin, 2, 7))
+        return models.build_generator(config, _DATA)(twin.zeros(2, 7))
 
     def logits() -> Any:
-        return models.build_discriminator(config, _DATA)(_zeros(twin, *shape)).logits
+        return models.build_discriminator(config, _DATA)(twin.zeros(*shape)).logits
 
     assert _shape_of(twin, images) == shape
     assert _shape_of(twin, logits) == (2,)
@@ -149,7 +144,7 @@ def _without_statement(twin: Twin) -> Any:
 
     from gans_jax._network import Network
 
-    inner = nnx.Dict({"scale": nnx.Param(_zeros(twin, 3))})
+    inner = nnx.Dict({"scale": nnx.Param(twin.zeros(3))})
     return Network.of(nnx.Dict({"inner": inner}))
 
 
