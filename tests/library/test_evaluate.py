@@ -135,6 +135,8 @@ def test_what_does_not_fit_is_refused(
         (run, digits, {"num": 15}, "^num 15: must be 16 or more"),
         (run, digits, {"draws": 0}, "^draws 0: must be 1 or more"),
         (run, digits, {"seed": -1}, "^seed -1: must be 0 or more"),
+        (run, digits, {"seed": 2**63}, "^seed 9.*808: must be 0 or more, below 2"),
+        (run, digits, {"device": "nonsense"}, "^device nonsense: no such device"),
         (run, digits, {"step": 5}, "^step 5: .* has no such checkpoint"),
         (pictures, without, {}, "^dataset digits: .* use features none or inception"),
         (pictures, unnamed, {}, "; give from_arrays the labels, or use features none"),
@@ -149,6 +151,7 @@ def test_what_does_not_fit_is_refused(
         (run, digits, {"step": "last"}, "^step 'last': must be None, a whole number"),
         (pictures, digits, {"num": 18}, "^num 18: is for a run; images are scored"),
         (pictures, digits, {"step": 3}, "^step 3: images have none"),
+        (pictures, digits, {"device": "nonsense"}, "^device nonsense: no such device"),
         (pictures, digits, {"standing_stats": 3}, "^standing_stats 3: images have no"),
         (run, digits, {"standing_stats": 0}, "^standing_stats 0: must be 1 or more"),
         (pictures[:15], digits, {}, "must be uint8 .16 or more, 16, 16, 1."),
@@ -169,6 +172,7 @@ def test_what_does_not_fit_is_refused(
         ),
         (run, digits, {"against": from_arrays(few)}, "^against: 15 images: must be"),
         (pictures, ring, {}, "^reference: of points in the plane only a run"),
+        (pictures, ring, {"against": digits}, "^against: needs features"),
     ):
         with pytest.raises((UsageError, TypeCheckError), match=message):
             twin.library.evaluate(samples, reference, **{"device": "cpu", **options})
