@@ -14,6 +14,7 @@ from shared.data import datasets, points
 from shared.data.arrays import from_arrays
 from shared.data.image_data import ImageData
 from shared.errors import UsageError
+from shared.evaluation import classifier
 from support import Twin, stopped
 
 
@@ -81,6 +82,19 @@ def test_samples_are_compared_with_other_images_than_the_classifier_learns(
     assert found.protocol["reference"] == "300 images, as given"
     assert "300 reference images" in found.scores["fid"]["protocol"]
     assert "180 real images, held out" in found.sanity
+
+
+def test_the_judge_is_kept_where_it_is_asked_for(
+    twin: Twin, digits: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begin(judge: Any, *_: Any) -> float:
+        judge.load(classifier.initial_weights(judge.statements()))
+        return 0.5
+
+    monkeypatch.setattr(classifier, "train", begin)
+    given = np.array(digits.images[:16])
+    twin.library.evaluate(given, digits, device="cpu", data_dir=tmp_path)
+    assert list((tmp_path / "cache").glob("classifier-*"))
 
 
 def test_a_run_is_compared_with_the_test_split(
