@@ -115,6 +115,9 @@ REFUSED_AT_ONCE = {
     "evaluate --samples {faces} --reference nowhere": (
         "error: --reference nowhere: must be a folder of images"
     ),
+    "evaluate --samples {faces} --reference mnist --split test --features none": (
+        "--split test: needs features"
+    ),
     "export nowhere": "nowhere: no such folder",
     "export {empty}": "{empty}: holds no run",
     "train --resume {long}": "--resume {long}: File name too long",
