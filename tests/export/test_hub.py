@@ -20,7 +20,6 @@ from shared.errors import UsageError
 from shared.export import hub
 from shared.export.card import model_card
 from shared.run import checkpoint
-from shared.run.exported import is_exported
 from shared.run.generator import GeneratorState, generator_of
 from support import SELECTED, TWINS, Twin, contents, copy, forged_state
 
@@ -432,7 +431,7 @@ def test_a_place_that_is_taken_is_left_alone(
     assert contents(export(run, tmp_path / "empty")) == contents(folder)
 
 
-def test_a_folder_without_its_card_is_no_exported_generator(
+def test_an_export_that_fails_leaves_nothing(
     run: Path, twin: Twin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def write_no_card(path: Path, content: bytes) -> None:
@@ -441,7 +440,19 @@ def test_a_folder_without_its_card_is_no_exported_generator(
     monkeypatch.setattr(hub, "write_atomically", write_no_card)
     with pytest.raises(UsageError, match=r"README.md: cannot be written: No space"):
         twin.library.export(run, tmp_path / "new")
-    assert not is_exported(tmp_path / "new")
+    assert contents(tmp_path) == {}
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match=r"README.md: cannot be written: No space"):
+        twin.library.export(run, tmp_path / "empty")
+    assert list(tmp_path.rglob("*")) == [tmp_path / "empty"]
+
+
+def test_an_export_that_was_killed_can_be_repeated(
+    run: Path, folder: Path, twin: Twin, tmp_path: Path
+) -> None:
+    (tmp_path / f".gans-{'0f' * 16}.tmp").write_bytes(b"half of the weights")
+    assert contents(twin.library.export(run, tmp_path)) == contents(folder)
 
 
 def test_a_folder_has_but_one_step(folder: Path, twin: Twin) -> None:

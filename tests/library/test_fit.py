@@ -109,6 +109,7 @@ def test_what_does_not_fit_is_refused_in_words_of_python(
     twin: Twin, config: TrainConfig, digits: ImageData, finished: Path
 ) -> None:
     few = digits._replace(info=digits.info._replace(count=4))
+    one = digits._replace(info=digits.info._replace(count=1))
     without = digits._replace(info=digits.info._replace(num_classes=0))
     other = digits._replace(info=digits.info._replace(sha256="0" * 64))
     here = digits._replace(name="folder:.")
@@ -116,6 +117,7 @@ def test_what_does_not_fit_is_refused_in_words_of_python(
         ({"image_size": 32}, digits, {}, "^image_size 32: the data's images have size"),
         ({}, here, {"run_dir": "a"}, "^run_dir a: lies within dataset folder:., whose"),
         ({}, few, {}, "^batch_size 8: must be at most the 4 images of dataset digits"),
+        ({}, one, {}, "^dataset digits: holds 1 image; a run takes 2 or more"),
         ({"conditional": True}, without, {}, "^conditional: needs labels of two"),
         ({"evaluate_every": 2}, without, {}, "^evaluate_every 2: needs labels"),
         ({}, digits, {"devices": 0}, "^devices 0: must be 1 or more"),
