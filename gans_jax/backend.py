@@ -28,7 +28,7 @@ from gans_jax.classifier import Classifier
 from gans_jax.distribution import AXIS
 from shared.backend import Arithmetic, FeatureNetwork, Latents
 from shared.config.choices import DataPlace
-from shared.config.limits import check_batch, check_memory
+from shared.config.limits import check_batch, check_memory, check_precision
 from shared.config.memory import initial_memory
 from shared.config.schedules import Phases, Scalars, constants
 from shared.config.train_config import TrainConfig
@@ -563,11 +563,5 @@ def _compiler_options(deterministic: bool, platform: str) -> dict[str, Any]:
 
 
 def _find_matmul_precision(config: TrainConfig, platform: str) -> str:
-    if config.precision != "tf32":
-        return "highest"
-    if platform in ("cpu", "tpu"):
-        raise UsageError(
-            f"--precision tf32: needs an NVIDIA GPU, the device is {platform};"
-            " use float32"
-        )
-    return "tensorfloat32"
+    check_precision(config, platform)
+    return "tensorfloat32" if config.precision == "tf32" else "highest"

@@ -26,7 +26,7 @@ from gans_torch._graphs import CudaRecorder, StepGraphs, StepInputs
 from gans_torch.classifier import Classifier
 from shared.backend import Arithmetic, FeatureNetwork, Latents
 from shared.config.choices import DataPlace
-from shared.config.limits import check_batch, check_memory
+from shared.config.limits import check_batch, check_memory, check_precision
 from shared.config.memory import initial_memory
 from shared.config.schedules import Phases, Scalars, constants
 from shared.config.train_config import TrainConfig
@@ -460,13 +460,9 @@ def _own(device: str, processes: Processes) -> str:
 
 
 def _set_matmul_precision(config: TrainConfig, device: torch.device) -> None:
-    tf32 = config.precision == "tf32"
-    if tf32 and device.type != "cuda":
-        raise UsageError(
-            f"--precision tf32: needs an NVIDIA GPU, the device is {device.type};"
-            " use float32"
-        )
+    check_precision(config, device.type)
     if device.type == "cuda":
+        tf32 = config.precision == "tf32"
         torch.backends.cuda.matmul.allow_tf32 = tf32
         torch.backends.cudnn.allow_tf32 = tf32
 
