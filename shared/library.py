@@ -1,7 +1,6 @@
 """What both twins offer to Python, with the twin's own part handed in."""
 
 import dataclasses
-import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -40,14 +39,14 @@ from shared.evaluation.score import STANDING, standing_words
 from shared.export import hub
 from shared.export.formats import FORMATS, check_format
 from shared.files.arrays import Arrays
-from shared.files.atomic import make_folder, write_atomically
+from shared.files.atomic import write_atomically
 from shared.report import page
 from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
 from shared.run.evaluations import StoredEvaluation
 from shared.run.exported import is_exported
 from shared.run.generator import GeneratorState, generator_of
-from shared.run.outputs import check_apart, check_file, check_folder, writing
+from shared.run.outputs import check_apart, check_file, check_folder, placed
 from shared.run.restore import load_backend
 from shared.run.run_dir import RunDir, resolve_checkpoint, root_of
 from shared.run.standing import stand
@@ -211,8 +210,9 @@ def export(
         UsageError: as the twins' ``export`` says; or the plugin is another.
     """
     check_format(format, twin)
+    out = None if out is None else Path(out)
     if out is not None:
-        _check_out(Path(out), format)
+        _check_out(out, format)
     state = find_generator(twin, run, step)
     home = _folder_of(run, step)
     if out is None and home is None:
@@ -220,22 +220,17 @@ def export(
     plugins.check_drawn_with(plugin, state.plugin)
     # First: whatever is not fit to be drawn with stays here.
     generator, state = load_standing(load, state, "cpu", standing_stats)
-    if out is None:
-        assert home is not None, "there is a folder"
-        out = _unused(home / "exported" / f"{state.step:06d}{FORMATS[format].suffix}")
-    path = Path(out)
-    if format == "hub":
-        exported = generator_of(state)
-        card = _card_of(run) if standing_stats is None else None
-        scored = [] if home is None else _evaluations(home, exported)
-        with writing(path):
+    name = f"{state.step:06d}{FORMATS[format].suffix}"
+    place = placed(out, None if home is None else home / "exported" / name)
+    content = b"" if format == "hub" else convert(generator, format)
+    with place as path:
+        if format == "hub":
+            exported = generator_of(state)
+            card = _card_of(run) if standing_stats is None else None
+            scored = [] if home is None else _evaluations(home, exported)
             hub.write(path, exported, scored, card)
-        return path
-    with writing(path):
-        make_folder(path.parent)
-    content = convert(generator, format)
-    with writing(path):
-        write_atomically(path, content)
+        else:
+            write_atomically(path, content)
     return path
 
 
@@ -277,12 +272,6 @@ def _folder_of(run: Run, step: WhichStep | None) -> Path | None:
     if is_exported(Path(run)):
         return None
     return root_of(resolve_checkpoint(Path(run), step))
-
-
-def _unused(path: Path) -> Path:
-    """A path that nothing is at yet: this one, or one with a number."""
-    names = (path.with_stem(f"{path.stem}-{k}") for k in itertools.count(2))
-    return next(x for x in itertools.chain([path], names) if not os.path.lexists(x))
 
 
 def fit(

@@ -142,7 +142,8 @@ def _choose(data: ImageData) -> tuple[NDArray[np.intp], str]:
     chosen = [
         row[np.linspace(0, len(row) - 1, _COLUMNS).round().astype(int)] for row in found
     ]
-    return np.concatenate(chosen), f"a row of each class, of ids 0 to {rows - 1}"
+    ids = "id 0" if rows == 1 else f"ids 0 to {rows - 1}"
+    return np.concatenate(chosen), f"a row of each class, of {ids}"
 
 
 def _density(points: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
@@ -172,11 +173,13 @@ def _next_command(
     if other := wished.get("dataset"):
         look = ["python", "-m", prog, str(other), *words]
         return ["What to look at next:", f"  {shlex.join(look)}"]
+    if data.info.count < 2:
+        return ["No run on it: a run takes 2 images or more."]
     if data.name != default.dataset:
         words = ["--dataset", data.name, *words]
     if data.info.count < default.batch_size:
         # As large as it can be, of the powers of two.
-        words += ["--batch-size", str(max(2, 1 << (data.info.count.bit_length() - 1)))]
+        words += ["--batch-size", str(1 << (data.info.count.bit_length() - 1))]
     if data.info.num_classes > 1:
         words.append("--conditional")
     return ["A run on it:", f"  {shlex.join([*train, *words])}"]

@@ -99,9 +99,9 @@ def evaluate(options: EvaluateOptions, twin: str, make_backend: MakeBackend) -> 
             f" {config.dataset} in --data-dir {options.data_dir}"
         )
     against = load_data(split="test") if options.split == "test" else None
+    backend = load()
     folder = options.out or home
     make_out(folder)
-    backend = load()
     evaluator = make_evaluator(
         backend,
         config,
@@ -162,7 +162,6 @@ def _evaluate_images(
             )
     if out is not None:
         check_not_own(out, out / "evaluation.json")
-        make_out(out)
     size = options.image_size or TrainConfig.image_size
     samples, reference, against = _read_both(options, path, name, size)
     given = samples.images
@@ -173,6 +172,8 @@ def _evaluate_images(
         images_there = "1 image" if len(given) == 1 else f"{len(given)} images"
         rule = f"holds {images_there}; {FEWEST_SCORED} or more are scored"
         raise refuse("samples", path, rule)
+    if out is not None:
+        make_out(out)
     found = library.evaluate(
         twin,
         make_backend,
@@ -193,7 +194,7 @@ def _evaluate_images(
     # Both were files of any size.
     resized = {"resizing": f"all cached at {sizes.both(size)}, 8 bits"}
     found = found._replace(protocol=found.protocol | resized)
-    content = {"samples": path.name, **_content(found)}
+    content = {"samples": path.resolve().name, **_content(found)}
     with _shown(f"{path}, {len(given)} images", content):
         if out is not None:
             write_object(out / "evaluation.json", finite(content))

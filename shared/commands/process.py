@@ -68,6 +68,7 @@ def run_command(prog: str, argv: Sequence[str] | None = ()) -> Iterator[None]:
         signals.end_at_once()
     try:
         with _in_words(prog), in_flags():
+            _check_folder()
             yield
     except _Failure as failure:
         # Others may wait for this process, and a library for them, to be taken down.
@@ -129,6 +130,14 @@ def _in_words(prog: str) -> Iterator[None]:
             raise
         terminal.drop_output()
         _fail(1, f"{prog}: error: stdout: cannot be written: {reason_of(error)}")
+
+
+def _check_folder() -> None:
+    """Refuse to start in a folder that somebody has removed."""
+    try:
+        os.getcwd()  # noqa: PTH109  (what `Path.cwd` calls, and others)
+    except FileNotFoundError as error:
+        raise UsageError("the current folder is gone: cd to another") from error
 
 
 def _end_with_the_others(prog: str, error: Exception) -> None:

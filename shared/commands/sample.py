@@ -1,6 +1,6 @@
 """New images from a run of either twin."""
 
-import itertools
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from shared.errors import UsageError
 from shared.files.atomic import make_folder
 from shared.randomness.latents import draw_latents, great_circle, latent_truncation
 from shared.run import checkpoint
-from shared.run.outputs import check_file, check_folder, writing
+from shared.run.outputs import check_file, check_folder, placed
 from shared.run.restore import load_backend
 from shared.run.run_dir import root_of
 from shared.words import suggestion
@@ -90,20 +90,25 @@ def _draw(
     z: NDArray[np.float32],
     labels: NDArray[np.int32] | None,
 ) -> None:
-    config = stored.config
-    out = options.out or _default_out(options, path, stored.step)
-    with writing(out):
-        make_folder(out if options.separate else out.parent)
-        if config.dataset in POINTS:
-            real = points.load(config.dataset).points
-            draw_points(backend, config, real, z, labels, stored.step)(out)
-        elif options.separate:
-            for number, image in enumerate(draw_images(backend, z, labels)):
-                images.save_png(out / f"{number:06d}.png", image)
-        else:
-            drawn = draw_images(backend, z, labels)
-            images.save_png(out, images.grid(drawn, columns=options.columns))
+    config, name = stored.config, _usual_name(options, stored.step)
+    place = placed(options.out, root_of(path) / "drawn" / name)
+    if config.dataset in POINTS:
+        real = points.load(config.dataset).points
+        write = draw_points(backend, config, real, z, labels, stored.step)
+    else:
+        write = functools.partial(_save, draw_images(backend, z, labels), options)
+    with place as out:
+        write(out)
     terminal.say(f"drawn: {out}")
+
+
+def _save(drawn: NDArray[np.uint8], options: SampleOptions, out: Path) -> None:
+    if options.separate:
+        make_folder(out)
+        for number, image in enumerate(drawn):
+            images.save_png(out / f"{number:06d}.png", image)
+    else:
+        images.save_png(out, images.grid(drawn, columns=options.columns))
 
 
 def _latents(
@@ -214,12 +219,7 @@ def _labels(
     return np.asarray(classes, np.int32)[turns]
 
 
-def _default_out(options: SampleOptions, path: Path, step: int) -> Path:
+def _usual_name(options: SampleOptions, step: int) -> str:
     kind = "interpolation" if options.interpolate else "samples"
-    stem = f"{step:06d}-{kind}-seed{options.seed}"
     suffix = "" if options.separate else ".png"
-    out = root_of(path) / "drawn" / f"{stem}{suffix}"
-    numbers = itertools.count(2)
-    while out.exists():
-        out = out.with_name(f"{stem}-{next(numbers)}{suffix}")
-    return out
+    return f"{step:06d}-{kind}-seed{options.seed}{suffix}"

@@ -13,6 +13,7 @@ one file was exchanged is refused. The path of a folder of images stays at home;
 name does not.
 """
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
@@ -24,7 +25,7 @@ from shared.data.image_data import DataInfo
 from shared.errors import DamagedError, UsageError
 from shared.export.card import model_card
 from shared.files.arrays import ArrayFile, canonical_json
-from shared.files.atomic import write_atomically, write_object
+from shared.files.atomic import remove, temporaries, write_atomically, write_object
 from shared.files.reading import read_file, read_object
 from shared.plugins import Plugin
 from shared.run.evaluations import StoredEvaluation
@@ -68,7 +69,9 @@ def write(
         UsageError: the folder holds anything, or cannot be written.
     """
     check_folder(folder)
+    is_new = not folder.exists()
     make_out(folder)
+    remove(temporaries(folder))
     config = config_to_json(state.config)
     config["dataset"] = portable_name(config["dataset"])
     values = {
@@ -83,12 +86,20 @@ def write(
         values["standing_stats"] = state.standing_stats
     weights = {name.removeprefix(PREFIX): x for name, x in state.arrays.items()}
     config_path, weights_path = _paths(folder)
-    _FILE.write(weights_path, values, weights, verify=True)
-    if card is None:
-        card = model_card(state, evaluations).encode()
-    write_atomically(folder / _CARD, card)
-    # Last: with both files, the folder is an exported generator.
-    write_object(config_path, values)
+    card_path = folder / _CARD
+    try:
+        _FILE.write(weights_path, values, weights, verify=True)
+        if card is None:
+            card = model_card(state, evaluations).encode()
+        write_atomically(card_path, card)
+        # Last: with both files, the folder is an exported generator.
+        write_object(config_path, values)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            remove([config_path, card_path, weights_path])
+            if is_new:
+                folder.rmdir()
+        raise
 
 
 def read(folder: Path) -> GeneratorState:

@@ -15,6 +15,7 @@ from shared.config.values import printable
 from shared.errors import DamagedError, UsageError
 from shared.files.atomic import write_atomically
 from shared.files.reading import check_regular, parse_json
+from shared.words import reason_of
 
 # Named arrays of a whole training state, in PyTorch's names and layouts.
 Arrays = dict[str, NDArray[Any]]
@@ -90,13 +91,15 @@ class ArrayFile(NamedTuple):
         """
         size = check_regular(path, f"{self.kind} file")
         try:
+            with path.open("rb"):
+                pass  # of one that may not be read the library says that it is missing
             with safe_open(path, framework="numpy") as file:
                 entries = file.metadata() or {}
                 if self.key not in entries:
                     raise UsageError(f"{path}: not a {self.kind} of this project")
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except OSError as error:
-            raise UsageError(f"{path}: cannot be read: {error}") from error
+            raise UsageError(f"{path}: cannot be read: {reason_of(error)}") from error
         # TypeError, AttributeError: of a type that NumPy has not.
         except (SafetensorError, TypeError, AttributeError) as error:
             # The library's words may hold all of the header.

@@ -49,11 +49,11 @@ def compare(paths: Sequence[Path], out: Path) -> None:
     paths = list(places.values())[::-1]
     names = _names(list(places)[::-1])
     runs = [_read(*pair) for pair in zip(names, paths, strict=True)]
+    sys.stdout.write(table(runs))  # first: it needs no disk
     _plot(out, runs)
     with writing(page):
         write_page(page, runs, _rows(runs))
     terminal.say(f"written: {out} and {page}")
-    sys.stdout.write(table(runs))
 
 
 def table(runs: Sequence[Run]) -> str:

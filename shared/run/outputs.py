@@ -4,14 +4,16 @@ Nor may anything lie among the images that are read.
 """
 
 import contextlib
+import itertools
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from shared.config.choices import is_folder, place_of
 from shared.config.flags import refuse
 from shared.errors import UsageError
-from shared.files.atomic import make_folder
+from shared.files.atomic import is_temporary, make_folder
 from shared.run.run_dir import own_place
 
 # Whoever calls a folder so has taken it for a file.
@@ -48,7 +50,10 @@ def check_folder(out: Path) -> None:
         raise UsageError(f"--out {out}: names a file, and a folder is written")
     check_not_own(out, out)
     try:
-        if os.path.lexists(out) and (not out.is_dir() or any(out.iterdir())):
+        # What a killed process was still writing is nothing yet.
+        if os.path.lexists(out) and not (
+            out.is_dir() and all(map(is_temporary, out.iterdir()))
+        ):
             raise UsageError(f"--out {out}: must be a new folder, or an empty one")
     except OSError as error:
         raise UsageError(f"--out {out}: cannot be used: {error.strerror}") from error
@@ -115,20 +120,63 @@ def check_apart(argument: str, path: Path, dataset: str) -> None:
 
 
 @contextlib.contextmanager
-def writing(out: Path) -> Iterator[None]:
+def writing(out: Path) -> Iterator[Path]:
     """Have errors of what is written within a ``with`` statement name ``--out``.
 
     Args:
         out: the file, or the folder around it.
+
+    Yields:
+        The same.
     """
     try:
-        yield
+        yield out
     except OSError as error:
         raise UsageError(f"--out {out}: cannot be written: {error.strerror}") from error
     except UsageError as error:
         if not str(error).startswith(str(out)):
             raise
         raise UsageError(f"--out {error}") from error
+
+
+def placed(out: Path | None, usual: Path | None) -> AbstractContextManager[Path]:
+    """Where to write within a ``with`` statement, which errors then name.
+
+    Args:
+        out: what the user has named, in a folder that is made at once; None: nothing.
+        usual: where to write then; without a suffix, a folder. Where something is at
+            it, the place is called so and by a number, from 2 up. It is taken when the
+            statement is entered, so that of several processes each has its own, as an
+            empty file or folder, and left again after an error.
+
+    Raises:
+        UsageError: the folder cannot be made.
+    """
+    if out is None:
+        assert usual is not None, "one of the two is known"
+        return _unused(usual)
+    with writing(out):
+        make_folder(out.parent)
+    return writing(out)
+
+
+@contextlib.contextmanager
+def _unused(path: Path) -> Iterator[Path]:
+    names = (path.with_stem(f"{path.stem}-{k}") for k in itertools.count(2))
+    is_folder = not path.suffix
+    with writing(path):
+        make_folder(path.parent)
+        for place in itertools.chain([path], names):
+            with contextlib.suppress(FileExistsError):
+                place.mkdir() if is_folder else place.touch(exist_ok=False)
+                break
+    try:
+        with writing(place):
+            yield place
+    except BaseException:
+        with contextlib.suppress(OSError):  # some of many images
+            place.rmdir() if is_folder else place.unlink()
+        raise
 
 
 def _suffix(path: Path) -> str:

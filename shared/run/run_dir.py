@@ -161,9 +161,12 @@ class RunDir:
         try:
             if not stat.S_ISDIR(path.stat().st_mode):
                 raise UsageError(f"{path}: is not a folder")
+            with contextlib.suppress(FileNotFoundError):
+                run.config_file.path.lstat()
         except FileNotFoundError as error:
             raise UsageError(f"{path}: no such folder") from error
-        except OSError as error:  # a name that is too long, links in a circle
+        # A name that is too long, links in a circle, a folder that may not be entered.
+        except OSError as error:
             raise UsageError(f"{path}: {error.strerror}") from error
         if not run.is_run():
             raise UsageError(f"{path}: holds no run: no config.json{_run_near(path)}")

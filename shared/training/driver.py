@@ -184,6 +184,8 @@ def check_data(config: TrainConfig, data: DataInfo) -> None:
     """
     if config.evaluate_every:
         evaluators.check_data(config, data)
+    if data.count < 2:
+        raise refuse("dataset", config.dataset, "holds 1 image; a run takes 2 or more")
     if config.batch_size > data.count:
         raise refuse(
             "batch_size",

@@ -112,8 +112,11 @@ REFUSED_AT_ONCE = {
     "evaluate --samples {faces} --reference digits --draws 3": (
         "--draws 3: is for a run, and --samples are images"
     ),
-    "evaluate --samples {faces} --reference nowhere": (
+    "evaluate --samples {faces} --reference nowhere --out new": (
         "error: --reference nowhere: must be a folder of images"
+    ),
+    "evaluate --samples {faces} --reference mnist --split test --features none": (
+        "--split test: needs features"
     ),
     "export nowhere": "nowhere: no such folder",
     "export {empty}": "{empty}: holds no run",
@@ -189,6 +192,7 @@ REFUSED = {
     "train --run-dir {file}/run": "--run-dir {file}/run: cannot be used: Not a dir",
     "train --resume {run} --steps 7 --device tpu:99": "--device tpu:99: no such device",
     "sample {run} --device nonsense": "--device nonsense: no such device;",
+    "evaluate {run} --features none --device nonsense --out new": "--device nonsense:",
     "sample {run} --num 2 --out {file}/a.png": "--out {file}/a.png: cannot be written",
     "sample {run} --num 2 --separate --out {file}/a": "--out {file}/a: cannot be writ",
 }

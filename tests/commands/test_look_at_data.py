@@ -465,3 +465,10 @@ def test_the_next_command_has_what_suits_the_data() -> None:
     fewer = config.batch_size - 1
     less = config.batch_size // 2
     assert words(fewer, classes=0) == f"{plain} --batch-size {less}"
+    few = in_memory(2, 32, 32)
+    one = few._replace(info=few.info._replace(count=1))
+    asked = DataOptions(dataset="digits")
+    assert look._next_command(one, asked, config, "gans_jax.data") == [
+        "No run on it: a run takes 2 images or more."
+    ]
+    assert look._choose(in_memory(3, 8, 8, classes=1))[1].endswith(", of id 0")

@@ -136,6 +136,29 @@ def test_who_trains_on_a_batch_that_nobody_holds_may_still_draw(twin: Twin) -> N
     told = _refusal(backend.load_data, data)
     assert told.startswith("--batch-size 100000000: with")
     assert "D's feature maps of one batch take" in told
+    backend.devices = 10**6
+    backend.load_data(data)
+
+
+def test_networks_that_a_device_has_no_room_for_are_not_made(
+    twin: Twin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = dataclasses.replace(PRESETS["dcgan"], width=4)
+    info = twin.library.data.DataInfo(1, 0, 9, "")
+    monkeypatch.setattr(limits, "_host_memory", lambda: 10**5)
+    told = _refusal(twin.library.make_backend, config, info, "cpu")
+    assert "networks and optimisers take" in told
+
+
+def test_from_python_too_draws_are_counted_before_anything_is_made(
+    twin: Twin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small: dict[str, Any] = {"image_size": 8, "width": 2, "batch_size": 4, "steps": 1}
+    config = dataclasses.replace(PRESETS["dcgan"], **small)
+    data = twin.library.data.from_arrays(np.zeros((9, 8, 8, 1), np.uint8))
+    monkeypatch.setattr(limits, "_host_memory", lambda: 1000)
+    told = _refusal(twin.library.fit, config, data)
+    assert "the random numbers of one step take" in told
 
 
 @pytest.mark.parametrize("memory", [1, None])

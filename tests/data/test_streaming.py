@@ -80,6 +80,27 @@ def make_calls_of(twin: Twin, steps: int, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(module, "make_backend", make_backend)
 
 
+@pytest.mark.parametrize("place", ["auto", "host", "device"])
+def test_a_run_keeps_its_data_where_it_was_told(
+    place: str,
+    twin: Twin,
+    train: Train,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    backend = importlib.import_module(f"gans_{twin.name}.backend").Backend
+    load, places = backend.load_data, []
+
+    def note(self: Backend, data: ImageData, place: str = "auto") -> None:
+        places.append(place)
+        load(self, data, place)
+
+    monkeypatch.setattr(backend, "load_data", note)
+    words = ("--data-on", place, "--steps", 1, "--run-dir", tmp_path / "run")
+    train("ring", *TINY, "--image-size", 1, *words)
+    assert places == [place]
+
+
 # With labels; of points, which are floats.
 @pytest.mark.parametrize(
     ("variant", "steps_per_call"),

@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 
 from shared import library
 from shared.commands import command_line, evaluate
+from shared.config import choices
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.data import datasets, image_sources, points
 from shared.data.arrays import from_arrays
 from shared.data.image_data import DataInfo, ImageData
+from shared.data.reading import Reading
 from shared.drawing import images
 from shared.errors import UsageError
 from shared.evaluation import classifier, evaluation, features
@@ -69,6 +71,7 @@ def test_evaluate_states_each_score_with_its_protocol(
     file = run / "evaluation-000003.json"
     report = json.loads(file.read_text())
     assert report["step"] == 3
+    assert report["checkpoint"] == "000003.safetensors"  # wherever the run is
     assert report["protocol"]["samples"] == 64
     assert "over the draws" in report["protocol"]["interval"]
     assert "classifier of digits" in report["protocol"]["features"]
@@ -955,6 +958,7 @@ def test_images_in_a_folder_are_scored_by_another(
     words += ["--data-dir", tmp_path / "data", "--out", tmp_path / "out"]
     twin.main("evaluate")(list(map(str, words)))
     stored = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert stored["samples"] == "given"
     assert stored["scores"]["copies"]["value"] == 1
     distance = stored["scores"]["nearest_distance"]
     assert distance["value"] > 0
@@ -968,6 +972,11 @@ def test_images_in_a_folder_are_scored_by_another(
         path.unlink()
     stopped(2, lambda: twin.main("evaluate")([*map(str, words), "--num", "30"]))
     told = f"--samples {tmp_path / 'given'}: holds 7 images; 16 or more are scored"
+    assert told in capsys.readouterr().err
+    for path in sorted((tmp_path / "given").iterdir())[1:]:
+        path.unlink()
+    stopped(2, lambda: twin.main("evaluate")(list(map(str, words))))
+    told = f"--samples {tmp_path / 'given'}: holds 1 image; 16 or more are scored"
     assert told in capsys.readouterr().err
 
 
@@ -993,9 +1002,9 @@ def test_what_becomes_of_given_images_is_said_of_each_folder(
     assert re.search("^resizing +all cached at 8x8, 8 bits$", said.out, re.MULTILINE)
     # The same by the word that --reference takes.
     command(["--samples", f"folder:{given}", *words[2:]])
-    for inside in (Path(given), Path(known) / "scores"):
+    for folder, inside in ((given, Path(given)), (known, Path(known) / "scores")):
         stopped(2, lambda inside=inside: command([*words, "--out", str(inside)]))
-        told = f"--out {inside}: must not be in "
+        told = f"--out {inside}: must not be in {folder}, whose images are scored"
         assert told in capsys.readouterr().err
     assert len(list(Path(given).iterdir())) == len(list(Path(known).iterdir())) == 20
 
@@ -1153,8 +1162,11 @@ def test_where_a_classifier_cannot_be_kept_is_said_before_it_is_trained(
         classifier.prepare(judge, data, tmp_path, cache_dir=tmp_path / "file")
 
 
-def test_a_classifier_is_kept_where_caches_are(
-    twin: Twin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_classifier_is_kept_where_caches_are_and_told_of(
+    twin: Twin,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def begin(judge: Any, *_: Any) -> float:
         judge.load(classifier.initial_weights(judge.statements()))
@@ -1165,11 +1177,100 @@ def test_a_classifier_is_kept_where_caches_are(
     places = ("--cache-dir", cache, "--evaluate-every", 1, "--steps", 1)
     run = train(twin, tmp_path / "run", tmp_path / "data", *places)
     (path,) = cache.glob("classifier-*.safetensors")
+    told = f"training the classifier for evaluation, once: {path}\n"
+    assert told in capsys.readouterr().err
     path.unlink()
     command = [run, "--num", 16, "--draws", 1, "--data-dir", tmp_path / "data"]
     twin.main("evaluate")([*map(str, command), "--cache-dir", str(cache)])
     assert path.exists()
+    assert told in capsys.readouterr().err
     assert not (tmp_path / "data").exists()
+
+
+def test_given_images_are_read_and_scored_as_the_flags_say(
+    twin: Twin, tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own").mkdir()
+    for number in range(16):
+        picture = np.full((8, 8, 1), number, np.uint8)
+        images.save_png(tmp_path / "own" / f"{number:02d}.png", picture)
+    asked: list[tuple[Any, ...]] = []
+    handed: list[library.EvaluateOptions] = []
+    data = {"train": datasets.load("digits", 8, data_dir)}
+    data["test"] = data["train"]._replace(name="the test split")
+    own = from_arrays(np.zeros((16, 8, 8, 1), np.uint8))
+
+    def read(name: str, *words: Any) -> ImageData:
+        place, size, caching, reading, _, *split = name, *words
+        asked.append((place, size, caching, reading, *split))
+        return own if name != "digits" else data[split[0] if split else "train"]
+
+    def score(twin: str, make: Any, samples: Pixels, _: Any, options: Any) -> None:
+        handed.append(options)
+        raise UsageError("noted")
+
+    monkeypatch.setattr(datasets, "read", read)
+    monkeypatch.setattr(library, "evaluate", score)
+    monkeypatch.setattr(choices, "TESTED", ("digits",))
+    words = f"--samples {tmp_path}/own --reference digits --image-size 8 --split test"
+    words += " --channels grey --trust-cache --seed 3 --device cuda:7"
+    words += f" --data-dir {data_dir} --cache-dir {tmp_path}/cache"
+    stopped(2, lambda: twin.main("evaluate")(words.split()))
+    caching = datasets.Caching(data_dir, tmp_path / "cache", trust_cache=True)
+    how = (8, caching, Reading("grey"))
+    samples = f"folder:{tmp_path}/own"
+    assert asked == [("digits", *how), ("digits", *how, "test"), (samples, *how)]
+    (options,) = handed
+    assert options == library.EvaluateOptions(
+        features="classifier",
+        num=None,
+        draws=1,
+        seed=3,
+        step=None,
+        against=data["test"],
+        device="cuda:7",
+        data_dir=data_dir,
+        standing_stats=None,
+    )
+
+
+def test_what_is_found_is_shown_and_stored(
+    twin: Twin,
+    tmp_path: Path,
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = train(twin, tmp_path / "run", data_dir, "--steps", 1)
+    (tmp_path / "own").mkdir()
+    for number in range(16):
+        picture = np.full((8, 8, 1), number, np.uint8)
+        images.save_png(tmp_path / "own" / f"{number:02d}.png", picture)
+    score = {"title": "FID ↓", "shown": "-", "value": np.nan, "protocol": "of 16"}
+    sanity = {"images of noise": {"fid": 123.4567, "modes": 7.5}}
+    found = evaluation.Evaluation(
+        {"fid": score}, {"samples": 16}, None, ("the judge is weak",), sanity
+    )
+    monkeypatch.setattr(evaluation, "evaluate", lambda *_: found)
+    capsys.readouterr()
+    for words, file in (
+        (f"{run} --out {tmp_path}/out", "evaluation-000001-none.json"),
+        (
+            f"--samples {tmp_path}/own --reference digits --image-size 8"
+            f" --out {tmp_path}/given",
+            "evaluation.json",
+        ),
+    ):
+        flags = f" --features none --device cpu --data-dir {data_dir}"
+        twin.main("evaluate")((words + flags).split())
+        lines = capsys.readouterr().out.splitlines()
+        at = lines.index("WARNING: the judge is weak")
+        assert lines[at - 1] == lines[at + 1] == ""
+        assert lines[-1].split() == ["images", "of", "noise", "123.457", "7.5"]
+        stored = json.loads((Path(words.split()[-1]) / file).read_text())
+        assert stored["scores"]["fid"]["value"] is None  # which JSON has for no number
+        assert stored["warnings"] == ["the judge is weak"]
+        assert stored["sanity"] == sanity
 
 
 def test_the_seed_chooses_among_given_images(

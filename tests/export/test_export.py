@@ -1,5 +1,6 @@
 """The command ``export``: where it writes, and what it refuses."""
 
+import importlib
 import importlib.util
 import subprocess
 from pathlib import Path
@@ -38,6 +39,24 @@ def test_an_exported_generator_is_no_run(
         assert f"{out}: is an exported generator, which load_generator reads" in said
 
 
+def test_a_file_is_made_on_the_cpu_and_so_is_its_folder(
+    finished: Path, twin: Twin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module(f"gans_{twin.name}.library")
+    devices: list[str] = []
+
+    def load(state: object, device: str) -> None:
+        devices.append(device)
+
+    monkeypatch.setattr(module, "TrainedGenerator", load)
+    monkeypatch.setattr(module, "convert", lambda generator, name: name.encode())
+    own = {"torch": "torch", "jax": "stablehlo"}[twin.name]
+    place = tmp_path / "new" / "folder" / f"x{FORMATS[own].suffix}"
+    assert twin.library.export(finished, place, own) == place
+    assert place.read_text() == own
+    assert devices == ["cpu"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -63,6 +82,7 @@ def test_an_exported_generator_is_no_run(
                     "config.json: must end in {suffix}"
                 ),
                 "--out {run}/x.onnx": "x.onnx: needs --format onnx; hub is a folder",
+                "--out {run}/x.ONNX": "x.ONNX: needs --format onnx; hub is a folder",
                 "--out {run}/x{suffix}": "x{suffix}: needs --format {own}; hub is a",
                 "--format {own} --out {run}/x.onnx": (
                     "x.onnx: needs --format onnx; {own} ends in {suffix}"

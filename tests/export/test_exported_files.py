@@ -260,6 +260,24 @@ def test_an_onnx_file_says_its_version_and_names() -> None:
     assert not {"Sqrt", "ReduceL2"} & {node.op_type for node in model.graph.node}
 
 
+@pytest.mark.needs("jax")
+def test_a_file_of_stablehlo_is_for_all_platforms_and_exact_on_each() -> None:
+    from jax import export
+
+    twin = Twin("jax")
+    formats = importlib.import_module("gans_jax.formats")
+    trained = importlib.import_module("gans_jax.trained")
+    state = forged_state(twin, *_CASES["classes"])
+    content = formats.convert(trained.TrainedGenerator(state, "cpu"), "stablehlo")
+    exported = export.deserialize(bytearray(content))
+    assert exported.platforms == ("cpu", "cuda", "tpu")
+    # A GPU or a TPU would else multiply in fewer bits.
+    lines = exported.mlir_module().splitlines()
+    products = [line for line in lines if "stablehlo.convolution" in line]
+    assert products
+    assert all("HIGHEST" in line for line in products)
+
+
 def test_presets_name_what_is_tested() -> None:
     """All that the presets' generators are made of is in some case."""
     seen = {config.architecture for config, _ in _CASES.values()}

@@ -154,6 +154,8 @@ def test_the_card_has_scores_with_their_protocol(
     assert first == run / "exported" / "000006"
     assert twin.library.export(run, format="hub", step=3).name == "000003"
     assert twin.library.export(run).name == "000006-2"
+    (run / "exported" / "000006-3").symlink_to("nowhere")
+    assert twin.library.export(run).name == "000006-4"
     card = (first / "README.md").read_text()
     assert '| FID ↓ | 3.00 ± 0.10 | of 64 "samples" |' in card
     assert "- seed: 0" in card
@@ -170,6 +172,15 @@ def test_the_card_has_scores_with_their_protocol(
         }
     ]
     assert text.startswith("\n# dcgan on digits\n\nA generator of 16x16 images in grey")
+
+
+def test_a_card_of_a_run_without_labels_speaks_of_none() -> None:
+    config = dataclasses.replace(PRESETS["wgan-gp"], conditional=False)
+    data = DataInfo(1, 2, 9, "", ("cat", "dog"))
+    card = model_card(GeneratorState(2, config, data, {}), [])
+    assert "for 2 steps.\n\n- architecture dcgan, objective wasserstein\n" in card
+    assert "generator.sample(16, seed=1)\n```" in card
+    assert "class" not in card
 
 
 @pytest.mark.parametrize(
@@ -200,8 +211,10 @@ def test_a_card_takes_no_name_for_markup_and_keeps_none_to_itself() -> None:
     config = dataclasses.replace(PRESETS["cgan"], dataset=place)
     data = DataInfo(1, 2, 9, "", names)
     score = {"title": "FID ↓", "shown": "8", "value": 8.0, "protocol": "of 9"}
-    protocol = {"features": "a classifier of <b>"}
+    protocol = {"features": "a classifier of <b>", "dataset": "folder:<b>"}
+    score["protocol"] = "of <b>"
     found: Any = {"step": 1, "protocol": protocol, "scores": {"fid": score}}
+    found["warnings"] = ["<b> is a weak judge"]
     card = model_card(GeneratorState(1, config, data, {}), [found])
     _, front, text = card.split("---\n", 2)
     name = yaml.safe_load(front)["model-index"][0]["name"]
@@ -210,13 +223,39 @@ def test_a_card_takes_no_name_for_markup_and_keeps_none_to_itself() -> None:
     assert re.search(r"(?<!\\)[<`*|]", text.split("## Use")[0]) is None
     assert r"0 \<script\>x\</script\>, 1 a\_b\_c" in text
     assert r"## Scores (features: a classifier of \<b\>)" in text
+    assert re.findall(r"(?<!\\)[<`*]", text.split("## Scores")[1]) == ["*"] * 4
+    assert r"**Warning:** \<b\> is a weak judge." in text
     assert "as a GAN\nfor 1 step.\n" in text
+
+
+@pytest.mark.parametrize(
+    ("features", "name"),
+    [
+        ("Inception v3 (FID's)", "fid"),
+        ("a classifier of digits", "gans-twins-fid"),
+    ],
+)
+def test_scores_have_the_names_of_others_where_these_measure_alike(
+    features: str, name: str
+) -> None:
+    data = DataInfo(channels=3, num_classes=0, count=9, sha256="")
+    score = {"title": "FID ↓", "shown": "8", "value": 8.0, "protocol": "of 9"}
+    # Of which there is no number.
+    missing = {**score, "title": "KID ↓", "shown": "-", "value": None}
+    scores = {"fid": score, "kid": missing}
+    found: Any = {"step": 1, "protocol": {"features": features}, "scores": scores}
+    card = model_card(GeneratorState(1, PRESETS["quick"], data, {}), [found])
+    (result,) = yaml.safe_load(card.split("---\n", 2)[1])["model-index"][0]["results"]
+    assert [metric["type"] for metric in result["metrics"]] == [name]
+    assert "| KID ↓ | - |" in card
 
 
 def test_what_a_card_says_of_its_use_is_so(folder: Path, twin: Twin) -> None:
     card = (folder / "README.md").read_text()
     code = card.split("```python\n")[1].split("```")[0]
     assert "labels=0, seed=1)" in code  # the run has classes
+    assert "Of latents [batch, 3], drawn from a standard normal\n" in card
+    assert "distribution, and of class ids [batch], it makes" in card
     code = code.replace("PATH/TO/THIS/FOLDER", str(folder))
     found: dict[str, Any] = {}
     exec(code.replace("gans_torch", f"gans_{twin.name}"), found)
@@ -392,6 +431,30 @@ def test_a_place_that_is_taken_is_left_alone(
     assert contents(export(run, tmp_path / "empty")) == contents(folder)
 
 
+def test_an_export_that_fails_leaves_nothing(
+    run: Path, twin: Twin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_no_card(path: Path, content: bytes) -> None:
+        raise UsageError(f"{path}: cannot be written: No space left on device")
+
+    monkeypatch.setattr(hub, "write_atomically", write_no_card)
+    with pytest.raises(UsageError, match=r"README.md: cannot be written: No space"):
+        twin.library.export(run, tmp_path / "new")
+    assert contents(tmp_path) == {}
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match=r"README.md: cannot be written: No space"):
+        twin.library.export(run, tmp_path / "empty")
+    assert list(tmp_path.rglob("*")) == [tmp_path / "empty"]
+
+
+def test_an_export_that_was_killed_can_be_repeated(
+    run: Path, folder: Path, twin: Twin, tmp_path: Path
+) -> None:
+    (tmp_path / f".gans-{'0f' * 16}.tmp").write_bytes(b"half of the weights")
+    assert contents(twin.library.export(run, tmp_path)) == contents(folder)
+
+
 def test_a_folder_has_but_one_step(folder: Path, twin: Twin) -> None:
     for call in (twin.library.load_generator, twin.library.export):
         with pytest.raises(UsageError, match=r"^step 3: .* exported generator, of one"):
@@ -407,6 +470,6 @@ def test_a_plugin_is_named(run: Path, tmp_path: Path) -> None:
     hub.write(tmp_path / "own", state._replace(plugin=Plugin("own.py", "0" * 64)))
     assert hub.read(tmp_path / "own").plugin == Plugin("own.py", "0" * 64)
     card = (tmp_path / "own/README.md").read_text()
-    assert "those of `own.py`, SHA-256" in card
+    assert f"those of `own.py`, SHA-256 `{'0' * 64}`, which" in card
     assert "images that may leave [-1, 1] a little" in card
     shutil.rmtree(tmp_path / "own")

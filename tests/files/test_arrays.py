@@ -97,3 +97,19 @@ def test_metadata_that_are_no_object_are_refused(text: str, tmp_path: Path) -> N
         FILE.read(path)
     path.write_bytes(safetensors.numpy.save(ARRAYS, {"toy": json.dumps({})}))
     assert FILE.read(path)[0] == {}
+
+
+def test_a_file_that_may_not_be_read_is_not_called_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.safetensors"
+    FILE.write(path, {}, {})
+
+    def refuse(path: Path, mode: str) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(
+        UsageError, match=f"^{path}: cannot be read: Permission denied$"
+    ):
+        FILE.read(path)

@@ -14,6 +14,7 @@ from shared.data import datasets, points
 from shared.data.arrays import from_arrays
 from shared.data.image_data import ImageData
 from shared.errors import UsageError
+from shared.evaluation import classifier
 from support import Twin, stopped
 
 
@@ -83,6 +84,19 @@ def test_samples_are_compared_with_other_images_than_the_classifier_learns(
     assert "180 real images, held out" in found.sanity
 
 
+def test_the_judge_is_kept_where_it_is_asked_for(
+    twin: Twin, digits: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begin(judge: Any, *_: Any) -> float:
+        judge.load(classifier.initial_weights(judge.statements()))
+        return 0.5
+
+    monkeypatch.setattr(classifier, "train", begin)
+    given = np.array(digits.images[:16])
+    twin.library.evaluate(given, digits, device="cpu", data_dir=tmp_path)
+    assert list((tmp_path / "cache").glob("classifier-*"))
+
+
 def test_a_run_is_compared_with_the_test_split(
     twin: Twin,
     finished: Path,
@@ -134,6 +148,8 @@ def test_what_does_not_fit_is_refused(
         (run, digits, {"num": 15}, "^num 15: must be 16 or more"),
         (run, digits, {"draws": 0}, "^draws 0: must be 1 or more"),
         (run, digits, {"seed": -1}, "^seed -1: must be 0 or more"),
+        (run, digits, {"seed": 2**63}, "^seed 9.*808: must be 0 or more, below 2"),
+        (run, digits, {"device": "nonsense"}, "^device nonsense: no such device"),
         (run, digits, {"step": 5}, "^step 5: .* has no such checkpoint"),
         (pictures, without, {}, "^dataset digits: .* use features none or inception"),
         (pictures, unnamed, {}, "; give from_arrays the labels, or use features none"),
@@ -148,6 +164,7 @@ def test_what_does_not_fit_is_refused(
         (run, digits, {"step": "last"}, "^step 'last': must be None, a whole number"),
         (pictures, digits, {"num": 18}, "^num 18: is for a run; images are scored"),
         (pictures, digits, {"step": 3}, "^step 3: images have none"),
+        (pictures, digits, {"device": "nonsense"}, "^device nonsense: no such device"),
         (pictures, digits, {"standing_stats": 3}, "^standing_stats 3: images have no"),
         (run, digits, {"standing_stats": 0}, "^standing_stats 0: must be 1 or more"),
         (pictures[:15], digits, {}, "must be uint8 .16 or more, 16, 16, 1."),
@@ -168,6 +185,7 @@ def test_what_does_not_fit_is_refused(
         ),
         (run, digits, {"against": from_arrays(few)}, "^against: 15 images: must be"),
         (pictures, ring, {}, "^reference: of points in the plane only a run"),
+        (pictures, ring, {"against": digits}, "^against: needs features"),
     ):
         with pytest.raises((UsageError, TypeCheckError), match=message):
             twin.library.evaluate(samples, reference, **{"device": "cpu", **options})

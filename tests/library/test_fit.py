@@ -1,6 +1,7 @@
 """Training from Python: the command's numbers, and nothing that was not asked for."""
 
 import dataclasses
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shared.backend import Arithmetic
 from shared.config.train_config import TrainConfig
 from shared.data import datasets
 from shared.data.image_data import DataInfo, ImageData
+from shared.data.reading import Reading
 from shared.errors import TrainingError, UsageError
+from shared.evaluation import classifier
 from shared.run import checkpoint
 from shared.run.run_dir import RunDir
 from support import Train, Twin, contents, last_checkpoint, metrics, untimed_contents
@@ -105,6 +109,7 @@ def test_what_does_not_fit_is_refused_in_words_of_python(
     twin: Twin, config: TrainConfig, digits: ImageData, finished: Path
 ) -> None:
     few = digits._replace(info=digits.info._replace(count=4))
+    one = digits._replace(info=digits.info._replace(count=1))
     without = digits._replace(info=digits.info._replace(num_classes=0))
     other = digits._replace(info=digits.info._replace(sha256="0" * 64))
     here = digits._replace(name="folder:.")
@@ -112,10 +117,12 @@ def test_what_does_not_fit_is_refused_in_words_of_python(
         ({"image_size": 32}, digits, {}, "^image_size 32: the data's images have size"),
         ({}, here, {"run_dir": "a"}, "^run_dir a: lies within dataset folder:., whose"),
         ({}, few, {}, "^batch_size 8: must be at most the 4 images of dataset digits"),
+        ({}, one, {}, "^dataset digits: holds 1 image; a run takes 2 or more"),
         ({"conditional": True}, without, {}, "^conditional: needs labels of two"),
         ({"evaluate_every": 2}, without, {}, "^evaluate_every 2: needs labels"),
         ({}, digits, {"devices": 0}, "^devices 0: must be 1 or more"),
         ({}, digits, {"device": "nonsense"}, "^device nonsense: no such device"),
+        ({}, digits, {"threads": 0}, "^threads 0: must be from 1 to"),
         ({"width": 8}, digits, {"resume": finished}, "^width 8: the run was started"),
         ({}, other, {"resume": finished}, "^dataset digits: holds other images than"),
         ({}, digits, {"resume": "nowhere"}, "^resume nowhere: no such folder"),
@@ -304,6 +311,72 @@ def test_without_a_folder_it_goes_on_with_other_images_where_that_is_allowed(
         fit(other, 2, resume=run)
     longer = fit(other, 2, resume=run, allow_new_data=True)
     assert (longer.step, longer.state.data) == (2, other.info)
+
+
+def test_in_a_folder_it_goes_on_with_other_images_where_that_is_allowed(
+    twin: Twin, config: TrainConfig, digits: ImageData, tmp_path: Path
+) -> None:
+    def fit(data: ImageData, steps: int, *place: Path, **options: Any) -> Any:
+        changed = dataclasses.replace(config, steps=steps)
+        return twin.library.fit(changed, data, *place, device="cpu", **options)
+
+    fit(digits, 1, tmp_path)
+    other = digits._replace(info=digits.info._replace(sha256="0" * 64))
+    with pytest.raises(UsageError, match="holds other images than those that"):
+        fit(other, 2, resume=tmp_path)
+    longer = fit(other, 2, resume=tmp_path, allow_new_data=True)
+    assert (longer.step, longer.state.data) == (2, other.info)
+
+
+def test_what_a_folder_and_the_judge_are_asked_for_reaches_them(
+    twin: Twin,
+    config: TrainConfig,
+    digits: ImageData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def begin(judge: Any, *_: Any) -> float:
+        judge.load(classifier.initial_weights(judge.statements()))
+        return 0.5
+
+    monkeypatch.setattr(classifier, "train", begin)
+    read = digits._replace(name="folder:photos", reading=Reading(crop="pad"))
+    config = dataclasses.replace(config, steps=1, evaluate_every=1)
+    places = {"tensorboard": True, "data_dir": str(tmp_path / "data")}
+    run = twin.library.fit(config, read, tmp_path / "run", device="cpu", **places)
+    assert list((tmp_path / "run" / "tensorboard").iterdir())
+    assert list((tmp_path / "data" / "cache").glob("classifier-*"))
+    # Whoever goes on by command reads them alike.
+    assert run.state.config.crop == "pad"
+    assert RunDir.open(tmp_path / "run").config_file.read()[0].crop == "pad"
+
+
+def test_how_to_compute_reaches_the_backend(
+    twin: Twin,
+    config: TrainConfig,
+    digits: ImageData,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = importlib.import_module(f"gans_{twin.name}.library")
+    make: Any = module.make_backend  # pyrefly: ignore[missing-attribute]
+    asked: list[Any] = []
+
+    def make_backend(*arguments: Any) -> Any:
+        backend = make(*arguments[:3])
+        load = backend.load_data
+
+        def load_data(data: ImageData, place: str) -> None:
+            asked.extend([arguments[3], place])
+            load(data, place)
+
+        backend.load_data = load_data
+        return backend
+
+    monkeypatch.setattr(module, "make_backend", make_backend)
+    short = dataclasses.replace(config, steps=1)
+    how = {"threads": 3, "deterministic": True, "devices": 1, "data_on": "host"}
+    twin.library.fit(short, digits, device="cpu", **how)
+    assert asked == [Arithmetic(threads=3, deterministic=True, devices=1), "host"]
 
 
 def test_progress_is_shown_on_demand(

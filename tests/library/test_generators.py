@@ -19,6 +19,7 @@ from shared.data.image_data import DataInfo
 from shared.drawing import images
 from shared.drawing.samples import draw_images
 from shared.errors import UsageError
+from shared.library import load_standing
 from shared.randomness import noise
 from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
@@ -314,6 +315,51 @@ def test_standing_statistics_are_means_over_batches_of_all_classes(twin: Twin) -
     for name in changed:
         mean = np.mean([one[name] for one in seen], axis=0)
         np.testing.assert_allclose(found[name], mean, rtol=1e-5, atol=1e-7)
+
+
+def test_statistics_are_of_the_average_where_that_draws(twin: Twin) -> None:
+    state = state_of(twin, TrainConfig(**SMALL, ema_decay=0.9))
+    backend = load_backend(state, "state", twin.library.make_backend, "cpu")
+    z = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
+    found = backend.batch_statistics(z, None)
+    expected = generator_of(twin, state).batch_statistics(z, None)
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_several_batches_are_drawn_in_the_mode_that_is_asked_for(
+    training: bool, twin: Twin
+) -> None:
+    state = state_of(twin, TrainConfig(**SMALL))
+    backend = load_backend(state, "state", twin.library.make_backend, "cpu")
+    rng = np.random.default_rng(0)
+    batches = [(rng.standard_normal((4, 3)).astype(np.float32), None) for _ in "ab"]
+    before = backend.arrays()
+    drawn = backend.sample_batches(batches, training)
+    for name, array in backend.arrays().items():
+        np.testing.assert_array_equal(array, before[name], name)
+    for pixels, (z, labels) in zip(drawn, batches, strict=True):
+        np.testing.assert_array_equal(pixels, backend.sample(z, labels, training))
+        assert (pixels != backend.sample(z, labels, not training)).any()
+
+
+def test_statistics_are_taken_on_the_device_that_draws(twin: Twin) -> None:
+    class Still:
+        def batch_statistics(self, z: Any, labels: Any) -> dict[str, Any]:
+            return {}
+
+    devices = []
+
+    def load(state: Any, device: str) -> Still:
+        devices.append(device)
+        return Still()
+
+    state = state_of(twin, TrainConfig(**SMALL))
+    _, standing = load_standing(load, state, "cuda:1", 2)
+    assert standing.standing_stats == 2  # pyrefly: ignore[missing-attribute]
+    assert devices == ["cuda:1", "cuda:1"]
 
 
 def test_without_batch_norm_there_are_no_statistics(twin: Twin) -> None:

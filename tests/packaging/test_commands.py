@@ -153,6 +153,22 @@ def test_a_script_refuses_in_one_line(
     assert printed.count("\n") == 1
 
 
+def test_a_folder_that_is_gone_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def call() -> None:
+        with run_command("gans_torch.train"):
+            raise AssertionError("nothing is begun")
+
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    stopped(2, call)
+    assert capsys.readouterr().err == (
+        "gans_torch.train: error: the current folder is gone: cd to another\n"
+    )
+
+
 def _completion(shell: str, capsys: pytest.CaptureFixture[str]) -> str:
     with pytest.raises(SystemExit) as done:
         program.run_program("gans-jax", "gans_jax", ["completion", shell])

@@ -254,7 +254,9 @@ def test_twenty_lines_are_told_apart_and_ticks_are_round() -> None:
     assert comparison_page._ticks(0.0, 8.0) == [0, 2, 4, 6, 8]
 
 
-def test_a_missing_folder_is_made_for_the_picture(tmp_path: Path) -> None:
+def test_a_missing_folder_is_made_for_the_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = make(tmp_path / "run", TrainConfig())
     comparison.compare([run.path], tmp_path / "new" / "er" / "x.png")
     names = sorted(path.name for path in (tmp_path / "new" / "er").iterdir())
@@ -264,6 +266,9 @@ def test_a_missing_folder_is_made_for_the_picture(tmp_path: Path) -> None:
         UsageError, match=r"^--out .*file/x.png: cannot be written: Not"
     ):
         comparison.compare([run.path], tmp_path / "file" / "x.png")
+    # The table needs no disk.
+    table = comparison.table([comparison._read("run", run.path)])
+    assert capsys.readouterr().out == 2 * table
 
 
 def test_the_last_evaluation_counts(

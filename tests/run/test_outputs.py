@@ -112,3 +112,39 @@ def test_errors_of_writing_name_the_flag(tmp_path: Path) -> None:
         write_atomically(out, b"")
     with pytest.raises(UsageError, match=r"^other$"), outputs.writing(out):
         raise UsageError("other")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a"])
+def test_each_has_a_place_of_its_own(name: str, tmp_path: Path) -> None:
+    usual = tmp_path / "new" / name
+    second = usual.with_stem("a-2")
+    # Of two at one moment, too.
+    with outputs.placed(None, usual) as one, outputs.placed(None, usual) as other:
+        assert (one, other) == (usual, second)
+        assert one.is_dir() == other.is_dir() == (not usual.suffix)
+    second.rmdir() if second.is_dir() else second.unlink()
+    second.symlink_to("nowhere")
+    with outputs.placed(None, usual) as third:
+        assert third == usual.with_stem("a-3")
+    before = sorted(usual.parent.iterdir())
+    with (
+        pytest.raises(UsageError, match=r"^--out .*a-4.*: cannot be written: full$"),
+        outputs.placed(None, usual) as fourth,
+    ):
+        raise OSError(28, "full")
+    assert fourth not in before
+    assert sorted(usual.parent.iterdir()) == before
+
+
+def test_a_place_that_was_named_is_kept_whatever_is_there(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "a.png"
+    place = outputs.placed(out, None)
+    assert out.parent.is_dir()  # before anything is computed
+    out.touch()
+    with pytest.raises(ValueError, match="mine"), place as found:
+        raise ValueError("mine")
+    assert found == out
+    assert out.exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"^--out .*x/y: cannot be written: Not a dir"):
+        outputs.placed(tmp_path / "file" / "x" / "y", None)

@@ -13,14 +13,16 @@ import pytest
 from shared.config.choices import SLOTS
 from shared.config.memory import initial_memory, on_file
 from shared.config.presets import PRESETS
+from shared.data.image_data import DataInfo
 from shared.data.points import load
 from shared.errors import UsageError
 from shared.files.arrays import Arrays
+from shared.randomness.initial_weights import initial_arrays
 from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
 from shared.run.restore import check_state
 from shared.training.session import Session
-from support import Train, Twin, last_checkpoint, stopped
+from support import Train, Twin, forged_state, last_checkpoint, stopped
 
 Forge = Callable[[Arrays], object]
 
@@ -172,6 +174,40 @@ def test_a_state_that_was_trained_is_accepted(
         forged = state._replace(arrays=others)
         with pytest.raises(UsageError, match=f"memory.{name} is missing, its config"):
             check_state(backend.statements(), forged, "run")
+
+
+def test_updates_of_their_own_intervals_count(twin: Twin) -> None:
+    config = dataclasses.replace(
+        *(PRESETS["stylegan2"],),
+        **{"image_size": 8, "width": 2, "z_dim": 3, "batch_size": 4},
+        **{"path_length": 1.0, "path_length_every": 4, "penalty_every": 4},
+    )
+    info = DataInfo(1, 0, 9, "")
+    backend = twin.library.make_backend(config, info, "cpu")
+    backend.load(initial_arrays(backend.statements(), config.seed))
+    arrays = backend.arrays()
+    # The first step has one more, and so has every fourth from there on.
+    for step, updates in ((0, 0), (1, 2), (4, 5), (5, 7)):
+        for name in ("g_optimizer.step", "d_optimizer.step"):
+            arrays[name] = np.asarray(updates, np.int64)
+        state = Checkpoint(step, config, info, arrays)
+        check_state(backend.statements(), state, "run")
+        for name in ("g_optimizer.step", "d_optimizer.step"):
+            other = arrays | {name: np.asarray(updates + 1, np.int64)}
+            with pytest.raises(UsageError, match=f"its step {step} needs {updates}$"):
+                check_state(backend.statements(), state._replace(arrays=other), "run")
+
+
+def test_of_an_average_no_variance_is_negative(twin: Twin) -> None:
+    small = {"image_size": 8, "width": 2, "z_dim": 3, "batch_size": 4}
+    config = dataclasses.replace(PRESETS["dcgan"], ema_decay=0.9, **small)
+    state = forged_state(twin, config, DataInfo(1, 0, 9, ""))
+    stated = twin.library.make_backend(config, state.data, "cpu").statements()
+    check_state(stated, state, "run")
+    name = VARIANCE.replace("generator", "generator_ema")
+    state.arrays[name] = -state.arrays[name]
+    with pytest.raises(UsageError, match=f"{name} is negative"):
+        check_state(stated, state, "run")
 
 
 def test_pytorch_counts_no_further_than_its_numbers_go(

@@ -142,7 +142,9 @@ def test_create_refuses_what_is_no_folder(tmp_path: Path) -> None:
     assert file.read_text() == "mine"
 
 
-def test_open_refuses_what_holds_no_run(tmp_path: Path) -> None:
+def test_open_refuses_what_holds_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(UsageError, match="holds no run"):
         RunDir.open(tmp_path)
     with pytest.raises(UsageError, match="none: no such folder"):
@@ -150,6 +152,13 @@ def test_open_refuses_what_holds_no_run(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="file: is not a folder"):
         RunDir.open(tmp_path / "file")
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "lstat", refuse)
+    with pytest.raises(UsageError, match=f"^{tmp_path}: Permission denied$"):
+        RunDir.open(tmp_path)
 
 
 def test_paths_are_padded_and_grow(run: RunDir) -> None:

@@ -121,6 +121,24 @@ def test_torch_sets_the_switches_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> No
         torch.use_deterministic_algorithms(was)
 
 
+@pytest.mark.needs("torch")
+def test_torch_multiplies_in_tf32_where_that_is_asked_for() -> None:
+    import torch
+
+    from gans_torch import backend
+
+    switches: Any = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [switch.allow_tf32 for switch in switches]
+    try:
+        for precision, is_set in (("tf32", True), ("float32", False)):
+            config = dataclasses.replace(PRESETS["ring"], precision=precision)
+            backend._set_matmul_precision(config, torch.device("cuda"))
+            assert [switch.allow_tf32 for switch in switches] == [is_set] * 2
+    finally:
+        for switch, was in zip(switches, before, strict=True):
+            switch.allow_tf32 = was
+
+
 @pytest.mark.needs("jax")
 def test_jax_sets_the_switch_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     from gans_jax import backend

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -330,13 +331,23 @@ def test_a_batch_that_the_processes_cannot_share_is_refused(
 
 
 def test_devices_that_are_not_there_are_refused(
-    twin: Twin, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    twin: Twin,
+    train: Train,
+    finished: Path,
+    data_dir: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with pytest.raises(SystemExit) as stop:
-        train(*TINY, "--devices", 4, "--run-dir", tmp_path / "run")
-    assert stop.value.code == 2
     hint = {"torch": "torchrun --nproc-per-node=4", "jax": "JAX_NUM_CPU_DEVICES=4"}
-    assert hint[twin.name] in capsys.readouterr().err
+    asked = [str(finished), "--device", "cpu", "--devices", "4"]
+    scores = ["--data-dir", str(data_dir), "--out", str(tmp_path), "--features", "none"]
+    for call in (
+        lambda: train(*TINY, "--devices", 4, "--run-dir", tmp_path / "run"),
+        lambda: twin.main("sample")(asked),
+        lambda: twin.main("evaluate")([*asked, *scores]),
+    ):
+        stopped(2, call)
+        assert hint[twin.name] in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
@@ -364,6 +375,22 @@ def test_processes_of_pytorch_that_do_not_meet_are_refused(
         place = f"127.0.0.1:{port}: .*address already in use"
         with pytest.raises(UsageError, match=f"2 processes do not meet at {place}"):
             Backend(PRESETS["dcgan"], DataInfo(1, 2, 64, ""), "cpu")
+
+
+@pytest.mark.needs("torch")
+def test_processes_that_are_started_again_meet_apart_from_those_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from gans_torch import _processes
+
+    for name in ("GROUP_WORLD_SIZE", "TORCHELASTIC_RESTART_COUNT"):
+        monkeypatch.delenv(name, raising=False)
+    assert _processes._attempt() == "attempt 0"
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "2")
+    assert _processes._attempt() == "attempt 2"
+    # Several nodes may have counted otherwise.
+    monkeypatch.setenv("GROUP_WORLD_SIZE", "2")
+    assert _processes._attempt() == "attempt"
 
 
 @pytest.mark.needs("jax")
@@ -482,6 +509,17 @@ def test_the_number_of_a_device_counts() -> None:
     assert find_device("cpu") == find_device("cpu:0")
     with pytest.raises(UsageError, match="device cpu:99: no such device; JAX sees cpu"):
         find_device("cpu:99")
+
+
+@pytest.mark.needs("jax")
+def test_what_is_in_use_of_a_device_is_not_free() -> None:
+    from gans_jax.backend import Backend
+
+    backend = Backend(PRESETS["ring"], DataInfo(2, 0, 2048, ""), "cpu")
+    assert (backend._free_memory(), backend._all_memory()) == (0, None)
+    used = {"bytes_limit": 100, "bytes_in_use": 30}
+    backend.device = SimpleNamespace(memory_stats=lambda: used)  # pyrefly: ignore
+    assert (backend._free_memory(), backend._all_memory()) == (70, 100)
 
 
 @pytest.mark.needs("jax")

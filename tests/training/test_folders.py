@@ -11,8 +11,9 @@ import pytest
 
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
+from shared.drawing import plots
 from shared.errors import UsageError
-from shared.run import checkpoint
+from shared.run import checkpoint, room
 from shared.run.rollbacks import Rollback
 from shared.run.run_dir import RunDir
 from shared.run.unfinished import newest_unfinished
@@ -159,6 +160,26 @@ def test_a_folder_of_samples_that_was_removed_is_made_again(
     assert RunDir(run).sample_steps() == [6, 8]
 
 
+def test_a_grid_that_is_damaged_is_told(
+    train: Train, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = copy(finished, tmp_path)
+    grid = RunDir(run).sample_path(2)
+    grid.write_bytes(b"")
+    train("--resume", run, "--steps", 7, *ON)
+    told = f"{grid}: damaged; left out of the animation"
+    assert told in capsys.readouterr().err.splitlines()
+
+
+def test_the_plot_of_losses_is_told_what_chance_gives(
+    train: Train, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[object] = []
+    monkeypatch.setattr(plots, "plot_losses", lambda *words: given.append(words[-1]))
+    train("--resume", copy(finished, tmp_path), "--steps", 7, *ON)
+    assert given == [0.5]
+
+
 def test_scores_that_cannot_be_read_are_told_before_training(
     train: Train, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -302,7 +323,11 @@ def test_without_room_for_a_checkpoint_the_last_one_stays(
 ) -> None:
     def usage(path: Path) -> Usage:
         there = list((tmp_path / "checkpoints").glob("*.safetensors"))
-        return Usage(10**9, 0, 0 if there else 10**9)
+        if not there:
+            return Usage(10**9, 0, 10**9)
+        # A byte less than it takes.
+        arrays = checkpoint.load(there[0]).arrays.values()
+        return Usage(10**9, 0, sum(x.nbytes for x in arrays) + room._SPARE_BYTES - 1)
 
     monkeypatch.setattr(shutil, "disk_usage", usage)
     stopped(1, lambda: train(*TINY, "--run-dir", tmp_path))

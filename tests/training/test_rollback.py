@@ -107,6 +107,18 @@ def test_it_gives_up_in_the_end(
     )
 
 
+def test_it_goes_back_to_the_last_state(
+    train: Train,
+    diverge: Callable[[int, int], None],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    diverge(8, 1)
+    train(*FLAGS, "--on-nan", "rollback", "--run-dir", tmp_path)
+    assert "; back to step 6, with other draws" in capsys.readouterr().err
+    assert _state(tmp_path, 8).rollbacks == (Rollback(6, 8),)
+
+
 def test_python_goes_back_too(twin: Twin, diverge: Callable[[int, int], None]) -> None:
     config = dataclasses.replace(
         *(PRESETS["dcgan"],),

@@ -111,6 +111,20 @@ def test_a_recorded_step_reads_what_is_scheduled_anew() -> None:
             np.testing.assert_allclose(value, theirs[name], atol=1e-12, err_msg=name)
 
 
+def test_what_was_recorded_is_not_of_another_state() -> None:
+    from gans_torch._graphs import StepGraphs
+    from gans_torch.backend import Backend
+
+    backend = Backend(_tiny("dcgan"), _INFO, "cpu")
+    recorder = _Replaying()
+    backend._graphs = StepGraphs(backend._step, recorder)
+    session = Session(backend.config, _DATA, backend)
+    for recorded in (1, 2):
+        session.start()
+        session.run(4)
+        assert recorder.tries == recorded
+
+
 # Settings in which each kind of step comes often enough to be recorded.
 _CHANGES: dict[str, dict[str, Any]] = {
     "relativistic": _BURN_IN,
