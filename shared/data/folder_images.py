@@ -49,8 +49,7 @@ def source(path: str, reading: Reading) -> Source:
         UsageError: there is no such folder, it cannot be listed, holds no images, or
             its file of labels cannot be read.
     """
-    wanted = frozenset({folder_labels.STYLEGAN, folder_labels.TABLE})
-    listing = list_files(path, wanted)
+    listing = list_files(path, frozenset(folder_labels.READERS))
     if not listing.files:
         found = "; ".join(
             f"{len(names)} {what}: {listed(names, 1)}"

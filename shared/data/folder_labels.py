@@ -11,7 +11,7 @@ import io
 import json
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -21,13 +21,14 @@ from shared.data.folder_files import File, Listing, normal
 from shared.errors import UsageError
 from shared.words import legible, listed
 
-STYLEGAN, TABLE = "dataset.json", "metadata.csv"
-"""Files of labels: as StyleGAN's tools write them, and as Hugging Face's read them."""
-
 _SPLITS = {
     *("train", "training", "val", "valid", "validation", "dev", "eval"),
     *("test", "testing", "holdout"),
 }
+
+
+# Its number, and what it says of a file and of its label.
+_Line = tuple[int, Any, Any]
 
 
 class Labelled(NamedTuple):
@@ -57,12 +58,12 @@ def label(listing: Listing, path: str) -> Labelled:
         UsageError: a file of labels cannot be read, or there are two.
     """
     where = f"--dataset folder:{path}"
-    if len(listing.kept) > 1:
-        raise UsageError(f"{where}: holds both {STYLEGAN} and {TABLE}; keep one")
+    if len(there := [name for name in READERS if name in listing.kept]) > 1:
+        both = " and ".join(there[:2])
+        raise UsageError(f"{where}: holds both {both}; keep one")
     for name, content in listing.kept.items():
-        read = {STYLEGAN: _read_stylegan, TABLE: _read_table}[name]
         try:
-            labels = read(content)
+            labels = READERS[name](content)
         except (ValueError, RecursionError, csv.Error) as error:
             raise UsageError(f"{where}: {name}: {error}") from error
         if labels is not None:
@@ -199,21 +200,49 @@ def _read_table(content: bytes) -> dict[str, str | int] | None:
         raise ValueError("must have the columns file_name and label")
     if "label" not in columns:
         return None
-    labels: dict[str, str] = {}
+    lines: list[_Line] = []
     for row in rows:
         if any(row.get(None) or ()):  # not of commas alone, as some programs add
             raise ValueError(
                 f"line {rows.line_num}: has more fields than the header; quote what"
                 " holds a comma"
             )
-        if not row["file_name"] or not row["label"]:
-            raise ValueError(f"line {rows.line_num}: has no file_name, or no label")
-        name, label = _place(row["file_name"]), row["label"]
-        if labels.setdefault(name, label) != label:
-            other = in_line(labels[name])
+        lines.append((rows.line_num, row["file_name"], row["label"]))
+    return _of_lines(lines)
+
+
+def _read_objects(content: bytes) -> dict[str, str | int] | None:
+    """In each line an object with both; None: without labels."""
+    lines: list[_Line] = []
+    has_labels = False
+    for number, line in enumerate(content.decode("utf-8-sig").split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"line {number}: no JSON: {error}") from error
+        if not isinstance(row, dict):
+            raise ValueError(f"line {number}: must be an object with file_name, label")
+        name, label = row.get("file_name"), row.get("label")
+        has_labels |= label is not None
+        if type(label) is int and label >= 0:
+            label = str(label)
+        lines.append((number, name, label))
+    return _of_lines(lines) if has_labels else None
+
+
+def _of_lines(lines: Sequence[_Line]) -> dict[str, str | int]:
+    """The label of each file, as a number where all are."""
+    labels: dict[str, str] = {}
+    for number, file, label in lines:
+        if not (isinstance(file, str) and file and isinstance(label, str) and label):
+            raise ValueError(f"line {number}: has no file_name, or no label")
+        name = _place(file)
+        if (before := labels.setdefault(name, label)) != label:
             raise ValueError(
-                f"line {rows.line_num}: {in_line(name)} is {in_line(label)} here, and"
-                f" {other} before"
+                f"line {number}: {in_line(name)} is {in_line(label)} here, and"
+                f" {in_line(before)} before"
             )
     if all(label.isdecimal() for label in labels.values()):
         numbers = {label: int(label) for label in labels.values()}
@@ -226,3 +255,11 @@ def _read_table(content: bytes) -> dict[str, str | int] | None:
 def _place(name: str) -> str:
     """A file's name as `File.name` is."""
     return normal(name.replace("\\", "/").removeprefix("./"))
+
+
+READERS: dict[str, Callable[[bytes], dict[str, str | int] | None]] = {
+    "dataset.json": _read_stylegan,
+    "metadata.csv": _read_table,
+    "metadata.jsonl": _read_objects,
+}
+"""Files of labels: as StyleGAN's tools write them, and as Hugging Face's read them."""

@@ -192,7 +192,6 @@ REFUSED = {
     "train --run-dir {file}/run": "--run-dir {file}/run: cannot be used: Not a dir",
     "train --resume {run} --steps 7 --device tpu:99": "--device tpu:99: no such device",
     "sample {run} --device nonsense": "--device nonsense: no such device;",
-    "evaluate {run} --features none --device nonsense --out new": "--device nonsense:",
     "sample {run} --num 2 --out {file}/a.png": "--out {file}/a.png: cannot be written",
     "sample {run} --num 2 --separate --out {file}/a": "--out {file}/a: cannot be writ",
 }

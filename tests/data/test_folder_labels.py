@@ -1,4 +1,4 @@
-"""Classes: of subfolders, of dataset.json, of metadata.csv; what is strange is said."""
+"""Classes: of subfolders, of a file of labels; what is strange is said."""
 
 import json
 from pathlib import Path
@@ -24,6 +24,9 @@ def load(folder: Path, tmp_path: Path) -> tuple[ImageData, list[str]]:
     data = datasets.load(f"folder:{folder}", 8, tmp_path / "data")
     assert data.survey is not None
     return data, data.survey.notes
+
+
+_ROW = '{"file_name": "a.png", "label": 1}'
 
 
 @pytest.fixture
@@ -170,9 +173,38 @@ def test_labels_of_a_table(
 
 
 @pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (["cat", "dog", "cat"], ("cat", "dog")),
+        ([10, 9, 10], ("9", "10")),
+        (["10", 9, "10"], ("9", "10")),
+        (["01", 1, "2"], ("01", "1", "2")),
+        (["a, b", "\u2028", "a, b"], ("a, b", "\ufffd")),
+    ],
+)
+def test_labels_of_objects(
+    labels: list[str | int], names: tuple[str, ...], folder: Path, tmp_path: Path
+) -> None:
+    save(folder, "a.png", "b.png", "x/c.png")
+    rows = [
+        json.dumps({"file_name": file, "label": label}, ensure_ascii=False)
+        for file, label in zip(("a.png", "./b.png", "x/c.png"), labels, strict=True)
+    ]
+    (folder / "metadata.jsonl").write_text("\r\n\r\n".join(["", *rows]), "utf-8")
+    data, notes = load(folder, tmp_path)
+    assert data.class_names == names
+    assert data.labels is not None
+    expected = [names.index(str(x).replace("\u2028", "\ufffd")) for x in labels]
+    assert data.labels.tolist() == expected
+    assert "the labels are those of metadata.jsonl" in notes
+
+
+@pytest.mark.parametrize(
     ("name", "content"),
     [
         ("dataset.json", '{"labels": null}'),
+        ("metadata.jsonl", '{"file_name": "x/a.png"}\n{"file_name": "b.png"}'),
+        ("metadata.jsonl", ""),
         ("metadata.csv", "file_name,text\na.png,a cat"),
     ],
 )
@@ -215,6 +247,18 @@ def test_a_file_without_labels_leaves_them_to_the_folders(
             "file_name,label\na.png,cat\nb.png,cat\na.png,dog",
             "line 4: 'a.png' is 'dog' here, and 'cat' before",
         ),
+        ("metadata.jsonl", '{"label": 1}', "line 1: has no file_name, or no label"),
+        *(
+            ("metadata.jsonl", f"{_ROW}\n{line}", rule)
+            for line, rule in {
+                '{"file_name": "a.png"}': "line 2: has no file_name, or no label",
+                '{"file_name": "a.png", "label": -1}': "line 2: has no file_name, or",
+                '{"file_name": "a.png", "label": true}': "line 2: has no file_name, or",
+                '{"file_name": "a.png", "label": 2}': "line 2: 'a.png' is '2' here, an",
+                "{": "line 2: no JSON: Expecting property name",
+                "[]": "line 2: must be an object with file_name, label",
+            }.items()
+        ),
     ],
 )
 def test_a_file_of_labels_that_is_none_is_refused(
@@ -232,9 +276,12 @@ def test_a_file_of_labels_that_is_none_is_refused(
 
 def test_two_files_of_labels_are_refused(folder: Path, tmp_path: Path) -> None:
     save(folder, "a.png")
-    (folder / "dataset.json").write_text("{}")
+    (folder / "metadata.jsonl").write_text("")
     (folder / "metadata.csv").write_text("")
-    with pytest.raises(UsageError, match=r"holds both dataset.json and metadata.csv"):
+    with pytest.raises(UsageError, match=r"both metadata.csv and metadata.jsonl; keep"):
+        load(folder, tmp_path)
+    (folder / "dataset.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"holds both dataset.json and metadata.csv; "):
         load(folder, tmp_path)
 
 

@@ -525,6 +525,11 @@ def test_a_run_of_other_images_is_refused(
     with pytest.raises(SystemExit, match="2"):
         twin.main("evaluate")(arguments)
     assert "file: cannot be used: File exists" in capsys.readouterr().err
+    arguments[-1] = str(tmp_path / "new")
+    with pytest.raises(SystemExit, match="2"):
+        twin.main("evaluate")([*arguments, "--device", "nonsense"])
+    assert "nonsense: no such device" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
 
 
 class Copier:
