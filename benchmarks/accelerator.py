@@ -24,13 +24,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
-import tyro
-
-from benchmarks import device_parity, race, report
+from benchmarks import command_line, device_parity, race, report
 from benchmarks.race import Effort, Entry
 from benchmarks.train import describe_machine
-from shared.commands import command_line
-from shared.commands.process import run_command
 from shared.config.choices import Precision
 from shared.config.presets import PRESETS
 
@@ -87,9 +83,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: the arguments; None: the process's.
     """
-    words = command_line.arguments(argv)
-    options = tyro.cli(Options, args=words, prog="benchmarks.accelerator")
-    with run_command("benchmarks.accelerator"):
+    with command_line.run(Options, argv, "accelerator", __doc__) as options:
         options.out.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
         for results in measure(options):

@@ -17,9 +17,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any
 
 import numpy as np
-import tyro
 from numpy.typing import NDArray
 
+from benchmarks import command_line
 from shared.config.choices import Precision
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
@@ -71,18 +71,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: the arguments; None: the process's.
     """
-    options = tyro.cli(Options, args=argv, prog="benchmarks.device_parity")
-    # JAX would take three quarters of the memory, and PyTorch works beside it.
-    os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
-    if options.jobs > 1:
-        # Or each would compute with as many threads as all have.
-        os.environ["OMP_NUM_THREADS"] = "1"
-        # Or XLA would try kernels, of which several processes at once take minutes.
-        flags = os.environ.get("XLA_FLAGS", "")
-        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_autotune_level=0"
-    for row in compare(options):
-        sys.stdout.write(json.dumps(row) + "\n")
-        sys.stdout.flush()
+    with command_line.run(Options, argv, "device_parity", __doc__) as options:
+        # JAX would take three quarters of the memory, and PyTorch works beside it.
+        os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+        if options.jobs > 1:
+            # Or each would compute with as many threads as all have.
+            os.environ["OMP_NUM_THREADS"] = "1"
+            # Or XLA would try kernels, of which several processes at once take minutes.
+            flags = os.environ.get("XLA_FLAGS", "")
+            os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_autotune_level=0"
+        for row in compare(options):
+            sys.stdout.write(json.dumps(row) + "\n")
+            sys.stdout.flush()
 
 
 def compare(options: Options) -> Iterator[dict[str, Any]]:

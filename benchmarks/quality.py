@@ -19,15 +19,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import tyro
 from numpy.typing import NDArray
 
+from benchmarks import command_line
 from benchmarks.cases import Case
 from benchmarks.contestants import build
 from benchmarks.train import describe_machine
-from shared.commands import command_line
 from shared.commands.options import DEFAULT_PRESET
-from shared.commands.process import run_command
 from shared.config.flags import refuse
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
@@ -108,13 +106,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: the arguments; None: the process's.
     """
-    options = tyro.cli(
-        Options,
-        args=command_line.arguments(argv),
-        prog="benchmarks.quality",
-        description=__doc__,
-    )
-    with run_command("benchmarks.quality"):
+    with command_line.run(Options, argv, "quality", __doc__) as options:
         results: dict[str, Any] = {}
         for results in measure(options):
             write(results, options.out)

@@ -24,8 +24,8 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
+from benchmarks import command_line
 from benchmarks.train import describe_machine
-from shared.commands.command_line import arguments
 from shared.config.choices import POINTS
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
@@ -102,17 +102,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: the arguments; None: the process's.
     """
-    options = tyro.cli(
-        tyro.conf.OmitSubcommandPrefixes[Bands | Table],
-        args=arguments(argv),
-        prog="benchmarks.reference",
-        description=__doc__,
-    )
-    if isinstance(options, Bands):
-        write_bands(options)
-    else:
-        measure(options)
-        options.page.write_text(render(options.runs), encoding="utf-8")
+    kind = tyro.conf.OmitSubcommandPrefixes[Bands | Table]
+    # pyrefly: ignore[bad-argument-type]
+    with command_line.run(kind, argv, "reference", __doc__) as options:
+        if isinstance(options, Bands):
+            write_bands(options)
+        else:
+            measure(options)
+            options.page.write_text(render(options.runs), encoding="utf-8")
 
 
 def write_bands(options: Bands) -> None:

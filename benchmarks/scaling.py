@@ -15,13 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-import tyro
-
-from benchmarks import messages
+from benchmarks import command_line, messages
 from benchmarks.train import describe_machine
 from parity_tests.harness.devices import environments
-from shared.commands import command_line
-from shared.commands.process import run_command
 from shared.config.presets import PRESETS
 
 _ROOT = Path(__file__).parents[1]
@@ -60,13 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: the arguments; None: the process's.
     """
-    options = tyro.cli(
-        Options,
-        args=command_line.arguments(argv),
-        prog="benchmarks.scaling",
-        description=__doc__,
-    )
-    with run_command("benchmarks.scaling"):
+    with command_line.run(Options, argv, "scaling", __doc__) as options:
         for line in _lines(options):
             sys.stdout.write(f"{line}\n")
             sys.stdout.flush()

@@ -15,12 +15,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import tyro
-
-from benchmarks import race, report, start_up
+from benchmarks import command_line, race, report, start_up
 from benchmarks.race import Effort, Entry
-from shared.commands import command_line
-from shared.commands.process import run_command
 from shared.config.choices import Precision
 from shared.config.flags import refuse
 
@@ -68,13 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: the arguments; None: the process's.
     """
-    options = tyro.cli(
-        Options,
-        args=command_line.arguments(argv),
-        prog="benchmarks.train",
-        description=__doc__,
-    )
-    with run_command("benchmarks.train"):
+    with command_line.run(Options, argv, "train", __doc__) as options:
         for results in measure(options):
             report.write(results, options.out)
         sys.stdout.write(report.table(results))

@@ -71,15 +71,11 @@ def meet(devices: int) -> Processes:
     if found.count == 1 or jax.distributed.is_initialized():
         return found
     address = _address()
-    place = address or "the place that SLURM names"
-    try:
-        meet_them = functools.partial(_meet, found, devices, address)
-        wait_for_others(meet_them, place)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise UsageError(
-            f"{found.count} processes do not meet at {place}: {error};"
-            " JAX_COORDINATOR_ADDRESS=HOST:PORT can name another place"
-        ) from error
+    wait_for_others(
+        functools.partial(_meet, found, devices, address),
+        address or "the place that SLURM names",
+        "; JAX_COORDINATOR_ADDRESS=HOST:PORT can name another place",
+    )
     return found
 
 

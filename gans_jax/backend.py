@@ -26,10 +26,9 @@ from gans_jax import arrays as state_arrays
 from gans_jax._network import Network
 from gans_jax.classifier import Classifier
 from gans_jax.distribution import AXIS
-from shared import backend as protocol
 from shared.backend import Arithmetic, FeatureNetwork, Latents
 from shared.config.choices import DataPlace
-from shared.config.limits import check_batch, check_memory
+from shared.config.limits import check_batch, check_memory, check_precision
 from shared.config.memory import initial_memory
 from shared.config.schedules import Phases, Scalars, constants
 from shared.config.train_config import TrainConfig
@@ -41,6 +40,7 @@ from shared.randomness.draws import BATCH_AXES, Draws
 from shared.sizes import ImageSize
 from shared.statements import Stated
 from shared.training import heartbeats
+from shared.training.drawing_together import DrawsTogether
 from shared.training.threads import processors
 
 _ValueT = TypeVar("_ValueT")
@@ -65,7 +65,7 @@ class _Inputs(NamedTuple):
     """As `Draws`, with arrays of the device."""
 
 
-class Backend(protocol.Backend):
+class Backend(DrawsTogether):
     """Networks, optimisers and arithmetic of one run, on this process's devices.
 
     Args:
@@ -103,7 +103,6 @@ class Backend(protocol.Backend):
         self.steps_per_call = 1 if self.device.platform == "cpu" else 10
         self._matmul_precision = _find_matmul_precision(config, self.device.platform)
         self._dtype = jnp.dtype(config.dtype)
-        self._is_helped = False
         # The data: either on the host, or as arrays on the device.
         self._data: ImageData | None = None
         self._images: Array | None = None
@@ -214,37 +213,6 @@ class Backend(protocol.Backend):
             latents = jnp.asarray(z, self._dtype)
             return standing.batch_statistics(self._drawing, latents, ids)
 
-    def sample_batches(
-        self, batches: Sequence[Latents], training: bool = False
-    ) -> list[NDArray[np.float32]]:
-        """What `sample` makes of each batch, with all devices at work."""
-        if self._is_helped:
-            self.agree((batches, training))
-        elif self._processes.count > 1:
-            return super().sample_batches(batches, training)
-        return self._draw_part(batches, training)
-
-    @contextlib.contextmanager
-    def helped(self) -> Iterator[bool]:
-        """Inside, all processes of a run draw the batches of the first.
-
-        All have to enter. Those that help come in when the first leaves.
-
-        Yields:
-            Whether this process is the first.
-        """
-        if self._processes.follows:
-            while (asked := self.agree(None)) is not None:
-                self._draw_part(*asked)
-            yield False
-            return
-        self._is_helped = self._processes.count > 1
-        try:
-            yield True
-        finally:
-            self._is_helped = False
-            self.agree(None)
-
     def _draw_part(
         self, batches: Sequence[Latents], training: bool
     ) -> list[NDArray[np.float32]]:
@@ -257,7 +225,7 @@ class Backend(protocol.Backend):
         for i in range(0, whole, count):
             drawn += self._sample_on_all(batches[i : i + count], training)
         left = () if self._processes.follows else batches[whole:]
-        return [*drawn, *super().sample_batches(left, training)]
+        return [*drawn, *(self.sample(*batch, training) for batch in left)]
 
     def _sample_on_all(
         self, batches: Sequence[Latents], training: bool
@@ -595,11 +563,5 @@ def _compiler_options(deterministic: bool, platform: str) -> dict[str, Any]:
 
 
 def _find_matmul_precision(config: TrainConfig, platform: str) -> str:
-    if config.precision != "tf32":
-        return "highest"
-    if platform in ("cpu", "tpu"):
-        raise UsageError(
-            f"--precision tf32: needs an NVIDIA GPU, the device is {platform};"
-            " use float32"
-        )
-    return "tensorfloat32"
+    check_precision(config, platform)
+    return "tensorfloat32" if config.precision == "tf32" else "highest"

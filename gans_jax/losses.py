@@ -4,7 +4,6 @@
 as scores. Every loss is a batch mean, to be minimised.
 """
 
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -17,7 +16,6 @@ from gans_jax import distribution
 from shared.config import traits
 from shared.config.arguments import from_python
 from shared.config.tables import Members, register
-from shared.errors import UsageError
 
 
 def softplus(x: Float[Array, " *shape"]) -> Float[Array, " *shape"]:
@@ -564,28 +562,12 @@ def register_objective(
         chance_loss=chance_loss,
     )
     objective = Objective(
-        _one_number(f"objective {name}: discriminator_loss", discriminator_loss),
-        _one_number(f"objective {name}: generator_loss", generator_loss),
+        traits.checked_loss(
+            f"objective {name}: discriminator_loss", discriminator_loss, Array
+        ),
+        traits.checked_loss(f"objective {name}: generator_loss", generator_loss, Array),
     )
     register(name, traits.OBJECTIVES, row, OBJECTIVES, objective)
-
-
-def _one_number(
-    what: str, loss: Callable[..., Float[Array, ""]]
-) -> Callable[..., Float[Array, ""]]:
-    """A loss of the user's own, which is told when it is no batch mean."""
-
-    @functools.wraps(loss)
-    def checked(*logits: object, **others: object) -> Float[Array, ""]:
-        value = loss(*logits, **others)
-        if not isinstance(value, Array):
-            raise UsageError(f"{what} gives a {type(value).__name__}, no array")
-        if value.shape != ():
-            shape = list(value.shape)
-            raise UsageError(f"{what} gives shape {shape}, not one number: the mean")
-        return value
-
-    return checked
 
 
 def _cross_entropy(

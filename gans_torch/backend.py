@@ -4,7 +4,7 @@ import contextlib
 import copy
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -24,10 +24,9 @@ from gans_torch import (
 from gans_torch import arrays as state_arrays
 from gans_torch._graphs import CudaRecorder, StepGraphs, StepInputs
 from gans_torch.classifier import Classifier
-from shared import backend as protocol
 from shared.backend import Arithmetic, FeatureNetwork, Latents
 from shared.config.choices import DataPlace
-from shared.config.limits import check_batch, check_memory
+from shared.config.limits import check_batch, check_memory, check_precision
 from shared.config.memory import initial_memory
 from shared.config.schedules import Phases, Scalars, constants
 from shared.config.train_config import TrainConfig
@@ -39,6 +38,7 @@ from shared.randomness.draws import Draws
 from shared.sizes import ImageSize
 from shared.statements import Stated
 from shared.training import heartbeats
+from shared.training.drawing_together import DrawsTogether
 from shared.training.processes import Processes
 
 _NetworkT = TypeVar("_NetworkT", bound=torch.nn.Module)
@@ -57,7 +57,7 @@ class _Inputs(NamedTuple):
     """As `Draws`, with tensors."""
 
 
-class Backend(protocol.Backend):
+class Backend(DrawsTogether):
     """Networks, optimisers and arithmetic of one run, on this process's devices.
 
     Args:
@@ -96,7 +96,6 @@ class Backend(protocol.Backend):
             torch.set_num_threads(threads)
         self.threads = torch.get_num_threads()
         self._dtype: torch.dtype = getattr(torch, config.dtype)
-        self._is_helped = False
         # The data: either on the host, or as tensors on the device.
         self._data: ImageData | None = None
         self._images: Tensor | None = None
@@ -232,42 +231,14 @@ class Backend(protocol.Backend):
                 self._drawing, self._float(z), self._long(labels)
             )
 
-    def sample_batches(
-        self, batches: Sequence[Latents], training: bool = False
-    ) -> list[NDArray[np.float32]]:
-        """What `sample` makes of each batch, with all devices at work."""
-        if not self._is_helped:
-            return super().sample_batches(batches, training)
-        self.agree((batches, training))
-        return self._draw_part(batches, training)
-
-    @contextlib.contextmanager
-    def helped(self) -> Iterator[bool]:
-        """Inside, all processes of a run draw the batches of the first.
-
-        All have to enter. Those that help come in when the first leaves.
-
-        Yields:
-            Whether this process is the first.
-        """
-        if self._processes.follows:
-            while (asked := self.agree(None)) is not None:
-                self._draw_part(*asked)
-            yield False
-            return
-        self._is_helped = self._processes.count > 1
-        try:
-            yield True
-        finally:
-            self._is_helped = False
-            self.agree(None)
-
     def _draw_part(
         self, batches: Sequence[Latents], training: bool
     ) -> list[NDArray[np.float32]]:
         """Draw every so many-th batch; returns all of them to the first process."""
         rank, count, _ = self._processes
-        own = super().sample_batches(batches[rank::count], training)
+        own = [self.sample(*batch, training) for batch in batches[rank::count]]
+        if count == 1:
+            return own
         parts: list[Any] | None = None if rank else [None] * count
         with heartbeats.waiting():
             torch.distributed.gather_object(own, parts)
@@ -489,13 +460,9 @@ def _own(device: str, processes: Processes) -> str:
 
 
 def _set_matmul_precision(config: TrainConfig, device: torch.device) -> None:
-    tf32 = config.precision == "tf32"
-    if tf32 and device.type != "cuda":
-        raise UsageError(
-            f"--precision tf32: needs an NVIDIA GPU, the device is {device.type};"
-            " use float32"
-        )
+    check_precision(config, device.type)
     if device.type == "cuda":
+        tf32 = config.precision == "tf32"
         torch.backends.cuda.matmul.allow_tf32 = tf32
         torch.backends.cudnn.allow_tf32 = tf32
 

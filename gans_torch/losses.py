@@ -561,31 +561,27 @@ def register_objective(
         chance_loss=chance_loss,
     )
     objective = Objective(
-        _one_number(f"objective {name}: discriminator_loss", discriminator_loss),
-        _one_number(f"objective {name}: generator_loss", generator_loss),
+        _checked(f"objective {name}: discriminator_loss", discriminator_loss),
+        _checked(f"objective {name}: generator_loss", generator_loss),
     )
     register(name, traits.OBJECTIVES, row, OBJECTIVES, objective)
 
 
-def _one_number(
+def _checked(
     what: str, loss: Callable[..., Float[Tensor, ""]]
 ) -> Callable[..., Float[Tensor, ""]]:
-    """A loss of the user's own, which is told when it is no batch mean."""
+    """A user's loss, which is told when it is no batch mean, or has no gradient."""
+    checked = traits.checked_loss(what, loss, Tensor)
 
     @functools.wraps(loss)
-    def checked(*logits: object, **others: object) -> Float[Tensor, ""]:
-        value = loss(*logits, **others)
-        if not isinstance(value, Tensor):
-            raise UsageError(f"{what} gives a {type(value).__name__}, no tensor")
-        if value.shape != ():
-            shape = list(value.shape)
-            raise UsageError(f"{what} gives shape {shape}, not one number: the mean")
+    def differentiable(*logits: object, **others: object) -> Float[Tensor, ""]:
+        value = checked(*logits, **others)
         given = any(isinstance(x, Tensor) and x.requires_grad for x in logits)
         if given and torch.is_grad_enabled() and not value.requires_grad:
             raise UsageError(f"{what} has no gradient")
         return value
 
-    return checked
+    return differentiable
 
 
 def _cross_entropy(

@@ -120,6 +120,20 @@ def check_dataset_name(dataset: str) -> None:
     )
 
 
+def check_split(split: Split, dataset: str) -> None:
+    """Refuse a split that a data set does not have.
+
+    Args:
+        split: asked for.
+        dataset: its name.
+
+    Raises:
+        UsageError: it was never split.
+    """
+    if split == "test" and dataset not in TESTED:
+        raise UsageError(f"--split test: of {', '.join(TESTED)} only, not of {dataset}")
+
+
 def folder_meant(word: str) -> str:
     """The folder as a data set that a word may have been meant for; empty: none.
 

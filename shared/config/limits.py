@@ -2,7 +2,7 @@
 
 The memory and the time that a configuration takes at least: every estimate is far below
 what is really taken, so that nothing is refused that works. And other bounds that need
-no data: numbers of threads and of devices, labels to train by, truncation.
+no data: numbers of threads and of devices, TF32, labels to train by, truncation.
 """
 
 import math
@@ -122,6 +122,21 @@ def check_devices(config: TrainConfig, devices: int) -> None:
             size,
             f"must be a multiple of the {devices} devices{times}; {near}",
         )
+
+
+def check_precision(config: TrainConfig, device: str) -> None:
+    """Refuse a precision that a device does not have.
+
+    Args:
+        config: the run's configuration.
+        device: its kind, as the framework calls it.
+
+    Raises:
+        UsageError: it has no TF32.
+    """
+    if config.precision == "tf32" and device in ("cpu", "tpu"):
+        rule = f"needs an NVIDIA GPU, the device is {device}; use float32"
+        raise refuse("precision", config.precision, rule)
 
 
 def check_memory(config: TrainConfig, memory: int | None, place: str) -> None:

@@ -30,36 +30,36 @@ class TrainOptions:
     """Whether to write TensorBoard's event files too."""
     check_reference: bool
     """Whether to compare the first steps with those of other installations."""
-    cache_dir: Path | None = None
+    cache_dir: Path | None
     """Where resized images are kept; None: with the data sets or, where that folder may
     only be read, in the user's own cache."""
-    allow_new_data: bool = False
+    allow_new_data: bool
     """Whether to go on with other images than the run was started with."""
-    threads: int | None = None
+    threads: int | None
     """Of the CPU that compute; None: as the run, or the framework's choice."""
-    devices: int | None = None
+    devices: int | None
     """That share each batch, as `shared.backend.Arithmetic` says."""
-    coordinator_address: str | None = None
+    coordinator_address: str | None
     """Where the run's first process listens, if flags tell of several."""
-    num_processes: int | None = None
+    num_processes: int | None
     """How many these are."""
-    process_id: int | None = None
+    process_id: int | None
     """Which this one is."""
-    deterministic: bool = False
+    deterministic: bool
     """Whether a GPU adds up in the same order each time."""
-    on_nan: OnNan = "stop"
+    on_nan: OnNan
     """What to do when losses or weights are no longer finite."""
-    plugin: Path | None = None
+    plugin: Path | None
     """The user's file that registers what the configuration names."""
-    no_compile_cache: bool = False
+    no_compile_cache: bool
     """Whether to compile anew what was compiled before, and not to keep it."""
-    trust_cache: bool = False
+    trust_cache: bool
     """Whether to leave out the check of the cached images' digest."""
-    step: WhichStep | None = None
+    step: WhichStep | None
     """The checkpoint to continue from; None: the last that is whole."""
-    keep: Keep | None = None
+    keep: Keep | None
     """Which checkpoints stay; None: as the run says, or the default."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
     """What the user is told at the start, a line each."""
 
 

@@ -428,6 +428,31 @@ def objective_traits(
     )
 
 
+def checked_loss(
+    what: str, loss: Callable[..., Any], array: type
+) -> Callable[..., Any]:
+    """A user's loss, which is told when it is no batch mean.
+
+    Args:
+        what: for errors.
+        loss: as for `objective_traits`.
+        array: the twin's arrays.
+    """
+
+    @functools.wraps(loss)
+    def checked(*logits: object, **others: object) -> object:
+        value = loss(*logits, **others)
+        if not isinstance(value, array):
+            kind = array.__name__.lower()
+            raise UsageError(f"{what} gives a {type(value).__name__}, no {kind}")
+        if value.shape != ():
+            shape = list(value.shape)
+            raise UsageError(f"{what} gives shape {shape}, not one number: the mean")
+        return value
+
+    return checked
+
+
 def penalty_traits(
     name: str, penalty: Callable[..., Any], **known: Any
 ) -> PenaltyTraits:

@@ -10,11 +10,11 @@ from shared.config.choices import (
     FOLDER,
     POINTS,
     STACKED,
-    TESTED,
     Channels,
     Crop,
     Split,
     check_dataset_name,
+    check_split,
     is_folder,
 )
 from shared.config.flags import refuse
@@ -132,8 +132,7 @@ def read(
     check_dataset_name(dataset)
     check_pixel_bits(reading.pixel_bits)
     check_reading(dataset, reading._asdict())
-    if split == "test" and dataset not in TESTED:
-        raise UsageError(f"split test: of {', '.join(TESTED)} only, not of {dataset}")
+    check_split(split, dataset)
     if dataset in POINTS:
         return points.load(dataset)._replace(name=dataset)
     image_size = sizes.normal(image_size)

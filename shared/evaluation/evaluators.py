@@ -70,13 +70,8 @@ def check_split(split: Split, dataset: str, features: Features) -> None:
     Raises:
         UsageError: the data set has no such split, or there are no features.
     """
-    if split == "train":
-        return
-    if dataset not in choices.TESTED:
-        raise refuse(
-            "split", split, f"of {', '.join(choices.TESTED)} only, not of {dataset}"
-        )
-    if features == "none":
+    choices.check_split(split, dataset)
+    if split == "test" and features == "none":
         raise refuse("split", split, "needs features, by which images are compared")
 
 

@@ -49,31 +49,31 @@ from shared.words import reason_of
 class Options:
     """How to train: nothing of it changes what a run's numbers mean."""
 
-    device: str = "auto"
+    device: str
     """Name of a device, or auto."""
-    data_on: DataPlace = "auto"
+    data_on: DataPlace
     """Where the images are kept."""
-    data_dir: Path | None = None
+    data_dir: Path | None
     """Where the classifier of --evaluate-every is kept, if it is."""
     cache_dir: Path | None = None
     """Where it is kept instead."""
     check_reference: bool = False
     """Whether to compare the first steps with those of other installations."""
-    progress: Progress = dataclasses.field(default_factory=Progress)
+    progress: Progress
     """Is shown the logged steps, and told what is noticed."""
     on_record: Callable[[dict[str, Any]], object] | None = None
     """Is given the logged steps, in the thread that trains."""
     stop: Stop = dataclasses.field(default_factory=Stop)
     """Asks to stop early."""
-    threads: int | None = None
+    threads: int | None
     """Of the CPU that compute; None: as a stored run, or the framework's choice."""
-    deterministic: bool = False
+    deterministic: bool
     """Whether a GPU adds up in the same order each time."""
-    on_nan: OnNan = "stop"
+    on_nan: OnNan
     """What to do when the losses or weights are no longer finite."""
-    devices: int | None = None
+    devices: int | None
     """That share each batch, as `Arithmetic` says."""
-    plugin: Plugin | None = None
+    plugin: Plugin | None
     """The user's file that the run needs."""
 
 

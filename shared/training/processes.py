@@ -149,13 +149,17 @@ def hear_slurm() -> None:
         os.environ[name] = os.environ[called]
 
 
-def wait_for_others(meet: Callable[[], None], place: str) -> None:
+def wait_for_others(meet: Callable[[], None], place: str, hint: str = "") -> None:
     """Meet the other processes, and say so where they take long to come.
 
     Args:
         meet: does; a library's function that waits, in which Python hears no signal. So
             another thread is in there, and the program's handlers act at once.
         place: where.
+        hint: what may help where they do not meet.
+
+    Raises:
+        UsageError: they do not meet.
     """
     met: futures.Future[None] = futures.Future()
     threading.Thread(target=_keep, args=(meet, met), daemon=True).start()
@@ -166,7 +170,12 @@ def wait_for_others(meet: Callable[[], None], place: str) -> None:
         terminal.say(
             f"{of_rank}waiting for the other processes at {place} ({count} in all)"
         )
-    met.result()
+    try:
+        met.result()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UsageError(
+            f"{count} processes do not meet at {place}: {error}{hint}"
+        ) from error
 
 
 def _keep(call: Callable[[], None], kept: "futures.Future[None]") -> None:

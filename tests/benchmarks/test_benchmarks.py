@@ -3,6 +3,7 @@ import itertools
 import json
 import math
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -113,11 +114,24 @@ def test_a_dead_worker_is_an_error() -> None:
         worker.ask("open")
 
 
-def test_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("module", "word"),
+    [
+        (accelerator, "--cases"),
+        (device_parity, "--cases"),
+        (reference, "{bands,table}"),
+        (train, "--cases"),
+    ],
+)
+def test_the_command_line(
+    module: ModuleType, word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as stop:
-        train.main(["--help"])
+        module.main(["--help"])
     assert stop.value.code == 0
-    assert "--cases" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert word in said
+    assert " ".join((module.__doc__ or "").split()[:2]) in said
 
 
 def test_the_reference_page_has_a_table_for_each_protocol(tmp_path: Path) -> None:

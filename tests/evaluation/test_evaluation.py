@@ -1216,8 +1216,7 @@ def test_given_images_are_read_and_scored_as_the_flags_say(
 
     monkeypatch.setattr(datasets, "read", read)
     monkeypatch.setattr(library, "evaluate", score)
-    for module in (choices, datasets):
-        monkeypatch.setattr(module, "TESTED", ("digits",))
+    monkeypatch.setattr(choices, "TESTED", ("digits",))
     words = f"--samples {tmp_path}/own --reference digits --image-size 8 --split test"
     words += " --channels grey --trust-cache --seed 3 --device cuda:7"
     words += f" --data-dir {data_dir} --cache-dir {tmp_path}/cache"

@@ -112,8 +112,7 @@ def test_a_run_is_compared_with_the_test_split(
     refusal = capsys.readouterr().err
     assert "--split test: of mnist, fashion-mnist, cifar10, stacked-mnist" in refusal
     # As if the digits' test split were the digits.
-    for module in (choices, datasets):
-        monkeypatch.setattr(module, "TESTED", ("digits",))
+    monkeypatch.setattr(choices, "TESTED", ("digits",))
     stopped(2, lambda: evaluate([*words, "--features", "none"]))
     assert "--split test: needs features" in capsys.readouterr().err
     evaluate(words)

@@ -97,7 +97,10 @@ def test_every_command_says_its_version(
     "module",
     [
         "parity_tests",
-        *(f"benchmarks.{x}" for x in ("train", "reference", "accelerator")),
+        *(
+            f"benchmarks.{x}"
+            for x in ("train", "reference", "accelerator", "device_parity")
+        ),
     ],
 )
 def test_other_commands_say_it_too(module: str) -> None:

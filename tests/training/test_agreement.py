@@ -140,12 +140,17 @@ def test_one_of_a_machine_says_that_it_waits(
     assert capsys.readouterr().err == (line if is_said else "")
 
 
-def test_what_keeps_processes_from_meeting_is_told() -> None:
+@pytest.mark.parametrize("kind", [OSError, RuntimeError, ValueError])
+def test_what_keeps_processes_from_meeting_is_told(
+    of_four: Callable[[int], None], kind: type[Exception]
+) -> None:
     def fail() -> None:
-        raise RuntimeError("no such host")
+        raise kind("no such host")
 
-    with pytest.raises(RuntimeError, match="no such host"):
-        processes.wait_for_others(fail, "a:1")
+    of_four(0)
+    told = "^4 processes do not meet at a:1: no such host; try b:1$"
+    with pytest.raises(UsageError, match=told):
+        processes.wait_for_others(fail, "a:1", "; try b:1")
 
 
 @pytest.fixture
