@@ -52,7 +52,7 @@ def test_of_two_equal_names_the_later_counts() -> None:
 
 
 def test_names_that_cannot_be_are_refused(tmp_path: Path) -> None:
-    for name, reason in (("n" * 256, "File name too long"), ("a\0b", "null byte")):
+    for name, reason in (("n" * 256, "File name too long"), ("a\0b", "null ")):
         with pytest.raises(UsageError, match=reason):
             check_regular(tmp_path / name)
 
