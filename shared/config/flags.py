@@ -18,13 +18,20 @@ def spelled(field: str, value: object) -> str:
     return str(value)
 
 
+def flag_words(field: str, value: object) -> list[str]:
+    """What on a command line asks for a setting's value, word by word."""
+    if isinstance(value, bool):
+        return [flag(field if value else f"no_{field}")]
+    if isinstance(value, tuple) and field != "image_size":
+        return [flag(field), *map(str, value)]
+    return [flag(field), spelled(field, value)]
+
+
 def given(values: Mapping[str, object], usual: object) -> Iterator[str]:
     """The words of a command line that say which settings are not as usual."""
     for field, value in values.items():
         if value != getattr(usual, field):
-            yield flag(field)
-            if value is not True:
-                yield spelled(field, value)
+            yield from flag_words(field, value)
 
 
 def twin_of(prog: str) -> str:

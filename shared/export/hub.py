@@ -95,6 +95,7 @@ def write(
         # Last: with both files, the folder is an exported generator.
         write_object(config_path, values)
     except BaseException:
+        # A `new_folder` could not take the place of one that is there as a mount.
         with contextlib.suppress(OSError):
             remove([config_path, card_path, weights_path])
             if is_new:

@@ -12,7 +12,7 @@ import numpy as np
 
 from shared import quantities, sizes
 from shared.config.choices import ARRAYS, POINTS, portable_name
-from shared.config.flags import flag, spelled, twin_of
+from shared.config.flags import flag, flag_words, twin_of
 from shared.config.presets import changed_fields
 from shared.config.train_config import TrainConfig
 from shared.data import points
@@ -184,14 +184,9 @@ def _settings(config: TrainConfig) -> Iterator[str]:
         return
     yield config.preset
     for name, (value, _) in changed.items():
-        if isinstance(value, bool):
-            yield flag(name if value else f"no_{name}")
-        elif value is not None:
-            yield flag(name)
-            if name == "dataset":  # one word, whatever the folder's name
-                yield portable_name(value)
-            else:
-                yield from spelled(name, value).split(" ")
+        if value is not None:
+            shown = portable_name(value) if name == "dataset" else value
+            yield from flag_words(name, shown)
 
 
 _RESUME = re.compile(r'id="resume">((?:python|torchrun|srun) [^<]*?-m ([\w.]+) [^<]*)<')

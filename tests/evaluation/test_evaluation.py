@@ -56,6 +56,14 @@ def train(twin: Twin, run: Path, data_dir: Path, *flags: object) -> Path:
     return run
 
 
+def make_pictures(folder: Path, count: int) -> None:
+    """Of 8x8 pixels, each of the grey of its number."""
+    folder.mkdir()
+    for number in range(count):
+        picture = np.full((8, 8, 1), number, np.uint8)
+        images.save_png(folder / f"{number:02d}.png", picture)
+
+
 def scores(run: Path) -> list[dict[str, Any]]:
     return list(map(json.loads, (run / "scores.jsonl").read_text().splitlines()))
 
@@ -1195,10 +1203,7 @@ def test_a_classifier_is_kept_where_caches_are_and_told_of(
 def test_given_images_are_read_and_scored_as_the_flags_say(
     twin: Twin, tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "own").mkdir()
-    for number in range(16):
-        picture = np.full((8, 8, 1), number, np.uint8)
-        images.save_png(tmp_path / "own" / f"{number:02d}.png", picture)
+    make_pictures(tmp_path / "own", 16)
     asked: list[tuple[Any, ...]] = []
     handed: list[library.EvaluateOptions] = []
     data = {"train": datasets.load("digits", 8, data_dir)}
@@ -1247,10 +1252,7 @@ def test_what_is_found_is_shown_and_stored(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = train(twin, tmp_path / "run", data_dir, "--steps", 1)
-    (tmp_path / "own").mkdir()
-    for number in range(16):
-        picture = np.full((8, 8, 1), number, np.uint8)
-        images.save_png(tmp_path / "own" / f"{number:02d}.png", picture)
+    make_pictures(tmp_path / "own", 16)
     score = {"title": "FID ↓", "shown": "-", "value": np.nan, "protocol": "of 16"}
     sanity = {"images of noise": {"fid": 123.4567, "modes": 7.5}}
     found = evaluation.Evaluation(
@@ -1281,10 +1283,7 @@ def test_what_is_found_is_shown_and_stored(
 def test_the_seed_chooses_among_given_images(
     twin: Twin, tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "own").mkdir()
-    for number in range(40):
-        picture = np.full((8, 8, 1), number, np.uint8)
-        images.save_png(tmp_path / "own" / f"{number:02d}.png", picture)
+    make_pictures(tmp_path / "own", 40)
     given = []
 
     def note(twin: str, make: Any, samples: Pixels, *_: Any) -> None:

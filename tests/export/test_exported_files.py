@@ -240,17 +240,20 @@ def test_a_file_draws_what_the_run_draws(
             assert np.abs(np.subtract(*grey)).max() <= (3 if bound > 1e-4 else 1)
 
 
+def _converted(twin: str, format: str) -> tuple[Any, bytes]:
+    """A conditional generator as a file, and the twin's module that made it."""
+    formats = importlib.import_module(f"gans_{twin}.formats")
+    trained = importlib.import_module(f"gans_{twin}.trained")
+    state = forged_state(Twin(twin), *_CASES["classes"])
+    return formats, formats.convert(trained.TrainedGenerator(state, "cpu"), format)
+
+
 @pytest.mark.needs("torch")
 def test_an_onnx_file_says_its_version_and_names() -> None:
     import onnx
 
-    twin = Twin("torch")
-    formats = importlib.import_module("gans_torch.formats")
-    trained = importlib.import_module("gans_torch.trained")
-    state = forged_state(twin, *_CASES["classes"])
-    model = onnx.load_from_string(
-        formats.convert(trained.TrainedGenerator(state, "cpu"), "onnx")
-    )
+    formats, content = _converted("torch", "onnx")
+    model = onnx.load_from_string(content)
     onnx.checker.check_model(model, full_check=True)
     assert [x.version for x in model.opset_import if not x.domain] == [formats.OPSET]
     assert [x.name for x in model.graph.input] == ["z", "labels"]
@@ -264,11 +267,7 @@ def test_an_onnx_file_says_its_version_and_names() -> None:
 def test_a_file_of_stablehlo_is_for_all_platforms_and_exact_on_each() -> None:
     from jax import export
 
-    twin = Twin("jax")
-    formats = importlib.import_module("gans_jax.formats")
-    trained = importlib.import_module("gans_jax.trained")
-    state = forged_state(twin, *_CASES["classes"])
-    content = formats.convert(trained.TrainedGenerator(state, "cpu"), "stablehlo")
+    _, content = _converted("jax", "stablehlo")
     exported = export.deserialize(bytearray(content))
     assert exported.platforms == ("cpu", "cuda", "tpu")
     # A GPU or a TPU would else multiply in fewer bits.

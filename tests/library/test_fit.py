@@ -298,33 +298,24 @@ def test_it_keeps_and_goes_back_as_the_command_does(
         fit(9, resume=fit(6), tensorboard=True)
 
 
-def test_without_a_folder_it_goes_on_with_other_images_where_that_is_allowed(
-    twin: Twin, config: TrainConfig, digits: ImageData
-) -> None:
-    def fit(data: ImageData, steps: int, **options: Any) -> Any:
-        changed = dataclasses.replace(config, steps=steps)
-        return twin.library.fit(changed, data, device="cpu", **options)
-
-    run = fit(digits, 1)
-    other = digits._replace(info=digits.info._replace(sha256="0" * 64))
-    with pytest.raises(UsageError, match="holds other images than those that"):
-        fit(other, 2, resume=run)
-    longer = fit(other, 2, resume=run, allow_new_data=True)
-    assert (longer.step, longer.state.data) == (2, other.info)
-
-
-def test_in_a_folder_it_goes_on_with_other_images_where_that_is_allowed(
-    twin: Twin, config: TrainConfig, digits: ImageData, tmp_path: Path
+@pytest.mark.parametrize("in_folder", [False, True])
+def test_it_goes_on_with_other_images_where_that_is_allowed(
+    in_folder: bool,
+    twin: Twin,
+    config: TrainConfig,
+    digits: ImageData,
+    tmp_path: Path,
 ) -> None:
     def fit(data: ImageData, steps: int, *place: Path, **options: Any) -> Any:
         changed = dataclasses.replace(config, steps=steps)
         return twin.library.fit(changed, data, *place, device="cpu", **options)
 
-    fit(digits, 1, tmp_path)
+    run = fit(digits, 1, *([tmp_path] if in_folder else []))
+    before = tmp_path if in_folder else run
     other = digits._replace(info=digits.info._replace(sha256="0" * 64))
     with pytest.raises(UsageError, match="holds other images than those that"):
-        fit(other, 2, resume=tmp_path)
-    longer = fit(other, 2, resume=tmp_path, allow_new_data=True)
+        fit(other, 2, resume=before)
+    longer = fit(other, 2, resume=before, allow_new_data=True)
     assert (longer.step, longer.state.data) == (2, other.info)
 
 
