@@ -2,21 +2,23 @@
 
 Pure functions of images and of what was drawn for each of them: no image looks at
 another. All of it is linear in the image, made of products and gathers, and so can be
-differentiated twice, as PyTorch's own grid_sample cannot. The controller moves p.
+differentiated twice, as PyTorch's own grid_sample cannot. A box may be cut out of the
+image, with a probability of its own. The controller moves p.
 
 References:
     Karras et al. 2020, arXiv:2006.06676, section 3 and appendix B; order and numbers
-    are those of the authors' code, stylegan2-ada-pytorch, with its default pipe, bgc. A
-    departure: they pad all images of a batch as far as the one that reaches furthest;
-    here each has its whole mirror image on every side, so that none depends on its
-    batch.
+    are those of the authors' code, stylegan2-ada-pytorch. A departure: they pad all
+    images of a batch as far as the one that reaches furthest; here each has its whole
+    mirror image on every side, so that none depends on its batch.
 """
 
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jaxtyping import Float, Shaped
+from numpy.typing import NDArray
 
 from shared.config.augmentation import INTERVAL, TARGET, adjustment
 from shared.config.train_config import TrainConfig
@@ -27,22 +29,25 @@ Images = Float[Array, "batch height width channels"]
 Maps = Float[Array, "*batch outputs inputs"]
 Memory = dict[str, Shaped[Array, ""]]
 
+_CUT_OUT = 0.5
+"""Side of the box that is cut out, in sides of the image."""
 
-def ada(images: Images, maps: Float[Array, "batch 18"]) -> Images:
+
+def ada(images: Images, maps: Float[Array, "batch 21"]) -> Images:
     """T(x): images as ADA's pipe has D see them.
 
     Args:
         images: in [-1, 1]; of one channel, or of three.
         maps: what `maps` makes, for each image.
     """
-    places, colours = maps[:, :6], maps[:, 6:]
+    places, colours, boxes = jnp.split(maps, [6, 18], axis=1)
     images = warp(images, places.reshape(-1, 2, 3))
-    return recolour(images, colours.reshape(-1, 3, 4))
+    return cutout(recolour(images, colours.reshape(-1, 3, 4)), boxes)
 
 
 def maps(
     records: Float[Array, "*batch fields"], p: float | Float[Array, ""]
-) -> Float[Array, "*batch 18"]:
+) -> Float[Array, "*batch 21"]:
     """What the steps that were drawn amount to, with this probability.
 
     Args:
@@ -52,10 +57,11 @@ def maps(
     Returns:
         Two maps [A b] in a row: from a place (x, y) in what D sees to one in the image,
         in pixels from the centre, [2, 3]; and from a colour in the image to one that D
-        sees, [3, 4].
+        sees, [3, 4]. Then the box that is cut out, as `cutout` takes it.
     """
     batch = records.shape[:-1]
-    gates, places, colours = jnp.split(records, [GATES, GATES + 6 * PLACES], axis=-1)
+    ends = np.cumsum([GATES, 6 * PLACES, 12 * COLOURS, 1])
+    gates, places, colours, gate, centre = jnp.split(records, ends, axis=-1)
     is_on = gates < p
     place, *later = _gated(places.reshape(*batch, PLACES, 2, 3), is_on[..., :PLACES])
     for step in later:
@@ -63,8 +69,9 @@ def maps(
     colour, *later = _gated(colours.reshape(*batch, COLOURS, 3, 4), is_on[..., PLACES:])
     for step in later:
         colour = _composed(step, colour)
+    side = jnp.where(gate < p, _CUT_OUT, 0.0).astype(centre.dtype)
     return jnp.concatenate(
-        [place.reshape(*batch, 6), colour.reshape(*batch, 12)], axis=-1
+        [place.reshape(*batch, 6), colour.reshape(*batch, 12), side, centre], axis=-1
     )
 
 
@@ -140,18 +147,29 @@ def recolour(images: Images, colours: Float[Array, "batch 3 4"]) -> Images:
     return linear.sum(axis=4) + colours[:, None, None, :, 3]
 
 
-def probability(
-    config: TrainConfig, memory: Memory, dtype: Any
-) -> float | Float[Array, ""]:
-    """The p of a step: as it is configured, or where the controller has brought it.
+def cutout(images: Images, boxes: Float[Array, "batch 3"]) -> Images:
+    """Images with a box of zeros each, which may reach beyond them.
+
+    Args:
+        images: of any values.
+        boxes: side, 0 for none, and x and y of the centre; in sides of the image.
+    """
+    _, height, width, _ = images.shape
+    side, x, y = jnp.split(boxes, 3, axis=1)
+    across = jnp.abs(_matrix(_centres, width, boxes.dtype) - x) < side / 2
+    down = jnp.abs(_matrix(_centres, height, boxes.dtype) - y) < side / 2
+    is_out = down[:, :, None, None] & across[:, None, :, None]
+    return jnp.where(is_out, 0.0, images)
+
+
+def probability(config: TrainConfig, memory: Memory, dtype: Any) -> Float[Array, ""]:
+    """The p of a step, where the controller has brought it.
 
     Args:
         config: the run's configuration, with ADA.
         memory: of the training state.
         dtype: of what is computed with it.
     """
-    if config.augment_p is not None:
-        return config.augment_p
     return memory["ada.adjustments"].astype(dtype) * adjustment(config.images_per_step)
 
 
@@ -214,5 +232,10 @@ def _along_axes(
     return jnp.einsum("sw,brwc->brsc", right, moved)
 
 
-def _matrix(make: Any, size: int, dtype: jnp.dtype) -> Float[Array, "rows columns"]:
+def _centres(size: int) -> NDArray[np.float64]:
+    """Of pixels, in sides of the image."""
+    return (np.arange(size) + 0.5) / size
+
+
+def _matrix(make: Any, size: int, dtype: jnp.dtype) -> Float[Array, "..."]:
     return jnp.asarray(make(size), dtype)

@@ -38,7 +38,6 @@ from gans_jax.models import Outputs
 from gans_jax.models.labels import Labels
 from gans_jax.terms import Metrics, discriminator_terms, generator_terms
 from shared.config import traits
-from shared.config.augmentation import ADA
 from shared.config.schedules import Phases, Scalars
 from shared.config.train_config import TrainConfig
 from shared.errors import UsageError
@@ -130,8 +129,10 @@ def train_step(
     Returns:
         The new state, and metrics of the step; those of D are means over its updates.
     """
-    if config.augment == ADA:
-        p = ada.probability(config, state.memory, batches[0].z.dtype)
+    if config.pipe:
+        p = scalars.augment_p
+        if config.adapts:
+            p = ada.probability(config, state.memory, batches[0].z.dtype)
         batches = [
             batch._replace(augmentation=_maps(batch.augmentation, p))
             for batch in batches
@@ -481,7 +482,7 @@ def _adapt(
     """Have ADA's controller look at a step; returns also the probability during it."""
     p = ada.probability(config, state.memory, real_sign.dtype)
     memory = state.memory | ada.adapted(config, state.memory, real_sign)
-    return replace(state, memory=memory), jnp.asarray(p)
+    return replace(state, memory=memory), p
 
 
 def _maps(
@@ -497,7 +498,7 @@ def _augment(
     """T(x), in float32 where the networks compute in bfloat16."""
     if records is None:
         return images
-    if config.augment == ADA:
+    if config.pipe:
         return ada.ada(widen(images), records[which])
     return augmentation.augment(config.policies, widen(images), records[which])
 

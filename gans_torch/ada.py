@@ -2,21 +2,23 @@
 
 Pure functions of images and of what was drawn for each of them: no image looks at
 another. All of it is linear in the image, made of products and gathers, and so can be
-differentiated twice, as PyTorch's own grid_sample cannot. The controller moves p.
+differentiated twice, as PyTorch's own grid_sample cannot. A box may be cut out of the
+image, with a probability of its own. The controller moves p.
 
 References:
     Karras et al. 2020, arXiv:2006.06676, section 3 and appendix B; order and numbers
-    are those of the authors' code, stylegan2-ada-pytorch, with its default pipe, bgc. A
-    departure: they pad all images of a batch as far as the one that reaches furthest;
-    here each has its whole mirror image on every side, so that none depends on its
-    batch.
+    are those of the authors' code, stylegan2-ada-pytorch. A departure: they pad all
+    images of a batch as far as the one that reaches furthest; here each has its whole
+    mirror image on every side, so that none depends on its batch.
 """
 
 import functools
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Shaped
+from numpy.typing import NDArray
 from torch import Tensor
 
 from shared.config.augmentation import INTERVAL, TARGET, adjustment
@@ -28,24 +30,27 @@ Images = Float[Tensor, "batch channels height width"]
 Maps = Float[Tensor, "*batch outputs inputs"]
 Memory = dict[str, Shaped[Tensor, ""]]
 
+_CUT_OUT = 0.5
+"""Side of the box that is cut out, in sides of the image."""
 
-def ada(images: Images, maps: Float[Tensor, "batch 18"]) -> Images:
+
+def ada(images: Images, maps: Float[Tensor, "batch 21"]) -> Images:
     """T(x): images as ADA's pipe has D see them.
 
     Args:
         images: in [-1, 1]; of one channel, or of three.
         maps: what `maps` makes, for each image.
     """
-    places, colours = maps.split([6, 12], dim=1)
+    places, colours, boxes = maps.split([6, 12, 3], dim=1)
     # Not in bfloat16, which the networks may compute in.
     with torch.autocast(images.device.type, enabled=False):
         images = warp(images, places.unflatten(1, (2, 3)))
-        return recolour(images, colours.unflatten(1, (3, 4)))
+        return cutout(recolour(images, colours.unflatten(1, (3, 4))), boxes)
 
 
 def maps(
     records: Float[Tensor, "*batch fields"], p: float | Float[Tensor, ""]
-) -> Float[Tensor, "*batch 18"]:
+) -> Float[Tensor, "*batch 21"]:
     """What the steps that were drawn amount to, with this probability.
 
     Args:
@@ -55,9 +60,10 @@ def maps(
     Returns:
         Two maps [A b] in a row: from a place (x, y) in what D sees to one in the image,
         in pixels from the centre, [2, 3]; and from a colour in the image to one that D
-        sees, [3, 4].
+        sees, [3, 4]. Then the box that is cut out, as `cutout` takes it.
     """
-    gates, places, colours = records.split([GATES, 6 * PLACES, 12 * COLOURS], dim=-1)
+    parts = [GATES, 6 * PLACES, 12 * COLOURS, 1, 2]
+    gates, places, colours, gate, centre = records.split(parts, dim=-1)
     is_on = gates < p
     place, *later = _gated(places.unflatten(-1, (PLACES, 2, 3)), is_on[..., :PLACES])
     for step in later:
@@ -65,7 +71,8 @@ def maps(
     colour, *later = _gated(colours.unflatten(-1, (COLOURS, 3, 4)), is_on[..., PLACES:])
     for step in later:
         colour = _composed(step, colour)
-    return torch.cat([place.flatten(-2), colour.flatten(-2)], dim=-1)
+    side = torch.where(gate < p, _CUT_OUT, 0.0).to(centre)
+    return torch.cat([place.flatten(-2), colour.flatten(-2), side, centre], dim=-1)
 
 
 def warp(images: Images, places: Float[Tensor, "batch 2 3"]) -> Images:
@@ -139,18 +146,30 @@ def recolour(images: Images, colours: Float[Tensor, "batch 3 4"]) -> Images:
     return linear.sum(dim=2) + colours[:, :, 3, None, None]
 
 
-def probability(
-    config: TrainConfig, memory: Memory, dtype: Any
-) -> float | Float[Tensor, ""]:
-    """The p of a step: as it is configured, or where the controller has brought it.
+def cutout(images: Images, boxes: Float[Tensor, "batch 3"]) -> Images:
+    """Images with a box of zeros each, which may reach beyond them.
+
+    Args:
+        images: of any values.
+        boxes: side, 0 for none, and x and y of the centre; in sides of the image.
+    """
+    height, width = images.shape[2:]
+    kind = (boxes.dtype, boxes.device)
+    side, x, y = boxes.split(1, dim=1)
+    across = (_matrix(_centres, width, *kind) - x).abs() < side / 2
+    down = (_matrix(_centres, height, *kind) - y).abs() < side / 2
+    is_out = down[:, None, :, None] & across[:, None, None, :]
+    return torch.where(is_out, 0.0, images)
+
+
+def probability(config: TrainConfig, memory: Memory, dtype: Any) -> Float[Tensor, ""]:
+    """The p of a step, where the controller has brought it.
 
     Args:
         config: the run's configuration, with ADA.
         memory: of the training state.
         dtype: of what is computed with it.
     """
-    if config.augment_p is not None:
-        return config.augment_p
     return memory["ada.adjustments"].to(dtype) * adjustment(config.images_per_step)
 
 
@@ -205,9 +224,14 @@ def _composed(outer: Maps, inner: Maps) -> Maps:
     return torch.cat([found[..., :-1], shift], dim=-1)
 
 
+def _centres(size: int) -> NDArray[np.float64]:
+    """Of pixels, in sides of the image."""
+    return (np.arange(size) + 0.5) / size
+
+
 @functools.cache
 def _matrix(
     make: Any, size: int, dtype: torch.dtype, device: torch.device
-) -> Float[Tensor, "rows columns"]:
+) -> Float[Tensor, "..."]:
     """Sent once: a recorded step cannot wait for the host."""
     return torch.as_tensor(make(size), dtype=dtype, device=device)

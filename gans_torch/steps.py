@@ -33,7 +33,6 @@ from gans_torch.models import Outputs
 from gans_torch.models.labels import Labels
 from gans_torch.terms import Metrics, discriminator_terms, generator_terms
 from shared.config import traits
-from shared.config.augmentation import ADA
 from shared.config.schedules import Phases, Scalars
 from shared.config.train_config import TrainConfig
 from shared.errors import UsageError
@@ -125,8 +124,10 @@ def train_step(
     Returns:
         Metrics of the step; those of D are means over its updates.
     """
-    if config.augment == ADA:
-        p = ada.probability(config, state.memory, batches[0].z.dtype)
+    if config.pipe:
+        p = scalars.augment_p
+        if config.adapts:
+            p = ada.probability(config, state.memory, batches[0].z.dtype)
         batches = [
             batch._replace(augmentation=_maps(batch.augmentation, p))
             for batch in batches
@@ -372,7 +373,7 @@ def _adapt(
     p = ada.probability(config, state.memory, real_sign.dtype)
     for name, value in ada.adapted(config, state.memory, real_sign).items():
         state.memory[name].copy_(value)
-    return torch.as_tensor(p)
+    return p
 
 
 def _maps(
@@ -388,7 +389,7 @@ def _augment(
     """T(x), in float32 where the networks compute in bfloat16."""
     if records is None:
         return images
-    if config.augment == ADA:
+    if config.pipe:
         return ada.ada(widen(images), records[which])
     return augmentation.augment(config.policies, widen(images), records[which])
 

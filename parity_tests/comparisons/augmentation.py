@@ -25,7 +25,7 @@ from parity_tests.harness import oracle
 from parity_tests.harness.jax_side import jax_gradients
 from parity_tests.harness.tasks import normal, probe, to_nchw, to_nhwc
 from parity_tests.harness.torch_side import torch_gradients
-from shared.config.augmentation import ADA, POLICIES
+from shared.config.augmentation import ADA, PIPES, POLICIES
 from shared.randomness import ada
 from shared.randomness.augmentation import Record, box_side, largest_shift
 
@@ -80,9 +80,11 @@ def _records(shape: tuple[int, int, int]) -> Array:
 def ada_records(shape: tuple[int, int, int]) -> Array:
     """Records of ADA, of such images as many as there are of the others."""
     channels, height, width = shape
-    random = np.random.default_rng(height)
-    drawn = random.random((6, ada.GATES + 8)), random.standard_normal((6, 7))
-    return ada.records((height, width, channels), *drawn).astype(np.float64)
+    random, pipe = np.random.default_rng(height), PIPES["ada:r3gan"]
+    unit, bell = random.random((6, ada.GATES + 8)), random.standard_normal((6, 7))
+    unit = np.concatenate([unit, random.random((6, ada.CUTOUT))], axis=1)
+    image = (height, width, channels)
+    return ada.records(image, unit, bell, pipe).astype(np.float64)
 
 
 def _rows(what: Any, shape: tuple[int, int, int]) -> Array:
@@ -220,7 +222,7 @@ check("augmentation/policies", "augmentation", ("augmentation.augment",))(
 check(
     "augmentation/ada",
     "augmentation",
-    ("ada.ada", "ada.bilinear", "ada.recolour", "ada.warp"),
+    ("ada.ada", "ada.bilinear", "ada.cutout", "ada.recolour", "ada.warp"),
 )(functools.partial(_compare, (ADA,)))
 
 

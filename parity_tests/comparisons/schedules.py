@@ -42,9 +42,11 @@ def _burn_in() -> list[Finding]:
         "d_lr": (config.d_lr, config.final_d_lr),
         "penalty_weight": (config.penalty_weight, config.final_penalty_weight),
         "beta2": (config.adam_betas[1], config.final_beta2),
+        "augment_p": (config.augment_p, config.final_augment_p),
     }
     worst = Worst()
     for name, (start, final) in ends.items():
+        assert start is not None
         assert final is not None
         for step, value in enumerate(getattr(drawn, name)):
             expected = _cosine(config, step, start, final)

@@ -285,16 +285,25 @@ def ada_maps(record: Numbers, p: float) -> Numbers:
         if on[PLACES + i]:
             step = record[GATES + 6 * PLACES + 12 * i :][:12].reshape(3, 4)
             colours = np.vstack([step, [0, 0, 0, 1]]) @ colours
-    return np.concatenate([places[:2].ravel(), colours[:3].ravel()])
+    gate, *centre = record[GATES + 6 * PLACES + 12 * COLOURS :]
+    box = [0.5 if gate < p else 0.0, *centre]
+    return np.concatenate([places[:2].ravel(), colours[:3].ravel(), box])
 
 
 def ada(image: Numbers, maps: Numbers) -> Numbers:
-    """Karras 2020: places, then colours."""
-    image = warp(image, maps[:6].reshape(2, 3))
-    linear, added = np.split(maps[6:].reshape(3, 4), [3], axis=1)
+    """Karras 2020: places, then colours, then a box is cut out."""
+    places, colours, (side, x, y) = np.split(maps, [6, 18])
+    image = warp(image, places.reshape(2, 3))
+    linear, added = np.split(colours.reshape(3, 4), [3], axis=1)
     if image.shape[-3] == 1:  # as the mean of three equal channels
-        return image * linear.sum() / 3 + added.mean()
-    return np.einsum("dc,...chw->...dhw", linear, image) + added[:, :, None]
+        image = image * linear.sum() / 3 + added.mean()
+    else:
+        image = np.einsum("dc,...chw->...dhw", linear, image) + added[:, :, None]
+    height, width = image.shape[-2:]
+    for i, j in np.ndindex(height, width):
+        if max(abs((i + 0.5) / height - y), abs((j + 0.5) / width - x)) < side / 2:
+            image[..., i, j] = 0.0
+    return image
 
 
 def warp(image: Numbers, place: Numbers) -> Numbers:

@@ -83,6 +83,27 @@ MUTANTS = (
         "augmentation/ada",
     ),
     mutant(
+        "a box of the image's full size",
+        "its side for half its side",
+        torch_ada.cutout,
+        {"- y).abs() < side / 2": "- y).abs() < side"},
+        "augmentation/ada",
+    ),
+    mutant(
+        "a grey box",
+        "what is cut out is left half as bright",
+        jax_ada.cutout,
+        {"jnp.where(is_out, 0.0, images)": "jnp.where(is_out, 0.5 * images, images)"},
+        "augmentation/ada",
+    ),
+    mutant(
+        "a box that is cut out always",
+        "its probability is forgotten",
+        jax_ada.maps,
+        {"jnp.where(gate < p, _CUT_OUT, 0.0)": "jnp.where(gate < 2, _CUT_OUT, 0.0)"},
+        "ada/maps",
+    ),
+    mutant(
         "no gradient through the pipe",
         "what is sampled is detached: R1 is 0, G learns nothing",
         torch_ada.ada,

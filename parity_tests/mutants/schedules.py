@@ -57,6 +57,13 @@ MUTANTS = (
         "first steps/burn-in",
     ),
     mutant(
+        "the probability as configured",
+        "ADA stays as rare as it started",
+        torch_steps.train_step,
+        {"p = scalars.augment_p": "p = config.augment_p"},
+        "first steps/burn-in",
+    ),
+    mutant(
         "stale beta2",
         "Adam keeps the one that it was made with",
         jax_steps._update,

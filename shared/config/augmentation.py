@@ -1,6 +1,7 @@
 """The words of ``--augment``: what D sees instead of the images."""
 
 import functools
+from typing import NamedTuple
 
 from shared.words import suggestion
 
@@ -10,6 +11,18 @@ ADA = "ada"
 
 POLICIES = ("color", "translation", "cutout")
 """Of DiffAugment, in the order that its name alone stands for."""
+
+
+class Pipe(NamedTuple):
+    """How often ADA's transformations of a kind are made, in multiples of p."""
+
+    colours: float
+    cutout: float
+
+
+PIPES = {ADA: Pipe(1.0, 0.0), f"{ADA}:r3gan": Pipe(0.5, 1.0)}
+"""Karras et al. 2020's, arXiv:2006.06676, called bgc; and that of Huang et al. 2024,
+arXiv:2501.05441, by its authors' code."""
 
 # ADA's controller: see `adjustment`.
 TARGET = (3, 5)
@@ -24,9 +37,9 @@ def policies(augment: str) -> tuple[str, ...]:
     """What is done to images, in this order.
 
     Args:
-        augment: ``none``; ``ada``, which is one by itself; ``diffaugment``, which is
-            all of `POLICIES`; or ``diffaugment:`` and some of them, with commas
-            between.
+        augment: ``none``; one of `PIPES`, which is one by itself; ``diffaugment``,
+            which is all of `POLICIES`; or ``diffaugment:`` and some of them, with
+            commas between.
 
     Raises:
         ValueError: it is none of these; the message is the rule that it breaks.
@@ -34,12 +47,13 @@ def policies(augment: str) -> tuple[str, ...]:
     name, colon, listed = augment.partition(":")
     if augment == NONE:
         return ()
-    if augment == ADA:
-        return (ADA,)
+    if augment in PIPES:
+        return (augment,)
     if name != DIFFAUGMENT:
-        near = suggestion(name, (NONE, DIFFAUGMENT, ADA))
+        near = suggestion(augment, (NONE, DIFFAUGMENT, *PIPES))
+        pipes = " or ".join(PIPES)
         raise ValueError(
-            f"must be {NONE}, {DIFFAUGMENT}, {DIFFAUGMENT}:POLICY,... or {ADA}{near}"
+            f"must be {NONE}, {DIFFAUGMENT}, {DIFFAUGMENT}:POLICY,..., {pipes}{near}"
         )
     if not colon:
         return POLICIES

@@ -327,14 +327,15 @@ PRESETS: dict[str, TrainConfig] = {
         ),
         # As published.
         _R3GAN,
-        # As published, by class; but for DiffAugment in the place of ADA's transforms,
-        # whose probability rises from 0 to 0.55.
+        # As published, by class.
         dataclasses.replace(
             _R3GAN,
             preset="r3gan-cifar10",
             dataset="cifar10",
             conditional=True,
-            augment="diffaugment",
+            augment="ada:r3gan",
+            augment_p=0.0,
+            final_augment_p=0.55,
             flip=True,
             penalty_weight=0.025,
             final_penalty_weight=0.0025,
@@ -415,7 +416,7 @@ SUMMARIES = {
     "biggan-cifar10": "the same at full size: CIFAR-10 by class, needs a GPU",
     "r3gan": "Huang 2024: no norm, no tricks, R1 + R2 at each step; digits at 16x16",
     "r3gan-stacked-mnist": "the same at full size: 1,000 modes at 32x32, needs GPUs",
-    "r3gan-cifar10": "the same by class: CIFAR-10, DiffAugment for ADA, needs GPUs",
+    "r3gan-cifar10": "the same by class: CIFAR-10, augmented, needs GPUs",
     "stylegan2": "Karras 2020: styles and noise in each layer of G, R1; digits",
     "stylegan2-256": "the same at full size: a folder's images at 256x256, needs GPUs",
     "stylegan2-cifar10": "the same as its authors had it for CIFAR-10, by class, a GPU",

@@ -21,6 +21,8 @@ class Scalars(NamedTuple):
     """Decay rate of Adam's average of squares."""
     ema_share: Any
     """Share of G's new weights in their average; 1 - decay."""
+    augment_p: Any
+    """Probability of ADA's transformations; None where it follows from D's output."""
 
 
 class Phases(NamedTuple):
@@ -42,6 +44,7 @@ def constants(config: TrainConfig) -> Scalars:
         penalty_weight=config.penalty_weight,
         beta2=config.adam_betas[1],
         ema_share=1 - config.ema_decay,
+        augment_p=config.augment_p,
     )
 
 
@@ -80,6 +83,7 @@ def scheduled(
         ema_share=(
             _share(config.images_per_step, half_life) if config.has_half_life else None
         ),
+        augment_p=only_if(config.final_augment_p, config.augment_p or 0.0),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from shared import sizes
 from shared.config.arguments import in_python
-from shared.config.augmentation import ADA, NONE, policies
+from shared.config.augmentation import ADA, NONE, PIPES, Pipe, policies
 from shared.config.choices import (
     FOLDER,
     POINTS,
@@ -48,7 +48,7 @@ _STORED_IF_USED = (
     *("accumulate", "local_batch_norm", "g_orthogonal", "penalty_every"),
     *("style_mixing", "path_length", "path_length_every"),
     *("burn_in_images", "final_g_lr", "final_d_lr", "final_penalty_weight"),
-    *("final_beta2", "final_ema_half_life"),
+    *("final_beta2", "final_ema_half_life", "final_augment_p"),
 )
 
 
@@ -161,7 +161,8 @@ class TrainConfig:
     """Steps over which that noise decays linearly to nothing."""
     augment: str = NONE
     """What D sees instead of real and generated images: none; diffaugment, or some of
-    its policies in any order, as in diffaugment:translation,cutout,color; or ada."""
+    its policies in any order, as in diffaugment:translation,cutout,color; ada; or
+    ada:r3gan, with colours changed half as often, and boxes cut out."""
     augment_p: float | None = None
     """Probability of each of ada's transformations; without it, it follows from how
     well D tells real images."""
@@ -199,6 +200,8 @@ class TrainConfig:
     """Second of --adam-betas after the burn-in."""
     final_ema_half_life: float | None = None
     """--ema-half-life after the burn-in, which may start at 0: at a copy of G."""
+    final_augment_p: float | None = None
+    """--augment-p after the burn-in."""
 
     # Arithmetic.
     precision: Precision = "float32"
@@ -300,9 +303,14 @@ class TrainConfig:
         return policies(self.augment)
 
     @property
+    def pipe(self) -> Pipe | None:
+        """That of ADA's transformations, where D sees images through it."""
+        return PIPES.get(self.augment)
+
+    @property
     def adapts(self) -> bool:
         """Whether the probability of ADA's transformations follows from D's output."""
-        return self.augment == ADA and self.augment_p is None
+        return self.pipe is not None and self.augment_p is None
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -406,7 +414,7 @@ def _check_ranges(config: TrainConfig) -> None:
     at_least(1, "burn_in_images")
     rates = ("g_lr", "d_lr", "final_g_lr", "final_d_lr")
     each(lambda x: x > 0, "must be more than 0", "epochs", *rates)
-    each(lambda x: 0 <= x <= 1, "must be in [0, 1]", "augment_p")
+    each(lambda x: 0 <= x <= 1, "must be in [0, 1]", "augment_p", "final_augment_p")
     shares = ("label_smoothing", "label_flip", "ema_decay", "final_beta2")
     each(lambda x: 0 <= x < 1, "must be in [0, 1)", *shares, "style_mixing")
     each(lambda x: x <= _MOST_EPOCHS, f"must be at most {_MOST_EPOCHS}", "epochs")
@@ -520,7 +528,7 @@ def _check_architecture(config: TrainConfig) -> None:
 
 
 def _check_ada(config: TrainConfig) -> None:
-    if config.augment_p is not None and config.augment != ADA:
+    if config.augment_p is not None and config.pipe is None:
         raise refuse("augment_p", config.augment_p, f"is for --augment {ADA}")
     if config.adapts and not OBJECTIVES[config.objective].has_signs:
         raise refuse(
@@ -600,6 +608,11 @@ def _check_burn_in(config: TrainConfig) -> None:
         ),
         ("final_penalty_weight", config.penalty != "none", "needs a --penalty"),
         ("final_beta2", config.optimizer == "adam", "needs --optimizer adam"),
+        (
+            "final_augment_p",
+            config.augment_p is not None,
+            "needs --augment-p, which it moves from",
+        ),
     ):
         if name in given and not is_right:
             raise refuse(name, getattr(config, name), rule)

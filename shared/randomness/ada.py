@@ -1,12 +1,13 @@
-"""What is drawn for ADA's pipe: for each image, steps of places and of colours.
+"""What is drawn for ADA's pipe: for each image, steps of places and colours, and a box.
 
-Each step is affine and has a gate, a number from U[0, 1): it is made where the gate is
-below p. As p may be known on the device alone, the twins compose the steps; sines and
+Steps are affine. Each, and the box that is cut out, has a gate, a number from U[0, 1):
+it is made where the gate is below p, or below a multiple of p, by which the gate is
+divided. As p may be known on the device alone, the twins compose the steps; sines and
 exponentials are taken here, once for both.
 
 References:
     Karras et al. 2020, arXiv:2006.06676, appendix B; order and numbers are those of the
-    authors' code, stylegan2-ada-pytorch, with its default pipe, bgc.
+    authors' code, stylegan2-ada-pytorch.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.config.augmentation import Pipe
 from shared.config.train_config import TrainConfig
 
 Numbers = NDArray[Any]
@@ -22,10 +24,14 @@ Numbers = NDArray[Any]
 PLACES, COLOURS = 8, 5
 """Steps of either kind, in the order of `_places` and `_colours`."""
 GATES = PLACES + COLOURS
-FIELDS = GATES + PLACES * 2 * 3 + COLOURS * 3 * 4
-"""Of a record: gates, then the steps of places, [2, 3], and of colours, [3, 4]."""
+CUTOUT = 3
+"""Numbers of the box: its gate, and x and y of its centre, in sides of the image."""
+FIELDS = GATES + PLACES * 2 * 3 + COLOURS * 3 * 4 + CUTOUT
+"""Of a record: gates, then the steps of places, [2, 3], and of colours, [3, 4], and the
+box."""
 
 _UNIFORM, _NORMAL = 8, 7
+_NEVER = 2.0  # a gate that no p opens
 # Turns, before and after a stretch: with probability p one of them is made, or both.
 _TURNS = [4, 6]
 # Nearest to 1 in float32: a gate that were rounded to 1 would be shut whatever p is.
@@ -67,20 +73,24 @@ def draw_records(
         ]
         return np.stack(numbers).reshape(len(numbers), -1, 2, length).swapaxes(1, 2)
 
-    unit = drawn(uniform, "augmentation", GATES + _UNIFORM)
+    pipe = config.pipe
+    assert pipe is not None, "without it nothing is drawn"
+    unit = drawn(uniform, "augmentation", GATES + _UNIFORM + CUTOUT * bool(pipe.cutout))
     bell = drawn(normal, "normal augmentation", _NORMAL)
-    return records(image, unit, bell)
+    return records(image, unit, bell, pipe)
 
 
 def records(
-    image: tuple[int, int, int], unit: Numbers, normal: Numbers
+    image: tuple[int, int, int], unit: Numbers, normal: Numbers, pipe: Pipe
 ) -> NDArray[np.float32]:
     """Records of numbers that were drawn.
 
     Args:
         image: height, width, channels.
-        unit: from U[0, 1), the gates first; shape [..., GATES + 8].
+        unit: from U[0, 1), the gates first; shape [..., GATES + 8], and CUTOUT more
+            where the pipe cuts out.
         normal: from N(0, 1); shape [..., 7].
+        pipe: how often what is made.
 
     Returns:
         Shape [..., FIELDS]. Steps of places go from a place (x, y) in what D sees to
@@ -90,11 +100,16 @@ def records(
     # 1 - (1 - u)^2 < p where u < 1 - sqrt(1 - p), which is each turn's probability.
     gates[..., _TURNS] *= 2 - gates[..., _TURNS]
     gates = np.minimum(gates, _BELOW_ONE)
+    gates[..., PLACES:] /= pipe.colours
     u = np.moveaxis(unit[..., GATES:].astype(np.float64), -1, 0)
     n = np.moveaxis(normal.astype(np.float64), -1, 0)
     steps = [*_places(u, n, *image[:2]), *_colours(u, n)]
     flat = [x.reshape(*x.shape[:-2], -1) for x in steps]
-    return np.concatenate([gates, *flat], axis=-1).astype(np.float32)
+    box = np.full((*gates.shape[:-1], CUTOUT), _NEVER)
+    if pipe.cutout:
+        box[...] = unit[..., -CUTOUT:]
+        box[..., 0] /= pipe.cutout
+    return np.concatenate([gates, *flat, box], axis=-1).astype(np.float32)
 
 
 def _places(u: Numbers, n: Numbers, height: int, width: int) -> list[Numbers]:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from shared import sizes
 from shared.config import schedules
-from shared.config.augmentation import ADA
 from shared.config.train_config import TrainConfig
 from shared.config.traits import ARCHITECTURES, PENALTIES
 from shared.randomness import ada, augmentation, noise
@@ -79,6 +78,8 @@ class Draws(NamedTuple):
     """Decay rate of Adam's average of squares, where it changes: [steps]."""
     ema_share: NDArray[np.float64] | None
     """Share of G's new weights in an average that has a half-life: [steps]."""
+    augment_p: NDArray[np.float64] | None
+    """Probability of ADA's transformations, where it has a schedule: [steps]."""
 
 
 BATCH_AXES = {
@@ -172,7 +173,7 @@ def _draw_step(
         for purpose, number in of_all("epoch order", first_batch)
     ]
     records = None
-    if config.augment == ADA:
+    if config.pipe:
         records = ada.draw_records(config, step, image, uniform, normal, samples)
     elif config.policies:
         records = augmentation.draw_records(config, step, image, uniform, samples)

@@ -171,9 +171,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     *(
         ({"augment": word}, f"--augment {word}: {rule}")
         for word, rule in {
-            "ad": "must be none, diffaugment, diffaugment:POLICY,... or ada",
-            "difaugment": "must be none, diffaugment, diffaugment:POLICY,... or ada;"
-            " did you mean diffaugment?",
+            "ad": "must be none, diffaugment, diffaugment:POLICY,..., ada or ada:r3gan",
+            "difaugment": "must be none, diffaugment, diffaugment:POLICY,..., ada or"
+            " ada:r3gan; did you mean diffaugment?",
             "none:color": "must be none, diffaugment,",
             "ada:color": "must be none, diffaugment,",
             "diffaugment:": "each policy must be one of color, translation, cutout",
@@ -205,13 +205,14 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         ({name: 0.5}, f"--{name.replace('_', '-')} 0.5: needs --burn-in-images, after")
         for name in (
             *("final_g_lr", "final_d_lr", "final_penalty_weight", "final_beta2"),
-            "final_ema_half_life",
+            *("final_ema_half_life", "final_augment_p"),
         )
     ),
     (
         {"burn_in_images": 1000},
         "--burn-in-images 1000: needs one of --final-g-lr, --final-d-lr,"
-        " --final-penalty-weight, --final-beta2, --final-ema-half-life",
+        " --final-penalty-weight, --final-beta2, --final-ema-half-life,"
+        " --final-augment-p",
     ),
     *(
         (
@@ -227,6 +228,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (
         {"final_beta2": 0.9, "burn_in_images": 9, "optimizer": "rmsprop"},
         "--final-beta2 0.9: needs --optimizer adam",
+    ),
+    (
+        {"final_augment_p": 0.5, "burn_in_images": 9, "augment": "ada"},
+        "--final-augment-p 0.5: needs --augment-p, which it moves from",
     ),
     (
         {"ema_half_life": 100.0, "ema_decay": 0.9},
@@ -386,6 +391,9 @@ def test_a_burn_in_is_stored_only_where_it_is_chosen() -> None:
         "final_beta2": 0.0,
         "ema_half_life": 10.0,
         "final_ema_half_life": 0.0,
+        "augment": "ada:r3gan",
+        "augment_p": 0.0,
+        "final_augment_p": 0.5,
     }
     usual = config_to_json(TrainConfig())
     assert settings.keys() - usual.keys() == settings.keys() - {"penalty", "d_norm"}
@@ -417,6 +425,7 @@ def test_how_weights_are_averaged(settings: dict[str, Any], expected: str) -> No
         ("diffaugment:cutout", ("cutout",)),
         ("diffaugment:cutout,color", ("cutout", "color")),
         ("ada", ("ada",)),
+        ("ada:r3gan", ("ada:r3gan",)),
     ],
 )
 def test_policies_come_in_the_order_that_is_asked_for(

@@ -98,6 +98,9 @@ MOVING = dataclasses.replace(
     adam_betas=(0.0, 0.9),
     final_beta2=0.99,
     final_ema_half_life=500.0,
+    augment="ada",
+    augment_p=0.1,
+    final_augment_p=0.6,
 )
 
 
@@ -125,6 +128,7 @@ def test_a_burn_in_is_half_a_cosine_of_the_images_seen(step: int, share: float) 
         "penalty_weight": 0.5 - 0.45 * share,
         "beta2": 0.9 + 0.09 * share,
         "ema_share": 1 - 0.5 ** (10 / half_life) if share else 1.0,
+        "augment_p": 0.1 + 0.5 * share,
     }
     assert found._asdict() == pytest.approx(expected, rel=1e-12)
 
@@ -160,7 +164,8 @@ def test_a_long_half_life_loses_no_digits() -> None:
 
 
 def test_what_has_no_schedule_stays_as_it_is_configured() -> None:
-    assert schedules.scheduled(CONFIG, TOTAL, 7)[2:] == (None, None, None)
+    assert schedules.scheduled(CONFIG, TOTAL, 7)[2:] == (None,) * 4
+    assert schedules.constants(CONFIG).augment_p is None
     config = dataclasses.replace(CONFIG, ema_decay=0.9)
     assert schedules.scheduled(config, TOTAL, 7).ema_share is None
     assert schedules.constants(config).ema_share == 1 - 0.9

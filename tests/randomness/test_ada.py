@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from shared.config.augmentation import PIPES
 from shared.config.train_config import TrainConfig
 from shared.randomness import ada, draws
 from shared.resampling import FILTER, coarser, finer
@@ -22,7 +23,8 @@ def drawn(config: TrainConfig, steps: range) -> NDArray[np.float32]:
 
 def steps_of(record: NDArray[np.float32]) -> list[NDArray[np.float32]]:
     """Places, [2, 3], then colours, [3, 4]."""
-    places, colours = np.split(record[ada.GATES :], [6 * ada.PLACES])
+    steps = record[ada.GATES : -ada.CUTOUT]
+    places, colours = np.split(steps, [6 * ada.PLACES])
     return [*places.reshape(-1, 2, 3), *colours.reshape(-1, 3, 4)]
 
 
@@ -35,7 +37,7 @@ def one(**numbers: tuple[int, float]) -> list[NDArray[np.float32]]:
             unit[ada.GATES + place] = value
         else:
             normal[place] = value
-    return steps_of(ada.records((8, 12, 3), unit, normal))
+    return steps_of(ada.records((8, 12, 3), unit, normal, PIPES["ada"]))
 
 
 def test_numbers_in_the_middle_change_nothing() -> None:
@@ -104,8 +106,27 @@ def test_every_step_is_made_with_probability_1() -> None:
     # The largest numbers there are, and what becomes of them where they are turns'.
     for nearly in (1 - 2.0**-24, 1 - 2.0**-13):
         unit = np.full(ada.GATES + 8, nearly, np.float32)
-        gates = ada.records((8, 12, 3), unit, np.zeros(7))[: ada.GATES]
-        assert gates.max() < 1
+        record = ada.records((8, 12, 3), unit, np.zeros(7), PIPES["ada"])
+        assert record[: ada.GATES].max() < 1
+
+
+def test_the_pipe_of_r3gan_cuts_out_and_changes_colours_half_as_often() -> None:
+    config = dataclasses.replace(CONFIG, batch_size=50, augment="ada:r3gan")
+    records = drawn(config, range(40)).reshape(-1, ada.FIELDS)
+    gates, (cut, x, y) = records[:, : ada.GATES], records[:, -ada.CUTOUT :].T
+    error = 5 * np.sqrt(0.25 / len(records))
+    for p in (0.3, 1.0):
+        often = (gates[:, ada.PLACES :] < p).mean(axis=0)
+        np.testing.assert_allclose(often, 0.5 * p, atol=error)
+        assert abs((cut < p).mean() - p) < error
+    for centre in (x, y):
+        quarters, _ = np.histogram(centre, bins=4, range=(0, 1))
+        np.testing.assert_allclose(quarters / len(records), 0.25, atol=error)
+    assert abs(np.corrcoef([cut, x, y]) - np.eye(3)).max() < 0.1
+
+
+def test_the_default_pipe_never_cuts_out() -> None:
+    assert (drawn(CONFIG, range(9))[..., -ada.CUTOUT] > 1).all()
 
 
 def test_numbers_are_what_they_were() -> None:

@@ -35,6 +35,9 @@ OWN_BATCH = dataclasses.replace(
     final_penalty_weight=1.0,
     final_beta2=0.9,
     final_ema_half_life=50.0,
+    augment="ada",
+    augment_p=0.1,
+    final_augment_p=0.6,
 )
 # Both penalties' noise is never drawn together.
 DRAGAN = dataclasses.replace(CONFIG, penalty="dragan", d_norm="layer", n_critic=2)
@@ -112,8 +115,9 @@ def test_g_s_own_batch_comes_last() -> None:
         "z": (4, 3, 8, 5),
         "mirrored": (4, 3, 8),
         "alpha": (4, 2, 8),
+        "augmentation": (4, 3, 2, 8, 124),
         **dict.fromkeys(("update_d", "g_lr", "d_lr"), (4,)),
-        **dict.fromkeys(("penalty_weight", "beta2", "ema_share"), (4,)),
+        **dict.fromkeys(("penalty_weight", "beta2", "ema_share", "augment_p"), (4,)),
     }
     share = slice(4, 8)
     for row, step in enumerate(range(4)):

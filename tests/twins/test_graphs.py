@@ -96,6 +96,9 @@ _BURN_IN: dict[str, Any] = {
     "final_penalty_weight": 1.0,
     "final_beta2": 0.9,
     "final_ema_half_life": 20.0,
+    "augment": "ada:r3gan",
+    "augment_p": 0.1,
+    "final_augment_p": 0.9,
 }
 
 
