@@ -620,7 +620,7 @@ def _check_burn_in(config: TrainConfig) -> None:
         raise refuse(
             "ema_decay",
             config.ema_decay,
-            f"cannot be combined with a half-life ({config.averaging})",
+            f"cannot be combined with a half-life ({config.averaging}); 0 is without",
         )
 
 
