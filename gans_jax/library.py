@@ -54,6 +54,7 @@ def export(
     format: Format = "hub",
     *,
     step: int | Literal["best"] | None = None,
+    truncation: float | None = None,
     standing_stats: int | None = None,
 ) -> Path:
     """Write a run's generator for others to load, as the command does.
@@ -66,6 +67,8 @@ def export(
             ``torch`` (PyTorch's ``torch.export``), which `gans_torch` writes; or
             ``stablehlo``, which `gans_jax` writes.
         step: which checkpoint, as for `load_generator`.
+        truncation: of a file of StyleGAN2, the share of its way from the average that
+            each style goes; None: all the way.
         standing_stats: as for `load_generator`.
 
     Returns:
@@ -73,7 +76,8 @@ def export(
 
     Raises:
         UsageError: there is no such run, checkpoint or format here, a package is
-            missing, or the file or folder cannot be written.
+            missing, there are no styles to truncate, or the file or folder cannot be
+            written.
     """
     return library.export(
         "gans_jax",
@@ -83,6 +87,7 @@ def export(
         out,
         format,
         step,
+        truncation,
         standing_stats,
     )
 

@@ -24,10 +24,11 @@ from shared.config.choices import (
     is_keep,
 )
 from shared.config.flags import refuse
-from shared.config.limits import check_threads
+from shared.config.limits import check_threads, truncation_rule
 from shared.config.resume import check_resumed
 from shared.config.run_options import handed_on
 from shared.config.train_config import TrainConfig
+from shared.config.traits import ARCHITECTURES
 from shared.data.image_data import ImageData
 from shared.data.reading import Reading, reading_of
 from shared.errors import UsageError
@@ -50,6 +51,7 @@ from shared.run.outputs import check_apart, check_file, check_folder, placed
 from shared.run.restore import load_backend
 from shared.run.run_dir import RunDir, resolve_checkpoint, root_of
 from shared.run.standing import stand
+from shared.run.truncation import truncated
 from shared.training import driver
 from shared.training.driver import TrainedRun
 from shared.training.places import Keeping, Memory, NewFolder, OldFolder, Place
@@ -190,6 +192,7 @@ def export(
     out: str | Path | None,
     format: str,
     step: WhichStep | None,
+    truncation: float | None,
     standing_stats: int | None,
     plugin: Path | None = None,
 ) -> Path:
@@ -203,6 +206,7 @@ def export(
         out: file to write, or new folder; None: a new one in the run.
         format: its name.
         step: as for `find_generator`.
+        truncation: as for the twins' ``export``.
         standing_stats: as for `load`.
         plugin: that the command was given, which must be the run's.
 
@@ -218,9 +222,15 @@ def export(
     if out is None and home is None:
         raise UsageError("--out: must name a place, as there is no run's folder")
     plugins.check_drawn_with(plugin, state.plugin)
+    if truncation is not None:
+        _check_truncation(truncation, state.config, format)
     # First: whatever is not fit to be drawn with stays here.
     generator, state = load_standing(load, state, "cpu", standing_stats)
-    name = f"{state.step:06d}{FORMATS[format].suffix}"
+    name = f"{state.step:06d}"
+    if truncation is not None:
+        near = state._replace(arrays=truncated(state.arrays, truncation))
+        generator, name = load(near, "cpu"), f"{name}-truncation-{truncation}"
+    name += FORMATS[format].suffix
     place = placed(out, None if home is None else home / "exported" / name)
     content = b"" if format == "hub" else convert(generator, format)
     with place as path:
@@ -232,6 +242,24 @@ def export(
         else:
             write_atomically(path, content)
     return path
+
+
+def _check_truncation(truncation: float, config: TrainConfig, format: str) -> None:
+    """Refuse a truncation that is no part of what is exported."""
+    rule = truncation_rule(config, truncation)
+    if rule is None and format == "hub":
+        rule = (
+            "--format hub has the generator whole, and whoever loads it draws by"
+            f" sample(n, truncation={truncation})"
+        )
+    elif rule is None and not ARCHITECTURES[config.architecture].has_styles:
+        rule = (
+            f"{config.architecture} has no styles; truncate the latents, which the file"
+            " is given: draw each of their numbers anew until it is at most"
+            f" {truncation} from 0"
+        )
+    if rule is not None:
+        raise refuse("truncation", truncation, rule)
 
 
 def _card_of(run: Run) -> bytes | None:

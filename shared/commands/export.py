@@ -32,6 +32,7 @@ def export(
         options.out,
         options.format,
         options.step,
+        options.truncation,
         options.standing_stats,
         options.plugin,
     )

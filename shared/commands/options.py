@@ -192,6 +192,9 @@ class ExportOptions:
     step: _StepFlag = None
     """Checkpoint to export; best: by the scores of --evaluate-every; without it, the
     last."""
+    truncation: float | None = None
+    """Of a file of stylegan2: go this share, from 0 up, of the way from the average
+    style to each. Other architectures truncate latents, which are its input."""
     standing_stats: int | None = None
     """Batches of new samples whose statistics batch norm goes by, as in BigGAN; without
     it, those of training."""

@@ -64,6 +64,18 @@ def test_a_file_is_made_on_the_cpu_and_so_is_its_folder(
         ("{run} --step 4", "--step 4: {run} has no such checkpoint; has 3, 6"),
         ("{run} --step best", "--step best: {run} has no scores"),
         ("{run} --step -1", "--step -1: must be 0 or more"),
+        ("{run} --truncation nan", "--truncation nan: must be 0.05 or more, and"),
+        (
+            "{run} --truncation 0.5",
+            "--truncation 0.5: --format hub has the generator whole, and whoever loads"
+            " it draws by sample(n, truncation=0.5)\n",
+        ),
+        (
+            "{run} --truncation 0.5 --format {own}",
+            "--truncation 0.5: dcgan has no styles; truncate the latents, which the"
+            " file is given: draw each of their numbers anew until it is at most 0.5"
+            " from 0\n",
+        ),
         ("{run} --format pickle", "--format pickle: must be one of hub, onnx,"),
         ("{run} --format {other}", "--format {other}: is written by gans_"),
         (

@@ -2,6 +2,7 @@
 
 import importlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,6 +85,31 @@ def test_the_command_and_python_truncate_styles_and_no_latents(
     )
     np.testing.assert_array_equal(near.sample(8, seed=5), drawn)
     assert (generator.sample(8, seed=5) != drawn).any()
+
+
+def test_what_is_exported_reads_truncated_styles(
+    twin: Twin, state: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def convert(generator: Any, format: str) -> bytes:
+        return generator.sample(8, seed=5).tobytes()
+
+    for module in ("formats", "library"):
+        monkeypatch.setattr(f"gans_{twin.name}.{module}.convert", convert)
+    path = tmp_path / "000003.safetensors"
+    checkpoint.save(path, state)
+    own, suffix = {"torch": ("torch", "pt2"), "jax": ("stablehlo",) * 2}[twin.name]
+    twin.main("export")([str(path), "--format", own, "--truncation", "0.3"])
+    usual = twin.library.load_generator(path, device="cpu")
+    drawn = usual.sample(8, seed=5, truncation=0.3).tobytes()
+    name = f"000000-truncation-0.3.{suffix}"
+    assert (tmp_path / "exported" / name).read_bytes() == drawn
+    # From Python, and of a generator that has left its run.
+    hub = twin.library.export(path, tmp_path / "hub")
+    for run in (path, hub):
+        out = twin.library.export(run, tmp_path / "file", own, truncation=0.3)
+        assert out.read_bytes() == drawn
+    with pytest.raises(UsageError, match=r"^truncation 0\.3: format hub has the gener"):
+        twin.library.export(path, truncation=0.3)
 
 
 def test_styles_may_be_their_average(twin: Twin, state: Checkpoint) -> None:
