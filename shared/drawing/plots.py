@@ -1,5 +1,6 @@
 """Plots of a run's losses."""
 
+import bisect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ def plot_losses(
     """Write a plot of a run: both losses above, what D says below.
 
     Below are the Wasserstein estimate of a critic, or D's mean outputs on real and
-    generated images. Thin lines are the records, thick ones their moving averages.
+    generated images. Thin lines are the records, thick ones their running medians.
 
     Args:
         path: the file (PNG).
@@ -74,7 +75,7 @@ def _plot_panel(
         marker = "o" if len(values) < 3 else None
         axes.plot(
             steps,
-            moving_average(values),
+            running_median(values),
             color=colour,
             linewidth=1.8,
             marker=marker,
@@ -105,8 +106,21 @@ def _fit(axes: Any, values: NDArray[np.float64], chance: float | None) -> None:
     axes.set_ylim(low - margin, high + margin)
 
 
-def moving_average(values: Sequence[float] | NDArray[np.float64]) -> NDArray[Any]:
-    """Centred moving average over a twentieth of the run; shorter at both ends."""
-    window = np.ones(len(values) // 20 | 1)
-    total = np.convolve(values, window, mode="same")
-    return total / np.convolve(np.ones(len(values)), window, mode="same")
+def running_median(values: Sequence[float] | NDArray[np.float64]) -> list[float]:
+    """Centred running median over a twentieth of the run; shorter at both ends.
+
+    As the page of a run has it. A single spike leaves no plateau, as it does in a mean.
+    """
+    half, last = len(values) // 40, len(values) - 1
+    near: list[float] = []  # in ascending order, values from begin to end
+    begin = end = 0
+    medians = []
+    for i in range(len(values)):
+        reach = min(half, i, last - i)
+        for value in values[end : i + reach + 1]:
+            bisect.insort(near, value)
+        for value in values[begin : i - reach]:
+            del near[bisect.bisect_left(near, value)]
+        begin, end = i - reach, i + reach + 1
+        medians.append(near[reach])
+    return medians

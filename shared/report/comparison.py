@@ -12,7 +12,7 @@ from shared.config.flags import spelled
 from shared.config.schedules import images_seen
 from shared.config.train_config import TrainConfig
 from shared.drawing.figures import panels, save_figure
-from shared.drawing.plots import moving_average
+from shared.drawing.plots import running_median
 from shared.errors import UsageError
 from shared.evaluation.evaluation import NOT_MEANINGFUL
 from shared.files.atomic import make_folder
@@ -187,7 +187,7 @@ def _plot(path: Path, runs: Sequence[Run]) -> None:
                 marker = "o" if len(points) < 30 else None
                 axes.plot(
                     steps,
-                    moving_average(values),
+                    running_median(values),
                     color=f"C{number}",  # the same in every panel
                     marker=marker,
                     label=run.label,

@@ -297,19 +297,28 @@ def test_wild_first_value_does_not_flatten_the_plot(
     assert axes.get_ylim()[1] < 10
 
 
-def test_moving_average_keeps_constants_and_lines() -> None:
-    np.testing.assert_allclose(plots.moving_average(np.full(100, 3.0)), 3.0)
-    line = np.arange(100.0)
-    np.testing.assert_allclose(plots.moving_average(line)[5:-5], line[5:-5])
+@pytest.mark.parametrize("length", [1, 39, 40, 60, 100, 777])
+def test_a_running_median_is_centred_and_shorter_at_the_ends(length: int) -> None:
+    line = np.arange(float(length))
+    np.testing.assert_array_equal(plots.running_median(line), line)
+    values = np.random.default_rng(0).integers(0, 9, length).astype(float)
+    reach = [min(length // 40, i, length - 1 - i) for i in range(length)]
+    expected = [np.median(values[i - r : i + r + 1]) for i, r in enumerate(reach)]
+    np.testing.assert_array_equal(plots.running_median(values), expected)
+
+
+def test_a_spike_leaves_no_plateau(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = [{"step": step, "d_loss": 1.0} for step in range(1000)]
+    metrics[500]["d_loss"] = 1e3
+    (axes,) = drawn(tmp_path / "a.png", metrics, monkeypatch)
+    raw, thick = axes.lines[:2]
+    assert max(raw.get_ydata()) == 1e3
+    assert set(thick.get_ydata()) == {1.0}
 
 
 def test_importing_images_does_not_import_matplotlib() -> None:
     program = "import sys, shared.drawing.images; sys.exit('matplotlib' in sys.modules)"
     command = [sys.executable, "-c", program]
     subprocess.run(command, check=True, cwd=Path(__file__).parents[2])
-
-
-@pytest.mark.parametrize("length", [40, 60, 100])
-def test_a_moving_average_is_centred(length: int) -> None:
-    line = np.arange(float(length))
-    np.testing.assert_allclose(plots.moving_average(line)[5:-5], line[5:-5])
