@@ -62,7 +62,7 @@ from shared.plugins import Plugin
 from shared.quantities import DECIDING, QUANTITIES
 from shared.run.config_file import ConfigFile
 from shared.run.evaluations import StoredEvaluation, judged_step, read_evaluation
-from shared.run.exported import is_exported
+from shared.run.exported import WEIGHTS, is_exported
 from shared.run.retention import kept
 from shared.terminal import UNSAID
 
@@ -257,6 +257,11 @@ class RunDir:
             UsageError: there is none.
         """
         steps = self.checkpoint_steps()
+        if not steps and not self.has_records():
+            raise UsageError(
+                f"{self.path}: holds no checkpoint, nor the {WEIGHTS} of an exported"
+                " generator"
+            )
         if not steps:
             raise UsageError(f"{self.path}: holds no checkpoint yet")
         return self.checkpoint_path(steps[-1])

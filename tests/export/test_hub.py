@@ -21,7 +21,7 @@ from shared.export import hub
 from shared.export.card import model_card
 from shared.run import checkpoint
 from shared.run.generator import GeneratorState, generator_of
-from support import SELECTED, TWINS, Twin, contents, copy, forged_state
+from support import SELECTED, TWINS, Twin, contents, copy, forged_state, stopped
 
 _CONFIG = TrainConfig(
     dataset="folder:/home/somebody/faces|and",
@@ -453,6 +453,18 @@ def test_an_export_that_was_killed_can_be_repeated(
 ) -> None:
     (tmp_path / f".gans-{'0f' * 16}.tmp").write_bytes(b"half of the weights")
     assert contents(twin.library.export(run, tmp_path)) == contents(folder)
+
+
+def test_a_folder_without_its_weights_is_called_that(
+    folder: Path, twin: Twin, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed = copy(folder, tmp_path)
+    (changed / "model.safetensors").unlink()
+    said = f"{changed}: holds no checkpoint, nor the model.safetensors of an exported"
+    stopped(2, lambda: twin.main("sample")([str(changed)]))
+    assert capsys.readouterr().err.endswith(f"error: {said} generator\n")
+    with pytest.raises(UsageError, match=f"^{said}"):
+        twin.library.load_generator(changed)
 
 
 def test_a_folder_has_but_one_step(folder: Path, twin: Twin) -> None:
