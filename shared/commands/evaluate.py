@@ -34,7 +34,7 @@ from shared.quantities import QUANTITIES
 from shared.randomness import noise
 from shared.report import page
 from shared.run import checkpoint
-from shared.run.outputs import check_not_own, is_among, make_out
+from shared.run.outputs import check_not_own, is_among, made_out
 from shared.run.restore import load_backend
 from shared.run.run_dir import RunDir, root_of
 from shared.sizes import ImageSize
@@ -101,21 +101,21 @@ def evaluate(options: EvaluateOptions, twin: str, make_backend: MakeBackend) -> 
     against = load_data(split="test") if options.split == "test" else None
     backend = load()
     folder = options.out or home
-    make_out(folder)
-    evaluator = make_evaluator(
-        backend,
-        config,
-        data,
-        options.data_dir,
-        options.features,
-        say=terminal.say,
-        cache_dir=options.cache_dir,
-        against=against,
-        standing_stats=options.standing_stats,
-    )
-    num, draws = options.num or evaluator.usual_num, options.draws or _DRAWS
-    with backend.helped():
-        found = evaluation.evaluate(evaluator, num, draws, options.seed)
+    with made_out(folder):
+        evaluator = make_evaluator(
+            backend,
+            config,
+            data,
+            options.data_dir,
+            options.features,
+            say=terminal.say,
+            cache_dir=options.cache_dir,
+            against=against,
+            standing_stats=options.standing_stats,
+        )
+        num, draws = options.num or evaluator.usual_num, options.draws or _DRAWS
+        with backend.helped():
+            found = evaluation.evaluate(evaluator, num, draws, options.seed)
     content = {"step": stored.step, "checkpoint": path.name, **_content(found)}
     stem = f"{stored.step:06d}{_suffix(options)}"
     out = folder / f"evaluation-{stem}.json"
@@ -172,25 +172,24 @@ def _evaluate_images(
         images_there = "1 image" if len(given) == 1 else f"{len(given)} images"
         rule = f"holds {images_there}; {FEWEST_SCORED} or more are scored"
         raise refuse("samples", path, rule)
-    if out is not None:
-        make_out(out)
-    found = library.evaluate(
-        twin,
-        make_backend,
-        np.asarray(given, np.uint8),
-        reference,
-        library.EvaluateOptions(
-            features=options.features,
-            num=None,
-            draws=1,
-            seed=options.seed,
-            step=None,
-            against=against,
-            device=options.device,
-            data_dir=options.data_dir,
-            standing_stats=None,
-        ),
-    )
+    with contextlib.nullcontext() if out is None else made_out(out):
+        found = library.evaluate(
+            twin,
+            make_backend,
+            np.asarray(given, np.uint8),
+            reference,
+            library.EvaluateOptions(
+                features=options.features,
+                num=None,
+                draws=1,
+                seed=options.seed,
+                step=None,
+                against=against,
+                device=options.device,
+                data_dir=options.data_dir,
+                standing_stats=None,
+            ),
+        )
     # Both were files of any size.
     resized = {"resizing": f"all cached at {sizes.both(size)}, 8 bits"}
     found = found._replace(protocol=found.protocol | resized)

@@ -31,7 +31,7 @@ from shared.plugins import Plugin
 from shared.run.evaluations import StoredEvaluation
 from shared.run.exported import WEIGHTS
 from shared.run.generator import PREFIX, GeneratorState
-from shared.run.outputs import check_folder, make_out
+from shared.run.outputs import check_folder, made_out
 
 # Raised when an older program would misread the folder.
 FORMAT_VERSION = 1
@@ -69,9 +69,6 @@ def write(
         UsageError: the folder holds anything, or cannot be written.
     """
     check_folder(folder)
-    is_new = not folder.exists()
-    make_out(folder)
-    remove(temporaries(folder))
     config = config_to_json(state.config)
     config["dataset"] = portable_name(config["dataset"])
     values = {
@@ -87,20 +84,20 @@ def write(
     weights = {name.removeprefix(PREFIX): x for name, x in state.arrays.items()}
     config_path, weights_path = _paths(folder)
     card_path = folder / _CARD
-    try:
-        _FILE.write(weights_path, values, weights, verify=True)
-        if card is None:
-            card = model_card(state, evaluations).encode()
-        write_atomically(card_path, card)
-        # Last: with both files, the folder is an exported generator.
-        write_object(config_path, values)
-    except BaseException:
-        # A `new_folder` could not take the place of one that is there as a mount.
-        with contextlib.suppress(OSError):
-            remove([config_path, card_path, weights_path])
-            if is_new:
-                folder.rmdir()
-        raise
+    with made_out(folder):
+        remove(temporaries(folder))
+        try:
+            _FILE.write(weights_path, values, weights, verify=True)
+            if card is None:
+                card = model_card(state, evaluations).encode()
+            write_atomically(card_path, card)
+            # Last: with both files, the folder is an exported generator.
+            write_object(config_path, values)
+        except BaseException:
+            # A `new_folder` could not take the place of one that is there as a mount.
+            with contextlib.suppress(OSError):
+                remove([config_path, card_path, weights_path])
+            raise
 
 
 def read(folder: Path) -> GeneratorState:

@@ -59,17 +59,31 @@ def check_folder(out: Path) -> None:
         raise UsageError(f"--out {out}: cannot be used: {error.strerror}") from error
 
 
-def make_out(out: Path) -> None:
-    """Make the folder that ``--out`` names, where it is missing.
+@contextlib.contextmanager
+def made_out(out: Path) -> Iterator[None]:
+    """The folder that ``--out`` names, which is made where it is missing.
+
+    Then it is removed again if an error ends the ``with`` statement while it is empty.
+
+    Args:
+        out: the folder.
 
     Raises:
         UsageError: it cannot be made.
     """
     try:
+        is_new = not out.exists()
         make_folder(out)
         out.mkdir(exist_ok=True)  # refuses a file that is there instead
     except OSError as error:
         raise UsageError(f"--out {out}: cannot be used: {error.strerror}") from error
+    try:
+        yield
+    except BaseException:
+        if is_new:
+            with contextlib.suppress(OSError):  # something is in it
+                out.rmdir()
+        raise
 
 
 def check_not_own(out: Path, path: Path) -> None:

@@ -1020,6 +1020,10 @@ def test_what_becomes_of_given_images_is_said_of_each_folder(
         told = f"--out {inside}: must not be in {folder}, whose images are scored"
         assert told in capsys.readouterr().err
     assert len(list(Path(given).iterdir())) == len(list(Path(known).iterdir())) == 20
+    out = tmp_path / "new"
+    stopped(2, lambda: command([*words, "--out", str(out), "--device", "nonsense"]))
+    assert "--device nonsense: no such device" in capsys.readouterr().err
+    assert not out.exists()
 
 
 def test_what_a_single_draw_tells_is_not_drawn_twice(

@@ -102,6 +102,23 @@ def test_a_folder_is_new_or_empty(
         outputs.check_folder(tmp_path / "empty")
 
 
+def test_a_folder_that_was_made_for_nothing_is_removed(tmp_path: Path) -> None:
+    def fail(out: Path, *files: str) -> None:
+        with outputs.made_out(out):
+            for name in files:
+                (out / name).touch()
+            raise UsageError("other")
+
+    (tmp_path / "old").mkdir()
+    for path, files in {"old": (), "new": (), "full": ("file",)}.items():
+        with pytest.raises(UsageError, match=r"^other$"):
+            fail(tmp_path / path, *files)
+    assert {path.name for path in tmp_path.iterdir()} == {"old", "full"}
+    with outputs.made_out(tmp_path / "new"):
+        pass
+    assert (tmp_path / "new").is_dir()
+
+
 def test_errors_of_writing_name_the_flag(tmp_path: Path) -> None:
     out = tmp_path / "file" / "x"
     out.parent.touch()
