@@ -10,7 +10,11 @@ import sys
 
 _COMMANDS = ("-m", "gans-torch", "gans-jax")
 _IS_COMMAND = os.path.basename(sys.argv[0]) in _COMMANDS  # noqa: PTH119
-if _IS_COMMAND and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+# Which `-m` it is only these words say: parity_tests, and programs of others, want to
+# hear of Ctrl-C.
+_NAMES = {word.removeprefix("-m").partition(".")[0] for word in sys.orig_argv}
+_ENDS = _IS_COMMAND and (sys.argv[0] != "-m" or _NAMES & {__package__, "benchmarks"})
+if _ENDS and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     # Until the command has a handler of its own, Ctrl-C shows no traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 

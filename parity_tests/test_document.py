@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import signal
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -337,3 +338,19 @@ def test_it_runs_as_a_module(tmp_path: Path) -> None:
     )
     assert (result.returncode, result.stderr) == (0, "")
     assert "1 of 1 comparisons hold" in result.stdout
+
+
+def test_a_true_ctrl_c_leaves_a_report(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "parity_tests", "--out", tmp_path]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("holds ")
+        process.send_signal(signal.SIGINT)
+        printed, said = process.communicate(timeout=120)
+    assert (process.returncode, said) == (130, "")
+    assert "comparisons that were made of" in printed
+    built = json.loads((tmp_path / "parity_report.json").read_text())
+    assert built["interrupted"]
+    assert len(built["checks"]) == 1 + printed.count("holds  ")

@@ -1,5 +1,6 @@
 """Signals: save and stop while training, end at once before and after it."""
 
+import os
 import random
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from shared.run.run_dir import RunDir
 from support import TINY, Twin
 
+ROOT = Path(__file__).parents[2]
 ASKING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
 
 
@@ -119,6 +121,25 @@ def test_nohup_is_heeded() -> None:
         check=False,
     )
     assert (result.returncode, result.stdout) == (0, "False\nend\n")
+
+
+def test_ctrl_c_still_interrupts_a_program_that_imports_a_twin(
+    twin: Twin, tmp_path: Path
+) -> None:
+    program = tmp_path / "theirs"
+    program.mkdir()
+    (program / "__init__.py").write_text(f"import gans_{twin.name}._own_shared")
+    code = "import signal\nsignal.raise_signal(signal.SIGINT)"
+    (program / "__main__.py").write_text(code)
+    result = subprocess.run(
+        [sys.executable, "-m", "theirs"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.stderr.endswith("\nKeyboardInterrupt\n")
 
 
 def test_a_terminal_that_closes_saves_the_run(
