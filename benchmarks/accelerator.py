@@ -9,6 +9,7 @@ nothing. With ``--device cpu`` it is a rehearsal.
 
 import dataclasses
 import importlib.metadata
+import itertools
 import json
 import math
 import os
@@ -29,6 +30,7 @@ from benchmarks.race import Effort, Entry
 from benchmarks.train import describe_machine
 from shared.config.choices import Precision
 from shared.config.presets import PRESETS
+from shared.files.atomic import write_atomically
 
 _ROOT = Path(__file__).parents[1]
 _PACKAGES = ("torch", "jax", "flax", "optax", "numpy")
@@ -83,20 +85,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: the arguments; None: the process's.
     """
-    with command_line.run(Options, argv, "accelerator", __doc__) as options:
-        options.out.mkdir(parents=True, exist_ok=True)
+    names = ("accelerator.json", "accelerator.md")
+    with command_line.run(Options, argv, "accelerator", __doc__, names) as options:
+        numbers, page = (options.out / name for name in names)
         start = time.perf_counter()
         for results in measure(options):
             results["minutes"] = round((time.perf_counter() - start) / 60, 2)
             text = json.dumps(results, indent=1) + "\n"
-            (options.out / "accelerator.json").write_text(text, encoding="utf-8")
-            page = render(results)
-            (options.out / "accelerator.md").write_text(page, encoding="utf-8")
-        sys.stdout.write(f"written: {options.out / 'accelerator.md'}\n")
+            write_atomically(numbers, text.encode())
+            write_atomically(page, render(results).encode())
+        sys.stdout.write(f"written: {page}\n")
 
 
 def measure(options: Options) -> Iterator[dict[str, Any]]:
-    """The results so far, again and again, as `render` takes them."""
+    """The results so far, again and again, as `render` takes them.
+
+    Raises:
+        UsageError: there is no such device or preset, or numbers are of nothing.
+    """
+    command_line.check_known("presets", options.presets, PRESETS)
+    command_line.check_above_0(options, "rounds", "images", "at_once")
     kind = options.device.partition(":")[0]
     start = time.perf_counter()
     results: dict[str, Any] = {
@@ -115,9 +123,13 @@ def measure(options: Options) -> Iterator[dict[str, Any]]:
         results["tests"] = tests.result()
     yield results
     results["training"] = []
+    results["left_out"] = []
     late = start + 60 * options.minutes
-    for row in _train_all(options, late):
-        results["training"].append(row)
+    for preset, twin in itertools.product(options.presets, _TWINS):
+        if time.perf_counter() > late:
+            results["left_out"].append(f"training of {preset}, {twin}")
+            continue
+        results["training"].append(_train(preset, twin, options))
         yield results
     effort = Effort(options.rounds, options.seconds, 4096 if kind == "cuda" else 256)
     results["races"] = []
@@ -129,9 +141,11 @@ def measure(options: Options) -> Iterator[dict[str, Any]]:
         entries.append(Entry("torch-eager", "tf32"))
     for case in options.cases:
         if time.perf_counter() > late:
-            break
+            results["left_out"].append(f"race of {case}")
+            continue
         results["races"] += race.run_case(case, entries, options.device, effort)
         yield results
+    yield results
 
 
 def _run(section: str, *words: str) -> tuple[int | str, str]:
@@ -175,14 +189,6 @@ def _compare_twins(options: Options) -> dict[str, Any]:
     rows.sort(key=lambda row: cases.index(row["case"]))
     said = [line for line in lines if not line.startswith("{")]
     return {"status": status, "rows": rows, "said": " ".join(said[-3:])}
-
-
-def _train_all(options: Options, late: float) -> Iterator[dict[str, Any]]:
-    """A row for each training."""
-    for preset in options.presets:
-        for twin in _TWINS:
-            if time.perf_counter() < late:
-                yield _train(preset, twin, options)
 
 
 def _train(
@@ -263,14 +269,17 @@ def render(results: dict[str, Any]) -> str:
         "",
         f"`{_without_times(results['tests']['summary'])}`",
     ]
+    if (status := results["tests"]["status"]) != 0:
+        lines += ["", f"Status: {status}."]
     if failed := results["tests"]["failed"]:
         lines += ["", *(f"- {name}" for name in failed)]
-    if results["parity"]["rows"]:
-        lines += ["", *_render_parity(results["parity"])]
+    lines += ["", *_render_parity(results["parity"])]
     if results.get("training"):
         lines += ["", *_render_training(results["training"])]
     if results.get("races"):
         lines += ["", *_render_races(results)]
+    if left_out := results.get("left_out"):
+        lines += ["", f"Left out, for lack of time: {'; '.join(left_out)}."]
     return "\n".join(lines) + "\n"
 
 
@@ -280,7 +289,15 @@ def _without_times(summary: str) -> str:
 
 def _render_parity(parity: dict[str, Any]) -> Iterator[str]:
     yield "## The twins on the device"
-    yield ""
+    if parity["rows"]:
+        yield ""
+        yield from _render_differences(parity["rows"])
+    if parity["status"] != 0:
+        yield ""
+        yield f"Incomplete: {parity['status']}. {parity['said']}".rstrip()
+
+
+def _render_differences(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield (
         "Ten steps of small networks on the device, against PyTorch in float64 on the"
         " CPU: the largest difference of any parameter, statistic or optimiser state,"
@@ -288,7 +305,6 @@ def _render_parity(parity: dict[str, Any]) -> Iterator[str]:
         " star: two runs on the device gave the same bytes."
     )
     yield ""
-    rows = parity["rows"]
     found = {(row["precision"], row["twin"]) for row in rows}
     columns = [
         (precision, twin)
@@ -308,9 +324,6 @@ def _render_parity(parity: dict[str, Any]) -> Iterator[str]:
             yield ""
             name = f"{row['case']}, {row['precision']}, {names[row['twin']]}"
             yield f"{name}: {' '.join(row['failed'].split())[:300]}"
-    if parity["status"] != 0:
-        yield ""
-        yield f"Incomplete: {parity['status']}. {parity['said']}".rstrip()
 
 
 def _cell(row: dict[str, Any] | None) -> str:

@@ -92,8 +92,14 @@ def compare(options: Options) -> Iterator[dict[str, Any]]:
     share of the largest number (or of 1, where that is less), and the worst array; and
     ``repeats``: whether a second run on the device gave the same bytes. Or ``failed``,
     what was said.
+
+    Raises:
+        UsageError: there is no such case or kind of device, or nobody compares.
     """
+    command_line.check_known("cases", options.cases, CASES)
+    command_line.check_above_0(options, "jobs")
     kind = options.device.partition(":")[0]
+    command_line.check_known("device", [kind], PRECISIONS)
     twins = ("jax",) if kind == "tpu" else ("torch", "jax")
     rows = [
         (case, precision, twin, options.device)

@@ -31,8 +31,11 @@ from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.data import datasets
 from shared.data.image_data import DataInfo, ImageData
+from shared.drawing.figures import save_figure
+from shared.files.atomic import write_atomically
 
 _TEXTBOOK = "textbook"
+_FILES = ("quality.json", "quality.png")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: the arguments; None: the process's.
     """
-    with command_line.run(Options, argv, "quality", __doc__) as options:
+    with command_line.run(Options, argv, "quality", __doc__, _FILES) as options:
         results: dict[str, Any] = {}
         for results in measure(options):
             write(results, options.out)
@@ -118,16 +121,15 @@ def measure(options: Options) -> Iterator[dict[str, Any]]:
 
     Raises:
         UsageError: there is no such preset, or it is one of points; nobody is to run,
-            or to be looked at.
+            or to be looked at; there is no such device.
     """
     import gans_torch  # judges
 
-    for name in ("seconds", "looks", "seeds"):
-        if getattr(options, name) <= 0:
-            raise refuse(name, getattr(options, name), "must be above 0")
+    command_line.check_above_0(options, "seconds", "looks", "seeds")
     for name in options.presets:
         if name not in PRESETS or PRESETS[name].image_size == 1:
             raise refuse("presets", name, "must be presets of images")
+    machine = describe_machine(options.device)
     data = datasets.load(options.dataset, options.image_size, options.data_dir)
     runners = [Runner(_TEXTBOOK, "dcgan")]
     runners += [Runner(t, p) for p in options.presets for t in ("torch", "jax")]
@@ -145,7 +147,7 @@ def measure(options: Options) -> Iterator[dict[str, Any]]:
             rows.append({**row, **scores})
         assert found is not None, "looks are above 0"
         yield {
-            "machine": describe_machine(options.device),
+            "machine": machine,
             "dataset": options.dataset,
             "image_size": options.image_size,
             "protocol": found.protocol,
@@ -168,10 +170,9 @@ def table(results: dict[str, Any]) -> str:
 
 def write(results: dict[str, Any], folder: Path) -> None:
     """Write ``quality.json`` and ``quality.png`` into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(results, indent=1)
-    (folder / "quality.json").write_text(text + "\n", encoding="utf-8")
-    _plot(results, folder / "quality.png")
+    numbers, picture = (folder / name for name in _FILES)
+    write_atomically(numbers, (json.dumps(results, indent=1) + "\n").encode())
+    _plot(results, picture)
 
 
 def _train(options: Options, runner: Runner, seed: int) -> list[_Look]:
@@ -248,7 +249,6 @@ def _looks(results: dict[str, Any]) -> dict[Runner, list[dict[str, float]]]:
 
 
 def _plot(results: dict[str, Any], path: Path) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4), layout="constrained")
@@ -264,6 +264,7 @@ def _plot(results: dict[str, Any], path: Path) -> None:
                 [look["seconds"] for look in row],
                 [look[name] for look in row],
                 style,
+                marker="o",  # a single look is no line
                 color=color,
                 label=runner.name,
             )
@@ -282,7 +283,7 @@ def _plot(results: dict[str, Any], path: Path) -> None:
     for axes in (left, right):
         axes.set_xlabel("seconds since the start")
     left.legend(fontsize=8)
-    FigureCanvasAgg(figure).print_png(path)
+    save_figure(path, figure)
 
 
 if __name__ == "__main__":

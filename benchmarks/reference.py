@@ -105,6 +105,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     kind = tyro.conf.OmitSubcommandPrefixes[Bands | Table]
     # pyrefly: ignore[bad-argument-type]
     with command_line.run(kind, argv, "reference", __doc__) as options:
+        command_line.check_known("presets", options.presets, PRESETS)
         if isinstance(options, Bands):
             write_bands(options)
         else:
@@ -169,7 +170,12 @@ def _short(number: float) -> float:
 
 
 def measure(options: Table) -> None:
-    """Train and evaluate what the folder of runs does not hold yet."""
+    """Train and evaluate what the folder of runs does not hold yet.
+
+    Raises:
+        UsageError: runs or images are none.
+    """
+    command_line.check_above_0(options, "seeds", "images")
     for seed in range(options.seeds):
         for preset in options.presets:
             for twin in options.twins:

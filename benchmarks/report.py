@@ -1,11 +1,16 @@
 """Results for people: a table, JSON and a plot."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from shared.drawing.figures import save_figure
+from shared.files.atomic import write_atomically, write_object
+
 Results = dict[str, Any]
+
+FILES = ("results.json", "table.txt", "throughput.png")
+"""What `write` writes."""
 
 
 def table(results: Results) -> str:
@@ -15,8 +20,9 @@ def table(results: Results) -> str:
         flops = rows[0]["flops_per_image"]
         counted = f": {flops / 1e9:.3f} GFLOP for each real image" if flops else ""
         lines += ["", case + counted]
-        header = ("", "images/s", "", "with data", "", "vs first", "matmul", "share")
-        lines.append(_row((*header, "copy", "compile s", "grid s", "memory MB")))
+        header = ("", "images/s", "", "with data", "", "vs first")
+        limits = ("matmul GFLOP/s", "share", "copy GB/s")
+        lines.append(_row((*header, *limits, "compile s", "grid s", "memory MB")))
         first = rows[0]["step_with_data"]["images_per_second"]["median"]
         lines += [_row(_race_cells(row, first)) for row in rows]
     for what, start in results["start_up"].items():
@@ -28,12 +34,11 @@ def table(results: Results) -> str:
 
 
 def write(results: Results, folder: Path) -> None:
-    """Write ``results.json``, ``table.txt`` and ``throughput.png`` into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(results, indent=2)
-    (folder / "results.json").write_text(text + "\n", encoding="utf-8")
-    (folder / "table.txt").write_text(table(results), encoding="utf-8")
-    _plot(results, folder / "throughput.png")
+    """Write `FILES` into a folder."""
+    numbers, text, picture = (folder / name for name in FILES)
+    write_object(numbers, results)
+    write_atomically(text, table(results).encode())
+    _plot(results, picture)
 
 
 def _race_cells(row: Results, first: float) -> tuple[str, ...]:
@@ -49,9 +54,9 @@ def _race_cells(row: Results, first: float) -> tuple[str, ...]:
         f"{with_data['median']:.1f}",
         f"({with_data['min']:.1f}-{with_data['max']:.1f})",
         f"{with_data['median'] / first:.2f}x",
-        f"{row['matmul_flops_per_second']['median'] / 1e9:.0f} G",
+        f"{row['matmul_flops_per_second']['median'] / 1e9:.0f}",
         f"{share['median']:.0%}" if share else "-",
-        f"{row['copy_bytes_per_second']['median'] / 1e9:.0f} GB",
+        f"{row['copy_bytes_per_second']['median'] / 1e9:.0f}",
         f"{row['compile_seconds']:.1f}",
         f"{row['first_grid_seconds']:.1f}",
         f"{memory / 1e6:.0f}",
@@ -63,7 +68,7 @@ def _name(row: Results) -> str:
 
 
 def _row(cells: Sequence[str]) -> str:
-    widths = (18, 9, 17, 10, 17, 9, 8, 6, 8, 10, 7, 10)
+    widths = (18, 9, 17, 10, 17, 9, 16, 6, 11, 10, 7, 10)
     return "".join(
         cell.ljust(width) if i == 0 else cell.rjust(width)
         for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
@@ -79,7 +84,6 @@ def by_case(races: list[Results]) -> dict[str, list[Results]]:
 
 
 def _plot(results: Results, path: Path) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(13, 4), layout="constrained")
@@ -87,7 +91,7 @@ def _plot(results: Results, path: Path) -> None:
     _plot_races(races, results["races"])
     for axes, (field, points) in zip(sweeps, results["sweeps"].items(), strict=True):
         _plot_sweep(axes, field, points)
-    FigureCanvasAgg(figure).print_png(path)
+    save_figure(path, figure)
 
 
 def _plot_races(axes: Any, races: list[Results]) -> None:

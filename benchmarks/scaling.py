@@ -63,6 +63,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _lines(options: Options) -> Iterator[str]:
+    command_line.check_known("counted", options.counted, PRESETS)
+    command_line.check_known("timed", options.timed, PRESETS)
+    command_line.check_known("twins", options.twins, ("torch", "jax"))
+    command_line.check_above_0(options, "rounds", "steps")
     yield "| preset | twin | sums | of a single number | bytes | of them gradients |"
     yield "| --- | --- | --- | --- | --- | --- |"
     for preset in options.counted:

@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: the arguments; None: the process's.
     """
-    with command_line.run(Options, argv, "train", __doc__) as options:
+    with command_line.run(Options, argv, "train", __doc__, report.FILES) as options:
         for results in measure(options):
             report.write(results, options.out)
         sys.stdout.write(report.table(results))
@@ -74,12 +74,12 @@ def measure(options: Options) -> Iterator[dict[str, Any]]:
     """The results so far, again and again, as `benchmarks.report` takes them.
 
     Raises:
-        UsageError: the device is neither the CPU nor a CUDA GPU.
+        UsageError: there is no such device; rounds or batches are of nothing.
     """
+    command_line.check_above_0(options, "rounds", "batch_sizes")
     device = options.device
+    machine = describe_machine(device)
     kind = device.partition(":")[0]
-    if kind not in _PRECISIONS:
-        raise refuse("device", device, f"must be one of {', '.join(_PRECISIONS)}")
     effort = Effort(
         rounds=options.rounds or (2 if options.quick else 7),
         seconds=options.seconds,
@@ -93,7 +93,7 @@ def measure(options: Options) -> Iterator[dict[str, Any]]:
     # Of the textbook's PyTorch on a GPU, convolutions use TF32 unless told not to.
     textbook = Entry("textbook", "float32" if kind == "cpu" else "tf32")
     results: dict[str, Any] = {
-        "machine": describe_machine(device),
+        "machine": machine,
         "effort": dataclasses.asdict(effort),
         "races": [],
         "sweeps": {},
@@ -128,12 +128,20 @@ def _matmul_size(options: Options) -> int:
 
 
 def describe_machine(device: str) -> str:
-    """Processor and system, for the head of a table."""
+    """Processor and system, for the head of a table.
+
+    Raises:
+        UsageError: the device is neither the CPU nor a CUDA GPU that is here.
+    """
+    command_line.check_known("device", [device.partition(":")[0]], _PRECISIONS)
     cores = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
     if device == "cpu":
         return f"{_cpu_model()}, {cores}"
     query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
-    gpu = subprocess.run(query, capture_output=True, text=True, check=True).stdout
+    try:
+        gpu = subprocess.run(query, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        raise refuse("device", device, "nvidia-smi finds no GPU") from None
     return f"{gpu.strip()}; {cores}"
 
 

@@ -16,6 +16,8 @@ from tqdm import tqdm
 from shared.commands.command_line import arguments
 from shared.commands.process import run_command
 from shared.errors import UsageError
+from shared.files.atomic import write_atomically
+from shared.run.outputs import make_out
 
 if TYPE_CHECKING:
     from parity_tests.certificate.outcomes import Outcome
@@ -63,13 +65,10 @@ def certify(options: Options) -> bool:
         Whether everything holds.
 
     Raises:
-        UsageError: no comparison has such a name, or the folder cannot be made.
+        UsageError: no comparison has such a name, or the files cannot be written.
         KeyboardInterrupt: Ctrl-C; the report is of the comparisons until then.
     """
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--out {options.out}: {error.strerror}") from None
+    make_out(options.out, "parity_report.html", "parity_report.json")
     # Imported late, so that help and refusals take a moment only.
     from parity_tests.certificate import document
 
@@ -95,9 +94,9 @@ def certify(options: Options) -> bool:
         interrupted=interrupted,
     )
     page = options.out / "parity_report.html"
-    page.write_text(document.render(built), encoding="utf-8")
-    text = json.dumps(built, indent=1, allow_nan=False)
-    page.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
+    write_atomically(page, document.render(built).encode())
+    text = json.dumps(built, indent=1, allow_nan=False) + "\n"
+    write_atomically(page.with_suffix(".json"), text.encode())
     held = len(outcomes) - len(built["broken"])
     of = f"{len(outcomes)} comparisons"
     if interrupted:

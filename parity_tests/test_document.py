@@ -320,6 +320,15 @@ def test_bad_usage_is_one_line_and_status_2(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("toy_checks")
+def test_a_folder_in_the_place_of_a_report_is_refused_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "parity_report.html").mkdir()
+    assert _status(["--only", "toy/good", "--out", str(tmp_path)]) == 2
+    assert "parity_report.html is a folder" in capsys.readouterr().err
+
+
 def test_it_runs_as_a_module(tmp_path: Path) -> None:
     result = subprocess.run(
         [

@@ -59,24 +59,35 @@ def check_folder(out: Path) -> None:
         raise UsageError(f"--out {out}: cannot be used: {error.strerror}") from error
 
 
-@contextlib.contextmanager
-def made_out(out: Path) -> Iterator[None]:
-    """The folder that ``--out`` names, which is made where it is missing.
-
-    Then it is removed again if an error ends the ``with`` statement while it is empty.
+def make_out(out: Path, *names: str) -> None:
+    """Make the folder that ``--out`` names, where it is missing.
 
     Args:
         out: the folder.
+        names: of files that will be written into it.
+
+    Raises:
+        UsageError: it cannot be made, or holds a folder in the place of a file.
+    """
+    try:
+        make_folder(out)
+        out.mkdir(exist_ok=True)  # refuses a file that is there instead
+        taken = [out / name for name in names if (out / name).is_dir()]
+    except OSError as error:
+        raise UsageError(f"--out {out}: cannot be used: {error.strerror}") from error
+    for path in taken:
+        raise UsageError(f"--out {out}: {path} is a folder, and a file is written")
+
+
+@contextlib.contextmanager
+def made_out(out: Path) -> Iterator[None]:
+    """The same folder; made here, it goes again if an error leaves it empty.
 
     Raises:
         UsageError: it cannot be made.
     """
-    try:
-        is_new = not out.exists()
-        make_folder(out)
-        out.mkdir(exist_ok=True)  # refuses a file that is there instead
-    except OSError as error:
-        raise UsageError(f"--out {out}: cannot be used: {error.strerror}") from error
+    is_new = not os.path.lexists(out)
+    make_out(out)
     try:
         yield
     except BaseException:

@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from benchmarks import accelerator, device_parity, reference, report, train
+from benchmarks import (
+    accelerator,
+    device_parity,
+    quality,
+    reference,
+    report,
+    scaling,
+    train,
+)
 from benchmarks.cases import CASES, Case
 from benchmarks.race import Effort, Entry, Worker, run_case, spread
 from shared.config.presets import PRESETS
@@ -102,7 +110,9 @@ def test_a_race_measures_what_the_report_shows(
     }
     report.write(results, tmp_path)
     assert json.loads((tmp_path / "results.json").read_text())["races"] == races
-    assert f"{framework} float32" in (tmp_path / "table.txt").read_text()
+    text = (tmp_path / "table.txt").read_text()
+    assert f"{framework} float32" in text
+    assert "  matmul GFLOP/s share  copy GB/s compile s" in text
     assert (tmp_path / "throughput.png").stat().st_size > 1000
 
 
@@ -132,6 +142,70 @@ def test_the_command_line(
     said = capsys.readouterr().out
     assert word in said
     assert " ".join((module.__doc__ or "").split()[:2]) in said
+
+
+@pytest.mark.parametrize(
+    ("module", "words", "said"),
+    [
+        (accelerator, "--presets nope", "--presets nope: must be one of quick, "),
+        (accelerator, "--at-once 0", "--at-once 0: must be above 0"),
+        (device_parity, "--cases hinges", "did you mean hinge?"),
+        (device_parity, "--device gpu", "--device gpu: must be one of cpu, cuda, tpu"),
+        (quality, "--device cuda", "--device cuda: nvidia-smi finds no GPU"),
+        (reference, "table --presets nope", "--presets nope: must be one of quick, "),
+        (reference, "table --seeds 0", "--seeds 0: must be above 0"),
+        (scaling, "--counted nope", "--counted nope: must be one of quick, "),
+        (scaling, "--timed nope", "--timed nope: must be one of quick, "),
+        (scaling, "--twins foo", "--twins foo: must be one of torch, jax"),
+        (scaling, "--rounds 0", "--rounds 0: must be above 0"),
+        (train, "--rounds -1", "--rounds -1: must be above 0"),
+        (train, "--rounds 0", "--rounds 0: must be above 0"),
+        (train, "--batch-sizes 8 -4", "--batch-sizes -4: must be above 0"),
+        (train, "--device gpu", "--device gpu: must be one of cpu, cuda"),
+        (train, "--device cuda", "--device cuda: nvidia-smi finds no GPU"),
+    ],
+)
+def test_what_cannot_be_measured_is_one_line(
+    module: ModuleType,
+    words: str,
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "")  # without nvidia-smi
+    out = ["--out", str(tmp_path)] if module in (accelerator, quality, train) else []
+    with pytest.raises(SystemExit) as stop:
+        module.main([*words.split(), *out])
+    assert stop.value.code == 2
+    printed = capsys.readouterr().err
+    assert said in printed
+    assert printed.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "file"),
+    [
+        (accelerator, "accelerator.md"),
+        (quality, "quality.png"),
+        (train, "results.json"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_refused_first(
+    module: ModuleType, file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    folder = tmp_path / file
+    folder.mkdir()
+    for out, said in (
+        (tmp_path / "file", "cannot be used: File exists"),
+        (tmp_path, f"{folder} is a folder, and a file is written"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            module.main(["--out", str(out)])
+        assert stop.value.code == 2
+        printed = capsys.readouterr().err
+        assert printed.endswith(f" error: --out {out}: {said}\n")
 
 
 def test_the_reference_page_has_a_table_for_each_protocol(tmp_path: Path) -> None:
@@ -237,6 +311,30 @@ def test_the_accelerators_page_shows_what_came_and_what_did_not() -> None:
     assert "| quick | tf32 | torch | 60 | 1: no such device | | |" in page
     assert "| quick | tf32 | jax | 60 | 9.5 | 25,000 | 5.0% |" in page
     assert "| torch tf32 | 20 | 1.00 | 20 | 25.0% | 3 | 1.5 |" in page
+
+
+def test_the_accelerators_page_hides_no_failure() -> None:
+    results = _accelerator_results()
+    results["tests"] = {"status": "not done after 240 s", "summary": "", "failed": []}
+    results["parity"] = {"status": 1, "said": "no such device", "rows": []}
+    results["left_out"] = ["training of quick, jax", "race of small"]
+    page = accelerator.render(results).splitlines()
+    assert "Status: not done after 240 s." in page
+    assert "Incomplete: 1. no such device" in page
+    assert "Left out, for lack of time: training of quick, jax; race of small." in page
+
+
+def test_what_comes_too_late_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_compare_twins", "_run_tests", "_train"):
+        monkeypatch.setattr(accelerator, name, lambda *_, **__: {})
+    options = accelerator.Options(
+        out=Path(), device="cpu", cases=("small",), presets=("quick",), minutes=0
+    )
+    *_, results = accelerator.measure(options)
+    assert results["left_out"] == [
+        *("training of quick, torch", "training of quick, jax"),
+        "race of small",
+    ]
 
 
 def test_the_rate_of_a_training_leaves_out_its_start() -> None:

@@ -88,6 +88,20 @@ def test_the_table_has_the_median_of_the_last_look(tmp_path: Path) -> None:
     assert (tmp_path / "quality.png").stat().st_size > 1000
 
 
+def test_a_single_look_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = _results()
+    results["rows"] = [row for row in results["rows"] if row["seconds"] == 1]
+    figures: list[Any] = []
+    monkeypatch.setattr(
+        quality, "save_figure", lambda _, figure: figures.append(figure)
+    )
+    quality.write(results, tmp_path)
+    left, _ = figures[0].axes
+    assert {line.get_marker() for line in left.get_lines()} == {"o"}
+
+
 def test_points_do_not_race(tmp_path: Path) -> None:
     options = Options(out=tmp_path, presets=("ring",), data_dir=tmp_path)
     with pytest.raises(UsageError, match="--presets ring: must be presets of images"):
