@@ -474,8 +474,12 @@ def numbers(record: Mapping[str, Any]) -> dict[str, Any]:
 def series(records: Iterable[Mapping[str, Any]], name: str) -> list[tuple[int, float]]:
     """Steps and values of a quantity, where it was recorded.
 
+    Of two values of a step it has the later: scores come after what grids were
+    measured by.
+
     Args:
         records: lines of the three files.
         name: of the quantity.
     """
-    return [(r["step"], r[name]) for r in records if r.get(name) is not None]
+    found = {r["step"]: r[name] for r in records if r.get(name) is not None}
+    return list(found.items())

@@ -100,10 +100,32 @@ def _fit(axes: Any, values: NDArray[np.float64], chance: float | None) -> None:
         if values.min() >= 0 and values.max() <= 1:
             axes.set_ylim(0, 1)
             return
-    # A few wild values, as on the first steps, must not flatten all the others.
-    low, high = np.percentile(values, [0.5, 99.5])
+    fit(axes, values)
+
+
+def fit(axes: Any, *curves: NDArray[np.float64]) -> None:
+    """Choose the vertical range of a panel, as `bulk` has it.
+
+    Args:
+        axes: the panel.
+        *curves: values of all that is drawn in it.
+    """
+    low, high = bulk(*curves)
     margin = 0.1 * (high - low) or 1.0
     axes.set_ylim(low - margin, high + margin)
+
+
+def bulk(*curves: NDArray[np.float64]) -> tuple[float, float]:
+    """From where to where curves run, but for a few wild values of each.
+
+    Those, as on the first steps, must not flatten all the others.
+
+    Args:
+        *curves: values; a long curve hides no short one.
+    """
+    ranges = [np.percentile(values, [0.5, 99.5]) for values in curves]
+    lows, highs = zip(*ranges, strict=True)
+    return min(lows), max(highs)
 
 
 def running_median(values: Sequence[float] | NDArray[np.float64]) -> list[float]:

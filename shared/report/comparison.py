@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from shared import terminal
@@ -12,22 +12,23 @@ from shared.config.flags import spelled
 from shared.config.schedules import images_seen
 from shared.config.train_config import TrainConfig
 from shared.drawing.figures import panels, save_figure
-from shared.drawing.plots import running_median
+from shared.drawing.plots import fit, running_median
 from shared.errors import UsageError
 from shared.evaluation.evaluation import NOT_MEANINGFUL
 from shared.files.atomic import make_folder
 from shared.quantities import QUANTITIES, series
-from shared.report.comparison_page import Run, comparable, write_page
+from shared.report.comparison_page import Run, are_points, comparable, write_page
 from shared.run.evaluations import StoredScore
 from shared.run.outputs import check_file, check_not_own, writing
 from shared.run.run_dir import RunDir
 
 # Last values, of those that any run has.
 _FINAL = (
-    *("d_loss", "g_loss", "diversity", "modes", "high_quality"),
+    *("d_loss", "g_loss", "diversity", "fid", "coverage", "modes", "high_quality"),
     "images_per_second",
 )
 _MISSING = "-"
+_LINES = ("-", "--", ":", "-.")
 
 
 def compare(paths: Sequence[Path], out: Path) -> None:
@@ -112,19 +113,23 @@ def _setting(config: TrainConfig, name: str) -> str:
 
 def _results(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:
     yield ("step", *(_number(_last(run, "step")) for run in runs))
-    yield ("images seen", *(_images_seen(run) for run in runs))
+    seen = "points" if are_points(runs) else "images"
+    yield (f"{seen} seen", *(_images_seen(run) for run in runs))
     if any(run.health for run in runs):
         yield ("health", *(run.health or _MISSING for run in runs))
     for name in _FINAL:
         values = [_last(run, name) for run in runs]
         if any(value is not None for value in values):
             yield (_label(name), *map(_number, values))
+    scored = [run.protocols[-1] if run.protocols else None for run in runs]
+    for name, *values in _differing(scored):
+        yield (f"{name} while training", *values)
     scores = [run.evaluation["scores"] if run.evaluation else {} for run in runs]
     names = list(dict.fromkeys(name for of_run in scores for name in of_run))
     if names:
         steps = [run.evaluation["step"] if run.evaluation else None for run in runs]
         yield ("evaluated step", *map(_number, steps))
-    yield from _protocols(runs)
+    yield from _differing([r.evaluation and r.evaluation["protocol"] for r in runs])
     for name in names:
         yield (name, *(_score(of_run.get(name)) for of_run in scores))
 
@@ -135,15 +140,14 @@ def _label(name: str) -> str:
     return f"{name} while training" if evaluated else name
 
 
-def _protocols(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:
-    """How the runs were evaluated, where it differs and scores cannot be compared."""
-    protocols = [r.evaluation["protocol"] for r in runs if r.evaluation]
-    for name in dict.fromkeys(name for protocol in protocols for name in protocol):
-        if len({str(protocol.get(name)) for protocol in protocols}) > 1:
-            values = [
-                run.evaluation["protocol"].get(name) if run.evaluation else None
-                for run in runs
-            ]
+def _differing(
+    protocols: Sequence[Mapping[str, str | float] | None],
+) -> Iterator[tuple[str, ...]]:
+    """How the runs were scored, where it differs and scores cannot be compared."""
+    known = [protocol for protocol in protocols if protocol is not None]
+    for name in dict.fromkeys(name for protocol in known for name in protocol):
+        if len({str(protocol.get(name)) for protocol in known}) > 1:
+            values = [(protocol or {}).get(name) for protocol in protocols]
             yield (name, *(_MISSING if x is None else str(x) for x in values))
 
 
@@ -158,6 +162,8 @@ def _last(run: Run, name: str) -> float | None:
 
 
 def _number(value: float | None) -> str:
+    if isinstance(value, int):
+        return str(value)
     return _MISSING if value is None else f"{value:.6g}"
 
 
@@ -174,7 +180,7 @@ def _score(score: StoredScore | None) -> str:
 def _plot(path: Path, runs: Sequence[Run]) -> None:
     curves = [
         name
-        for name in comparable(run.config for run in runs)
+        for name in comparable(runs)
         if any(_last(run, name) is not None for run in runs)
     ]
     if not curves:
@@ -188,10 +194,13 @@ def _plot(path: Path, runs: Sequence[Run]) -> None:
                 axes.plot(
                     steps,
                     running_median(values),
-                    color=f"C{number}",  # the same in every panel
+                    # The same in every panel; there are ten colours.
+                    color=f"C{number}",
+                    linestyle=_LINES[number // 10 % len(_LINES)],
                     marker=marker,
                     label=run.label,
                 )
+        fit(axes, *(line.get_ydata() for line in axes.get_lines()))
         axes.set_ylabel(QUANTITIES[name].title)
     found = (axes.get_legend_handles_labels() for axes in all_axes)
     curve = {label: line for of in found for line, label in zip(*of, strict=True)}

@@ -6,7 +6,7 @@ band.
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from shared.config.choices import POINTS
 from shared.config.resume import CHANGEABLE_ON_RESUME
 from shared.config.schedules import images_seen
 from shared.config.train_config import TrainConfig
+from shared.drawing.plots import bulk
 from shared.files.atomic import write_atomically
 from shared.quantities import QUANTITIES, series
 from shared.report.pages import data_uri, is_picture, sharpest, template
@@ -25,10 +26,13 @@ from shared.run.run_dir import RunDir
 # What tells no runs apart: the seed, and all that may change but the length, over which
 # rates fall, and bands would end with the shortest.
 _ALIKE = {"seed"} | CHANGEABLE_ON_RESUME - {"steps", "epochs"}
-# What may share an axis whatever the objectives are.
-_CURVES = ("fid", "coverage", "modes", "high_quality", "diversity")
-# What may not: their scale is the objective's.
+# What shares an axis where the objective is one, which gives the scale.
 _LOSSES = ("d_loss", "g_loss", "wasserstein_estimate")
+# Where the judge is one, and what in a protocol says who it is.
+_SCORES = ("fid", "coverage")
+_JUDGE = ("dataset", "reference", "features", "resizing", "samples")
+# And always.
+_CURVES = ("modes", "high_quality", "diversity")
 _MOMENTS = 4
 _POINTS = 200
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 560, 240, 56, 12, 26
@@ -56,6 +60,11 @@ class Run(NamedTuple):
     """Whether that has ended it."""
 
     @property
+    def protocols(self) -> list[dict[str, Any]]:
+        """How it was scored while training, each time."""
+        return [r["protocol"] for r in self.records if r.get("protocol")]
+
+    @property
     def label(self) -> str:
         """Its name in a legend, in which one that begins with _ would have no word."""
         return f" {self.name}" if self.name[0] == "_" else self.name
@@ -81,15 +90,17 @@ def write_page(path: Path, runs: Sequence[Run], table: Sequence[Sequence[str]]) 
         UsageError: it cannot be written.
     """
     groups = _groups(runs)
-    names = comparable(run.config for run in runs)
+    names = comparable(runs)
     page = template("comparison.html").render(
         names=[run.name for run in runs],
         table=table,
         grids=list(_grids(runs)),
         charts=[x for name in names if (x := _chart(name, groups))],
         legend=[(title, _stroke(number)) for number, title in enumerate(groups)],
-        are_points=all(run.config.dataset in POINTS for run in runs),
+        are_points=are_points(runs),
         are_losses_left_out=not set(_LOSSES) <= set(names),
+        are_scores_left_out=not set(_SCORES) <= set(names),
+        top=_TOP,
         width=_WIDTH,
         height=_HEIGHT,
         left=_LEFT,
@@ -98,10 +109,19 @@ def write_page(path: Path, runs: Sequence[Run], table: Sequence[Sequence[str]]) 
     write_atomically(path, page.encode(errors="replace"))
 
 
-def comparable(configs: Iterable[TrainConfig]) -> tuple[str, ...]:
-    """Names of what runs may share an axis of; of losses, where their scale is one."""
+def are_points(runs: Sequence[Run]) -> bool:
+    """Whether all of them have learnt points."""
+    return all(run.config.dataset in POINTS for run in runs)
+
+
+def comparable(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Names of what runs may share an axis of."""
+    configs = [run.config for run in runs]
     games = {(c.objective, c.label_smoothing, c.label_flip) for c in configs}
-    return (*_LOSSES, *_CURVES) if len(games) == 1 else _CURVES
+    protocols = [protocol for run in runs for protocol in run.protocols]
+    judges = {tuple(protocol.get(name) for name in _JUDGE) for protocol in protocols}
+    losses = _LOSSES if len(games) == 1 else ()
+    return (*losses, *(_SCORES if len(judges) < 2 else ()), *_CURVES)
 
 
 def _groups(runs: Sequence[Run]) -> dict[str, list[Run]]:
@@ -153,11 +173,11 @@ def _grids(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
 def _chart(name: str, groups: Mapping[str, list[Run]]) -> dict[str, Any] | None:
     """A quantity of all groups over the images seen; None where no run has it."""
     curves = [_band(name, runs) for runs in groups.values()]
-    known = np.concatenate([x for x in curves if x is not None] or [np.empty((0, 4))])
-    if not len(known):
+    known = [x for x in curves if x is not None]
+    if not known:
         return None
-    right = max(known[:, 0].max(), 1)
-    low, high = known[:, 1].min(), known[:, 3].max()
+    right = max(1, *(x[:, 0].max() for x in known))
+    low, high = bulk(*(x[:, [1, 3]] for x in known))
     margin = 0.06 * (high - low) or abs(high) / 10 or 1.0
     low, high = low - margin, high + margin
 

@@ -232,11 +232,7 @@ def _row_names(config: TrainConfig, data: DataInfo) -> list[str]:
 
 
 def _points(records: Sequence[Mapping[str, Any]], name: str) -> list[list[float]]:
-    # Of two values of a step, the later: scores come after what grids were measured.
-    values = {
-        r["step"]: r[name] for r in records if isinstance(r.get(name), int | float)
-    }
-    points = list(values.items())
+    points = quantities.series(records, name)
     shown = (points[i] for i in _evenly(len(points), _MOST_POINTS))
     return [[step, float(f"{value:.5g}")] for step, value in shown]
 

@@ -14,6 +14,7 @@ from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
 from shared.drawing import images
 from shared.errors import UsageError
+from shared.quantities import series
 from shared.report import comparison, comparison_page
 from shared.report.comparison_page import Run, comparable
 from shared.run.rollbacks import Rollback
@@ -164,8 +165,9 @@ def test_seeds_are_one_line_with_a_band_and_losses_share_no_axis(
     assert "discriminator&#39;s loss" not in found
     assert "Losses of different objectives" in found
     # The picture has the page's curves.
-    assert "d_loss" in comparable([TrainConfig(seed=n) for n in range(2)])
-    assert "d_loss" not in comparable([PRESETS["hinge"], TrainConfig()])
+    read = [comparison._read(run.path.name, run.path) for run in (*seeds, other)]
+    assert "d_loss" in comparable(read[:3])
+    assert "d_loss" not in comparable(read)
     (band, _) = re.findall(r'<polygon points="([^"]*)"', found)
     heights = [float(point.split(",")[1]) for point in band.split()]
     assert heights[0] - heights[-1] > 5  # from the least to the largest
@@ -202,12 +204,106 @@ def test_every_run_is_named_and_drawn_whatever_it_recorded(
     assert first != last
 
 
-def test_of_points_the_page_does_not_say_images(tmp_path: Path) -> None:
+def test_of_points_nothing_says_images(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = make(tmp_path / "run", PRESETS["ring"])
     assert "Curves over the points seen" in page_of(tmp_path, run)
-    assert "Curves over the images seen" in page_of(
-        tmp_path, run, make(tmp_path / "other", TrainConfig())
+    assert "points seen" in rows(capsys, tmp_path, run)
+    other = make(tmp_path / "other", TrainConfig())
+    assert "Curves over the images seen" in page_of(tmp_path, run, other)
+    assert "images seen" in rows(capsys, tmp_path, run, other)
+
+
+def test_of_two_values_of_a_step_the_later_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make(tmp_path / "run", PRESETS["ring"])
+    run.append_sample_metrics({"step": 50, "modes": 3})
+    run.append_scores({"step": 50, "modes": 5})
+    assert rows(capsys, tmp_path, run)["modes while training"] == ["5"]
+    read = comparison._read("run", run.path)
+    assert series(read.records, "modes") == [(50, 5)]
+
+
+def test_whole_numbers_are_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make(tmp_path / "run", TrainConfig())
+    run.append_metrics({"step": 5_000_001, "d_loss": 1 / 3})
+    found = rows(capsys, tmp_path, run)
+    assert (found["step"], found["d_loss"]) == (["5000001"], ["0.333333"])
+
+
+def test_scores_of_different_judges_share_no_axis(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digits, again, mnist = (
+        make(tmp_path / name, TrainConfig(seed=n))
+        for n, name in enumerate(("digits", "again", "mnist"))
     )
+    for run in (digits, again, mnist):
+        dataset = "mnist" if run is mnist else "digits"
+        weights = "average of G" if run is again else "G"
+        protocol = {"dataset": dataset, "weights": weights, "draws": 1}
+        scores = {"fid": 2.5, "coverage": 0.5}
+        run.append_scores({"step": 50, **scores, "protocol": protocol})
+    # An average is judged, and judges nobody.
+    found = rows(capsys, tmp_path, digits, again)
+    assert found["fid while training"] == ["2.5", "2.5"]
+    assert found["coverage while training"] == ["0.5", "0.5"]
+    assert found["weights while training"] == ["G", "average of G"]
+    assert "dataset while training" not in found
+    page = (tmp_path / "curves.html").read_text("utf-8")
+    assert "<h3>FID</h3>" in page
+    assert "different judges" not in page
+    found = rows(capsys, tmp_path, digits, mnist)
+    assert found["dataset while training"] == ["digits", "mnist"]
+    page = (tmp_path / "curves.html").read_text("utf-8")
+    assert "<h3>FID</h3>" not in page
+    assert "<h3>coverage</h3>" not in page
+    assert "FID and coverage by different judges" in page
+    runs = [comparison._read("", run.path) for run in (digits, mnist)]
+    assert {"fid", "coverage"}.isdisjoint(comparable(runs))
+
+
+def test_a_few_wild_values_flatten_no_curve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [RunDir.create(tmp_path / name, TrainConfig(), DATA) for name in "ab"]
+    for run in runs:
+        for step in range(1, 401):
+            run.append_metrics({"step": step, "d_loss": step / 400})
+    # One that is short is no wild value of the long ones.
+    short = RunDir.create(tmp_path / "short", TrainConfig(), DATA)
+    short.append_metrics({"step": 1, "d_loss": 3.0})
+    figures: list[Any] = []
+    monkeypatch.setattr(
+        comparison, "save_figure", lambda _, figure: figures.append(figure)
+    )
+    page_of(tmp_path, *runs, short)
+    low, high = figures[0].axes[0].get_ylim()
+    assert -0.32 < low < -0.25  # a tenth beside what is drawn
+    assert 3.25 < high < 3.32
+    runs[0].append_metrics({"step": 401, "d_loss": 1e9})
+    page = page_of(tmp_path, *runs, short)
+    assert re.findall(r'text-anchor="end">(\S+)</text>', page)[-2] == "3"
+    assert page.count("<clipPath") == 1
+
+
+def test_twelve_runs_are_told_apart_in_the_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [make(tmp_path / f"r{n}", TrainConfig(seed=n)) for n in range(12)]
+    figures: list[Any] = []
+    monkeypatch.setattr(
+        comparison, "save_figure", lambda _, figure: figures.append(figure)
+    )
+    page = page_of(tmp_path, *runs)
+    lines = figures[0].axes[0].get_lines()
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 12
+    # Names keep their own direction of writing.
+    assert "<h1><bdi>r0</bdi>, <bdi>r1</bdi>, " in page
 
 
 def test_runs_without_any_record_are_refused(tmp_path: Path) -> None:
