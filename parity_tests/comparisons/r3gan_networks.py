@@ -97,9 +97,13 @@ def _as_published() -> list[Finding]:
     return compare_twins(tasks, _FLOAT64, floor=0.1)
 
 
-# Of the paper, section 4 and appendix B; that of width 96 by the same structure.
+# Of the paper, section 4 and appendix B; those of other widths by the same structure.
 _SIZES = (
     (32, 96, False, (527_136, 521_088)),
+    (32, 128, False, (833_920, 825_856)),
+    (32, 192, False, (1_644_096, 1_632_000)),
+    (32, 256, False, (2_716_416, 2_700_288)),
+    (32, 384, False, (5_647_488, 5_623_296)),
     (32, 768, False, (20_732_160, 20_683_776)),
     (32, 768, True, (20_781_952, 21_280_512)),
     (64, 768, False, (22_429_824, 22_381_440)),

@@ -233,12 +233,24 @@ _PUBLISHED = (
     ("wgan-gp-resnet-cifar10", 32, 128, (1_204_483, 1_053_825)),
     ("sagan-cifar10", 32, 128, (4_386_308, 1_075_586)),
 )
+# Without labels its norm is batch norm, and D has no embedding.
+_UNCONDITIONAL = {
+    shrink(
+        PRESETS["sagan-cifar10"],
+        image_size=32,
+        width=128,
+        z_dim=128,
+        conditional=False,
+        g_norm="batch",
+    ): (4_358_660, 1_074_306)
+}
 check("network/residual/known sizes", "network", _G_COVERS + _D_COVERS)(
     functools.partial(
         known_sizes,
         {
             shrink(PRESETS[preset], image_size=size, width=width, z_dim=128): counts
             for preset, size, width, counts in _PUBLISHED
-        },
+        }
+        | _UNCONDITIONAL,
     )
 )
