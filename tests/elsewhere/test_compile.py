@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import itertools
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from benchmarks.flops import step_flops
 from gans_jax._elsewhere.arguments import parse_compile
@@ -244,13 +246,17 @@ def test_help_and_mistakes_import_no_framework() -> None:
     assert "--for TARGET" not in done.stdout
 
 
-def test_a_missing_libtpu_is_one_line_with_its_extra(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def _hide_libtpu(monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda x: None if x == "libtpu" else find(x)
     )
+
+
+def test_a_missing_libtpu_is_one_line_with_its_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _hide_libtpu(monkeypatch)
     with pytest.raises(UsageError, match=r'needs libtpu.+"gans-twins\[tpu-compile\]"'):
         _analyse("ring", *_SMALL, "--for", "v5e:2x2")
 
@@ -300,16 +306,21 @@ def test_a_topology_that_libtpu_does_not_know_is_refused(
         backend._topology(parse_target("v5e:3x3"))
 
 
-_HAS_LIBTPU = importlib.util.find_spec("libtpu") is not None
-_needs_libtpu = pytest.mark.skipif(
-    not _HAS_LIBTPU, reason="libtpu is missing: the extra tpu-compile brings it"
-)
+@pytest.fixture
+def libtpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compiler for TPUs, which ends a process at a flag that is XLA's for CPUs."""
+    if importlib.util.find_spec("libtpu") is None:
+        pytest.skip("libtpu is missing: the extra tpu-compile brings it")
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
 
 
-def _compiled(*words: str) -> str:
-    """What the command says, in a process of its own."""
+_needs_libtpu = pytest.mark.usefixtures("libtpu")
+
+
+def _command(*words: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own."""
     command = [sys.executable, "-m", "gans_jax.compile", *words]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(command, check=False, capture_output=True, text=True)
 
 
 @_needs_libtpu
@@ -334,16 +345,59 @@ def test_a_program_compiles_and_sends_what_it_must(target: str) -> None:
 
 @_needs_libtpu
 def test_the_command_says_what_it_has_compiled() -> None:
-    said = _compiled("ring", *_SMALL, "--for", "v6e:2x2")
+    said = _command("ring", *_SMALL, "--for", "v6e:2x2").stdout
     assert said.startswith("ring                 for 4 x v6e: batch 8, 2 on each")
     assert "\ncompiles             in " in said
 
 
+_every_preset = pytest.mark.parametrize(
+    ("preset", "precision", "target"),
+    list(itertools.product(PRESETS, ("bfloat16", "float32"), ("v5e", "v5e:2x2"))),
+)
+_LARGE = ("r3gan-stacked-mnist", "r3gan-cifar10", "stylegan2-256")
+# What is more than the memory of one chip, and in float32 that of four.
+_DO_NOT_FIT = {
+    *itertools.product(_LARGE, ("bfloat16", "float32"), ("v5e",)),
+    *itertools.product(_LARGE, ("float32",), ("v5e:2x2",)),
+}
+
+
+def _words(preset: str, precision: str, target: str, folder: Path) -> list[str]:
+    """A preset, with a batch that four chips can share, and with images to read."""
+    words = [preset, "--precision", precision, "--for", target]
+    config = PRESETS[preset]
+    if config.batch_size % 4:
+        words += ["--batch-size", str(config.batch_size // 4 * 4 + 4)]
+    if config.dataset.startswith("folder:"):
+        for grey in range(config.batch_size):
+            Image.new("RGB", (8, 8), (grey, 0, 0)).save(folder / f"{grey}.png")
+        words += ["--dataset", f"folder:{folder}"]
+    return words
+
+
+@_every_preset
+def test_every_preset_gets_as_far_as_the_compiler(
+    preset: str,
+    precision: str,
+    target: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _hide_libtpu(monkeypatch)
+    with pytest.raises(UsageError, match=f"^--for {target}: compiling .+ needs libtpu"):
+        _analyse(*_words(preset, precision, target, tmp_path))
+
+
 @_needs_libtpu
 @pytest.mark.long
-@pytest.mark.parametrize("target", ["v5e", "v5e:2x2"])
-@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
-@pytest.mark.parametrize("preset", PRESETS)
-def test_every_preset_compiles(preset: str, precision: str, target: str) -> None:
-    said = _compiled(preset, "--precision", precision, "--for", target)
-    assert "\ncompiles             in " in said
+@_every_preset
+def test_every_preset_compiles_or_does_not_fit(
+    preset: str, precision: str, target: str, tmp_path: Path
+) -> None:
+    done = _command(*_words(preset, precision, target, tmp_path))
+    if (preset, precision, target) in _DO_NOT_FIT:
+        assert done.returncode == 2
+        assert f": error: --for {target}: does not fit: " in done.stderr
+    else:
+        assert done.returncode == 0, done.stderr
+        assert "\ncompiles             in " in done.stdout
