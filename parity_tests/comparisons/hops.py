@@ -119,7 +119,9 @@ _SAMPLED: dict[str, dict[str, Any]] = {
     "cgan-pd-cifar10": {"n_critic": 1},
     "biggan": {"image_size": 8},
     "r3gan": {"image_size": 8, "width": 16},
+    "r3gan-cifar10": {"image_size": 8, "width": 16},
     "stylegan2": {"image_size": 8},
+    "stylegan2-cifar10": {"image_size": 8},
 }
 
 

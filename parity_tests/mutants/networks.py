@@ -186,7 +186,7 @@ MUTANTS = (
         "the root of the pixels taken for one of their sides",
         torch_r3gan.R3ganDiscriminator.statements,
         {"math.sqrt(math.prod(self.base))": "self.base[0]"},
-        "variant/r3gan/rectangle",
+        "variant/r3gan-cifar10/rectangle",
     ),
     mutant(
         "a rectangle's pixels column by column",
