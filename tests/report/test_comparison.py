@@ -270,24 +270,25 @@ def test_scores_of_different_judges_share_no_axis(
 def test_a_few_wild_values_flatten_no_curve(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs = [RunDir.create(tmp_path / name, TrainConfig(), DATA) for name in "ab"]
-    for run in runs:
-        for step in range(1, 401):
-            run.append_metrics({"step": step, "d_loss": step / 400})
-    # One that is short is no wild value of the long ones.
-    short = RunDir.create(tmp_path / "short", TrainConfig(), DATA)
+    run, short = (
+        RunDir.create(tmp_path / name, TrainConfig(width=width), DATA)
+        for name, width in (("run", 8), ("short", 16))
+    )
+    for step in range(1, 401):
+        run.append_metrics({"step": step, "d_loss": step / 400})
+    # One that is short is no wild value of the long one.
     short.append_metrics({"step": 1, "d_loss": 3.0})
     figures: list[Any] = []
     monkeypatch.setattr(
         comparison, "save_figure", lambda _, figure: figures.append(figure)
     )
-    page_of(tmp_path, *runs, short)
+    page_of(tmp_path, run, short)
     low, high = figures[0].axes[0].get_ylim()
     assert -0.32 < low < -0.25  # a tenth beside what is drawn
     assert 3.25 < high < 3.32
-    runs[0].append_metrics({"step": 401, "d_loss": 1e9})
-    page = page_of(tmp_path, *runs, short)
-    assert re.findall(r'text-anchor="end">(\S+)</text>', page)[-2] == "3"
+    run.append_metrics({"step": 401, "d_loss": 1e9})
+    page = page_of(tmp_path, run, short)
+    assert re.findall(r'text-anchor="end">(\S+)</text>', page)[-1] == "3"
     assert page.count("<clipPath") == 1
 
 
