@@ -9,7 +9,7 @@ import tyro
 from shared.commands.command_line import arguments
 from shared.commands.process import run_command
 from shared.config.flags import refuse
-from shared.run.outputs import make_out
+from shared.run.outputs import made_out
 from shared.words import suggestion
 
 _OptionsT = TypeVar("_OptionsT")
@@ -25,7 +25,8 @@ def run(
 ) -> Iterator[_OptionsT]:
     """Run what follows with the options of a command line, as `run_command` does.
 
-    The folder ``--out`` is made first, so that nothing is measured in vain.
+    The folder ``--out`` is made first, so that nothing is measured in vain; and goes
+    again if nothing is.
 
     Args:
         kind: of the options.
@@ -37,9 +38,9 @@ def run(
     prog = f"benchmarks.{name}"
     options = tyro.cli(kind, args=arguments(argv), prog=prog, description=about)
     with run_command(prog):
-        if (out := getattr(options, "out", None)) is not None:
-            make_out(out, *written)
-        yield options
+        out = getattr(options, "out", None)
+        with contextlib.nullcontext() if out is None else made_out(out, *written):
+            yield options
 
 
 def check_known(field: str, names: Sequence[str], known: Collection[str]) -> None:

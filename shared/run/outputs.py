@@ -80,14 +80,18 @@ def make_out(out: Path, *names: str) -> None:
 
 
 @contextlib.contextmanager
-def made_out(out: Path) -> Iterator[None]:
+def made_out(out: Path, *names: str) -> Iterator[None]:
     """The same folder; made here, it goes again if an error leaves it empty.
 
+    Args:
+        out: as for `make_out`.
+        names: as for `make_out`.
+
     Raises:
-        UsageError: it cannot be made.
+        UsageError: as by `make_out`.
     """
     is_new = not os.path.lexists(out)
-    make_out(out)
+    make_out(out, *names)
     try:
         yield
     except BaseException:

@@ -174,10 +174,12 @@ def test_what_cannot_be_measured_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PATH", "")  # without nvidia-smi
-    out = ["--out", str(tmp_path)] if module in (accelerator, quality, train) else []
+    new = tmp_path / "new"
+    out = ["--out", str(new)] if module in (accelerator, quality, train) else []
     with pytest.raises(SystemExit) as stop:
         module.main([*words.split(), *out])
     assert stop.value.code == 2
+    assert not new.exists()
     printed = capsys.readouterr().err
     assert said in printed
     assert printed.count("\n") == 1

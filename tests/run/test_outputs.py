@@ -119,6 +119,16 @@ def test_a_folder_that_was_made_for_nothing_is_removed(tmp_path: Path) -> None:
     assert (tmp_path / "new").is_dir()
 
 
+def test_what_cannot_be_written_is_found_first(tmp_path: Path) -> None:
+    (tmp_path / "a.png").mkdir()
+    outputs.make_out(tmp_path, "b.png")
+    with pytest.raises(UsageError, match=r"a\.png is a folder, and a file is written"):
+        outputs.make_out(tmp_path, "b.png", "a.png")
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"file: cannot be used: File exists$"):
+        outputs.make_out(tmp_path / "file")
+
+
 def test_errors_of_writing_name_the_flag(tmp_path: Path) -> None:
     out = tmp_path / "file" / "x"
     out.parent.touch()
