@@ -107,10 +107,15 @@ def _controller() -> list[Finding]:
     return worst.findings()
 
 
+def about_to_decide(session: Session) -> Arrays:
+    """A run's first arrays, a step before the controller decides."""
+    memory = {on_file(k): np.asarray(x, np.int64) for k, x in _MEMORY.items()}
+    return session.initial_arrays() | memory
+
+
 def _run(session: Session) -> list[Arrays]:
     """Metrics and arrays after each of four steps, from that memory."""
-    memory = {on_file(k): np.asarray(x, np.int64) for k, x in _MEMORY.items()}
-    session.restore(session.initial_arrays() | memory, 0)
+    session.restore(about_to_decide(session), 0)
     return [session.run(1) | session.backend.arrays() for _ in range(4)]
 
 

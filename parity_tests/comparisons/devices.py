@@ -1,7 +1,8 @@
 """Several devices compute what one computes, and both twins the same.
 
 All are compared with PyTorch on one device. The short certificate has few steps of
-settings that have several things in them where samples meet; the full one has 20 steps
+settings that have several things in them where samples meet, and a run that goes on
+from one number of devices to another, and from twin to twin; the full one has 20 steps
 of every variant, objective and remedy:
 
     python -m parity_tests --full --only 'devices/*'
@@ -15,22 +16,24 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from parity_tests.certificate.registry import Finding, check
-from parity_tests.comparisons import accumulation, first_steps, trajectories
+from parity_tests.comparisons import accumulation, ada, first_steps, trajectories
 from parity_tests.comparisons.trajectories import REMEDIES, VARIANTS, combine
 from parity_tests.harness import devices
 from parity_tests.harness.devices import Job, State
 from parity_tests.harness.local_norms import norms_of_parts
 from parity_tests.harness.trajectories import (
     compare_runs,
+    go_on,
     make_data,
     make_session,
-    run,
     shrink,
 )
-from parity_tests.mutants.devices import MUTANTS
+from parity_tests.mutants.devices import KINDS, MUTANTS
+from parity_tests.mutants.mutation import Mutant
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.config.traits import OBJECTIVES
+from shared.files.arrays import Arrays
 
 _COVERS = tuple(
     f"distribution.{name}"
@@ -41,8 +44,10 @@ _COVERS = tuple(
 )
 _STEPS, _FULL_STEPS = 3, 20
 # Those that JAX tries in the short certificate; it takes seconds to compile one.
-_JAX = ("pairs", "burn-in", "sliced points", "local norms")
+_JAX = ("pairs", "burn-in", "ada", "points", "sliced points", "local norms")
 _DRAWING = "drawing"
+# The configuration of the run that goes on elsewhere.
+_RELAYED = "points"
 
 
 def _short() -> dict[str, TrainConfig]:
@@ -58,6 +63,10 @@ def _short() -> dict[str, TrainConfig]:
     small_pairs = small | pairs | objective | {"batch_size": 12}
     configs["pairs"] = shrink(PRESETS["gan"], **small_pairs)
     configs["local norms"] = _with_local_norms(batch_size=16)
+    # Norms and pairs, in what JAX compiles soonest.
+    configs["points"] = _with_local_norms(
+        batch_size=12, local_batch_norm=0, minibatch_std=3
+    )
     configs["ada"] = first_steps.make_config(
         "averages", batch_size=8, augment="ada", d_norm="none"
     )
@@ -94,9 +103,11 @@ class _Group(NamedTuple):
 
     twin: str
     count: int
-    is_full: bool
+    is_full: bool = False
     apart: bool = False
     """Whether each has a process, as in PyTorch they always have."""
+    is_brief: bool = False
+    """Whether they try no more than the relay, `KINDS`, and what these are told by."""
 
     @property
     def title(self) -> str:
@@ -106,7 +117,8 @@ class _Group(NamedTuple):
     @property
     def draws(self) -> bool:
         """Whether its processes draw together."""
-        return not self.is_full and (self.twin == "torch" or self.apart)
+        is_short = not self.is_full and not self.is_brief
+        return is_short and (self.twin == "torch" or self.apart)
 
     @property
     def configs(self) -> dict[str, TrainConfig]:
@@ -114,11 +126,25 @@ class _Group(NamedTuple):
         if self.apart:
             return {}
         chosen = FULL if self.is_full else SHORT
+        names = set(_JAX if self.twin == "jax" and not self.is_full else chosen)
+        if self.is_brief:
+            names = {_RELAYED, *(mutant.suspects[0] for mutant in self.mutants)}
         return {
             name: _on(self.count, config)
             for name, config in chosen.items()
-            if self.is_full or self.twin == "torch" or name in _JAX
+            if name in names
         }
+
+    @property
+    def mutants(self) -> list[Mutant]:
+        """What is to be told from the truth, of its twin."""
+        chosen = KINDS if self.is_brief else MUTANTS
+        if self.is_full:  # those that the short certificate leaves out
+            brief = self._replace(is_full=False, is_brief=True)
+            chosen = [x for x in MUTANTS if brief in _RELAY and x not in KINDS]
+        if self.apart:
+            return []
+        return [x for x in chosen if x.twin == f"gans_{self.twin}"]
 
     @property
     def steps(self) -> int:
@@ -132,10 +158,19 @@ def _on(count: int, config: TrainConfig) -> TrainConfig:
     return dataclasses.replace(config, local_batch_norm=count)
 
 
+# Each goes on with the run of points where the one before has left it; the first, where
+# one device has.
+_RELAY = (
+    _Group("torch", 2),
+    _Group("jax", 4),
+    _Group("torch", 4, is_brief=True),
+    _Group("jax", 2, is_brief=True),
+)
+
+
 def _groups() -> Iterator[_Group]:
-    yield _Group("torch", 2, is_full=False)
-    yield _Group("jax", 4, is_full=False)
-    yield _Group("jax", 2, is_full=False, apart=True)
+    yield from _RELAY
+    yield _Group("jax", 2, apart=True)
     for twin in ("torch", "jax"):
         for count in (2, 4):
             yield _Group(twin, count, is_full=True)
@@ -145,24 +180,54 @@ def _channels(config: TrainConfig) -> int:
     return 2 if config.image_size == 1 else 1
 
 
-def _job(name: str, config: TrainConfig, steps: int, edits: Any = ()) -> Job:
+def _job(
+    name: str,
+    config: TrainConfig,
+    steps: int,
+    start: tuple[Arrays, int] | None = None,
+    edits: Any = (),
+) -> Job:
     data = make_data(config.image_size, _channels(config))
-    return Job(name, config, data, steps, edits=edits)
+    return Job(name, config, data, steps, start or _first(config), edits)
+
+
+def _first(config: TrainConfig) -> tuple[Arrays, int] | None:
+    """What a run starts from; None: the seed's."""
+    if not config.adapts:
+        return None
+    return ada.about_to_decide(make_session(config, 1, "torch")), 0
 
 
 def _traps(group: _Group) -> list[Job]:
-    """What is to be told from the truth; of each twin, in the short certificate."""
+    """A job for each mutant."""
     return [
-        _job(mutant.name, SHORT[mutant.suspects[0]], 2, mutant.edits)
-        for mutant in MUTANTS
-        if mutant.twin == f"gans_{group.twin}" and not (group.is_full or group.apart)
+        _job(
+            mutant.name,
+            _on(group.count, SHORT[mutant.suspects[0]]),
+            2,
+            edits=mutant.edits,
+        )
+        for mutant in group.mutants
     ]
+
+
+def _handed_on(group: _Group, name: str) -> tuple[Arrays, int] | None:
+    """State and step that the one before has left, of the run that is relayed."""
+    if name != _RELAYED or group not in _RELAY:
+        return None
+    leg = _RELAY.index(group)
+    before = _trained(_RELAY[leg - 1])[0][name] if leg else _alone(SHORT[name], _STEPS)
+    arrays = {key: x for key, x in before[-1].items() if "." in key}
+    return arrays, _STEPS * (leg + 1)
 
 
 @functools.cache
 def _trained(group: _Group) -> list[dict[str, list[State]]]:
     """What each process has computed: as starting them takes long, all at once."""
-    jobs = [_job(name, x, group.steps) for name, x in group.configs.items()]
+    jobs = [
+        _job(name, x, group.steps, _handed_on(group, name))
+        for name, x in group.configs.items()
+    ]
     if group.draws:
         config = shrink(PRESETS["cgan"], image_size=8, width=4, z_dim=3)
         jobs.append(_job(_DRAWING, config, 1)._replace(draws=True))
@@ -174,14 +239,19 @@ def _trained(group: _Group) -> list[dict[str, list[State]]]:
 def _alone(config: TrainConfig, steps: int) -> list[State]:
     """The same on one device, and of the whole batch at once."""
     whole = dataclasses.replace(config, accumulate=1)
+    session = make_session(whole, _channels(config), "torch")
     with norms_of_parts(config.local_batch_norm or 1):
-        return list(run(make_session(whole, _channels(config), "torch"), steps))
+        session.start()
+        if start := _first(config):
+            session.restore(*start)
+        return list(go_on(session, steps))
 
 
 def _compare(group: _Group, name: str) -> list[Finding]:
     first, *others = (told[name] for told in _trained(group))
     config = group.configs[name]
-    alone = _alone(config, group.steps)
+    _, step = _handed_on(group, name) or (None, 0)
+    alone = _alone(config, step + group.steps)[step:]
     findings = compare_runs(
         alone,
         first,
@@ -224,7 +294,7 @@ def _kill(group: _Group) -> list[Finding]:
     """Each trap is noticed by some device."""
     survivors: list[str] = []
     for job in _traps(group):
-        alone = _alone(job.config, group.steps)[: job.steps]
+        alone = _alone(job.config, _STEPS)[: job.steps]
         held = [
             finding.holds
             for told in _trained(group)
@@ -253,7 +323,8 @@ for _group in _groups():
         check(f"devices/{_group.title}/{_DRAWING}", kind="devices", full_only=_is_long)(
             functools.partial(_compare_drawn, _group)
         )
-    if _traps(_group):
-        check(f"devices/{_group.title}/traps", kind="devices")(
+    if _group.mutants:
+        _label = f"devices/{_group.title}/{'other ' * _group.is_full}traps"
+        check(_label, kind="devices", full_only=_group.is_full)(
             functools.partial(_kill, _group)
         )

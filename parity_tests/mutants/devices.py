@@ -2,13 +2,16 @@
 
 import gans_jax.distribution as jax_distribution
 import gans_torch.distribution as torch_distribution
+from gans_jax import terms as jax_terms
 from gans_torch import losses as torch_losses
 from gans_torch import steps as torch_steps
+from gans_torch import terms as torch_terms
 from gans_torch.backend import Backend
 from gans_torch.models.stylegan2 import Stylegan2Generator
 from parity_tests.mutants.mutation import mutant
 
-MUTANTS = (
+# What is forgotten first, in both twins: tried on two devices and on four.
+KINDS = (
     mutant(
         "a forgotten sum",
         "each device trains by the gradient of its own slice",
@@ -37,6 +40,37 @@ MUTANTS = (
         {"average(torch.square(x - mean)": "(torch.square(x - mean)"},
         "batch norm",
     ),
+    mutant(
+        "a forgotten sum in JAX",
+        "each device trains by the gradient of its own slice",
+        jax_distribution.average_gradients,
+        {"restore(average(flat))": "restore(flat)"},
+        "points",
+    ),
+    mutant(
+        "gradients counted twice in JAX",
+        "the sum of the gradients of what is the whole loss on each device",
+        jax_distribution.average_gradients,
+        {"average(flat)": "jax.lax.psum(flat, AXIS)"},
+        "points",
+    ),
+    mutant(
+        "an average for a sum in JAX",
+        "what is gathered is divided by the number of devices",
+        jax_distribution.gather,
+        {"tiled=True)": "tiled=True) / count()"},
+        "points",
+    ),
+    mutant(
+        "a variance of its own in JAX",
+        "batch norm's mean is global, its variance is not",
+        jax_distribution.moments,
+        {"average(jnp.square(x - mean)": "(jnp.square(x - mean)"},
+        "points",
+    ),
+)
+MUTANTS = (
+    *KINDS,
     mutant(
         "a sum without a derivative",
         "gradients do not cross from one device to the others",
@@ -98,11 +132,18 @@ MUTANTS = (
         "local norms",
     ),
     mutant(
-        "a forgotten sum in JAX",
-        "each device trains by the gradient of its own slice",
-        jax_distribution.average_gradients,
-        {"restore(average(flat))": "restore(flat)"},
-        "pairs",
+        "signs of one device",
+        "ADA's controller looks at the slice's real images",
+        torch_terms.discriminator_terms,
+        {"losses.batch_mean(torch.sign(real.logits))": "real.logits.sign().mean()"},
+        "ada",
+    ),
+    mutant(
+        "signs of one device in JAX",
+        "ADA's controller looks at the slice's real images",
+        jax_terms.discriminator_terms,
+        {"losses.batch_mean(jnp.sign(real.logits))": "jnp.sign(real.logits).mean()"},
+        "ada",
     ),
     mutant(
         "an average style of its own",
