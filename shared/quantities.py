@@ -6,6 +6,7 @@ this table. A number that is not in it is recorded all the same, and drawn by
 TensorBoard alone.
 """
 
+import string
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -332,6 +333,13 @@ _ALL = (
         "images/s",
     ),
     Quantity(
+        "seconds",
+        "seconds",
+        "training time since the record before, without that of grids and scores",
+        _TRAINING,
+        unit="s",
+    ),
+    Quantity(
         "wait_share",
         "waiting for the host",
         "share of the training time in which the device had nothing to do",
@@ -439,7 +447,7 @@ LOG_LINE = (
     "D loss {d_loss:.3f}  G loss {g_loss:.3f}  D(x) {d_real:.2f}"
     "  D(G(z)) {d_fake_before:.2f}/{d_fake_after:.2f}  {images_per_second:.0f} images/s"
 )
-"""What the log and the progress bar say of a step."""
+"""What the log and the progress bar say of a step, by `log_line`."""
 
 DECIDING = ("fid", "coverage")
 """The best checkpoint is that of the best value of the first of these that there is."""
@@ -456,6 +464,23 @@ def members(group: str) -> dict[str, str]:
         for quantity in QUANTITIES.values()
         if quantity.group == group
     }
+
+
+def log_line(record: Mapping[str, Any]) -> str:
+    """What the log and the progress bar say of a step.
+
+    Args:
+        record: a line of metrics.jsonl.
+    """
+    return _Short().vformat(LOG_LINE, (), record)
+
+
+class _Short(string.Formatter):
+    """Has no digits after the point where a number, as of a sick run, is huge."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        text = super().format_field(value, format_spec)
+        return f"{value:.4g}" if "." in text and abs(value) >= 1e5 else text
 
 
 def numbers(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -116,6 +116,7 @@ def metrics(run: Path) -> list[dict[str, Any]]:
     records = list(map(json.loads, (run / "metrics.jsonl").read_text().splitlines()))
     for record in records:
         assert record.pop("images_per_second") > 0
+        assert record.pop("seconds") >= 0
         assert 0 <= record.pop("wait_share") < 1
     return records
 

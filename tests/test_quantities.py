@@ -108,6 +108,15 @@ def test_a_heading_says_of_how_many_and_where_it_is_better() -> None:
     assert toy.heading() == "toys"
 
 
+def test_a_huge_loss_is_logged_in_short() -> None:
+    usual = dict.fromkeys(("d_real", "d_fake_before", "d_fake_after"), 0.5)
+    usual |= {"d_loss": 99999.5, "g_loss": -7.2e18, "images_per_second": 250000.0}
+    assert quantities.log_line(usual) == (
+        "D loss 99999.500  G loss -7.2e+18  D(x) 0.50  D(G(z)) 0.50/0.50"
+        "  250000 images/s"
+    )
+
+
 def test_numbers_are_what_a_record_holds_besides() -> None:
     record = {"step": 3, "protocol": {"draws": 1}, "fid": None, "own": 2.5}
     assert quantities.numbers(record) == {"own": 2.5}

@@ -29,7 +29,8 @@ _PLACES = {
     "metrics": (
         "metrics.jsonl",
         "A line every `--log-every` steps, of that step; what is said of D is the mean"
-        " over its updates. The speed and the waiting are since the line before.",
+        " over its updates. The speed and the waiting are since the last grid, the last"
+        " scores or the start of the process.",
     ),
     "samples": (
         "samples.jsonl",

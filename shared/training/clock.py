@@ -15,6 +15,7 @@ class Clock:
 
     def __init__(self, images: float, step: int) -> None:
         self._images = images
+        self._untold = 0.0
         self.restart(step)
 
     def restart(self, step: int) -> None:
@@ -28,13 +29,18 @@ class Clock:
         self._last = steps.stop
         # Made while the call before was under way, it found the device at work.
         self._waited += max(0.0, start - self._free)
+        self._untold += end - self._free
         self._free = end
 
     def rates(self) -> dict[str, float]:
-        """Images per second; and the share of the time when the device had no call."""
-        seconds = self._free - self._start
+        """Images per second; and the share of the time when the device had no call.
+
+        And the seconds since it was last asked, over restarts: they can be summed.
+        """
+        seconds, untold, self._untold = self._free - self._start, self._untold, 0.0
         trained = (self._last - self._first) * self._images
         return {
             "images_per_second": round(trained / seconds, 1),
+            "seconds": round(untold, 6),
             "wait_share": round(self._waited / seconds, 3),
         }

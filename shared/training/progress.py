@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from shared import terminal
-from shared.quantities import LOG_LINE
+from shared.quantities import log_line
 
 _SILENT_SECONDS = 60.0
 """After which a log tells of a step that is not one of `every`."""
@@ -53,7 +53,7 @@ class TerminalProgress(Progress):
     def show(self, record: Mapping[str, Any]) -> None:
         """Report a logged step."""
         step = record["step"]
-        text = LOG_LINE.format_map(record)
+        text = log_line(record)
         if not self._bar.disable:
             self._bar.set_postfix_str(text, refresh=False)
             self._bar.update(step - self._bar.n)

@@ -135,7 +135,7 @@ def contents(run: Path) -> dict[str, Any]:
         found[name] = path.read_bytes()
         if name == "metrics.jsonl":
             records = map(json.loads, found[name].splitlines())
-            timed = ("images_per_second", "wait_share")
+            timed = ("images_per_second", "seconds", "wait_share")
             found[name] = [
                 {k: v for k, v in record.items() if k not in timed}
                 for record in records

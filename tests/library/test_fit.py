@@ -32,7 +32,7 @@ def config(finished: Path) -> TrainConfig:
 
 
 def untimed(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    timed = ("images_per_second", "wait_share")
+    timed = ("images_per_second", "seconds", "wait_share")
     return [{k: v for k, v in x.items() if k not in timed} for x in records]
 
 
