@@ -98,7 +98,7 @@ def _fit(axes: Any, values: NDArray[np.float64], chance: float | None) -> None:
     if chance is not None:
         axes.axhline(chance, color="black", linewidth=0.8, linestyle="--", alpha=0.6)
         if values.min() >= 0 and values.max() <= 1:
-            axes.set_ylim(0, 1)
+            axes.set_ylim(-0.02, 1.02)  # both ends may have a curve on them
             return
     fit(axes, values)
 

@@ -124,7 +124,9 @@ def _finish(
 ) -> None:
     """Draw D's landscape beside the points, and what is told of both."""
     samples, right_half = figure.axes
-    modes = "" if scores.modes is None else f"{scores.modes} modes, "
+    modes = ""
+    if scores.modes is not None:
+        modes = f"{scores.modes} mode{'' if scores.modes == 1 else 's'}, "
     samples.set_title(f"{modes}{scores.high_quality:.0%} high quality")
 
     height = landscape.reshape(len(_AXIS), len(_AXIS))

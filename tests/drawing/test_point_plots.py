@@ -16,8 +16,8 @@ _LANDSCAPE = 0.04 * np.sin(3 * point_plots.landscape_points()[:, 0])
 _SVG = "{http://www.w3.org/2000/svg}"
 
 
-def _plotted(path: Path) -> bytes:
-    scores = PointScores(modes=7, high_quality=0.5)
+def _plotted(path: Path, modes: int = 7) -> bytes:
+    scores = PointScores(modes=modes, high_quality=0.5)
     point_plots.plot_vectors(path, _REAL, _FAKE, _LANDSCAPE, scores, "D after 3 steps")
     return path.read_bytes()
 
@@ -34,6 +34,7 @@ def test_a_plot_of_vectors_has_every_point_and_every_word(tmp_path: Path) -> Non
     root = ElementTree.fromstring(drawn)
     texts = [x.text for x in root.iter(f"{_SVG}text")]
     assert {"7 modes, 50% high quality", "D after 3 steps"} <= set(texts)
+    assert b">1 mode, 50% high quality<" in _plotted(tmp_path / "b.svg", modes=1)
     # What a number loses in a path, it keeps in a label.
     assert {"1.5", "0.016"} <= set(texts)
     paths = [x.get("d", "") for x in root.iter(f"{_SVG}path")]
