@@ -50,6 +50,7 @@ _CALM_BETA = 0.5
 
 # In metrics.jsonl, at the step after which training could not go on.
 DIVERGED = "diverged"
+DIVERGENCE = "training has diverged: the losses or the weights are no longer finite"
 
 
 class Symptom(NamedTuple):
@@ -81,7 +82,7 @@ def symptoms(config: TrainConfig) -> list[Symptom]:
             0.0,
             0.0,
             1,
-            "training has diverged: the losses or the weights are no longer finite",
+            DIVERGENCE,
             _taming(config),
         )
     ]

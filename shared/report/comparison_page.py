@@ -21,6 +21,7 @@ from shared.files.atomic import write_atomically
 from shared.quantities import QUANTITIES, series
 from shared.report.pages import data_uri, is_picture, sharpest, template
 from shared.run.evaluations import StoredEvaluation
+from shared.run.rollbacks import went_back
 from shared.run.run_dir import RunDir
 
 # What tells no runs apart: the seed, and all that may change but the length, over which
@@ -74,8 +75,7 @@ class Run(NamedTuple):
         """What became of it, where it diverged."""
         if self.diverged:
             return "diverged"
-        times = "once" if self.rollbacks == 1 else f"{self.rollbacks} times"
-        return f"went back {times}" if self.rollbacks else None
+        return went_back(self.rollbacks) if self.rollbacks else None
 
 
 def write_page(path: Path, runs: Sequence[Run], table: Sequence[Sequence[str]]) -> None:

@@ -29,6 +29,8 @@ from shared.run.run_dir import RunDir
 
 FRAMEWORKS = {"gans_torch": "PyTorch", "gans_jax": "JAX"}
 """By the twin's package."""
+# Of a remedy: a flag with its values.
+_FLAGS = re.compile(r"(--[\w-]+(?: (?!or\b|smaller\b|--)[\w.-]+)*)")
 # Charts that say nothing of the images.
 _FOLDED = ("Images per second", "Waiting for the host")
 
@@ -59,6 +61,7 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
     watch.conclude()
     diagnoses = sorted(watch.diagnoses.values(), key=lambda found: found.first)
     twin, plugin = twin_of(prog), run.config_file.plugin()
+    rollbacks = run.config_file.rollbacks()
     are_points = config.dataset in POINTS
     step = max((r["step"] for r in [*metrics, *samples]), default=0)
     evaluate = f"python -m {twin}.evaluate RUN"
@@ -75,13 +78,14 @@ def write_report(run: RunDir, resume_command: str, prog: str) -> None:
             tiles.score(scores, evaluations, evaluate),
             tiles.time_and_images(config, metrics, step),
             tiles.twins([_framework(x) for x in run.config_file.twins() or [twin]]),
-            tiles.health(diagnoses, step, run.config_file.rollbacks()),
+            tiles.health(diagnoses, step, rollbacks),
         ],
         changed=changed_settings(config),
         settings={k: _text(v) for k, v in _portable(config).items()},
         diagnoses=diagnoses,
         lasting_steps=LASTING_STEPS,
-        rollbacks=run.config_file.rollbacks(),
+        rollbacks=rollbacks,
+        flags=_FLAGS,
         charts=list(_charts(config, [*metrics, *samples, *scores])),
         events=list(events.of_run(run, diagnoses, metrics)),
         scored=_joined(scores[-1].get("protocol", {})) if scores else "",

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 from shared.config.choices import POINTS
 from shared.config.schedules import images_seen
 from shared.config.train_config import TrainConfig
-from shared.diagnosis.symptoms import LASTING_STEPS
+from shared.diagnosis.symptoms import DIVERGENCE, LASTING_STEPS
 from shared.diagnosis.watch import Diagnosis
 from shared.quantities import DECIDING, QUANTITIES
 from shared.run.evaluations import StoredEvaluation
-from shared.run.rollbacks import Rollback
+from shared.run.rollbacks import Rollback, went_back
 
 
 class Tile(NamedTuple):
@@ -78,13 +78,14 @@ def time_and_images(
 def _seconds(config: TrainConfig, metrics: Sequence[Mapping[str, Any]]) -> float:
     """How long it trained.
 
-    A rate is that of all steps since the last grid or evaluation: of those between two,
-    the last tells.
+    Older versions noted no seconds, but rates, each of all steps since the last grid or
+    evaluation: of those between two, the last tells.
     """
     every = [n for n in (config.sample_every, config.evaluate_every) if n]
-    seconds, start = 0.0, 0
+    seconds, start = sum(record.get("seconds", 0.0) for record in metrics), 0
+    older = [record for record in metrics if "seconds" not in record]
     for _, records in itertools.groupby(
-        metrics, lambda record: [(record["step"] - 1) // n for n in every]
+        older, lambda record: [(record["step"] - 1) // n for n in every]
     ):
         window = list(records)
         # A step that diverged has no rate.
@@ -115,7 +116,9 @@ def health(
     if diagnoses:
         count = len(diagnoses)
         answer = f"{count} warning{'s' if count > 1 else ''}"
-        return Tile("Health", answer, f"{diagnoses[0].problem}; see below", True)
+        worst = min(diagnoses, key=lambda found: found.problem != DIVERGENCE)
+        told = [worst.problem, *([went_back(len(rollbacks))] if rollbacks else [])]
+        return Tile("Health", answer, "; ".join([*told, "see below"]), True)
     if rollbacks:
         return Tile("Health", "went back", "it diverged, and went on from before", True)
     if step < LASTING_STEPS:

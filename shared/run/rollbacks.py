@@ -13,3 +13,12 @@ class Rollback(NamedTuple):
     """The step it went back to."""
     at: int
     """The step at which it had diverged."""
+
+
+def went_back(count: int) -> str:
+    """How often a run did, in words.
+
+    Args:
+        count: 1 or more.
+    """
+    return f"went back {'once' if count == 1 else f'{count} times'}"

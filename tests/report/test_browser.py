@@ -5,6 +5,7 @@ Needs Chromium and the package playwright; without them it is skipped, and says 
 
 import ast
 import dataclasses
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,6 +77,30 @@ def odd_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     resume = 'gans_torch.fit(config, data, resume="RUN")'
     report.write_report(run, resume, "gans_torch.library")
     return run.path / "report.html"
+
+
+@pytest.fixture(scope="module", params=[100_000, 5_000_000])
+def large_file(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A page of a long run that both twins trained, whose gradients are gone."""
+    folder = tmp_path_factory.mktemp("browser") / "run"
+    run = RunDir.create(folder, PRESETS["dcgan"], DATA, twin="gans_torch")
+    for step in (half := request.param // 2, request.param):
+        run.append_metrics({"step": step, "d_loss": 1.0, "d_grad_norm": 0.0})
+    run.checkpoint_path(half).touch()
+    run.config_file.write(PRESETS["dcgan"], DATA, twin="gans_jax", step=half)
+    names = ("fid", "kid", "precision", "recall", "density", "coverage")
+    sanity = {"1797 copies of training images": dict.fromkeys(names, 0.5)}
+    stored = {"step": step, "protocol": {}, "scores": {}, "sanity": sanity}
+    (folder / f"evaluation-{step:06d}.json").write_text(json.dumps(stored))
+    report.write_report(run, "python -m gans_jax.train --resume RUN", "gans_jax.train")
+    return folder / "report.html"
+
+
+@pytest.fixture
+def large(browser: Any, large_file: Path) -> Iterator[Any]:
+    yield from _opened(browser, large_file)
 
 
 @pytest.fixture
@@ -198,6 +223,46 @@ def test_marks_of_one_step_stand_side_by_side_and_lead_there(odd: Any) -> None:
         odd.locator("#slider").press("Home")
         mark.click()
         assert odd.locator("#when").inner_text() == "step 407"
+
+
+def test_the_mark_of_a_handover_stands_beside_that_of_its_checkpoint(
+    large: Any,
+) -> None:
+    dot, arrows = (
+        large.locator(f".mark.{kind}").first.bounding_box()
+        for kind in ("checkpoint", "twin")
+    )
+    assert dot["x"] - arrows["x"] > 0.5 * dot["width"]
+
+
+def test_no_number_of_the_axis_is_cut_or_touches_another(large: Any) -> None:
+    for width in (390, 1280):
+        large.set_viewport_size({"width": width, "height": 900})
+        chart = large.locator("#charts svg[role=img]").first
+        box = chart.bounding_box()
+        words = chart.locator("> text[text-anchor=middle]")
+        boxes = [words.nth(n).bounding_box() for n in range(words.count())]
+        assert len(boxes) >= 3
+        ends = [x["x"] + x["width"] for x in boxes]
+        assert max(ends) <= box["x"] + box["width"]
+        gaps = [x["x"] - end for x, end in zip(boxes[1:], ends, strict=False)]
+        assert min(gaps) > boxes[0]["width"] / 2  # one digit
+
+
+def test_zeros_alone_are_told_and_not_drawn(large: Any) -> None:
+    chart = large.locator("#charts .card", has_text="Gradients of the weights")
+    assert chart.locator("text", has_text="all 0").count() == 1
+    assert chart.locator("polyline").count() == 0
+    assert chart.locator("text[text-anchor=end]").count() == 0
+    assert "D 0" in chart.locator(".legend").inner_text()
+
+
+def test_headings_of_a_wide_table_are_whole_words(large: Any) -> None:
+    large.set_viewport_size({"width": 360, "height": 740})
+    heights = large.locator(".wide th").evaluate_all("x => x.map(y => y.clientHeight)")
+    assert len(heights) > 6
+    assert max(heights) < 40  # a line
+    assert large.evaluate("document.documentElement.scrollWidth") == 360
 
 
 def test_ends_of_the_game_that_are_near_have_words_apart(odd: Any) -> None:

@@ -20,6 +20,8 @@ from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.config.traits import OBJECTIVES
 from shared.data.image_data import DataInfo
+from shared.diagnosis.symptoms import DIVERGENCE
+from shared.diagnosis.watch import Diagnosis
 from shared.drawing import images
 from shared.plugins import Plugin
 from shared.quantities import QUANTITIES
@@ -324,6 +326,56 @@ def test_a_rate_is_that_since_the_last_grid_or_scores() -> None:
     assert tiles.time_and_images(config, records, 50).answer == "2 min 11 s"
 
 
+def test_seconds_that_are_noted_are_believed_before_any_rate() -> None:
+    """Another process has a clock of its own, of whose start no rate tells."""
+    older = [{"step": x, "images_per_second": 10.0} for x in (10, 20)]
+    newer = [{"step": 30, "images_per_second": 1.0, "seconds": 5.0}]
+    config = TrainConfig(batch_size=10, sample_every=1000)
+    for records, answer in ((older, "20 s"), (newer, "5 s"), (older + newer, "25 s")):
+        assert tiles.time_and_images(config, records, 30).answer == answer
+
+
+def test_of_warnings_the_worst_is_named_and_that_it_went_back() -> None:
+    first = Diagnosis("D has won", "--d-lr smaller than --g-lr", 0, 9)
+    last = Diagnosis(DIVERGENCE, "--clip-grad-norm 1", 20, 20)
+    gone = [Rollback(to=10, at=15), Rollback(to=10, at=12)]
+    found = [
+        tiles.health(diagnoses, 20, rollbacks).detail
+        for diagnoses, rollbacks in (
+            *(([first], []), ([first, last], [])),
+            *(([first], gone[:1]), ([first, last], gone)),
+        )
+    ]
+    assert found == [
+        "D has won; see below",
+        f"{DIVERGENCE}; see below",
+        "D has won; went back once; see below",
+        f"{DIVERGENCE}; went back 2 times; see below",
+    ]
+
+
+def test_a_flag_and_its_values_are_one_word_of_code(run: RunDir) -> None:
+    found = [
+        part
+        for remedy in (
+            "--d-lr smaller than --g-lr, --objective wasserstein --penalty wgan-gp",
+            "--adam-betas 0.5 0.999, --d-every 1 or more --steps",
+            "a larger --penalty-weight or a smaller --d-lr",
+        )
+        for part in page._FLAGS.split(remedy)[1::2]
+    ]
+    assert found == [
+        *("--d-lr", "--g-lr", "--objective wasserstein", "--penalty wgan-gp"),
+        *("--adam-betas 0.5 0.999", "--d-every 1", "--steps"),
+        *("--penalty-weight", "--d-lr"),
+    ]
+    run.append_metrics({"step": 1, "diverged": 1})
+    said = re.search(r"Usually helps:(.*?)</p>", write(run).text, re.DOTALL)
+    assert said is not None
+    assert "<code>--clip-grad-norm 1</code>, <code>--" in said[1]
+    assert 'smaller learning rates. <span class="faint">Seen' in said[1]
+
+
 def test_a_run_that_diverged_has_trained_all_the_same() -> None:
     records = [{"step": 1, "images_per_second": 16.0}, {"step": 2, "diverged": 1}]
     config = TrainConfig(batch_size=32)
@@ -376,7 +428,7 @@ def test_a_rectangle_is_spelled_as_the_command_line_does(tmp_path: Path) -> None
     page.write_report(run, "python -m gans_jax.train --resume RUN", "gans_jax.train")
     text = html.unescape(read(run.path).text)
     assert "python -m gans_torch.train dcgan --image-size 48x64" in text
-    assert "1797 images of\n48\xd764, 1\nchannel" in text
+    assert "1,797 images of\n48\xd764, 1\nchannel" in text
 
 
 @pytest.mark.parametrize(
@@ -528,6 +580,36 @@ def test_the_last_evaluation_is_the_answer(run: RunDir) -> None:
         evaluated(run, step, "fid", value)
     found = tiles_of(write(run))
     assert found["FID ↓"] == ("1.00", "after step 40")
+
+
+def test_the_newest_scores_come_first_and_older_ones_are_folded(run: RunDir) -> None:
+    evaluated(run, 20, "fid", 1.0)
+    assert "Earlier scores" not in write(run).text
+    for step in (30, 40):
+        evaluated(run, step, "fid", 1.0)
+    # Of other features.
+    newest = run.path / "evaluation-000040.json"
+    (run.path / "evaluation-000040-inception.json").write_text(newest.read_text())
+    text = write(run).text
+    found = re.findall(r"<details>|</details>|Scores after step \d+|Earlier", text)
+    assert found[:7] == [
+        *["Scores after step 40"] * 2,
+        *("<details>", "Earlier", "Scores after step 30", "Scores after step 20"),
+        "</details>",
+    ]
+
+
+def test_names_from_right_to_left_leave_the_ids_alone(tmp_path: Path) -> None:
+    data = DATA._replace(num_classes=2, class_names=("\u05d0", "<i>"))
+    run = RunDir.create(tmp_path / "run", TrainConfig(), data)
+    classes = re.search(r"Classes, by id:(.*?)</p>", write(run).text, re.DOTALL)
+    assert classes is not None
+    assert classes[1].split() == ["0", "<bdi>א</bdi>,", "1", "<bdi>&lt;i&gt;</bdi>."]
+
+
+def test_large_numbers_are_grouped_as_in_the_tiles(run: RunDir) -> None:
+    run.append_metrics({"step": 12345, "d_loss": 1.0})
+    assert "\xb7 12,345 steps \xb7 1,797 images of" in write(run).text
 
 
 @pytest.mark.parametrize(("name", "value"), [("class_kl", 1.75), ("modes", 2.0)])
