@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 # What PyTorch, XLA and NumPy say, on the CPU and on accelerators.
 _OUT_OF_MEMORY = (
@@ -55,6 +56,11 @@ class Diverged(TrainingError):
         )
         self.step = step
         self.what = what
+        self.rolled_back = rolled_back
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What is raised again in another process is made from its words.
+        return type(self).__new__, (type(self), *self.args), vars(self)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -64,7 +70,7 @@ class Interrupted(KeyboardInterrupt):
         path: the run's folder; None where it has none.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None = None) -> None:
         super().__init__()
         self.path = path
 
