@@ -23,6 +23,7 @@ from gans_jax.arrays import (
 from gans_jax.backend import find_device
 from gans_jax.models.labels import Labels
 from gans_jax.standing import batch_statistics
+from shared.config.arguments import from_python
 from shared.config.traits import ARCHITECTURES
 from shared.drawing.samples import in_batches
 from shared.files.arrays import Arrays
@@ -30,6 +31,7 @@ from shared.randomness.latents import (
     ClassIds,
     check_label_batch,
     check_latent_batch,
+    check_unlabelled,
     sample_inputs,
 )
 from shared.run.checkpoint import Checkpoint
@@ -75,16 +77,19 @@ class TrainedGenerator(nnx.Module):
 
         Raises:
             UsageError: latents or labels are of another type or shape, there are no
-                labels, or one is out of range. While a program is traced labels have no
-                values, and nobody looks.
+                labels or no classes, or one is out of range. While a program is traced
+                labels have no values, and nobody looks.
         """
         check_latent_batch(
             z, labels, self.config.z_dim, Array, np.ndarray, nnx.Variable
         )
-        if self.num_classes and (ids := _values(labels)) is not None:
+        if not self.num_classes:
+            check_unlabelled(labels)
+        elif (ids := _values(labels)) is not None:
             check_label_batch(ids, len(z), self.num_classes)
         return self._taken_apart().evaluate(jnp.asarray(z, self._dtype), labels)
 
+    @from_python
     def sample(
         self,
         n: int,

@@ -106,7 +106,10 @@ def _optimizers(
 
 def _to_numpy(value: Tensor) -> np.ndarray:
     # Contiguous in PyTorch's own order, whatever the memory format; and a copy.
-    return np.array(value.detach().cpu().contiguous().numpy(), order="C")
+    value = value.detach().cpu().contiguous()
+    if value.dtype == torch.bfloat16:  # which NumPy lacks
+        value = value.float()
+    return np.array(value.numpy(), order="C")
 
 
 def _to_tensor(value: np.ndarray) -> Tensor:

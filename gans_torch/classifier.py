@@ -75,7 +75,8 @@ class Classifier(protocol.Classifier):
     ) -> None:
         self._device = device
         self._dtype = getattr(torch, dtype)
-        network = ClassifierNetwork(channels, num_classes, image_size)
+        with torch.random.fork_rng(devices=[]):  # the numbers are the user's
+            network = ClassifierNetwork(channels, num_classes, image_size)
         self._network = network.to(device, self._dtype)
         self._optimizer = _optimizer(self._network)
 

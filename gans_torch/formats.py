@@ -81,7 +81,7 @@ def _plain(network: nn.Module) -> nn.Module:
 
 def _inputs(generator: TrainedGenerator) -> dict[str, Any]:
     """Any two latents, and class ids where there are classes, by their names."""
-    inputs = {"z": torch.zeros(2, generator.config.z_dim)}
+    inputs = {"z": torch.zeros(2, generator.config.z_dim, dtype=torch.float32)}
     if generator.num_classes:
         inputs["labels"] = torch.zeros(2, dtype=torch.long)
     return inputs

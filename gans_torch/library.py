@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gans_torch import make_backend
+from gans_torch._modes import usual_modes
 from gans_torch.formats import convert
 from gans_torch.trained import TrainedGenerator
 from shared import library, plugins
@@ -41,9 +42,10 @@ def load_generator(
             damaged.
     """
     state = library.find_generator("gans_torch", run, step)
-    generator, _ = library.load_standing(
-        TrainedGenerator, state, device, standing_stats
-    )
+    with usual_modes():
+        generator, _ = library.load_standing(
+            TrainedGenerator, state, device, standing_stats
+        )
     return generator
 
 
@@ -79,17 +81,18 @@ def export(
             missing, there are no styles to truncate, or the file or folder cannot be
             written.
     """
-    return library.export(
-        "gans_torch",
-        TrainedGenerator,
-        convert,
-        run,
-        out,
-        format,
-        step,
-        truncation,
-        standing_stats,
-    )
+    with usual_modes():
+        return library.export(
+            "gans_torch",
+            TrainedGenerator,
+            convert,
+            run,
+            out,
+            format,
+            step,
+            truncation,
+            standing_stats,
+        )
 
 
 @from_python
@@ -170,30 +173,31 @@ def fit(
         TrainingError: the losses are no longer finite, or the folder can no longer be
             written.
     """
-    return library.fit(
-        "gans_torch",
-        make_backend,
-        config,
-        data,
-        run_dir,
-        library.FitOptions(
-            resume=resume,
-            allow_new_data=allow_new_data,
-            step=step,
-            keep=keep,
-            device=device,
-            data_on=data_on,
-            data_dir=data_dir,
-            threads=threads,
-            devices=devices,
-            deterministic=deterministic,
-            on_nan=on_nan,
-            tensorboard=tensorboard,
-            plugin=plugin,
-            on_record=on_record,
-            progress=progress,
-        ),
-    )
+    with usual_modes():
+        return library.fit(
+            "gans_torch",
+            make_backend,
+            config,
+            data,
+            run_dir,
+            library.FitOptions(
+                resume=resume,
+                allow_new_data=allow_new_data,
+                step=step,
+                keep=keep,
+                device=device,
+                data_on=data_on,
+                data_dir=data_dir,
+                threads=threads,
+                devices=devices,
+                deterministic=deterministic,
+                on_nan=on_nan,
+                tensorboard=tensorboard,
+                plugin=plugin,
+                on_record=on_record,
+                progress=progress,
+            ),
+        )
 
 
 @from_python
@@ -239,20 +243,21 @@ def evaluate(
         UsageError: there is no such run or device, the data do not fit the run or the
             features, or a number is out of range.
     """
-    return library.evaluate(
-        "gans_torch",
-        make_backend,
-        samples,
-        reference,
-        library.EvaluateOptions(
-            features=features,
-            num=num,
-            draws=draws,
-            seed=seed,
-            step=step,
-            against=against,
-            device=device,
-            data_dir=data_dir,
-            standing_stats=standing_stats,
-        ),
-    )
+    with usual_modes():
+        return library.evaluate(
+            "gans_torch",
+            make_backend,
+            samples,
+            reference,
+            library.EvaluateOptions(
+                features=features,
+                num=num,
+                draws=draws,
+                seed=seed,
+                step=step,
+                against=against,
+                device=device,
+                data_dir=data_dir,
+                standing_stats=standing_stats,
+            ),
+        )

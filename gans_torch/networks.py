@@ -6,6 +6,7 @@ from torch import nn
 
 from gans_torch import arrays as state_arrays
 from gans_torch import models
+from gans_torch._modes import usual_modes
 from shared.config.arguments import from_python
 from shared.config.limits import check_labels
 from shared.config.train_config import TrainConfig
@@ -39,9 +40,11 @@ def build(config: TrainConfig, data: DataInfo, seed: int) -> Networks:
     """
     check_info(data)
     check_labels(config, data.num_classes, f"data of {data.num_classes} classes")
-    networks = Networks(
-        models.build_generator(config, data), models.build_discriminator(config, data)
-    )
+    with usual_modes():
+        networks = Networks(
+            models.build_generator(config, data),
+            models.build_discriminator(config, data),
+        )
     for name, network in networks._asdict().items():
         stated = state_arrays.network_statements(network.float(), name)
         arrays = initial_arrays(stated, seed)

@@ -20,6 +20,7 @@ from gans_torch.arrays import (
 from gans_torch.backend import find_device
 from gans_torch.models.labels import Labels
 from gans_torch.standing import batch_statistics
+from shared.config.arguments import from_python
 from shared.config.traits import ARCHITECTURES
 from shared.drawing.samples import in_batches
 from shared.files.arrays import Arrays
@@ -27,6 +28,7 @@ from shared.randomness.latents import (
     ClassIds,
     check_label_batch,
     check_latent_batch,
+    check_unlabelled,
     sample_inputs,
 )
 from shared.run.checkpoint import Checkpoint
@@ -55,9 +57,8 @@ class TrainedGenerator(nn.Module):
         self.step = state.step
         self.config = drawing_config(state.config)
         self.num_classes = state.data.num_classes if state.config.conditional else 0
-        self._dtype: torch.dtype = getattr(torch, self.config.dtype)
         network = models.build_generator(self.config, state.data)
-        network.to(find_device(device), self._dtype)
+        network.to(find_device(device), getattr(torch, self.config.dtype))
         network.to(memory_format=torch.channels_last)
         arrays = generator_arrays(network_statements(network, "generator"), state)
         arrays_to_network(network, "generator", arrays)
@@ -73,15 +74,18 @@ class TrainedGenerator(nn.Module):
 
         Raises:
             UsageError: latents or labels are of another type or shape, there are no
-                labels, or one is out of range. While a program is traced labels have no
-                values, and nobody looks.
+                labels or no classes, or one is out of range. While a program is traced
+                labels have no values, and nobody looks.
         """
         check_latent_batch(z, labels, self.config.z_dim, Tensor)
-        if self.num_classes and (ids := _values(labels)) is not None:
+        if not self.num_classes:
+            check_unlabelled(labels)
+        elif (ids := _values(labels)) is not None:
             check_label_batch(ids, len(z), self.num_classes)
         with self._precision(z.device):
-            return self.network(z.to(self._dtype), labels)
+            return self.network(z.to(self._weight.dtype), labels)
 
+    @from_python
     def sample(
         self,
         n: int,
@@ -130,7 +134,7 @@ class TrainedGenerator(nn.Module):
         """What each batch norm sees of these samples; as `Backend.batch_statistics`."""
         z_on_device, ids = self._inputs(z, labels)
         with _full_float32(), self._precision(z_on_device.device):
-            return batch_statistics(self.network, z_on_device.to(self._dtype), ids)
+            return batch_statistics(self.network, z_on_device, ids)
 
     @torch.no_grad()
     def _draw(
@@ -143,15 +147,23 @@ class TrainedGenerator(nn.Module):
     def _inputs(
         self, z: NDArray[np.float32], labels: NDArray[np.int32] | None
     ) -> tuple[Tensor, Tensor | None]:
-        device = next(self.parameters()).device
+        device = self._weight.device
         ids = None if labels is None else torch.from_numpy(labels).to(device).long()
-        return torch.from_numpy(z).to(device), ids
+        return torch.from_numpy(z).to(self._weight), ids
+
+    @property
+    def _weight(self) -> Tensor:
+        """One of them: a module may be moved, and made of another type."""
+        return next(self.parameters())
 
     def _precision(
         self, device: torch.device
     ) -> contextlib.AbstractContextManager[object]:
         if self.config.precision == "bfloat16":
             return torch.autocast(device.type, torch.bfloat16)
+        # The run's own, inside a user's autocast too; "meta" has none.
+        if device.type != "meta" and torch.is_autocast_enabled(device.type):
+            return torch.autocast(device.type, enabled=False)
         return contextlib.nullcontext()
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import torch
 from torch import nn
 
 from gans_torch.models.biggan import BigganDiscriminator, BigganGenerator
@@ -207,9 +208,11 @@ def register_architecture(
 
 def build_generator(config: TrainConfig, data: DataInfo) -> nn.Module:
     """The generator that a configuration asks for; weights are to be loaded."""
-    return ARCHITECTURES[config.architecture].generator(config, data)
+    with torch.random.fork_rng(devices=[]):  # the numbers are the user's
+        return ARCHITECTURES[config.architecture].generator(config, data)
 
 
 def build_discriminator(config: TrainConfig, data: DataInfo) -> nn.Module:
     """The discriminator that a configuration asks for; weights are to be loaded."""
-    return ARCHITECTURES[config.architecture].discriminator(config, data)
+    with torch.random.fork_rng(devices=[]):
+        return ARCHITECTURES[config.architecture].discriminator(config, data)

@@ -22,7 +22,7 @@ def class_ids(labels: Labels, network: str) -> Integer[Tensor, " batch"]:
     """
     if labels is None:
         raise UsageError(f"labels None: a conditional {network} needs class ids")
-    return labels
+    return labels.long()  # of no other kind are tables asked
 
 
 def with_one_hot(
@@ -39,5 +39,5 @@ def with_one_hot(
         UsageError: there are no labels.
     """
     ids = class_ids(labels, "generator")
-    one_hot = nn.functional.one_hot(ids.long(), num_classes)
+    one_hot = nn.functional.one_hot(ids, num_classes)
     return torch.cat([z, one_hot.to(z.dtype)], dim=1)

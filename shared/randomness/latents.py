@@ -1,6 +1,5 @@
 """Latents that are drawn from, and paths through their space."""
 
-import numbers
 from typing import Any
 
 import numpy as np
@@ -130,20 +129,15 @@ def sample_inputs(
             memory could hold so many.
     """
     for name, value, least in (("n", n, 1), ("seed", seed, 0)):
-        if not isinstance(value, numbers.Integral):
-            raise UsageError(f"{name} {in_line(value)}: must be a whole number")
         if not least <= value < 2**63:
             raise UsageError(f"{name} {value}: must be {least} or more, below 2**63")
-    n, seed = int(n), int(seed)
     check_drawn(n, config, "n")
     if (rule := truncation_rule(config, truncation)) is not None:
         raise UsageError(f"truncation {truncation}: {rule}")
     cut = latent_truncation(config, truncation)
     z = draw_latents(seed, "drawn samples", 0, n, config.z_dim, cut)
     if not config.conditional:
-        if labels is not None:
-            rule = "the run is not conditional, has none"
-            raise UsageError(f"labels {in_line(labels)}: {rule}")
+        check_unlabelled(labels)
         return z, None
     if labels is None:
         return z, np.arange(n, dtype=np.int32) % np.int32(num_classes)
@@ -176,6 +170,20 @@ def check_latent_batch(z: Any, labels: Any, z_dim: int, *kinds: type) -> None:
     if z.ndim != 2 or z.shape[1] != z_dim or z.shape[0] < 1:
         rule = f"must be [n, {z_dim}], n 1 or more"
         raise UsageError(f"z of shape {list(z.shape)}: {rule}")
+
+
+def check_unlabelled(labels: object) -> None:
+    """Refuse class ids for a generator that has no classes.
+
+    Args:
+        labels: what it was given.
+
+    Raises:
+        UsageError: there are some.
+    """
+    if labels is not None:
+        rule = "the run is not conditional, has none"
+        raise UsageError(f"labels {in_line(labels)}: {rule}")
 
 
 def check_label_batch(labels: NDArray[Any], n: int, num_classes: int) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jaxtyping import TypeCheckError
 from PIL import Image
 
 from shared.config.presets import PRESETS
@@ -140,17 +139,19 @@ def test_what_cannot_be_drawn_is_refused(twin: Twin) -> None:
     classes = generator_of(twin, state_of(twin, TrainConfig(**SMALL, conditional=True)))
     for generator, arguments, message in (
         (plain, {"n": 0}, "^n 0: must be 1 or more"),
-        (plain, {"n": 2.5}, "^n 2.5: must be a whole number|'n': 2.5"),
+        (plain, {"n": 2.5}, "^n 2.5: must be a whole number"),
         (plain, {"n": 2, "seed": -1}, "^seed -1: must be 0 or more"),
         (plain, {"n": 2, "truncation": 0.0}, "^truncation 0.0: must be 0.05 or more"),
+        (plain, {"n": True}, "^n True: must be a whole number"),
+        (plain, {"n": 2, "seed": False}, "^seed False: must be a whole number"),
+        (plain, {"n": 2, "truncation": "0.5"}, "^truncation '0.5': must be None or a"),
+        (plain, {"n": 2, "truncation": [0.5]}, "^truncation of type list: must be"),
+        (plain, {"n": 2, "truncation": twin.zeros()}, "^truncation of type .*: must"),
         (plain, {"n": 2, "labels": 1}, "^labels 1: the run is not conditional"),
         (classes, {"n": 2, "labels": 10}, "^labels 10: must be from 0 to 9"),
         (classes, {"n": 2, "labels": [1, 2, 3]}, "must be a class id, or 2 of them"),
-        (
-            classes,
-            {"n": 2, "labels": 0.5},
-            "labels 0.5: must be a class id|'labels': 0.5",
-        ),
+        (classes, {"n": 2, "labels": 0.5}, "^labels 0.5: must be None, a whole numb"),
+        (classes, {"n": 2, "labels": [0.5]}, r"^labels \[0.5\]: must be a class id"),
         (classes, {"n": 2, "labels": [[1], [1, 2]]}, "^labels: cannot be made an arr"),
         (
             classes,
@@ -158,7 +159,7 @@ def test_what_cannot_be_drawn_is_refused(twin: Twin) -> None:
             "^labels: must have no masked values",
         ),
     ):
-        with pytest.raises((UsageError, TypeCheckError), match=message):
+        with pytest.raises(UsageError, match=message):
             generator.sample(**arguments)
     for generator, labels, n, line in (
         (plain, np.zeros((3, 1), int), 3, "labels array([[0], [0], [0]]): the run is"),
@@ -166,7 +167,7 @@ def test_what_cannot_be_drawn_is_refused(twin: Twin) -> None:
         (classes, [3] * 2000, 5, f"labels [{'3, ' * 13}...: must be a class id, or 5"),
         (classes, [3] * 1999 + [12], 2000, "labels 12: must be from 0 to 9"),
     ):
-        with pytest.raises((UsageError, TypeCheckError)) as stop:
+        with pytest.raises(UsageError) as stop:
             generator.sample(n, labels=labels)
         assert str(stop.value).startswith(line)
         assert "\n" not in str(stop.value)
@@ -194,7 +195,10 @@ def test_a_class_that_is_not_there_is_refused_by_the_module(
     for wrong in (10, -1):
         with pytest.raises(UsageError, match=f"^labels {wrong}: must be from 0 to 9$"):
             generator(z, array([0, wrong, 9]))
-    assert len(generator(z, array([0, 3, 9]))) == 3
+    expected = generator(z, array([0, 3, 9]))
+    for kind in (np.uint8, np.int16, np.int32):
+        found = generator(z, array(np.array([0, 3, 9], kind)))
+        assert found.tolist() == expected.tolist()
 
 
 def test_what_no_network_understands_is_refused_by_the_module(twin: Twin) -> None:
@@ -207,6 +211,7 @@ def test_what_no_network_understands_is_refused_by_the_module(twin: Twin) -> Non
         (generator, (z[:0],), r"^z of shape \[0, 3\]: must be \[n, 3\], n 1 or more$"),
         (generator, (z.tolist(),), "^z of type list: must be of type (Tensor|Array)$"),
         (classes, (z, [1, 2]), "^labels of type list: must be of type (Tensor|Array)$"),
+        (generator, (z, ids), "^labels .*: the run is not conditional, has none$"),
         (classes, (z,), "^labels None: a conditional generator needs class ids$"),
         (classes, (z, ids[:1]), r"^labels of type int\d\d and shape \[1\]: must be wh"),
         (

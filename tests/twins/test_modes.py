@@ -1,0 +1,112 @@
+"""Modes and random numbers of PyTorch, which a user has chosen around a call."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from shared.config.presets import PRESETS
+from shared.data.arrays import from_arrays
+from support import Twin
+
+if TYPE_CHECKING:
+    from shared.training.driver import TrainedRun
+
+pytestmark = pytest.mark.needs("torch")
+
+_TINY: dict[str, Any] = {"steps": 2, "width": 2, "z_dim": 3, "batch_size": 4}
+CONFIG = dataclasses.replace(PRESETS["cgan"], image_size=8, evaluate_every=2, **_TINY)
+_RNG = np.random.default_rng(0)
+DATA = from_arrays(_RNG.integers(0, 256, (64, 8, 8, 1), np.uint8), np.arange(64) % 4)
+
+
+@pytest.fixture(scope="module")
+def run() -> "TrainedRun":
+    return Twin("torch").library.fit(CONFIG, DATA, device="cpu")
+
+
+@pytest.mark.parametrize("name", ["no_grad", "inference_mode", "autocast"])
+def test_what_a_user_has_chosen_changes_nothing(name: str, run: "TrainedRun") -> None:
+    import torch
+
+    gans = Twin("torch").library
+    modes: dict[str, Callable[[], contextlib.AbstractContextManager[object]]] = {
+        "no_grad": torch.no_grad,
+        "inference_mode": torch.inference_mode,
+        "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+    }
+    z, ids = torch.ones(2, 3), torch.tensor([1, 2])
+    loaded = gans.load_generator(run, device="cpu")
+    expected = loaded(z, ids), loaded.sample(8)
+    scores = gans.evaluate(run, DATA, num=16, draws=1, device="cpu").values
+    with modes[name]():
+        again = gans.fit(CONFIG, DATA, device="cpu")
+        generator = gans.load_generator(run, device="cpu")
+        networks = gans.build(CONFIG, DATA.info, 0)
+        found = generator(z, ids), generator.sample(8)
+        rescored = gans.evaluate(run, DATA, num=16, draws=1, device="cpu").values
+    for array, other in zip(run.arrays.values(), again.arrays.values(), strict=True):
+        np.testing.assert_array_equal(array, other)
+    assert run.scores == again.scores
+    assert rescored == scores
+    torch.testing.assert_close(found[0], expected[0], rtol=0, atol=0)
+    np.testing.assert_array_equal(found[1], expected[1])
+    for module in (generator, networks.generator):  # can be trained outside
+        module(z, ids).sum().backward()
+
+
+def test_random_numbers_are_left_to_the_user(run: "TrainedRun", tmp_path: Path) -> None:
+    import torch
+
+    gans = Twin("torch").library
+    before = torch.get_rng_state()
+    for call in (
+        lambda: gans.fit(CONFIG, DATA, device="cpu"),
+        lambda: gans.load_generator(run, device="cpu"),
+        lambda: gans.build(CONFIG, DATA.info, 0),
+        lambda: gans.evaluate(run, DATA, num=16, draws=1, device="cpu"),
+        lambda: gans.export(run, tmp_path / "hub"),
+    ):
+        call()
+        assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_generator_may_be_made_of_another_type(run: "TrainedRun") -> None:
+    import torch
+
+    z, ids = torch.ones(2, 3), torch.tensor([1, 2])
+    generator = Twin("torch").library.load_generator(run, device="cpu")
+    expected, drawn = generator(z, ids), generator.sample(8, seed=1).astype(int)
+    for dtype in (torch.float16, torch.bfloat16, torch.float64, torch.float32):
+        generator.to(dtype)
+        found = generator(z, ids)
+        assert found.dtype == dtype
+        torch.testing.assert_close(found.float(), expected, rtol=0, atol=0.05)
+        assert abs(generator.sample(8, seed=1) - drawn).max() <= 4
+        assert generator.batch_statistics(np.ones((2, 3), np.float32), ids.numpy())
+
+
+@pytest.mark.parametrize("format", ["onnx", "torch"])
+def test_files_are_of_float32_whatever_the_default(format: str, tmp_path: Path) -> None:
+    import torch
+
+    gans = Twin("torch").library
+    config = dataclasses.replace(
+        PRESETS["biggan"], image_size=32, **_TINY | {"z_dim": 4}
+    )
+    data = from_arrays(np.resize(DATA.images, (16, 32, 32, 1)), np.arange(16) % 4)
+    run = gans.fit(config, data, device="cpu")
+    file = tmp_path / {"onnx": "file.onnx", "torch": "file.pt2"}[format]
+    torch.set_default_dtype(torch.float64)
+    try:
+        gans.export(run, file, format)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    if format == "torch":
+        z = torch.zeros(3, config.z_dim)
+        module = torch.export.load(file).module()
+        assert module(z, torch.tensor([0, 1, 2])).dtype == torch.float32
