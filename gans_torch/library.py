@@ -226,8 +226,9 @@ def evaluate(
         features: what images are compared by: ``classifier``, which is trained on the
             reference's labels; ``inception`` (PyTorch alone); or ``none``.
         num: of a run, samples in each draw, from 16 up; None: as many as is usual.
-        draws: of a run, independent draws, over which intervals are made.
-        seed: of a run's samples, from 0 up.
+        draws: of a run, independent draws, over which intervals are made; of images,
+            which are drawn once, nothing.
+        seed: of a run's samples, from 0 up; of images nothing.
         step: of a run, which checkpoint; as for `load_generator`.
         against: images, 16 or more, whose features the samples' are compared with in
             the place of the reference's, such as ``data.load("mnist", split="test")``;

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shared import plugins, sizes
 from shared.backend import Backend, MakeBackend
-from shared.config.arguments import AnyArray, about, as_array, without_flags
+from shared.config.arguments import AnyArray, about, about_path, as_array, without_flags
 from shared.config.choices import (
     ARRAYS,
     FEWEST_SCORED,
@@ -148,13 +148,20 @@ def find_generator(
     Raises:
         UsageError: as `find_state`; or there is a step where there are no checkpoints.
     """
-    if isinstance(run, TrainedRun) or not is_exported(Path(run)):
-        return find_state(twin, run, step)
-    if step is not None:
-        raise UsageError(f"--step {step}: {run} is an exported generator, of one step")
-    state = hub.read(Path(run))
+    with about_path("run", _path_of(run)):
+        if isinstance(run, TrainedRun) or not is_exported(Path(run)):
+            return find_state(twin, run, step)
+        if step is not None:
+            raise UsageError(
+                f"--step {step}: {run} is an exported generator, of one step"
+            )
+        state = hub.read(Path(run))
     plugins.check_loaded(twin, state.plugin)
     return state
+
+
+def _path_of(run: Run | os.PathLike[str]) -> Path | None:
+    return run.path if isinstance(run, TrainedRun) else Path(run)
 
 
 def load_standing(
@@ -385,7 +392,8 @@ def evaluate(
     if not isinstance(samples, str | os.PathLike | TrainedRun):
         images = as_array("samples", samples)
         return _evaluate_images(make_backend, images, reference, options)
-    state = find_state(twin, samples, options.step)
+    with about_path("samples", _path_of(samples)):
+        state = find_state(twin, samples, options.step)
     if not state.data.has_images_of(reference.info):
         raise UsageError(
             "reference: must be the images that the run was trained on; to compare with"
@@ -417,7 +425,7 @@ def _evaluate_images(
     if not fits or len(images) < FEWEST_SCORED:
         sides = ", ".join(map(str, shape))
         raise UsageError(
-            f"images of type {images.dtype} and shape {list(images.shape)}: must be"
+            f"samples of type {images.dtype} and shape {list(images.shape)}: must be"
             f" uint8 [{FEWEST_SCORED} or more, {sides}], as those of the reference"
         )
     if options.num is not None:

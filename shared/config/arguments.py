@@ -100,7 +100,7 @@ def as_array(name: str, value: object) -> "NDArray[Any]":
         reason = printable(one_line(error), most=200)
         raise UsageError(f"{name}: cannot be made an array: {reason}") from error
     # Values of PIL's other images are no colours, as those of a palette.
-    for image in value if isinstance(value, Sequence) else ():
+    for image in value if isinstance(value, list | tuple) else ():
         if hasattr(image, "getbands") and image.mode not in ("L", "RGB"):
             raise UsageError(
                 f"{name} of mode {shown(image.mode)}: must be L or RGB; of these, x:"
@@ -136,13 +136,14 @@ def from_python(function: Callable[_P, _T]) -> Callable[_P, _T]:
 def in_python() -> Iterator[None]:
     """Have errors name the arguments as Python does: ``batch_size``, not a flag.
 
+    They are of one line, whatever line breaks a path may have.
     Commands that an error tells of are left as they are; so are flags in a command.
     """
     try:
         yield
     except (UsageError, TrainingError) as error:
         if not _in_flags.get():
-            error.args = (without_flags(str(error)),)
+            error.args = (without_flags(one_line(error)),)
         raise
 
 
@@ -189,6 +190,24 @@ def about(argument: str) -> Iterator[None]:
         raise UsageError(f"{argument} {error}") from error
 
 
+@contextlib.contextmanager
+def about_path(argument: str, path: object) -> Iterator[None]:
+    """Have Python's errors that begin with a path name the argument of it.
+
+    A command has it by its place, not by a name.
+
+    Args:
+        argument: its name.
+        path: as the errors write it.
+    """
+    try:
+        yield
+    except UsageError as error:
+        if not _in_flags.get() and str(error).startswith(str(path)):
+            error.args = (f"{argument} {error}",)
+        raise
+
+
 def _own(value: Any) -> Any:
     """Python's own number for NumPy's, which no file of ours can hold."""
     return plain(value) if isinstance(value, Real) else value
@@ -210,6 +229,19 @@ def _kinds(function: Callable[..., Any]) -> dict[str, Any]:
 def _check(name: str, value: object, kind: Any) -> None:
     if not _fits(value, kind):
         raise UsageError(f"{name} {_given(value)}: must be {_words(kind)}")
+    if Path in get_args(kind) and isinstance(value, str | os.PathLike):
+        _check_path(name, value)
+
+
+def _check_path(name: str, path: str | os.PathLike[str]) -> None:
+    """Refuse what the system has no file for, or takes for the current folder."""
+    try:
+        encoded = os.fsencode(path)
+    except UnicodeEncodeError:
+        encoded = b""
+    if not encoded or b"\0" in encoded:
+        shown_path = in_line(os.fspath(path))
+        raise UsageError(f"{name} {shown_path}: no file or folder can have this name")
 
 
 def _fits(value: object, kind: Any) -> bool:

@@ -195,8 +195,6 @@ def from_folder(
     """
     dataset = f"{FOLDER}{path}"
     reading = Reading(channels, crop, pixel_bits)
-    if not str(path):
-        raise UsageError("path '': must be a folder of images, or a .zip of them")
     if is_folder(str(path)):
         raise UsageError(f"path {path}: must be without {FOLDER}")
     with named_as(dataset, f"path {path}"):

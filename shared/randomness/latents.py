@@ -1,5 +1,6 @@
 """Latents that are drawn from, and paths through their space."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -167,6 +168,9 @@ def check_latent_batch(z: Any, labels: Any, z_dim: int, *kinds: type) -> None:
             kind = kinds[0].__name__.rpartition(".")[2]
             found = f"{name} of type {type(value).__name__}"
             raise UsageError(f"{found}: must be of type {kind}")
+    # By name, which NumPy, PyTorch and JAX share.
+    if not re.match("u?int|b?float", dtype := str(z.dtype).rpartition(".")[2]):
+        raise UsageError(f"z of type {dtype}: must be of real numbers")
     if z.ndim != 2 or z.shape[1] != z_dim or z.shape[0] < 1:
         rule = f"must be [n, {z_dim}], n 1 or more"
         raise UsageError(f"z of shape {list(z.shape)}: {rule}")

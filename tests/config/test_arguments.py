@@ -34,6 +34,12 @@ def take(
         ({"word": "green"}, "word 'green': must be one of red, blue"),
         ({"word": np.zeros(2)}, "word of type ndarray: must be one of red, blue"),
         ({"place": 3}, "place 3: must be None or a path"),
+        ({"place": ""}, "place '': no file or folder can have this name"),
+        ({"place": "a\0b"}, r"place 'a\x00b': no file or folder can have this name"),
+        (
+            {"place": Path("\ud800")},
+            r"place '\ud800': no file or folder can have this name",
+        ),
         ({"call": "it"}, "call 'it': must be None or a function"),
         ({"size": (1, 2.5)}, "size (1, 2.5): must be a whole number or 2 in a tuple"),
         ({"whether": "yes"}, "whether 'yes': must be True or False"),
@@ -51,7 +57,7 @@ def test_an_argument_of_another_type_is_refused(
 def test_what_fits_is_handed_on() -> None:
     found: list[dict[str, Any]] = [
         {"number": 3, "word": "blue", "place": "here", "call": abs, "size": (1, 2)},
-        {"number": np.int64(3), "place": Path("here"), "whether": True},
+        {"number": np.int64(3), "place": Path("\udcff"), "whether": True},
     ]
     for arguments in found:
         assert take(**arguments) == 1
@@ -73,6 +79,7 @@ def test_what_fits_is_handed_on() -> None:
             "--devices 2: torchrun --nproc-per-node=2 -m x does it; or --keep all",
             "devices 2: torchrun --nproc-per-node=2 -m x does it; or keep all",
         ),
+        ("--run-dir a\nb: is one", "run_dir a b: is one"),
         (
             "--run-dir a b: is one; resume it with --resume a b, or --keep all",
             'run_dir a b: is one; resume it with resume="a b", or keep all',

@@ -153,7 +153,7 @@ def test_a_missing_package_is_one_line_with_its_extra(
 
 def test_it_is_a_function_even_where_the_command_was_imported(twin: Twin) -> None:
     twin.main("export")
-    with pytest.raises(UsageError, match="nowhere: no such folder"):
+    with pytest.raises(UsageError, match=r"^run nowhere: no such folder"):
         twin.library.export("nowhere")
 
 

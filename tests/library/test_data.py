@@ -47,6 +47,7 @@ def test_arrays_are_taken_as_they_are() -> None:
         assert from_arrays(GREY, [1, 0, 0, 1, 0, 2], names).class_names == (*"123",)
     assert named.labels is not None
     assert named.labels.dtype == np.int32
+    assert from_arrays(memoryview(GREY)).info.sha256 == data.info.sha256
     assert from_arrays(GREY[::-1]).info.sha256 != data.info.sha256
 
 
@@ -162,7 +163,7 @@ def test_a_folder_is_read_as_by_the_command(tmp_path: Path) -> None:
     assert data.info == datasets.load(data.name, 8, tmp_path).info
     with pytest.raises(UsageError, match=r"^path .*/nowhere: must be a folder of"):
         datasets.from_folder(tmp_path / "nowhere")
-    with pytest.raises(UsageError, match=r"^path '': must be a folder of images, or a"):
+    with pytest.raises(UsageError, match=r"^path '': no file or folder can have this"):
         datasets.from_folder("")
     rule = "must be without folder:"
     with pytest.raises(UsageError, match=f"^path folder:photos: {rule}$"):

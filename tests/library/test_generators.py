@@ -108,7 +108,7 @@ def test_a_checkpoint_is_chosen(twin: Twin, finished: Path, tmp_path: Path) -> N
         (finished, 4, "cpu", r"^step 4: .* has no such checkpoint; has 3, 6"),
         (finished, "best", "cpu", "^step best: .* without evaluate_every"),
         (finished, None, "nonsense", "^device nonsense: no such device"),
-        (tmp_path / "none", None, "cpu", "none: no such folder"),
+        (tmp_path / "none", None, "cpu", "^run .*none: no such folder"),
     ):
         with pytest.raises(UsageError, match=message):
             load(run, step, device)
@@ -205,10 +205,17 @@ def test_what_no_network_understands_is_refused_by_the_module(twin: Twin) -> Non
     generator = generator_of(twin, state_of(twin, TrainConfig(**SMALL)))
     classes = generator_of(twin, state_of(twin, TrainConfig(**SMALL, conditional=True)))
     z, ids = twin.array(np.ones((2, 3), np.float32)), twin.array([1, 2])
+    jax = twin.name == "jax"
     for module, arguments, message in (
         (generator, (z[:, :2],), r"^z of shape \[2, 2\]: must be \[n, 3\], n 1 or mo"),
         (generator, (z[0],), r"^z of shape \[3\]: must be \[n, 3\], n 1 or more$"),
         (generator, (z[:0],), r"^z of shape \[0, 3\]: must be \[n, 3\], n 1 or more$"),
+        (
+            generator,
+            (z.astype("c8") if jax else z.cfloat(),),
+            "^z of type complex64: m",
+        ),
+        (generator, (z > 0,), "^z of type bool: must be of real numbers$"),
         (generator, (z.tolist(),), "^z of type list: must be of type (Tensor|Array)$"),
         (classes, (z, [1, 2]), "^labels of type list: must be of type (Tensor|Array)$"),
         (generator, (z, ids), "^labels .*: the run is not conditional, has none$"),
