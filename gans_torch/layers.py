@@ -85,9 +85,9 @@ class ConditionalBatchNorm2d(nn.Module):
 
     def forward(self, x: Images, labels: Integer[Tensor, " batch"]) -> Images:
         """Normalise over the whole batch, then scale and shift by each label's row."""
-        ids = labels.long()
-        gain = self.gain_embedding(ids)[:, :, None, None]
-        bias = self.bias_embedding(ids)[:, :, None, None]
+        labels = labels.long()
+        gain = self.gain_embedding(labels)[:, :, None, None]
+        bias = self.bias_embedding(labels)[:, :, None, None]
         return (self.norm(x) * gain + bias).to(x.dtype)
 
 
