@@ -30,7 +30,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("g-lr", "d-lr", "optimizer", "adam-betas", "lr-schedule", "warmup-steps"),
         *("clip-grad-norm", "ema-decay", "ema-half-life", "burn-in-images"),
         *("final-g-lr", "final-d-lr", "final-penalty-weight", "final-beta2"),
-        "final-ema-half-life",
+        *("final-ema-half-life", "final-augment-p"),
     ),
     "What the run writes": (
         *("run-dir", "log-every", "sample-every", "save-every", "keep"),

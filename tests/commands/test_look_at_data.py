@@ -317,7 +317,8 @@ def test_a_run_says_what_it_is_trained_on_and_keeps_the_names(
     (length,) = struct.unpack("<Q", content[:8])
     assert rb"\"class_names\":[\"cat\",\"dog\",\"owl\"]" in content[: 8 + length]
     page = " ".join((run / "report.html").read_text().split())
-    assert "Classes, by id: 0 cat, 1 dog, 2 owl." in page
+    named = "0 <bdi>cat</bdi>, 1 <bdi>dog</bdi>, 2 <bdi>owl</bdi>."
+    assert f"Classes, by id: {named}" in page
     for name, labels in {"a": "owl,cat", "b": "2,0"}.items():
         sample(run, "--labels", labels, "--out", tmp_path / f"{name}.png", "--num", 8)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
