@@ -94,7 +94,7 @@ def test_a_run_draws_its_points_and_scores_them(
     vectors = [run / "samples" / f"{step:06d}.svg" for step in (0, 2, 4)]
     assert [base64.b64decode(x) for x in shown] == [x.read_bytes() for x in vectors]
     assert f'id="frame" src="data:image/svg+xml;base64,{shown[-1]}"' in page
-    assert "20000 points in the plane, 8 classes" in " ".join(page.split())
+    assert "20,000 points in the plane, 8 classes" in " ".join(page.split())
     assert f"python -m gans_{twin.name}.sample RUN --num 2500" in page
     # New points are drawn in the same way.
     twin.main("sample")([str(run), "--num", "500", "--device", "cpu"])

@@ -463,7 +463,7 @@ def test_a_folder_without_its_weights_is_called_that(
     said = f"{changed}: holds no checkpoint, nor the model.safetensors of an exported"
     stopped(2, lambda: twin.main("sample")([str(changed)]))
     assert capsys.readouterr().err.endswith(f"error: {said} generator\n")
-    with pytest.raises(UsageError, match=f"^{said}"):
+    with pytest.raises(UsageError, match=f"^run {said}"):
         twin.library.load_generator(changed)
 
 

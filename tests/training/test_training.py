@@ -391,7 +391,7 @@ def test_divergence_is_told_in_one_line(
     assert all(line.startswith("step ") for line in log)
     page = (run / "report.html").read_text()
     assert "<h3>Training has diverged" in page
-    assert "<code>--clip-grad-norm</code> 1" in " ".join(page.split())
+    assert "<code>--clip-grad-norm 1</code>" in " ".join(page.split())
     assert (run / "samples.png").exists()
     for step in RunDir.open(run).checkpoint_steps():
         state = checkpoint.load(RunDir.open(run).checkpoint_path(step))
