@@ -18,19 +18,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jaxtyping import Float, Shaped
-from numpy.typing import NDArray
 
 from shared.config.augmentation import INTERVAL, TARGET, adjustment
 from shared.config.train_config import TrainConfig
-from shared.randomness.ada import COLOURS, GATES, PLACES
-from shared.resampling import coarser, finer
+from shared.randomness.ada import COLOURS, GATES, PLACES, SIDE
+from shared.resampling import centres, coarser, finer
 
 Images = Float[Array, "batch height width channels"]
 Maps = Float[Array, "*batch outputs inputs"]
 Memory = dict[str, Shaped[Array, ""]]
-
-_CUT_OUT = 0.5
-"""Side of the box that is cut out, in sides of the image."""
 
 
 def ada(images: Images, maps: Float[Array, "batch 21"]) -> Images:
@@ -69,7 +65,7 @@ def maps(
     colour, *later = _gated(colours.reshape(*batch, COLOURS, 3, 4), is_on[..., PLACES:])
     for step in later:
         colour = _composed(step, colour)
-    side = jnp.where(gate < p, _CUT_OUT, 0.0).astype(centre.dtype)
+    side = jnp.where(gate < p, SIDE, 0.0).astype(centre.dtype)
     return jnp.concatenate(
         [place.reshape(*batch, 6), colour.reshape(*batch, 12), side, centre], axis=-1
     )
@@ -156,8 +152,8 @@ def cutout(images: Images, boxes: Float[Array, "batch 3"]) -> Images:
     """
     _, height, width, _ = images.shape
     side, x, y = jnp.split(boxes, 3, axis=1)
-    across = jnp.abs(_matrix(_centres, width, boxes.dtype) - x) < side / 2
-    down = jnp.abs(_matrix(_centres, height, boxes.dtype) - y) < side / 2
+    across = jnp.abs(_matrix(centres, width, boxes.dtype) - x) < side / 2
+    down = jnp.abs(_matrix(centres, height, boxes.dtype) - y) < side / 2
     is_out = down[:, :, None, None] & across[:, None, :, None]
     return jnp.where(is_out, 0.0, images)
 
@@ -230,11 +226,6 @@ def _along_axes(
 ) -> Float[Array, "batch rows columns channels"]:
     moved = jnp.einsum("rh,bhwc->brwc", down, images)
     return jnp.einsum("sw,brwc->brsc", right, moved)
-
-
-def _centres(size: int) -> NDArray[np.float64]:
-    """Of pixels, in sides of the image."""
-    return (np.arange(size) + 0.5) / size
 
 
 def _matrix(make: Any, size: int, dtype: jnp.dtype) -> Float[Array, "..."]:

@@ -15,23 +15,18 @@ References:
 import functools
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float, Shaped
-from numpy.typing import NDArray
 from torch import Tensor
 
 from shared.config.augmentation import INTERVAL, TARGET, adjustment
 from shared.config.train_config import TrainConfig
-from shared.randomness.ada import COLOURS, GATES, PLACES
-from shared.resampling import coarser, finer
+from shared.randomness.ada import COLOURS, GATES, PLACES, SIDE
+from shared.resampling import centres, coarser, finer
 
 Images = Float[Tensor, "batch channels height width"]
 Maps = Float[Tensor, "*batch outputs inputs"]
 Memory = dict[str, Shaped[Tensor, ""]]
-
-_CUT_OUT = 0.5
-"""Side of the box that is cut out, in sides of the image."""
 
 
 def ada(images: Images, maps: Float[Tensor, "batch 21"]) -> Images:
@@ -71,7 +66,7 @@ def maps(
     colour, *later = _gated(colours.unflatten(-1, (COLOURS, 3, 4)), is_on[..., PLACES:])
     for step in later:
         colour = _composed(step, colour)
-    side = torch.where(gate < p, _CUT_OUT, 0.0).to(centre)
+    side = torch.where(gate < p, SIDE, 0.0).to(centre)
     return torch.cat([place.flatten(-2), colour.flatten(-2), side, centre], dim=-1)
 
 
@@ -156,8 +151,8 @@ def cutout(images: Images, boxes: Float[Tensor, "batch 3"]) -> Images:
     height, width = images.shape[2:]
     kind = (boxes.dtype, boxes.device)
     side, x, y = boxes.split(1, dim=1)
-    across = (_matrix(_centres, width, *kind) - x).abs() < side / 2
-    down = (_matrix(_centres, height, *kind) - y).abs() < side / 2
+    across = (_matrix(centres, width, *kind) - x).abs() < side / 2
+    down = (_matrix(centres, height, *kind) - y).abs() < side / 2
     is_out = down[:, None, :, None] & across[:, None, None, :]
     return torch.where(is_out, 0.0, images)
 
@@ -222,11 +217,6 @@ def _composed(outer: Maps, inner: Maps) -> Maps:
     found = (outer[..., :-1, None] * inner[..., None, :, :]).sum(dim=-2)
     shift = found[..., -1:] + outer[..., -1:]
     return torch.cat([found[..., :-1], shift], dim=-1)
-
-
-def _centres(size: int) -> NDArray[np.float64]:
-    """Of pixels, in sides of the image."""
-    return (np.arange(size) + 0.5) / size
 
 
 @functools.cache

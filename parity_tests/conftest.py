@@ -2,6 +2,7 @@
 
 import compiled
 from shared.training.threads import use_one_thread
+from support import ctrl_c_is_heard as ctrl_c_is_heard
 
 # Before PyTorch is imported.
 use_one_thread()

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -350,15 +349,7 @@ def test_it_runs_as_a_module(tmp_path: Path) -> None:
     assert "1 of 1 comparisons hold" in result.stdout
 
 
-@pytest.fixture
-def _is_heard() -> Iterator[None]:
-    """Programs hear Ctrl-C, even where the tests run in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("_is_heard")
+@pytest.mark.usefixtures("ctrl_c_is_heard")
 def test_a_true_ctrl_c_leaves_a_report(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "parity_tests", "--out", tmp_path]
     with subprocess.Popen(

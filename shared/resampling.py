@@ -25,6 +25,15 @@ FILTER = np.array(_SYM6) / sum(_SYM6)
 """Its low-pass filter, with sum 1."""
 
 
+def centres(size: int) -> NDArray[Any]:
+    """Where so many pixels lie, in sides of the image.
+
+    Returns:
+        Shape [size], float64.
+    """
+    return (np.arange(size) + 0.5) / size
+
+
 @functools.cache
 def finer(size: int) -> NDArray[Any]:
     """From so many pixels to twice as many of them and their mirror images.

@@ -14,6 +14,7 @@ from shared.drawing import plots
 from shared.files.atomic import write_atomically
 from shared.training.threads import use_one_thread
 from support import SELECTED, TINY, TWINS, Twin
+from support import ctrl_c_is_heard as ctrl_c_is_heard
 
 # Before PyTorch is imported, here and in the commands that tests run.
 use_one_thread()

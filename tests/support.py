@@ -5,8 +5,9 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -135,3 +136,11 @@ def stopped(status: int, call: Callable[[], object]) -> None:
     with pytest.raises(SystemExit) as stop:
         call()
     assert stop.value.code == status
+
+
+@pytest.fixture
+def ctrl_c_is_heard() -> Iterator[None]:
+    """By programs that a test starts, even where the tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -100,7 +100,7 @@ MUTANTS = (
         "a box that is cut out always",
         "its probability is forgotten",
         jax_ada.maps,
-        {"jnp.where(gate < p, _CUT_OUT, 0.0)": "jnp.where(gate < 2, _CUT_OUT, 0.0)"},
+        {"jnp.where(gate < p, SIDE, 0.0)": "jnp.where(gate < 2, SIDE, 0.0)"},
         "ada/maps",
     ),
     mutant(

@@ -26,6 +26,8 @@ PLACES, COLOURS = 8, 5
 GATES = PLACES + COLOURS
 CUTOUT = 3
 """Numbers of the box: its gate, and x and y of its centre, in sides of the image."""
+SIDE = 0.5
+"""Height and width of the box, in those of the image."""
 FIELDS = GATES + PLACES * 2 * 3 + COLOURS * 3 * 4 + CUTOUT
 """Of a record: gates, then the steps of places, [2, 3], and of colours, [3, 4], and the
 box."""

@@ -123,15 +123,7 @@ def test_nohup_is_heeded() -> None:
     assert (result.returncode, result.stdout) == (0, "False\nend\n")
 
 
-@pytest.fixture
-def _is_heard() -> Iterator[None]:
-    """Programs hear Ctrl-C, even where the tests run in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("_is_heard")
+@pytest.mark.usefixtures("ctrl_c_is_heard")
 def test_ctrl_c_still_interrupts_a_program_that_imports_a_twin(
     twin: Twin, tmp_path: Path
 ) -> None:
