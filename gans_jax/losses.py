@@ -562,12 +562,17 @@ def register_objective(
         chance_loss=chance_loss,
     )
     objective = Objective(
-        traits.checked_loss(
-            f"objective {name}: discriminator_loss", discriminator_loss, Array
-        ),
-        traits.checked_loss(f"objective {name}: generator_loss", generator_loss, Array),
+        _checked(f"objective {name}: discriminator_loss", discriminator_loss),
+        _checked(f"objective {name}: generator_loss", generator_loss),
     )
     register(name, traits.OBJECTIVES, row, OBJECTIVES, objective)
+
+
+def _checked(
+    what: str, loss: Callable[..., Float[Array, ""]]
+) -> Callable[..., Float[Array, ""]]:
+    """A user's loss, which is told when it is no batch mean."""
+    return traits.checked_loss(what, loss, Array)
 
 
 def _cross_entropy(

@@ -234,7 +234,7 @@ class Backend(DrawsTogether):
     def _draw_part(
         self, batches: Sequence[Latents], training: bool
     ) -> list[NDArray[np.float32]]:
-        """Draw every so many-th batch; returns all of them to the first process."""
+        """Draw each ``count``-th batch; the first process gets all of them."""
         rank, count, _ = self._processes
         own = [self.sample(*batch, training) for batch in batches[rank::count]]
         if count == 1:

@@ -85,7 +85,7 @@ class Batch(NamedTuple):
 
     @property
     def of_generator(self) -> tuple[Any, ...]:
-        """What G makes its images of; with styles, what else these take."""
+        """The generator's arguments: latents, labels, and what its styles take."""
         taken = (self.z, self.labels)
         if self.noise_maps is None:
             return taken

@@ -153,7 +153,7 @@ class TrainedGenerator(nn.Module):
 
     @property
     def _weight(self) -> Tensor:
-        """One of them: a module may be moved, and made of another type."""
+        """One of them, for the device and type that the module has now."""
         return next(self.parameters())
 
     def _precision(

@@ -214,7 +214,7 @@ def export(
         format: its name.
         step: as for `find_generator`.
         truncation: as for the twins' ``export``.
-        standing_stats: as for `load`.
+        standing_stats: as for `load_standing`.
         plugin: that the command was given, which must be the run's.
 
     Raises:

@@ -35,7 +35,7 @@ _loaded: dict[tuple[str, str], Plugin] = {}
 
 
 def load(path: Path, twin: str, argument: str = "--plugin") -> Plugin:
-    """Execute a plugin, and have it register what it has: from then on, names are its.
+    """Execute a plugin, and have it register what it has; its names then mean that.
 
     Args:
         path: the file.

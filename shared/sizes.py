@@ -115,7 +115,7 @@ def text(image_size: ImageSize) -> str:
 
 
 def both(image_size: ImageSize) -> str:
-    """The same with both sides of a square, too: ``32x32``."""
+    """As `text`, but of a square, too, with both sides: ``32x32``."""
     return "x".join(map(str, height_and_width(image_size)))
 
 

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -62,7 +62,7 @@ def cells(run: RunDir) -> list[str]:
     return [*losses, f"{scores['modes']:.0f}", f"{scores['high_quality']:.0%}"]
 
 
-def draw(runs: dict[str, Sequence[RunDir]]) -> None:
+def draw(runs: Mapping[str, Sequence[RunDir]]) -> None:
     """Both losses of each run beside those of its sick twin, a row an objective."""
     figure = Figure(figsize=(9, 1.9 * len(runs)), layout="constrained")
     rows = figure.subplots(len(runs), 2, sharex=True, squeeze=False)

@@ -27,7 +27,7 @@ class Roofline(NamedTuple):
 
     @property
     def step(self) -> float:
-        """Of all."""
+        """Of all three: the longer of the first two, and the links."""
         return max(self.compute or 0.0, self.memory or 0.0) + self.links
 
     @property

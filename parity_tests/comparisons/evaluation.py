@@ -19,9 +19,9 @@ from parity_tests.harness.trajectories import (
     run_singly,
     shrink,
 )
-from shared.commands import evaluate
 from shared.config.presets import PRESETS
 from shared.evaluation import classifier
+from shared.evaluation.evaluators import make_evaluator
 from shared.files.arrays import Arrays
 from shared.sizes import ImageSize, text
 
@@ -105,7 +105,7 @@ def compare_scores() -> list[Finding]:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "cache").mkdir()
         for session in pair:
-            evaluator = evaluate.make_evaluator(
+            evaluator = make_evaluator(
                 session.backend, config, make_data(_SIZE), Path(folder)
             )
             found = evaluator.scores(num=48, draws=2, seed=3)

@@ -1,6 +1,6 @@
 """The first steps of a few mixed configurations, with samples: quick, for mutants.
 
-`check_trajectories` goes on for longer and takes one setting at a time; these are small
+`trajectories` goes on for longer and takes one setting at a time; these are small
 enough to be run for every mutant of the training step.
 """
 

@@ -30,7 +30,7 @@ class Mutant(NamedTuple):
     edits: tuple[Edit, ...]
     """Made together."""
     suspects: tuple[str, ...]
-    """Names of `checks.CHECKS`, or patterns of them as in a shell."""
+    """Names of `registry.CHECKS`, or patterns of them as in a shell."""
 
     @property
     def twin(self) -> str:

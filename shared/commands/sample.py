@@ -190,8 +190,7 @@ def _named(number: int, data: DataInfo) -> list[str]:
 def _say_which(options: SampleOptions, data: DataInfo) -> None:
     """Say what a number stands for, where it is another class's name."""
     for number in dict.fromkeys(map(_number, _chosen(options, data))):
-        named = [] if number is None else _named(number, data)
-        if number is not None and named:
+        if number is not None and (named := _named(number, data)):
             words = [f"id {number}, the class named {data.class_names[number]}", *named]
             terminal.say(f"--labels {number}: {'; '.join(words)}")
 

@@ -65,7 +65,7 @@ def check_threads(threads: int | None) -> None:
 
 
 def check_labels(config: TrainConfig, num_classes: int, data: str) -> None:
-    """Refuse to train by class what has none.
+    """Refuse to train by class on data without classes.
 
     Args:
         config: the run's configuration.
@@ -159,7 +159,7 @@ def check_batch(
 ) -> None:
     """Refuse to train on batches that no memory of a device could hold.
 
-    Who only draws has none of them, and so may draw where nobody could train.
+    Drawing needs none of them, so that it may work where training does not.
 
     Args:
         config: the run's configuration.

@@ -70,20 +70,20 @@ def scheduled(
     def now(start: float, final: float | None) -> float:
         return start if final is None else _burn_in(config, start, final, images)
 
-    def only_if(final: float | None, start: float) -> float | None:
-        return None if final is None else now(start, final)
+    def only_if(start: float, final: float | None) -> float | None:
+        return None if final is None else _burn_in(config, start, final, images)
 
     factor = learning_rate_factor(config, total, step) / 2**rollbacks
     half_life = now(config.ema_half_life, config.final_ema_half_life)
     return Scalars(
         g_lr=factor * now(config.g_lr, config.final_g_lr),
         d_lr=factor * now(config.d_lr, config.final_d_lr),
-        penalty_weight=only_if(config.final_penalty_weight, config.penalty_weight),
-        beta2=only_if(config.final_beta2, config.adam_betas[1]),
+        penalty_weight=only_if(config.penalty_weight, config.final_penalty_weight),
+        beta2=only_if(config.adam_betas[1], config.final_beta2),
         ema_share=(
             _share(config.images_per_step, half_life) if config.has_half_life else None
         ),
-        augment_p=only_if(config.final_augment_p, config.augment_p or 0.0),
+        augment_p=only_if(config.augment_p or 0.0, config.final_augment_p),
     )
 
 

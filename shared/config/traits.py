@@ -435,7 +435,7 @@ def checked_loss(
 
     Args:
         what: for errors.
-        loss: as for `objective_traits`.
+        loss: one of the two of `objective_traits`.
         array: the twin's arrays.
     """
 

@@ -137,9 +137,9 @@ def conform(value: Any, kind: Any, field: str = "") -> Any:
         return _object(value, kind, field)
     is_union = origin in (Union, UnionType)
     members = args if is_union else (kind,)
-    plain = [_PLAIN[member] for member in members if member in _PLAIN]
-    if not any(fits(value) for _, fits in plain):
-        rule = " or ".join(words for words, _ in plain)
+    allowed = [_PLAIN[member] for member in members if member in _PLAIN]
+    if not any(fits(value) for _, fits in allowed):
+        rule = " or ".join(words for words, _ in allowed)
         for tuple_of in (get_args(x) for x in members if get_origin(x) is tuple):
             if isinstance(value, list | tuple):
                 return _tuple(value, tuple_of, field)

@@ -1,4 +1,4 @@
-"""Where that is kept which is made once of a data set, such as resized images."""
+"""Where what is made once of a data set is kept, such as resized images."""
 
 import os
 from collections.abc import Sequence

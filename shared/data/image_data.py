@@ -47,7 +47,7 @@ class DataInfo(NamedTuple):
         return None
 
     def has_images_of(self, other: "DataInfo") -> bool:
-        """Whether these are another's images and labels; names are but words."""
+        """Whether the images and labels are another's; class names don't count."""
         return self._replace(class_names=()) == other._replace(class_names=())
 
     def described(self) -> str:

@@ -221,11 +221,11 @@ def _fetch(
     wanted = _FETCHED[name]
     if terminal.is_watched():
         terminal.say(f"{name}: reading; fetching what {data_dir} lacks ...")
-    noise = io.StringIO()
+    said = io.StringIO()
     try:
         with (
-            contextlib.redirect_stdout(noise),
-            contextlib.redirect_stderr(noise),
+            contextlib.redirect_stdout(said),
+            contextlib.redirect_stderr(said),
             warnings.catch_warnings(action="ignore"),
             impatiently(),
         ):

@@ -76,16 +76,7 @@ def symptoms(config: TrainConfig) -> list[Symptom]:
         config: the run's configuration.
     """
     lasting = max(LASTING_VALUES, math.ceil(LASTING_STEPS / config.log_every))
-    found = [
-        Symptom(
-            DIVERGED,
-            0.0,
-            0.0,
-            1,
-            DIVERGENCE,
-            _taming(config),
-        )
-    ]
+    found = [Symptom(DIVERGED, 0.0, 0.0, 1, DIVERGENCE, _taming(config))]
     chance, least = OBJECTIVES[config.objective].chance_loss, _least_loss(config)
     if chance is not None and least is not None:
         bound = least + _WON * (chance - least)

@@ -31,7 +31,7 @@ class Score(NamedTuple):
 
     @property
     def decimals(self) -> int:
-        """Shown."""
+        """How many are shown."""
         return QUANTITIES[self.name].decimals
 
 

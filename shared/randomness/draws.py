@@ -172,75 +172,54 @@ def _draw_step(
         noise.batch_indices(seed, number, config.batch_size, count, purpose)
         for purpose, number in of_all("epoch order", first_batch)
     ]
-    records = None
+    # What a configuration does not use stays None.
+    used: dict[str, Any] = dict.fromkeys(Draws._fields)
+    used["indices"] = np.stack(orders).astype(np.int32)[:, samples]
+    used["z"] = each(normal, of_all("latents"), config.z_dim)
+    used["update_d"] = np.asarray(step % config.d_every == 0)
+    inputs = PENALTIES[config.penalty].inputs
+    if "alpha" in inputs:
+        used["alpha"] = each(uniform, of_d("penalty mix"))[..., 0]
+    if "penalty_noise" in inputs:
+        drawn = each(uniform, of_d("penalty noise"), pixels)
+        used["penalty_noise"] = drawn.reshape(-1, batch, *image)
+    if config.label_flip:
+        drawn = each(uniform, of_d("label flips"), 2).swapaxes(1, 2)
+        used["flips"] = drawn < np.float32(config.label_flip)
+    if config.instance_noise:
+        used["instance_noise"] = _instance_noise(config, step, image, normal, samples)
     if config.pipe:
-        records = ada.draw_records(config, step, image, uniform, normal, samples)
+        used["augmentation"] = ada.draw_records(
+            config, step, image, uniform, normal, samples
+        )
     elif config.policies:
-        records = augmentation.draw_records(config, step, image, uniform, samples)
-    directions = update_g_by_paths = None
+        used["augmentation"] = augmentation.draw_records(
+            config, step, image, uniform, samples
+        )
+    if config.flip:
+        used["mirrored"] = each(uniform, of_all("mirrored images"))[..., 0] < 0.5
+    if noise_numbers := ARCHITECTURES[config.architecture].noise_numbers(size):
+        used["noise_maps"] = each(normal, of_all("noise maps"), noise_numbers)
+    if config.style_mixing:
+        used["other_z"] = each(normal, of_all("other latents"), config.z_dim)
+        unit = each(uniform, of_all("style mixing"), 2, of=1)[:, 0]
+        used["mixed"] = _mixed(config, unit)
     if config.path_length:
-        update_g_by_paths = np.asarray(step % config.path_length_every == 0)
+        is_updated = step % config.path_length_every == 0
         directions = np.zeros((1, batch, *image), np.float32)
-        if update_g_by_paths:
+        if is_updated:
             drawn = each(normal, [("path directions", step)], pixels)
             directions = drawn.reshape(directions.shape)
             directions /= np.float32(math.sqrt(sizes.pixels(size)))
-    inputs = PENALTIES[config.penalty].inputs
-    noise_numbers = ARCHITECTURES[config.architecture].noise_numbers(size)
-    scheduled = schedules.scheduled(config, total_steps, step, rollbacks)
-    scalars: dict[str, Any] = {
-        name: None if value is None else np.asarray(value, np.float64)
-        for name, value in scheduled._asdict().items()
-    }
-    return Draws(
-        indices=np.stack(orders).astype(np.int32)[:, samples],
-        z=each(normal, of_all("latents"), config.z_dim),
-        alpha=each(uniform, of_d("penalty mix"))[..., 0] if "alpha" in inputs else None,
-        penalty_noise=(
-            each(uniform, of_d("penalty noise"), pixels).reshape(-1, batch, *image)
-            if "penalty_noise" in inputs
-            else None
-        ),
-        flips=(
-            each(uniform, of_d("label flips"), 2).swapaxes(1, 2)
-            < np.float32(config.label_flip)
-            if config.label_flip
-            else None
-        ),
-        instance_noise=(
-            _instance_noise(config, step, image, normal, samples)
-            if config.instance_noise
-            else None
-        ),
-        augmentation=records,
-        mirrored=(
-            each(uniform, of_all("mirrored images"))[..., 0] < 0.5
-            if config.flip
-            else None
-        ),
-        noise_maps=(
-            each(normal, of_all("noise maps"), noise_numbers) if noise_numbers else None
-        ),
-        other_z=(
-            each(normal, of_all("other latents"), config.z_dim)
-            if config.style_mixing
-            else None
-        ),
-        mixed=(
-            _mixed(config, each(uniform, of_all("style mixing"), 2, of=1)[:, 0])
-            if config.style_mixing
-            else None
-        ),
-        directions=directions,
-        update_d=np.asarray(step % config.d_every == 0),
-        update_d_by_penalty=(
-            np.asarray(step % config.penalty_every == 0)
-            if config.penalty_every > 1
-            else None
-        ),
-        update_g_by_paths=update_g_by_paths,
-        **scalars,
-    )
+        used["directions"] = directions
+        used["update_g_by_paths"] = np.asarray(is_updated)
+    if config.penalty_every > 1:
+        used["update_d_by_penalty"] = np.asarray(step % config.penalty_every == 0)
+    scheduled = schedules.scheduled(config, total_steps, step, rollbacks)._asdict()
+    for name, value in scheduled.items():
+        if value is not None:
+            used[name] = np.asarray(value, np.float64)
+    return Draws(**used)
 
 
 def _mixed(config: TrainConfig, unit: NDArray[np.float32]) -> NDArray[np.bool_]:

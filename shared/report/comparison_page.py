@@ -18,7 +18,7 @@ from shared.config.schedules import images_seen
 from shared.config.train_config import TrainConfig
 from shared.drawing.plots import bulk
 from shared.files.atomic import write_atomically
-from shared.quantities import QUANTITIES, series
+from shared.quantities import DECIDING, QUANTITIES, series
 from shared.report.pages import data_uri, is_picture, sharpest, template
 from shared.run.evaluations import StoredEvaluation
 from shared.run.rollbacks import went_back
@@ -29,8 +29,7 @@ from shared.run.run_dir import RunDir
 _ALIKE = {"seed"} | CHANGEABLE_ON_RESUME - {"steps", "epochs"}
 # What shares an axis where the objective is one, which gives the scale.
 _LOSSES = ("d_loss", "g_loss", "wasserstein_estimate")
-# Where the judge is one, and what in a protocol says who it is.
-_SCORES = ("fid", "coverage")
+# What in a protocol says who the judge is: where it is one, scores are shown.
 _JUDGE = ("dataset", "reference", "features", "resizing", "samples")
 # And always.
 _CURVES = ("modes", "high_quality", "diversity")
@@ -99,7 +98,7 @@ def write_page(path: Path, runs: Sequence[Run], table: Sequence[Sequence[str]]) 
         legend=[(title, _stroke(number)) for number, title in enumerate(groups)],
         are_points=are_points(runs),
         are_losses_left_out=not set(_LOSSES) <= set(names),
-        are_scores_left_out=not set(_SCORES) <= set(names),
+        are_scores_left_out=not set(DECIDING) <= set(names),
         top=_TOP,
         width=_WIDTH,
         height=_HEIGHT,
@@ -121,7 +120,7 @@ def comparable(runs: Sequence[Run]) -> tuple[str, ...]:
     protocols = [protocol for run in runs for protocol in run.protocols]
     judges = {tuple(protocol.get(name) for name in _JUDGE) for protocol in protocols}
     losses = _LOSSES if len(games) == 1 else ()
-    return (*losses, *(_SCORES if len(judges) < 2 else ()), *_CURVES)
+    return (*losses, *(DECIDING if len(judges) < 2 else ()), *_CURVES)
 
 
 def _groups(runs: Sequence[Run]) -> dict[str, list[Run]]:

@@ -106,8 +106,8 @@ def find(run: Path, step: WhichStep | None) -> tuple[Path, Checkpoint]:
     """The checkpoint that is meant, and what it holds.
 
     Args:
-        run: as for `resolve_checkpoint`.
-        step: likewise.
+        run: as the path of `resolve_checkpoint`.
+        step: as for `resolve_checkpoint`.
 
     Raises:
         UsageError: there is no such file, or it is damaged.

@@ -1,4 +1,4 @@
-"""How a folder is known that holds a generator which has left its run."""
+"""How a folder with an exported generator is recognised."""
 
 import os
 from pathlib import Path

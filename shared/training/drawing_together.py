@@ -55,5 +55,5 @@ class DrawsTogether(backend.Backend):
     def _draw_part(
         self, batches: Sequence[Latents], training: bool
     ) -> list[NDArray[np.float32]]:
-        """Draw this process's part; returns all of them to the first process."""
+        """Draw this process's part; the first process gets all parts."""
         raise NotImplementedError

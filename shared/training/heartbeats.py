@@ -141,7 +141,7 @@ class Heartbeat:
                 self._give_up(rank, silent * EVERY_SECONDS)
 
     def _quietest(self) -> int:
-        """Who has been silent for longest."""
+        """The process that has been silent for longest."""
         return max(self._others, key=lambda x: self._silent[x])
 
 

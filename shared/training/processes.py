@@ -138,7 +138,7 @@ def hear_flags(address: str | None, count: int | None, rank: int | None) -> None
 
 
 def hear_slurm() -> None:
-    """Have `processes` know what SLURM has told what ``srun`` has started, if it has.
+    """Have `processes` know what SLURM says, if ``srun`` has started this process.
 
     Where the first one listens is found by who can read SLURM's list of nodes.
     """
@@ -153,8 +153,8 @@ def wait_for_others(meet: Callable[[], None], place: str, hint: str = "") -> Non
     """Meet the other processes, and say so where they take long to come.
 
     Args:
-        meet: does; a library's function that waits, in which Python hears no signal. So
-            another thread is in there, and the program's handlers act at once.
+        meet: waits until all have come. In a library's function Python hears no signal,
+            so another thread calls it, and the program's handlers act at once.
         place: where.
         hint: what may help where they do not meet.
 
