@@ -50,7 +50,8 @@ def maps(
 
     Args:
         records: rows of `shared.randomness.ada.records`.
-        p: probability of each step, from 0 up; from 1 on all are made.
+        p: probability of each step, from 0 up; from 1 on all are made, but for those
+            that the records have at a share of p.
 
     Returns:
         Two maps [A b] in a row: from a place (x, y) in what D sees to one in the image,

@@ -116,8 +116,8 @@ class BigganGenerator(nn.Module):
 
     Each block has a part of the latents to itself; with what stands for the class, the
     same in all blocks, it modulates the block's norms. The first part, which also has
-    what is left over, becomes the smallest map. At half the size of the image pixels
-    attend to each other.
+    what is left over, becomes the smallest map. Pixels attend to each other at half the
+    size of the image, or at its own where its base doubles once.
 
     Args:
         z_dim: length of a latent vector, at least 1 for each block and 1 more.

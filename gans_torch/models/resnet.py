@@ -158,7 +158,8 @@ class ResnetGenerator(nn.Module):
             norm it enters as a one-hot vector beside the latents.
         factor: up to 32x32, how many times as wide it is as ``width`` says.
         attention: whether pixels attend to each other, at half the size of the image
-            or, where that is less, where the first map has doubled three times.
+            (its own, where its base doubles once) or, where that is less, where the
+            first map has doubled three times.
     """
 
     def __init__(

@@ -94,7 +94,8 @@ def _burn_in(config: TrainConfig, start: float, final: float, images: float) -> 
         config: has N, the images of the burn-in.
         start: v0.
         final: v1.
-        images: n, those that D was trained on before this step.
+        images: n, those that D was trained on before this step, on average where it
+            skips steps.
     """
     assert config.burn_in_images is not None  # train_config.py: with each final value
     if images >= config.burn_in_images:

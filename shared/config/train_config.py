@@ -515,7 +515,7 @@ def _check_architecture(config: TrainConfig) -> None:
             raise refuse(
                 name,
                 getattr(config, name),
-                f"{config.architecture} has no such thing; use {value}",
+                f"means nothing to {config.architecture}; use {value}",
             )
     size, least_z_dim = config.image_size, architecture.least_z_dim
     if isinstance(size, tuple) and not architecture.makes_rectangles:

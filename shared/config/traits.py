@@ -250,6 +250,8 @@ _STYLEGAN2 = ArchitectureTraits(
         **{"g_norm": "none", "d_norm": "none"},
         **{"g_weight_norm": "none", "d_weight_norm": "none"},
         **{"minibatch_discrimination": 0, "aux_classifier": 0.0},
+        # Its weights are stored many times as large as they are used.
+        "g_orthogonal": 0.0,
     },
     noise_numbers=_stylegan2_noise,
     # Two of each size, up from the base.
@@ -301,7 +303,8 @@ ARCHITECTURES = Table(
                 **{"g_norm": "none", "d_norm": "none"},
                 **{"g_weight_norm": "none", "d_weight_norm": "none"},
                 **{"minibatch_discrimination": 0, "minibatch_std": 0},
-                "aux_classifier": 0.0,
+                # Outputs of different groups have nothing in common.
+                **{"aux_classifier": 0.0, "g_orthogonal": 0.0},
             },
             least_weights=_r3gan_weights,
             # Inside a single block, and not of larger maps than 32x32.

@@ -161,9 +161,11 @@ def _lipschitz_symptoms(config: TrainConfig, lasting: int) -> list[Symptom]:
     """Whether a critic has a bound, and whether it keeps to it."""
     is_critic = OBJECTIVES[config.objective].wasserstein
     penalty = PENALTIES[config.penalty]
-    has_penalty = penalty.points > 0 and config.penalty_weight > 0
+    # The weight may move from one to the other.
+    both = (config.penalty_weight, config.final_penalty_weight)
+    weights = [weight for weight in both if weight] if penalty.points else []
     has_bound = config.weight_clip > 0 or config.d_weight_norm == "spectral"
-    if is_critic and not has_penalty and not has_bound:
+    if is_critic and not weights and not has_bound:
         problem = (
             "the critic has no Lipschitz bound, without which its loss estimates no"
             " distance and may grow for ever"
@@ -177,10 +179,10 @@ def _lipschitz_symptoms(config: TrainConfig, lasting: int) -> list[Symptom]:
         return [Symptom("step", math.inf, math.inf, 1, problem, remedy)]
     if penalty.slope is not None:
         bound = _LIPSCHITZ * penalty.slope
-    elif is_critic and has_penalty:
+    elif is_critic and weights:
         # R1 and R2 hold no norm: they balance the critic's gain at 1 / (2 weight).
         # Of points, 2 is normal with the weight 0.01, and 1 with 0.1.
-        bound = max(_LIPSCHITZ, 1 / config.penalty_weight)
+        bound = max(_LIPSCHITZ, 1 / min(weights))
     else:
         return []
     problem = (

@@ -131,15 +131,23 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"penalty": "r1"}, "--penalty r1: is per sample, but --d-norm batch"),
     (
         {"architecture": "r3gan", "d_norm": "none"},
-        "--g-norm batch: r3gan has no such thing; use none",
+        "--g-norm batch: means nothing to r3gan; use none",
     ),
     (
         _R3GAN | {"minibatch_std": 4},
-        "--minibatch-std 4: r3gan has no such thing; use 0",
+        "--minibatch-std 4: means nothing to r3gan; use 0",
     ),
     (
         _STYLES | {"minibatch_discrimination": 4},
-        "--minibatch-discrimination 4: stylegan2 has no such thing; use 0",
+        "--minibatch-discrimination 4: means nothing to stylegan2; use 0",
+    ),
+    (
+        _STYLES | {"g_orthogonal": 1e-4},
+        "--g-orthogonal 0.0001: means nothing to stylegan2; use 0.0",
+    ),
+    (
+        _R3GAN | {"g_orthogonal": 1e-4},
+        "--g-orthogonal 0.0001: means nothing to r3gan; use 0.0",
     ),
     (
         {"architecture": "biggan", "d_norm": "none", "z_dim": 3},

@@ -154,6 +154,11 @@ def test_the_last_scores_speak_alone() -> None:
         ({"penalty": "wgan-gp", "penalty_weight": 0.0}, "--penalty-weight 10,"),
         ({"penalty_weight": 0.0}, "--penalty wgan-gp --penalty-weight 10,"),
         ({"penalty": "r1"}, None),
+        (
+            {"penalty": "r1", "penalty_weight": 0.0}
+            | {"final_penalty_weight": 0.5, "burn_in_images": 1000},
+            None,
+        ),
         ({"weight_clip": 0.01}, None),
         ({"d_weight_norm": "spectral"}, None),
         ({"objective": "hinge"}, None),
@@ -193,9 +198,14 @@ def test_r1_holds_a_critic_as_its_weight_says(
         penalty_weight=weight,
         d_norm="none",
     )
-    assert (
-        bool(diagnoses(config, HEALTHY | {"gradient_norm": lambda t: norm})) is is_bad
+    moving = dataclasses.replace(
+        config,
+        **{"penalty_weight": 10.0, "final_penalty_weight": weight},
+        burn_in_images=1000,
     )
+    series = HEALTHY | {"gradient_norm": lambda t: norm}
+    assert bool(diagnoses(config, series)) is is_bad
+    assert bool(diagnoses(moving, series)) is is_bad
 
 
 @pytest.mark.parametrize(
