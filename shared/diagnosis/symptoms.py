@@ -57,14 +57,14 @@ class Symptom(NamedTuple):
     """A metric that is bad beyond its bounds, and what to say when that lasts."""
 
     metric: str
-    low: float
-    """Values below this are bad."""
-    high: float
-    """Values above this are bad."""
     lasting: int
     """How many values in a row must be bad."""
     problem: str
     remedy: str
+    low: float = -math.inf
+    """Values below this are bad."""
+    high: float = math.inf
+    """Values above this are bad."""
     last_suffices: bool = False
     """Whether the last value of the run is judged without those before."""
 
@@ -76,53 +76,47 @@ def symptoms(config: TrainConfig) -> list[Symptom]:
         config: the run's configuration.
     """
     lasting = max(LASTING_VALUES, math.ceil(LASTING_STEPS / config.log_every))
-    found = [Symptom(DIVERGED, 0.0, 0.0, 1, DIVERGENCE, _taming(config))]
+    found = [Symptom(DIVERGED, 1, DIVERGENCE, _taming(config), high=0.0)]
     chance, least = OBJECTIVES[config.objective].chance_loss, _least_loss(config)
     if chance is not None and least is not None:
         bound = least + _WON * (chance - least)
         found.append(
             Symptom(
                 "d_loss",
-                bound,
-                math.inf,
                 lasting,
                 "D has won: its loss has been near zero for long, and G can hardly"
                 " learn from it",
                 _balancing(config),
+                low=bound,
             )
         )
     found += [
         Symptom(
             "diversity_kept",
-            _DIVERSITY_KEPT,
-            math.inf,
             _LASTING_RECORDS,
             "G is collapsing: its images differ less than half as much as they did"
             " before",
             _collapse_remedy(config),
+            low=_DIVERSITY_KEPT,
         ),
         Symptom(
             "late_diversity",
-            DIVERSITY_LEAST,
-            math.inf,
             _LASTING_RECORDS,
             "G has collapsed, or not begun to learn: it makes nearly the same image of"
             " every latent",
             _collapse_remedy(config, "more --steps"),
+            low=DIVERSITY_LEAST,
         ),
         Symptom(
             "classes_kept",
-            _CLASSES_KEPT,
-            math.inf,
             _LASTING_RECORDS,
             "G has lost modes: it makes, in effect, less than half of the classes",
             _collapse_remedy(config),
+            low=_CLASSES_KEPT,
             last_suffices=True,
         ),
         Symptom(
             "late_batch_norm_gap",
-            0.0,
-            _BATCH_NORM_GAP,
             _LASTING_RECORDS,
             "G's batch norm disagrees with itself: images drawn with its running"
             " statistics are others than those that D judges",
@@ -132,6 +126,7 @@ def symptoms(config: TrainConfig) -> list[Symptom]:
                 "a smaller --g-lr",
                 _flags(config, g_norm=_no_batch_norm(config)),
             ),
+            high=_BATCH_NORM_GAP,
         ),
     ]
     found += _lipschitz_symptoms(config, lasting)
@@ -139,19 +134,17 @@ def symptoms(config: TrainConfig) -> list[Symptom]:
         found += [
             Symptom(
                 f"relative_{metric}",
-                0.0,
-                _EXPLODED,
                 LASTING_VALUES,
                 f"{name}'s gradient explodes: it is a thousand times that of the start",
                 _taming(config),
+                high=_EXPLODED,
             ),
             Symptom(
                 f"relative_{metric}",
-                _VANISHED,
-                math.inf,
                 lasting,
                 f"{name}'s gradient vanishes: it is a hundredth of that of the start",
                 _steepening(config),
+                low=_VANISHED,
             ),
         ]
     return found
@@ -176,7 +169,7 @@ def _lipschitz_symptoms(config: TrainConfig, lasting: int) -> list[Symptom]:
             _flags(config, d_weight_norm="spectral"),
         )
         # At any step, the first being that of the first grid.
-        return [Symptom("step", math.inf, math.inf, 1, problem, remedy)]
+        return [Symptom("step", 1, problem, remedy, low=math.inf)]
     if penalty.slope is not None:
         bound = _LIPSCHITZ * penalty.slope
     elif is_critic and weights:
@@ -190,7 +183,7 @@ def _lipschitz_symptoms(config: TrainConfig, lasting: int) -> list[Symptom]:
         f" {bound / 2:.6g}"
     )
     remedy = "a larger --penalty-weight or a smaller --d-lr"
-    return [Symptom("gradient_norm", 0.0, bound, lasting, problem, remedy)]
+    return [Symptom("gradient_norm", lasting, problem, remedy, high=bound)]
 
 
 def _balancing(config: TrainConfig) -> str:
