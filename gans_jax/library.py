@@ -85,10 +85,12 @@ def export(
         convert,
         run,
         out,
-        format,
-        step,
-        truncation,
-        standing_stats,
+        library.ExportOptions(
+            format=format,
+            step=step,
+            truncation=truncation,
+            standing_stats=standing_stats,
+        ),
     )
 
 

@@ -72,6 +72,18 @@ _GeneratorT = TypeVar("_GeneratorT", bound=_Generator)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """How `export` writes, besides what and where."""
+
+    format: str
+    step: WhichStep | None
+    truncation: float | None
+    standing_stats: int | None
+    plugin: Path | None = None
+    """That the command was given, which must be the run's."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class FitOptions:
     """How `fit` trains, besides what and where."""
 
@@ -197,11 +209,7 @@ def export(
     convert: Callable[[_GeneratorT, str], bytes],
     run: Run,
     out: str | Path | None,
-    format: str,
-    step: WhichStep | None,
-    truncation: float | None,
-    standing_stats: int | None,
-    plugin: Path | None = None,
+    options: ExportOptions,
 ) -> Path:
     """Write a run's generator; as the twins' ``export``.
 
@@ -211,28 +219,25 @@ def export(
         convert: the content of its file of a format.
         run: as for `find_generator`.
         out: file to write, or new folder; None: a new one in the run.
-        format: its name.
-        step: as for `find_generator`.
-        truncation: as for the twins' ``export``.
-        standing_stats: as for `load_standing`.
-        plugin: that the command was given, which must be the run's.
+        options: as for the twins' ``export``.
 
     Raises:
         UsageError: as the twins' ``export`` says; or the plugin is another.
     """
+    format, truncation = options.format, options.truncation
     check_format(format, twin)
     out = None if out is None else Path(out)
     if out is not None:
         _check_out(out, format)
-    state = find_generator(twin, run, step)
-    home = _folder_of(run, step)
+    state = find_generator(twin, run, options.step)
+    home = _folder_of(run, options.step)
     if out is None and home is None:
         raise UsageError("--out: must name a place, as there is no run's folder")
-    plugins.check_drawn_with(plugin, state.plugin)
+    plugins.check_drawn_with(options.plugin, state.plugin)
     if truncation is not None:
         _check_truncation(truncation, state.config, format)
     # First: whatever is not fit to be drawn with stays here.
-    generator, state = load_standing(load, state, "cpu", standing_stats)
+    generator, state = load_standing(load, state, "cpu", options.standing_stats)
     name = f"{state.step:06d}"
     if truncation is not None:
         near = state._replace(arrays=truncated(state.arrays, truncation))
@@ -243,7 +248,7 @@ def export(
     with place as path:
         if format == "hub":
             exported = generator_of(state)
-            card = _card_of(run) if standing_stats is None else None
+            card = _card_of(run) if options.standing_stats is None else None
             scored = [] if home is None else _evaluations(home, exported)
             hub.write(path, exported, scored, card)
         else:

@@ -5,6 +5,7 @@ from typing import Any
 
 from shared import library, terminal
 from shared.commands.options import ExportOptions
+from shared.config.run_options import handed_on
 
 
 def export(
@@ -30,10 +31,6 @@ def export(
         convert,
         options.run,
         options.out,
-        options.format,
-        options.step,
-        options.truncation,
-        options.standing_stats,
-        options.plugin,
+        handed_on(options, library.ExportOptions),
     )
     terminal.say(f"exported: {path}")
