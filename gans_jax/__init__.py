@@ -1,10 +1,10 @@
 """Generative adversarial networks in Flax; `gans_torch` is the twin."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gans_jax import _own_shared  # noqa: F401  (first of all)
 from shared import __version__ as __version__
+from shared.lazy import front_door
 from shared.training.host_memory import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -72,10 +72,10 @@ _HOMES = {
     "shared.evaluation.evaluation": ("Evaluation",),
     "shared.training.driver": ("TrainedRun",),
 }
-
-
 # Of what a user's own objective, penalty or architecture is made.
 _MODULES = ("data", "distribution", "layers", "losses", "models", "penalties")
+
+__getattr__, __dir__ = front_door(__name__, _HOMES, _MODULES)
 
 
 def make_backend(
@@ -92,17 +92,3 @@ def make_backend(
     from gans_jax import backend
 
     return backend.Backend(config, data, device, arithmetic)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return importlib.import_module(f"gans_jax.{name}")
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(importlib.import_module(home), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    # What Python itself looks for, and no import of ours.
-    return sorted({*__all__, *(x for x in globals() if x.startswith("__"))})

@@ -1,7 +1,8 @@
 """Data to train on: by name, from a folder of images, or arrays in memory."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from shared.lazy import front_door
 
 if TYPE_CHECKING:
     from shared.data.arrays import from_arrays
@@ -17,14 +18,4 @@ _HOMES = {
     "shared.data.arrays": ("from_arrays",),
 }
 
-
-def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(importlib.import_module(home), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    # What Python itself looks for, and no import of ours.
-    return sorted({*__all__, *(x for x in globals() if x.startswith("__"))})
+__getattr__, __dir__ = front_door(__name__, _HOMES)
