@@ -27,7 +27,11 @@ from shared.data.survey import without_advice
 from shared.drawing import images
 from shared.errors import UsageError
 from shared.evaluation import evaluation
-from shared.evaluation.evaluators import check_data, check_split, make_evaluator
+from shared.evaluation.evaluators import (
+    check_features,
+    check_scored_split,
+    make_evaluator,
+)
 from shared.files.atomic import write_object
 from shared.files.records import finite
 from shared.quantities import QUANTITIES
@@ -75,8 +79,8 @@ def evaluate(options: EvaluateOptions, twin: str, make_backend: MakeBackend) -> 
             return
     dataset = _dataset(options, stored.config.dataset)
     config = dataclasses.replace(stored.config, dataset=dataset)
-    check_data(config, stored.data, options.features)
-    check_split(options.split, dataset, options.features)
+    check_features(config, stored.data, options.features)
+    check_scored_split(options.split, dataset, options.features)
     if options.features == "none" and (options.draws or 1) > 1:
         rule = "without features a single draw tells all that there is"
         raise refuse("draws", options.draws, rule)
@@ -215,11 +219,11 @@ def _read_both(
     caching = datasets.Caching(options.data_dir, options.cache_dir, options.trust_cache)
     reading = Reading(options.channels or "auto")
     with _called(name, f"--reference {options.reference}") as say:
-        check_split(options.split, name, options.features)
+        check_scored_split(options.split, name, options.features)
         read = functools.partial(datasets.read, name, size, caching, reading, say)
         reference = read()
         against = read("test") if options.split == "test" else None
-        check_data(TrainConfig(dataset=name), reference.info, options.features)
+        check_features(TrainConfig(dataset=name), reference.info, options.features)
     with _called(_folder(path), f"--samples {path}") as say:
         read = functools.partial(datasets.read, _folder(path), size, caching)
         samples = read(reading, say)

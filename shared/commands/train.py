@@ -14,7 +14,7 @@ from shared.config.run_options import TrainOptions, handed_on
 from shared.data import datasets
 from shared.data.image_data import DataInfo, ImageData
 from shared.errors import Interrupted, UsageError
-from shared.evaluation.evaluators import check_data
+from shared.evaluation.evaluators import check_features
 from shared.report import page
 from shared.run.run_dir import RunDir
 from shared.training import driver, signals
@@ -140,7 +140,7 @@ def next_command(options: TrainOptions, data: DataInfo, run: Path, prog: str) ->
     """
     names: tuple[str, ...] = ("data_dir", "cache_dir", "device", "plugin")
     try:
-        check_data(options.config, data, "classifier")
+        check_features(options.config, data, "classifier")
         command, further = "evaluate", []
     except UsageError:
         command, further = "sample", ["--interpolate"]

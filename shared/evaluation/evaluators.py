@@ -18,7 +18,7 @@ from shared.evaluation.samples import GeneratedSamples, Samples
 from shared.evaluation.score import Evaluator
 
 
-def check_data(
+def check_features(
     config: TrainConfig, data: DataInfo, features: Features | None = None
 ) -> None:
     """Refuse data that do not suit the features.
@@ -59,7 +59,7 @@ def check_data(
         )
 
 
-def check_split(split: Split, dataset: str, features: Features) -> None:
+def check_scored_split(split: Split, dataset: str, features: Features) -> None:
     """Refuse a split that there is not, or that nothing is compared with.
 
     Args:
@@ -103,9 +103,9 @@ def make_evaluator(
         against: what the samples' features are compared with; None: the data's.
 
     Raises:
-        UsageError: as `check_data`, or the network for the features cannot be had.
+        UsageError: as `check_features`, or the network for the features cannot be had.
     """
-    check_data(config, data.info, features)
+    check_features(config, data.info, features)
     if config.dataset in choices.POINTS:
         return PointEvaluator(backend, config, data, standing_stats)
     samples = samples or GeneratedSamples(backend, config, data.labels, standing_stats)

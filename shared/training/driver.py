@@ -183,7 +183,7 @@ def check_data(config: TrainConfig, data: DataInfo) -> None:
         UsageError: a batch larger than the data, or labels that are not there.
     """
     if config.evaluate_every:
-        evaluators.check_data(config, data)
+        evaluators.check_features(config, data)
     if data.count < 2:
         raise refuse("dataset", config.dataset, "holds 1 image; a run takes 2 or more")
     if config.batch_size > data.count:

@@ -90,7 +90,7 @@ class Memory(Place):
         """The state that was handed in; as `Place.find`."""
         if self._stored is None:
             return None
-        _check_data(config, data, self._stored.data, self._allow_new_data)
+        _check_same_data(config, data, self._stored.data, self._allow_new_data)
         found = Found(self._stored._replace(data=data), "--resume")
         return _checked(config, data, [data], found)
 
@@ -225,7 +225,7 @@ class OldFolder(Place):
         held.enter_context(run.lock(self._keeping.say))
         plugins.check_same(self._keeping.plugin, run.config_file.plugin())
         stored_config, stored_data = run.config_file.read()
-        _check_data(config, data, stored_data, self._allow_new_data)
+        _check_same_data(config, data, stored_data, self._allow_new_data)
         # The run's page shows them: one that is damaged is told now, and not then.
         run.read_evaluations()
         found = self._last_whole() if self._step is None else self._named(self._step)
@@ -319,7 +319,7 @@ def _check_room(path: Path, session: Session, keep: Keep, there: int) -> None:
     check_room(path, count * size, f"{checkpoints} (--keep {keep})")
 
 
-def _check_data(
+def _check_same_data(
     config: TrainConfig, data: DataInfo, stored: DataInfo, allow_new: bool
 ) -> None:
     """Refuse to go on with other images than those that a run was started with.

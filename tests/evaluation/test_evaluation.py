@@ -455,7 +455,7 @@ def test_data_that_cannot_be_scored_are_refused(
     config: Any = SimpleNamespace(dataset=dataset, evaluate_every=2)
     info: Any = SimpleNamespace(num_classes=0, count=count)
     with pytest.raises(UsageError, match=rule):
-        evaluate.check_data(config, info, features)
+        evaluate.check_features(config, info, features)
 
 
 @pytest.mark.parametrize(
@@ -472,7 +472,7 @@ def test_unlabelled_images_and_points_can_be_scored(
 ) -> None:
     config: Any = SimpleNamespace(dataset=dataset)
     info: Any = SimpleNamespace(num_classes=0, count=100)
-    evaluate.check_data(config, info, features)
+    evaluate.check_features(config, info, features)
 
 
 def test_without_features_there_is_what_pixels_tell(

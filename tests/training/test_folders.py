@@ -423,10 +423,10 @@ def test_other_data_are_refused_where_they_would_change_what_is_learnt() -> None
     renamed = stored._replace(class_names=("dog", "cat"))
     other = stored._replace(sha256="b" * 64)
     by_epochs = TrainConfig(steps=None, epochs=2.0)
-    places._check_data(TrainConfig(), renamed, stored, allow_new=False)
-    places._check_data(by_epochs, other, stored, allow_new=True)
+    places._check_same_data(TrainConfig(), renamed, stored, allow_new=False)
+    places._check_same_data(by_epochs, other, stored, allow_new=True)
     falling = dataclasses.replace(by_epochs, lr_schedule="linear")
     with pytest.raises(UsageError, match="linear is spread over --epochs"):
-        places._check_data(falling, other, stored, allow_new=True)
+        places._check_same_data(falling, other, stored, allow_new=True)
     with pytest.raises(UsageError, match="other classes than the conditional run"):
-        places._check_data(TrainConfig(conditional=True), renamed, stored, False)
+        places._check_same_data(TrainConfig(conditional=True), renamed, stored, False)
