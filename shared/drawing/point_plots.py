@@ -3,7 +3,7 @@
 import io
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,28 +17,32 @@ _AXIS = np.linspace(-_LIMIT, _LIMIT, 49, dtype=np.float32)
 _EDGES = np.linspace(-_LIMIT, _LIMIT, 65)
 
 
+class Scene(NamedTuple):
+    """What is drawn of points."""
+
+    real: NDArray[np.floating]
+    """Real points, shape [count, 2]."""
+    fake: NDArray[np.floating]
+    """Generated points, shape [count, 2]."""
+    landscape: NDArray[np.floating]
+    """D's outputs before any sigmoid at `landscape_points`."""
+    scores: PointScores
+    """Shown above the points."""
+    title: str
+    """Shown above D's landscape."""
+
+
 def landscape_points() -> NDArray[np.float32]:
     """Where D's landscape is looked at; shape [count, 2]."""
     return np.stack(np.meshgrid(_AXIS, _AXIS), axis=-1).reshape(-1, 2)
 
 
-def plot_points(
-    path: Path,
-    real: NDArray[np.floating],
-    fake: NDArray[np.floating],
-    landscape: NDArray[np.floating],
-    scores: PointScores,
-    title: str,
-) -> None:
+def plot_points(path: Path, scene: Scene) -> None:
     """Write a picture: generated points over the real density; D and its gradient.
 
     Args:
         path: file to write, PNG.
-        real: real points, shape [count, 2].
-        fake: generated points, shape [count, 2].
-        landscape: D's outputs before any sigmoid at `landscape_points`.
-        scores: shown above the points.
-        title: shown above D's landscape.
+        scene: what it shows.
     """
     # Imported here: matplotlib takes a second to import. No pyplot: it keeps state.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -46,33 +50,22 @@ def plot_points(
 
     figure = Figure(figsize=(10, 5), layout="constrained", dpi=80)
     samples, _ = figure.subplots(1, 2)
-    samples.hist2d(*real.T, bins=(_EDGES, _EDGES), cmap="Greys", cmin=1)
-    samples.plot(*fake.T, ".", color="tab:red", markersize=2, alpha=0.5)
-    _finish(figure, landscape, scores, title, levels=20)
+    samples.hist2d(*scene.real.T, bins=(_EDGES, _EDGES), cmap="Greys", cmin=1)
+    samples.plot(*scene.fake.T, ".", color="tab:red", markersize=2, alpha=0.5)
+    _finish(figure, scene, levels=20)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     images.save_png(path, np.asarray(canvas.buffer_rgba())[..., :3])
 
 
-def plot_vectors(
-    path: Path,
-    real: NDArray[np.floating],
-    fake: NDArray[np.floating],
-    landscape: NDArray[np.floating],
-    scores: PointScores,
-    title: str,
-) -> None:
+def plot_vectors(path: Path, scene: Scene) -> None:
     """Write what `plot_points` does as vectors, for a page: the density as contours.
 
     The same points make the same bytes, about twice as many as the other picture has.
 
     Args:
         path: file to write, SVG.
-        real: real points, shape [count, 2].
-        fake: generated points, shape [count, 2].
-        landscape: D's outputs before any sigmoid at `landscape_points`.
-        scores: shown above the points.
-        title: shown above D's landscape.
+        scene: what it shows.
     """
     import matplotlib
     from matplotlib.figure import Figure
@@ -80,12 +73,12 @@ def plot_vectors(
     figure = Figure(figsize=(10, 5), layout="constrained")
     samples, _ = figure.subplots(1, 2)
     # The histogram's cells would be a path each, and so would the points be.
-    density, *_ = np.histogram2d(*real.T, bins=(_EDGES, _EDGES))
+    density, *_ = np.histogram2d(*scene.real.T, bins=(_EDGES, _EDGES))
     middles = (_EDGES[1:] + _EDGES[:-1]) / 2
     levels = np.linspace(0.05, 1, 8) * max(density.max(), 1)
     samples.contourf(middles, middles, density.T, levels=levels, cmap="Greys")
-    samples.add_patch(_dots(fake))
-    _finish(figure, landscape, scores, title, levels=12)
+    samples.add_patch(_dots(scene.fake))
+    _finish(figure, scene, levels=12)
     buffer = io.BytesIO()
     # Ids are random and the date is told, unless one asks; letters stay letters.
     settings = {"svg.hashsalt": "points", "svg.fonttype": "none"}
@@ -115,21 +108,16 @@ def _dots(points: NDArray[np.floating]) -> Any:
     )
 
 
-def _finish(
-    figure: Any,
-    landscape: NDArray[np.floating],
-    scores: PointScores,
-    title: str,
-    levels: int,
-) -> None:
+def _finish(figure: Any, scene: Scene, levels: int) -> None:
     """Draw D's landscape beside the points, and what is told of both."""
     samples, right_half = figure.axes
+    scores = scene.scores
     modes = ""
     if scores.modes is not None:
         modes = f"{scores.modes} mode{'' if scores.modes == 1 else 's'}, "
     samples.set_title(f"{modes}{scores.high_quality:.0%} high quality")
 
-    height = landscape.reshape(len(_AXIS), len(_AXIS))
+    height = scene.landscape.reshape(len(_AXIS), len(_AXIS))
     drawn = right_half.contourf(_AXIS, _AXIS, height, levels=levels, cmap="viridis")
     figure.colorbar(drawn, ax=right_half, label="D before the sigmoid")
     # Where G's points are pulled to: up the gradient of D.
@@ -145,6 +133,6 @@ def _finish(
         alpha=0.7,
         scale=30,
     )
-    right_half.set_title(title)
+    right_half.set_title(scene.title)
     for axes in (samples, right_half):
         axes.set(xlim=(-_LIMIT, _LIMIT), ylim=(-_LIMIT, _LIMIT), aspect="equal")

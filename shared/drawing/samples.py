@@ -41,10 +41,11 @@ def draw_points(
 
     def write(path: Path, vectors: Path | None = None) -> points.PointScores:
         scores = points.score(config.dataset, fake)
-        shown = (real, fake, landscape, scores, f"D after {step} steps")
+        title = f"D after {step} steps"
+        scene = point_plots.Scene(real, fake, landscape, scores, title)
         if vectors is not None:
-            point_plots.plot_vectors(vectors, *shown)
-        point_plots.plot_points(path, *shown)
+            point_plots.plot_vectors(vectors, scene)
+        point_plots.plot_points(path, scene)
         return scores
 
     return write

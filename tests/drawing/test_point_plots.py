@@ -18,7 +18,9 @@ _SVG = "{http://www.w3.org/2000/svg}"
 
 def _plotted(path: Path, modes: int = 7) -> bytes:
     scores = PointScores(modes=modes, high_quality=0.5)
-    point_plots.plot_vectors(path, _REAL, _FAKE, _LANDSCAPE, scores, "D after 3 steps")
+    title = "D after 3 steps"
+    scene = point_plots.Scene(_REAL, _FAKE, _LANDSCAPE, scores, title)
+    point_plots.plot_vectors(path, scene)
     return path.read_bytes()
 
 
