@@ -446,6 +446,7 @@ def _check_length(config: TrainConfig) -> None:
 def _check_combinations(config: TrainConfig) -> None:
     check_reading(config.dataset, vars(config))
     _check_burn_in(config)
+    _check_average(config)
     makes_points = ARCHITECTURES[config.architecture].makes_points
     if config.dataset in POINTS and not makes_points:
         able = [name for name, traits in ARCHITECTURES.items() if traits.makes_points]
@@ -597,15 +598,11 @@ def _check_burn_in(config: TrainConfig) -> None:
     if not given and config.burn_in_images is not None:
         rule = f"needs one of {', '.join(map(flag, finals))}"
         raise refuse("burn_in_images", config.burn_in_images, rule)
+    is_constant = config.lr_schedule == "constant"
+    no_schedule = f"cannot be combined with --lr-schedule {config.lr_schedule}"
     for name, is_right, rule in (
-        *(
-            (
-                name,
-                config.lr_schedule == "constant",
-                f"cannot be combined with --lr-schedule {config.lr_schedule}",
-            )
-            for name in ("final_g_lr", "final_d_lr")
-        ),
+        ("final_g_lr", is_constant, no_schedule),
+        ("final_d_lr", is_constant, no_schedule),
         ("final_penalty_weight", config.penalty != "none", "needs a --penalty"),
         ("final_beta2", config.optimizer == "adam", "needs --optimizer adam"),
         (
@@ -616,6 +613,10 @@ def _check_burn_in(config: TrainConfig) -> None:
     ):
         if name in given and not is_right:
             raise refuse(name, getattr(config, name), rule)
+
+
+def _check_average(config: TrainConfig) -> None:
+    """Refuse a decay beside a half-life, which says it too."""
     if config.ema_decay and config.has_half_life:
         raise refuse(
             "ema_decay",
