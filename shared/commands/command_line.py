@@ -193,34 +193,6 @@ def parse_export(argv: Sequence[str] | None, prog: str) -> ExportOptions:
     return options
 
 
-def _check_scored(options: EvaluateOptions, prog: str) -> None:
-    """Refuse what is said of a run where there are images, and the reverse."""
-    if options.samples is None:
-        if options.run is None:
-            raise UsageError(
-                f"RUN: name a run, or images as --samples FOLDER; see {prog} --help"
-            )
-        names = ("reference", "image_size", "channels")
-        rule = "is for --samples; a run knows its own"
-    else:
-        if options.run is not None:
-            raise refuse("samples", options.samples, "give a run or images, not both")
-        if options.reference is None:
-            raise refuse(
-                "samples",
-                options.samples,
-                "needs --reference: what the images are compared with",
-            )
-        if processes().count > 1:
-            rule = "are judged by one process; start it alone"
-            raise refuse("samples", options.samples, rule)
-        names = ("draws", "step", "dataset", "plugin", "devices", "standing_stats")
-        rule = "is for a run, and --samples are images"
-    for name in names:
-        if (value := getattr(options, name)) is not None:
-            raise refuse(name, value, rule)
-
-
 def parse_data(
     argv: Sequence[str] | None, prog: str
 ) -> tuple[DataOptions, TrainConfig]:
@@ -264,6 +236,34 @@ def parse_compare(argv: Sequence[str] | None, prog: str) -> CompareOptions:
     if not options.runs:
         raise UsageError(f"RUN: name one run or more; see {prog} --help")
     return options
+
+
+def _check_scored(options: EvaluateOptions, prog: str) -> None:
+    """Refuse what is said of a run where there are images, and the reverse."""
+    if options.samples is None:
+        if options.run is None:
+            raise UsageError(
+                f"RUN: name a run, or images as --samples FOLDER; see {prog} --help"
+            )
+        names = ("reference", "image_size", "channels")
+        rule = "is for --samples; a run knows its own"
+    else:
+        if options.run is not None:
+            raise refuse("samples", options.samples, "give a run or images, not both")
+        if options.reference is None:
+            raise refuse(
+                "samples",
+                options.samples,
+                "needs --reference: what the images are compared with",
+            )
+        if processes().count > 1:
+            rule = "are judged by one process; start it alone"
+            raise refuse("samples", options.samples, rule)
+        names = ("draws", "step", "dataset", "plugin", "devices", "standing_stats")
+        rule = "is for a run, and --samples are images"
+    for name in names:
+        if (value := getattr(options, name)) is not None:
+            raise refuse(name, value, rule)
 
 
 def _hear_of_processes(

@@ -21,7 +21,7 @@ from shared.config.flags import refuse
 from shared.config.limits import check_drawn
 from shared.config.train_config import TrainConfig
 from shared.data import datasets
-from shared.data.image_data import ImageData
+from shared.data.image_data import DataInfo, ImageData
 from shared.data.reading import Reading
 from shared.data.survey import without_advice
 from shared.drawing import images
@@ -38,6 +38,7 @@ from shared.quantities import QUANTITIES
 from shared.randomness import noise
 from shared.report import page
 from shared.run import checkpoint
+from shared.run.checkpoint import Checkpoint
 from shared.run.outputs import check_not_own, is_among, made_out
 from shared.run.restore import load_backend
 from shared.run.run_dir import RunDir, root_of
@@ -79,12 +80,7 @@ def evaluate(options: EvaluateOptions, twin: str, make_backend: MakeBackend) -> 
             return
     dataset = _dataset(options, stored.config.dataset)
     config = dataclasses.replace(stored.config, dataset=dataset)
-    check_features(config, stored.data, options.features)
-    check_scored_split(options.split, dataset, options.features)
-    if options.features == "none" and (options.draws or 1) > 1:
-        rule = "without features a single draw tells all that there is"
-        raise refuse("draws", options.draws, rule)
-    check_drawn(options.num or 0, config)
+    _check_asked(options, config, stored.data)
     home = root_of(path)
     is_of_run = options.out is None or _are_same(options.out, home)
     if options.out is not None and not is_of_run:
@@ -120,10 +116,32 @@ def evaluate(options: EvaluateOptions, twin: str, make_backend: MakeBackend) -> 
         num, draws = options.num or evaluator.usual_num, options.draws or _DRAWS
         with backend.helped():
             found = evaluation.evaluate(evaluator, num, draws, options.seed)
+    _write(options, folder, is_of_run, path, stored, found)
+
+
+def _check_asked(options: EvaluateOptions, config: TrainConfig, data: DataInfo) -> None:
+    """Refuse what cannot be asked of a run."""
+    check_features(config, data, options.features)
+    check_scored_split(options.split, config.dataset, options.features)
+    if options.features == "none" and (options.draws or 1) > 1:
+        rule = "without features a single draw tells all that there is"
+        raise refuse("draws", options.draws, rule)
+    check_drawn(options.num or 0, config)
+
+
+def _write(
+    options: EvaluateOptions,
+    folder: Path,
+    is_of_run: bool,
+    path: Path,
+    stored: Checkpoint,
+    found: evaluation.Evaluation,
+) -> None:
+    """Show and write the scores of a checkpoint; in its run, on its page too."""
     content = {"step": stored.step, "checkpoint": path.name, **_content(found)}
     stem = f"{stored.step:06d}{_suffix(options)}"
     out = folder / f"evaluation-{stem}.json"
-    with _shown(f"{config.preset}, step {stored.step}", content):
+    with _shown(f"{stored.config.preset}, step {stored.step}", content):
         write_object(out, finite(content))
         if found.nearest is not None:
             images.save_png(folder / f"nearest-{stem}.png", found.nearest)
