@@ -8,7 +8,7 @@ from shared.config.choices import portable_name
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import ImageData
 from shared.drawing import images
-from shared.evaluation import metrics
+from shared.evaluation.copies import nearest_images, nearest_moved
 from shared.evaluation.samples import Samples
 from shared.evaluation.score import Evaluator, Score, by_name
 from shared.randomness import noise
@@ -88,10 +88,10 @@ class PixelEvaluator(Evaluator):
         """Whether samples are copies: distances, and a picture."""
         queries = min(_NEAREST_QUERIES, len(self._images))
         fake = self._samples.draw(queries, seed, 0)
-        found, places = metrics.nearest_images(fake, self._images, _NEAREST_ROWS)
+        found, places = nearest_images(fake, self._images, _NEAREST_ROWS)
         real = self._images[self._order[:queries]]
         # k = 2: the nearest to a training image is itself.
-        between, _ = metrics.nearest_images(real, self._images, 2)
+        between, _ = nearest_images(real, self._images, 2)
         how = "median over {} to the nearest {}, root mean square, grey levels of 255"
         distances = by_name(
             Score(
@@ -121,8 +121,8 @@ class PixelEvaluator(Evaluator):
             fake: the samples.
             own: as many training images, for how near these are to each other.
         """
-        found = metrics.nearest_moved(fake, self._images)
-        between = metrics.nearest_moved(self._images[own], self._images, own)
+        found = nearest_moved(fake, self._images)
+        between = nearest_moved(self._images[own], self._images, own)
         # By images that are copies of others, as in mirrored data, it would be 0.
         apart = between[between > 0]
         bound = float(np.median(apart)) / _COPY_SHARE if len(apart) else 0.0
