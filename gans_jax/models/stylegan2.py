@@ -38,8 +38,9 @@ from shared.statements import (
 Images = Float[Array, "batch height width channels"]
 Features = Float[Array, "batch out_height out_width out_channels"]
 
-# Of D's mapping of labels, and what a mapping network's learning rate is multiplied by.
+# Layers of D's mapping of labels.
 _LABEL_LAYERS = 8
+# What a mapping network's learning rate is multiplied by.
 _MAPPING_RATE = 0.01
 # What a sum of two independent maps is multiplied by, to have the mean square of each.
 _ROOT_HALF = 1 / math.sqrt(2)
