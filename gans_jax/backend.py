@@ -108,8 +108,8 @@ class Backend(DrawsTogether):
         self._images: Array | None = None
         self._labels: Array | None = None
         with self._settings():
-            generator = self._network(models.build_generator(config, data))
-            discriminator = self._network(models.build_discriminator(config, data))
+            generator = self._prepare(models.build_generator(config, data))
+            discriminator = self._prepare(models.build_discriminator(config, data))
             optimizer = optim.build_optimizer(config)
             state = steps.TrainState(
                 generator=generator,
@@ -411,7 +411,7 @@ class Backend(DrawsTogether):
             directions=None if to is None else self._float(to[0]),
         )
 
-    def _network(self, module: Any) -> Network:
+    def _prepare(self, module: Any) -> Network:
         network = Network.of(module, self.config.precision == "bfloat16")
         return network.astype(self._dtype)
 

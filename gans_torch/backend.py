@@ -100,8 +100,8 @@ class Backend(DrawsTogether):
         self._data: ImageData | None = None
         self._images: Tensor | None = None
         self._labels: Tensor | None = None
-        generator = self._place(models.build_generator(config, data))
-        discriminator = self._place(models.build_discriminator(config, data))
+        generator = self._prepare(models.build_generator(config, data))
+        discriminator = self._prepare(models.build_discriminator(config, data))
         self.state = steps.TrainState(
             generator=generator,
             discriminator=discriminator,
@@ -404,7 +404,7 @@ class Backend(DrawsTogether):
             return None
         return torch.cuda.mem_get_info(self.device)[1]
 
-    def _place(self, network: _NetworkT) -> _NetworkT:
+    def _prepare(self, network: _NetworkT) -> _NetworkT:
         # channels_last is what both cuDNN and oneDNN compute in.
         network.to(self.device, self._dtype).to(memory_format=torch.channels_last)
         return network.train()

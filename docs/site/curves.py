@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from shared import quantities
 from shared.config.traits import OBJECTIVES
 from shared.drawing.figures import save_figure
-from shared.drawing.plots import fit
+from shared.drawing.plots import set_range
 from shared.run.run_dir import RunDir
 
 PAGE = Path(__file__).parents[1] / "reading_curves.md"
@@ -88,7 +88,7 @@ def _draw_losses(axes: Any, objective: str, run: RunDir) -> None:
         curves.append(values)
         if (end := ends[name]) is not None:
             axes.axhline(end, color=line.get_color(), linewidth=0.8, linestyle="--")
-    fit(axes, *curves)
+    set_range(axes, *curves)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
 

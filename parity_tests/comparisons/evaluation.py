@@ -46,7 +46,7 @@ def _twins(channels: int, dtype: str, size: ImageSize = _SIZE) -> Twins:
 
 
 @check("evaluation/classifier", "network", _COVERS)
-def compare_classifiers() -> list[Finding]:
+def _compare_classifiers() -> list[Finding]:
     """Loss, gradients, features and logits, for grey and for colour images.
 
     And for images that double from 7 pixels, or from 4x5, not from 4.
@@ -79,7 +79,7 @@ def compare_classifiers() -> list[Finding]:
 
 
 @check("evaluation/classifier's training", "trajectory", _COVERS)
-def compare_trainings() -> list[Finding]:
+def _compare_trainings() -> list[Finding]:
     """All weights after some steps of Adam in float64, by the shared driver."""
     worst = Worst()
     twins = _twins(1, "float64")
@@ -95,7 +95,7 @@ def compare_trainings() -> list[Finding]:
 
 
 @check("evaluation/scores", "network", ("backend.Backend",))
-def compare_scores() -> list[Finding]:
+def _compare_scores() -> list[Finding]:
     """Every score of one checkpoint, with the classifier that one twin trained."""
     config = shrink(PRESETS["dcgan"], precision="float32", image_size=_SIZE)
     pair = make_pair(config)

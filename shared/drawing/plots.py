@@ -82,7 +82,7 @@ def _plot_panel(
             label=label,
         )
     if everything:
-        _fit(axes, np.concatenate(everything), chance)
+        _set_range(axes, np.concatenate(everything), chance)
         # Above the panel, where no curve can run.
         axes.legend(
             loc="lower right",
@@ -93,17 +93,17 @@ def _plot_panel(
         )
 
 
-def _fit(axes: Any, values: NDArray[np.float64], chance: float | None) -> None:
+def _set_range(axes: Any, values: NDArray[np.float64], chance: float | None) -> None:
     """Choose the vertical range; probabilities get their own, and a line at chance."""
     if chance is not None:
         axes.axhline(chance, color="black", linewidth=0.8, linestyle="--", alpha=0.6)
         if values.min() >= 0 and values.max() <= 1:
             axes.set_ylim(-0.02, 1.02)  # both ends may have a curve on them
             return
-    fit(axes, values)
+    set_range(axes, values)
 
 
-def fit(axes: Any, *curves: NDArray[np.float64]) -> None:
+def set_range(axes: Any, *curves: NDArray[np.float64]) -> None:
     """Choose the vertical range of a panel, as `bulk` has it.
 
     Args:

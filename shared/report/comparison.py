@@ -12,7 +12,7 @@ from shared.config.flags import spelled
 from shared.config.schedules import images_seen
 from shared.config.train_config import TrainConfig
 from shared.drawing.figures import panels, save_figure
-from shared.drawing.plots import fit, running_median
+from shared.drawing.plots import running_median, set_range
 from shared.errors import UsageError
 from shared.evaluation.evaluation import NOT_MEANINGFUL
 from shared.files.atomic import make_folder
@@ -200,7 +200,7 @@ def _plot(path: Path, runs: Sequence[Run]) -> None:
                     marker=marker,
                     label=run.label,
                 )
-        fit(axes, *(line.get_ydata() for line in axes.get_lines()))
+        set_range(axes, *(line.get_ydata() for line in axes.get_lines()))
         axes.set_ylabel(QUANTITIES[name].title)
     found = (axes.get_legend_handles_labels() for axes in all_axes)
     curve = {label: line for of in found for line, label in zip(*of, strict=True)}

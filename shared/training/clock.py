@@ -32,7 +32,7 @@ class Clock:
         self._untold += end - self._free
         self._free = end
 
-    def rates(self) -> dict[str, float]:
+    def take_rates(self) -> dict[str, float]:
         """Images per second; and the share of the time when the device had no call.
 
         And the seconds since it was last asked, over restarts: they can be summed.

@@ -149,7 +149,7 @@ class Training:
             self._background.do(looks.progress.say, verdict)
         if step % self._config.log_every and step != self._session.total:
             return
-        logged = {"step": step, **record, **self._pipeline.clock.rates()}
+        logged = {"step": step, **record, **self._pipeline.clock.take_rates()}
         self._background.do(self._write, logged)
         if looks.on_record is not None:
             looks.on_record(dict(logged))
