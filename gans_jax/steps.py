@@ -89,7 +89,7 @@ class Batch(NamedTuple):
     """y of the path lengths: N(0, 1) / sqrt(height * width)."""
 
     @property
-    def of_generator(self) -> tuple[Any, ...]:
+    def generator_inputs(self) -> tuple[Any, ...]:
         """The generator's arguments: latents, labels, and what its styles take."""
         taken = (self.z, self.labels)
         if self.noise_maps is None:
@@ -147,7 +147,7 @@ def train_step(
         history.append(metrics)
 
     def generate(params: Any) -> tuple[Images, Network]:
-        return replace(state.generator, params=params)(*last.of_generator)
+        return replace(state.generator, params=params)(*last.generator_inputs)
 
     fake = pull_back = None
     if config.accumulate == 1:
@@ -193,34 +193,34 @@ def discriminator_step(
     """
 
     def total_loss(
-        params: Any, batch: Batch, fake: Images
+        params: Any, part: Batch, part_fake: Images
     ) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
-        real, fake = _add_noise(batch.real, fake, batch.instance_noise)
+        real, part_fake = _add_noise(part.real, part_fake, part.instance_noise)
         discriminator = replace(state.discriminator, params=params)
         if config.looks_once:
             real_outputs, fake_outputs, penalty = _look_once(
-                config, discriminator, batch.labels, real, fake
+                config, discriminator, part.labels, real, part_fake
             )
         else:
-            seen_real = _augment(config, real, batch.augmentation, 0)
-            seen_fake = _augment(config, fake, batch.augmentation, 1)
+            seen_real = _augment(config, real, part.augmentation, 0)
+            seen_fake = _augment(config, part_fake, part.augmentation, 1)
             real_outputs, discriminator = discriminate(
-                discriminator, seen_real, batch.labels
+                discriminator, seen_real, part.labels
             )
             fake_outputs, discriminator = discriminate(
-                discriminator, seen_fake, batch.labels
+                discriminator, seen_fake, part.labels
             )
             penalty = None
             if config.penalty_every == 1:
-                penalty = _penalty(config, discriminator, batch, real, fake)
+                penalty = _penalty(config, discriminator, part, real, part_fake)
         total, metrics = discriminator_terms(
             config,
             real_outputs,
             fake_outputs,
             penalty,
             scalars.penalty_weight,
-            batch.labels,
-            batch.flips,
+            part.labels,
+            part.flips,
         )
         return total, (discriminator.buffers, metrics)
 
@@ -276,11 +276,11 @@ def penalty_step(
     """
 
     def loss(
-        params: Any, batch: Batch, fake: Images
+        params: Any, part: Batch, part_fake: Images
     ) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
-        real, fake = _add_noise(batch.real, fake, batch.instance_noise)
+        real, part_fake = _add_noise(part.real, part_fake, part.instance_noise)
         discriminator = replace(state.discriminator, params=params)
-        found = _penalty(config, discriminator, batch, real, fake)
+        found = _penalty(config, discriminator, part, real, part_fake)
         assert found is not None, "configurations without a penalty have no interval"
         value = config.penalty_every * scalars.penalty_weight * found.penalty
         return value, (discriminator.buffers, {})
@@ -318,30 +318,30 @@ def generator_step(
     """
 
     def total_loss(
-        fake: Images, batch: Batch
+        images: Images, part: Batch
     ) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
-        real, fake = _add_noise(batch.real, fake, batch.instance_noise)
-        seen_fake = _augment(config, fake, batch.augmentation, 1)
+        real, images = _add_noise(part.real, images, part.instance_noise)
+        seen_fake = _augment(config, images, part.augmentation, 1)
         fake_outputs, discriminator = discriminate(
-            state.discriminator, seen_fake, batch.labels
+            state.discriminator, seen_fake, part.labels
         )
         real_outputs = fake_outputs  # where the loss looks at generated images alone
         if config.g_sees_real:
-            seen_real = _augment(config, real, batch.augmentation, 0)
+            seen_real = _augment(config, real, part.augmentation, 0)
             real_outputs, discriminator = discriminate(
-                discriminator, seen_real, batch.labels
+                discriminator, seen_real, part.labels
             )
         total, metrics = generator_terms(
-            config, real_outputs, fake_outputs, batch.labels
+            config, real_outputs, fake_outputs, part.labels
         )
         return total, (discriminator.buffers, metrics)
 
     def loss_of_slice(
-        params: Any, batch: Batch
+        params: Any, part: Batch
     ) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
         network = replace(state.generator, params=params)
-        fake, network = network(*batch.of_generator)
-        total, (buffers, metrics) = total_loss(fake, batch)
+        images, network = network(*part.generator_inputs)
+        total, (buffers, metrics) = total_loss(images, part)
         return total, ((network.buffers, buffers), metrics)
 
     def overlap(params: Any) -> Float[Array, ""]:
@@ -412,7 +412,7 @@ def path_step(
         # Evaluation mode: this pass must not advance the average of styles.
         def images(offsets: Array) -> Images:
             network = replace(generator, params=params)
-            return network.evaluate(*batch.of_generator, offsets)
+            return network.evaluate(*batch.generator_inputs, offsets)
 
         penalty, mean = paths.path_penalty(
             images, styles, directions, buffers["path_length"][...]
@@ -452,10 +452,10 @@ def _generate(
 ) -> tuple[Images, Network]:
     """G(z) for D's update, in training mode; and G with its statistics."""
     if config.accumulate == 1:
-        return generator(*batch.of_generator)
+        return generator(*batch.generator_inputs)
 
-    def generate(batch: Batch) -> tuple[Images, Any]:
-        images, network = generator(*batch.of_generator)
+    def generate(part: Batch) -> tuple[Images, Any]:
+        images, network = generator(*part.generator_inputs)
         return images, network.buffers
 
     images, buffers = _slices.in_turn(generate, config.accumulate, batch)

@@ -84,7 +84,7 @@ class Batch(NamedTuple):
     """y of the path lengths: N(0, 1) / sqrt(height * width)."""
 
     @property
-    def of_generator(self) -> tuple[Any, ...]:
+    def generator_inputs(self) -> tuple[Any, ...]:
         """The generator's arguments: latents, labels, and what its styles take."""
         taken = (self.z, self.labels)
         if self.noise_maps is None:
@@ -140,7 +140,7 @@ def train_step(
         history.append(discriminator_step(config, state, batch, fake, phases, scalars))
     fake = None
     if config.accumulate == 1:
-        fake = state.generator(*last.of_generator)
+        fake = state.generator(*last.generator_inputs)
     if not config.g_own_batch:
         seen = _preview(config, state, last) if fake is None else fake.detach()
         history.append(discriminator_step(config, state, last, seen, phases, scalars))
@@ -175,28 +175,28 @@ def discriminator_step(
     """
     discriminator, count = state.discriminator, config.accumulate
 
-    def total_loss(batch: Batch, fake: Images) -> tuple[Float[Tensor, ""], Metrics]:
-        real, fake = _add_noise(batch.real, fake, batch.instance_noise)
+    def total_loss(part: Batch, part_fake: Images) -> tuple[Float[Tensor, ""], Metrics]:
+        real, part_fake = _add_noise(part.real, part_fake, part.instance_noise)
         if config.looks_once:
             real_outputs, fake_outputs, penalty = _look_once(
-                config, discriminator, batch.labels, real, fake
+                config, discriminator, part.labels, real, part_fake
             )
         else:
-            seen_real = _augment(config, real, batch.augmentation, 0)
-            seen_fake = _augment(config, fake, batch.augmentation, 1)
-            real_outputs = discriminate(discriminator, seen_real, batch.labels)
-            fake_outputs = discriminate(discriminator, seen_fake, batch.labels)
+            seen_real = _augment(config, real, part.augmentation, 0)
+            seen_fake = _augment(config, part_fake, part.augmentation, 1)
+            real_outputs = discriminate(discriminator, seen_real, part.labels)
+            fake_outputs = discriminate(discriminator, seen_fake, part.labels)
             penalty = None
             if config.penalty_every == 1:
-                penalty = _penalty(config, discriminator, batch, real, fake)
+                penalty = _penalty(config, discriminator, part, real, part_fake)
         return discriminator_terms(
             config,
             real_outputs,
             fake_outputs,
             penalty,
             scalars.penalty_weight,
-            batch.labels,
-            batch.flips,
+            part.labels,
+            part.flips,
         )
 
     parts = zip(_slices.split(batch, count), fake.chunk(count), strict=True)
@@ -229,9 +229,9 @@ def penalty_step(
     """
     discriminator, count = state.discriminator, config.accumulate
 
-    def loss(batch: Batch, fake: Images) -> tuple[Float[Tensor, ""], Metrics]:
-        real, fake = _add_noise(batch.real, fake, batch.instance_noise)
-        found = _penalty(config, discriminator, batch, real, fake)
+    def loss(part: Batch, part_fake: Images) -> tuple[Float[Tensor, ""], Metrics]:
+        real, part_fake = _add_noise(part.real, part_fake, part.instance_noise)
+        found = _penalty(config, discriminator, part, real, part_fake)
         assert found is not None, "configurations without a penalty have no interval"
         return config.penalty_every * scalars.penalty_weight * found.penalty, {}
 
@@ -264,17 +264,17 @@ def generator_step(
     generator, discriminator = state.generator, state.discriminator
     count = config.accumulate
 
-    def total_loss(batch: Batch) -> tuple[Float[Tensor, ""], Metrics]:
-        images = generator(*batch.of_generator) if fake is None else fake
-        real, images = _add_noise(batch.real, images, batch.instance_noise)
-        seen_fake = _augment(config, images, batch.augmentation, 1)
-        fake_outputs = discriminate(discriminator, seen_fake, batch.labels)
+    def total_loss(part: Batch) -> tuple[Float[Tensor, ""], Metrics]:
+        images = generator(*part.generator_inputs) if fake is None else fake
+        real, images = _add_noise(part.real, images, part.instance_noise)
+        seen_fake = _augment(config, images, part.augmentation, 1)
+        fake_outputs = discriminate(discriminator, seen_fake, part.labels)
         real_outputs = fake_outputs  # where the loss looks at generated images alone
         if config.g_sees_real:
             with torch.no_grad():
-                seen_real = _augment(config, real, batch.augmentation, 0)
-                real_outputs = discriminate(discriminator, seen_real, batch.labels)
-        return generator_terms(config, real_outputs, fake_outputs, batch.labels)
+                seen_real = _augment(config, real, part.augmentation, 0)
+                real_outputs = discriminate(discriminator, seen_real, part.labels)
+        return generator_terms(config, real_outputs, fake_outputs, part.labels)
 
     parts = _slices.in_turn(_slices.split(batch, count), generator, discriminator)
     # Only G's gradients are asked for: D's weight gradients are never computed.
@@ -312,7 +312,7 @@ def path_step(
     assert directions is not None, "they are drawn where they are needed"
 
     def images(offsets: Tensor) -> Images:
-        return generator(*batch.of_generator, offsets)
+        return generator(*batch.generator_inputs, offsets)
 
     running = generator.get_buffer("path_length")
     styles = batch.z.new_zeros(config.style_layers, *batch.z.shape)
@@ -348,7 +348,7 @@ def discriminate(discriminator: nn.Module, images: Images, labels: Labels) -> Ou
 def _generate(config: TrainConfig, generator: nn.Module, batch: Batch) -> Images:
     """G(z) for D's update, in training mode, without its graph."""
     parts = _slices.in_turn(_slices.split(batch, config.accumulate), generator)
-    images = [generator(*part.of_generator) for part in parts]
+    images = [generator(*part.generator_inputs) for part in parts]
     return images[0] if config.accumulate == 1 else torch.cat(images)
 
 

@@ -95,8 +95,8 @@ MUTANTS = (
         "the pairs share their draws",
         torch_steps.discriminator_step,
         {
-            "_augment(config, fake, batch.augmentation, 1)": (
-                "_augment(config, fake, batch.augmentation, 0)"
+            "_augment(config, part_fake, part.augmentation, 1)": (
+                "_augment(config, part_fake, part.augmentation, 0)"
             )
         },
         "first steps/augmentation",
@@ -113,8 +113,8 @@ MUTANTS = (
         "values go through T, gradients past it",
         torch_steps.generator_step,
         {
-            "_augment(config, images, batch.augmentation, 1)": (
-                "images + (_augment(config, images, batch.augmentation, 1)"
+            "_augment(config, images, part.augmentation, 1)": (
+                "images + (_augment(config, images, part.augmentation, 1)"
                 " - images).detach()"
             )
         },
@@ -124,7 +124,7 @@ MUTANTS = (
         "only D's images augmented",
         "the update of G forgets it: G learns the gaps of D's view",
         torch_steps.generator_step,
-        {"_augment(config, images, batch.augmentation, 1)": "images"},
+        {"_augment(config, images, part.augmentation, 1)": "images"},
         "first steps/augmentation",
     ),
     mutant(

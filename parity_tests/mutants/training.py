@@ -164,12 +164,13 @@ MUTANTS = (
         "batch norm's statistics are taken over both together",
         torch_steps.discriminator_step,
         {
-            "real_outputs = discriminate(discriminator, seen_real, batch.labels)": (
-                "both = discriminate(discriminator, torch.cat([real, fake]), None)\n"
+            "real_outputs = discriminate(discriminator, seen_real, part.labels)": (
+                "both = discriminate("
+                "discriminator, torch.cat([real, part_fake]), None)\n"
                 "            real_outputs = both._replace("
                 "logits=both.logits[: len(real)])"
             ),
-            "fake_outputs = discriminate(discriminator, seen_fake, batch.labels)": (
+            "fake_outputs = discriminate(discriminator, seen_fake, part.labels)": (
                 "fake_outputs = both._replace(logits=both.logits[len(real) :])"
             ),
         },
