@@ -29,19 +29,19 @@ Maps = Float[Array, "*batch outputs inputs"]
 Memory = dict[str, Shaped[Array, ""]]
 
 
-def ada(images: Images, maps: Float[Array, "batch 21"]) -> Images:
+def augment(images: Images, maps: Float[Array, "batch 21"]) -> Images:
     """T(x): images as ADA's pipe has D see them.
 
     Args:
         images: in [-1, 1]; of one channel, or of three.
-        maps: what `maps` makes, for each image.
+        maps: what `maps_of` makes, for each image.
     """
     places, colours, boxes = jnp.split(maps, [6, 18], axis=1)
     images = warp(images, places.reshape(-1, 2, 3))
     return cutout(recolour(images, colours.reshape(-1, 3, 4)), boxes)
 
 
-def maps(
+def maps_of(
     records: Float[Array, "*batch fields"], p: float | Float[Array, ""]
 ) -> Float[Array, "*batch 21"]:
     """What the steps that were drawn amount to, with this probability.

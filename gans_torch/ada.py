@@ -29,12 +29,12 @@ Maps = Float[Tensor, "*batch outputs inputs"]
 Memory = dict[str, Shaped[Tensor, ""]]
 
 
-def ada(images: Images, maps: Float[Tensor, "batch 21"]) -> Images:
+def augment(images: Images, maps: Float[Tensor, "batch 21"]) -> Images:
     """T(x): images as ADA's pipe has D see them.
 
     Args:
         images: in [-1, 1]; of one channel, or of three.
-        maps: what `maps` makes, for each image.
+        maps: what `maps_of` makes, for each image.
     """
     places, colours, boxes = maps.split([6, 12, 3], dim=1)
     # Not in bfloat16, which the networks may compute in.
@@ -43,7 +43,7 @@ def ada(images: Images, maps: Float[Tensor, "batch 21"]) -> Images:
         return cutout(recolour(images, colours.unflatten(1, (3, 4))), boxes)
 
 
-def maps(
+def maps_of(
     records: Float[Tensor, "*batch fields"], p: float | Float[Tensor, ""]
 ) -> Float[Tensor, "*batch 21"]:
     """What the steps that were drawn amount to, with this probability.

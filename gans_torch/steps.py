@@ -380,7 +380,7 @@ def _maps(
     records: Records | None, p: float | Float[Tensor, ""]
 ) -> Float[Tensor, "2 batch maps"] | None:
     """What ADA's records amount to at this step."""
-    return None if records is None else ada.maps(records, p)
+    return None if records is None else ada.maps_of(records, p)
 
 
 def _augment(
@@ -390,7 +390,7 @@ def _augment(
     if records is None:
         return images
     if config.pipe:
-        return ada.ada(widen(images), records[which])
+        return ada.augment(widen(images), records[which])
     return augmentation.augment(config.policies, widen(images), records[which])
 
 

@@ -31,16 +31,16 @@ def _config(**changes: Any) -> TrainConfig:
     return make_config("averages", feature_matching=0.3, **_SETTINGS | changes)
 
 
-@check("ada/maps", "augmentation", ("ada.maps",))
+@check("ada/maps", "augmentation", ("ada.maps_of",))
 def _maps() -> list[Finding]:
     """Steps that are made and others that are not, whatever the axes before."""
     worst, records = Worst(), ada_records((3, 8, 12))
     by_two = records.reshape(2, 3, -1)
     for p in (0.0, 0.3, 0.7, 1.0):
         expected = np.stack([oracle.ada_maps(record, p) for record in records])
-        of_torch = gans_torch.ada.maps(torch.from_numpy(by_two), torch.tensor(p))
+        of_torch = gans_torch.ada.maps_of(torch.from_numpy(by_two), torch.tensor(p))
         with jax.enable_x64(True):
-            of_jax = np.asarray(gans_jax.ada.maps(jnp.asarray(by_two), p))
+            of_jax = np.asarray(gans_jax.ada.maps_of(jnp.asarray(by_two), p))
         for twin, found in (("torch", of_torch.numpy()), ("jax", of_jax)):
             worst.compare(
                 f"{twin} to formula",
@@ -119,7 +119,7 @@ def _run(session: Session) -> list[Arrays]:
     return [session.run(1) | session.backend.arrays() for _ in range(4)]
 
 
-@check("ada/steps", "training", ("ada.ada", "ada.maps", "ada.adapted"))
+@check("ada/steps", "training", ("ada.augment", "ada.maps_of", "ada.adapted"))
 def _steps() -> list[Finding]:
     """A run that adapts, from a memory of its own: step by step, and from twin to twin.
 

@@ -52,8 +52,8 @@ _ORDERS = tuple(
 
 
 _ADA: dict[ModuleType, Any] = {
-    gans_torch: gans_torch.ada.ada,
-    gans_jax: jax.jit(gans_jax.ada.ada),
+    gans_torch: gans_torch.ada.augment,
+    gans_jax: jax.jit(gans_jax.ada.augment),
 }
 
 
@@ -222,7 +222,7 @@ check("augmentation/policies", "augmentation", ("augmentation.augment",))(
 check(
     "augmentation/ada",
     "augmentation",
-    ("ada.ada", "ada.bilinear", "ada.cutout", "ada.recolour", "ada.warp"),
+    ("ada.augment", "ada.bilinear", "ada.cutout", "ada.recolour", "ada.warp"),
 )(functools.partial(_compare, (ADA,)))
 
 
@@ -268,7 +268,7 @@ def _alone() -> list[Finding]:
     return worst.findings()
 
 
-@check("augmentation/slope", "augmentation", ("augmentation.augment", "ada.ada"))
+@check("augmentation/slope", "augmentation", ("augmentation.augment", "ada.augment"))
 def _slope() -> list[Finding]:
     """R1 through the policies, at the images before them: value and second order.
 

@@ -13,7 +13,7 @@ MUTANTS = (
     mutant(
         "steps of places forth, not back",
         "where a pixel goes is taken for where it comes from",
-        torch_ada.maps,
+        torch_ada.maps_of,
         {"_composed(place, step)": "_composed(step, place)"},
         "ada/maps",
     ),
@@ -99,14 +99,14 @@ MUTANTS = (
     mutant(
         "a box that is cut out always",
         "its probability is forgotten",
-        jax_ada.maps,
+        jax_ada.maps_of,
         {"jnp.where(gate < p, SIDE, 0.0)": "jnp.where(gate < 2, SIDE, 0.0)"},
         "ada/maps",
     ),
     mutant(
         "no gradient through the pipe",
         "what is sampled is detached: R1 is 0, G learns nothing",
-        torch_ada.ada,
+        torch_ada.augment,
         {"recolour(images, colours": "recolour(images.detach() + 0 * images, colours"},
         "augmentation/slope",
     ),
