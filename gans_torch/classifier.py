@@ -14,6 +14,7 @@ from shared import backend as protocol
 from shared import sizes
 from shared.evaluation.classifier import FEATURES, channel_widths
 from shared.files.arrays import Arrays
+from shared.files.temporary import check_temporary_folder
 from shared.randomness.starts import HE
 from shared.sizes import ImageSize
 from shared.statements import Stated
@@ -120,6 +121,7 @@ class Classifier(protocol.Classifier):
 
 
 def _optimizer(network: nn.Module) -> torch.optim.Optimizer:
+    check_temporary_folder()  # the first optimiser of a program imports what needs it
     return torch.optim.Adam(
         network.parameters(), lr=0.0, betas=(0.9, 0.999), eps=1e-8, fused=True
     )

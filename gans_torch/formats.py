@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from gans_torch.trained import TrainedGenerator
+from shared.files.temporary import check_temporary_folder
 
 OPSET = 20
 """The version of ONNX's operators; ONNX Runtime knows it from 1.17 on."""
@@ -58,6 +59,7 @@ _CONVERTERS = {"onnx": _to_onnx, "torch": _to_torch}
 
 
 def _exported(generator: TrainedGenerator) -> torch.export.ExportedProgram:
+    check_temporary_folder()  # `torch.export` imports what needs one
     network = _plain(generator.network)
     inputs = _inputs(generator)
     batch = torch.export.Dim("batch")

@@ -31,6 +31,7 @@ from shared.config.train_config import TrainConfig
 from shared.config.traits import ARCHITECTURES
 from shared.data.image_data import ImageData
 from shared.data.reading import Reading, reading_of
+from shared.drawing import figures
 from shared.errors import UsageError
 from shared.evaluation import evaluation
 from shared.evaluation.evaluation import Evaluation
@@ -511,6 +512,7 @@ def _place(
         if run_dir is None:
             return _memory(options)
         check_apart("run_dir", Path(run_dir), dataset)
+        figures.prepare()
         return NewFolder(Path(run_dir), keeping)
     if run_dir is not None:
         raise UsageError(f"--run-dir {run_dir}: a resumed run stays in its own folder")
@@ -518,6 +520,7 @@ def _place(
         if resume.path is None:
             return _memory(options, find_state(keeping.twin, resume, step))
         resume = resume.path
+    figures.prepare()
     return OldFolder(Path(resume), keeping, step, options.allow_new_data)
 
 

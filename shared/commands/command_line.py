@@ -47,6 +47,7 @@ from shared.config.presets import PRESETS, SUMMARIES
 from shared.config.resume import check_resumed
 from shared.config.run_options import TrainOptions, handed_on
 from shared.config.train_config import TrainConfig
+from shared.drawing import figures
 from shared.errors import UsageError
 from shared.export.formats import check_format
 from shared.training.processes import (
@@ -135,6 +136,7 @@ def parse_train(argv: Sequence[str] | None, prog: str) -> TrainOptions:
             "--check-reference: looks at the first steps, which a run to --resume has"
             " behind it"
         )
+    figures.prepare()  # or a whole run would be trained before it is drawn
     if flags.tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise UsageError(
             "--tensorboard: needs the package tensorboard; install it with"

@@ -6,9 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.files.atomic import write_atomically
+from shared.files.temporary import check_temporary_folder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+def prepare() -> None:
+    """Refuse to draw where Matplotlib cannot; to be called before its first import.
+
+    Raises:
+        UsageError: there is no folder that it could use.
+    """
+    check_temporary_folder()  # used where a home has none
 
 
 def panels(count: int, height: float) -> tuple["Figure", list[Any]]:
@@ -21,6 +31,7 @@ def panels(count: int, height: float) -> tuple["Figure", list[Any]]:
     Returns:
         The figure, and the axes of each panel from the top down.
     """
+    prepare()
     # Matplotlib takes long to import, and most programs draw nothing.
     from matplotlib.figure import Figure
 

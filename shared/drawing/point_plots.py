@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.data.points import PointScores
-from shared.drawing import images
+from shared.drawing import figures, images
 from shared.files.atomic import write_atomically
 
 _LIMIT = 1.6
@@ -44,6 +44,7 @@ def plot_points(path: Path, scene: Scene) -> None:
         path: file to write, PNG.
         scene: what it shows.
     """
+    figures.prepare()
     # Imported here: matplotlib takes a second to import. No pyplot: it keeps state.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -67,6 +68,7 @@ def plot_vectors(path: Path, scene: Scene) -> None:
         path: file to write, SVG.
         scene: what it shows.
     """
+    figures.prepare()
     import matplotlib
     from matplotlib.figure import Figure
 
