@@ -31,5 +31,8 @@ def first_writable(folders: Sequence[Path]) -> Path:
 
 def _may_be_written(folder: Path) -> bool:
     """Whether the folder, or else the one that it would be made in, may be written."""
-    there = next(x for x in (folder, *folder.absolute().parents) if x.exists())
+    exists = (
+        os.path.exists
+    )  # `Path.exists` raises what it may not enter, or is too long
+    there = next(x for x in (folder, *folder.absolute().parents) if exists(x))
     return os.access(there, os.W_OK)

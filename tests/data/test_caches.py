@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,6 +69,32 @@ def test_a_cache_folder_that_cannot_be_one_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=r"^cache_dir .*file: must be a folder"):
         datasets.load("digits", 8, tmp_path, cache_dir=tmp_path / "file")
+
+
+def shut(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As without the right to enter it, which binds all but the root user."""
+    stat = os.stat
+
+    def refuse(path: Path, **options: Any) -> os.stat_result:
+        if folder in Path(os.fspath(path)).parents:
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    make_read_only(folder, monkeypatch)
+
+
+def test_of_two_folders_one_may_be_shut_or_can_be_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shut").mkdir()
+    shut(tmp_path / "shut", monkeypatch)
+    folders = [tmp_path / "shut" / "data" / "cache", tmp_path / ("x" * 300)]
+    assert caches.first_writable(folders[:1]) == folders[0]
+    assert caches.first_writable(folders) == folders[1]
+    for folder in folders:
+        with pytest.raises(UsageError, match=r"^cache_dir .*: must be a folder that"):
+            datasets.load("digits", 8, tmp_path, cache_dir=folder)
 
 
 def test_without_a_home_there_is_one_place(
