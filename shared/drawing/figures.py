@@ -1,6 +1,7 @@
 """Plots as files, whatever the names in them."""
 
 import io
+import logging
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +16,15 @@ if TYPE_CHECKING:
 def prepare() -> None:
     """Refuse to draw where Matplotlib cannot; to be called before its first import.
 
+    It would tell at length of a home that cannot be written, where it can do without.
+
     Raises:
         UsageError: there is no folder that it could use.
     """
     check_temporary_folder()  # used where a home has none
+    log = logging.getLogger("matplotlib")
+    if log.level == logging.NOTSET:
+        log.setLevel(logging.ERROR)
 
 
 def panels(count: int, height: float) -> tuple["Figure", list[Any]]:

@@ -1,5 +1,9 @@
 """Texts in plots are what they are: no formula, no warnings, whatever the letters."""
 
+import logging
+import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -7,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from shared.drawing.figures import prepare
 from shared.drawing.plots import plot_losses
 from shared.report import comparison
 from shared.report.comparison import Run
@@ -20,6 +25,33 @@ NAMES = [
     "\\frac$\\frac$",
     "utf\udce9",
 ]
+
+
+def test_a_home_that_cannot_be_written_is_not_told_of(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    homes = {
+        name: str(tmp_path / "file" / "x")
+        for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")
+    }
+    program = "from shared.drawing.figures import panels; panels(1, 2.0)"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | homes,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+@pytest.mark.parametrize("level", [logging.NOTSET, logging.DEBUG])
+def test_a_program_that_wants_matplotlibs_log_has_it(
+    level: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = logging.getLogger("matplotlib")
+    monkeypatch.setattr(log, "level", level)
+    prepare()
+    assert log.level == (level or logging.ERROR)
 
 
 @pytest.mark.parametrize("name", NAMES)
