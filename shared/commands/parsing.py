@@ -39,6 +39,9 @@ _OF_PLUGINS = [flag(x.setting) for x in (ARCHITECTURES, OBJECTIVES, PENALTIES)]
 
 _REGISTRY = ConstructorRegistry()
 
+# Says of a field that it is no flag.
+_POSITIONAL = get_args(tyro.conf.Positional[Any])[-1]
+
 # Columns of a terminal on which no help text needs a second line.
 _UNBROKEN = 4000
 
@@ -137,22 +140,25 @@ def parse(
     except SystemExit as stop:
         if not stop.code:
             raise  # --help
-        # First: what follows an unknown option is taken for something else.
-        known = {*_options(flags), "--help"}
-        for option in map(_option, args):
+        refusal = _in_our_words(_first_paragraph(refused.getvalue()), prog)
+        # First: what follows an unknown option is taken for something else, and one of
+        # a single dash for an argument, unless a flag lacks its value there.
+        known = {*_options(flags), "--help", "-h"}
+        pattern = "--" if refusal.startswith("--") else r"--|-[^-.\d]"
+        for word in args:
+            option = _option(word)
             # A flag that is on is put out by --no-; the name of one begins so itself.
-            if option.startswith("--") and known.isdisjoint(
+            if re.match(pattern, word) and known.isdisjoint(
                 (option, option.replace("--no-", "--"))
             ):
-                raise _unrecognized(option, flags) from None
-        refusal = _first_paragraph(refused.getvalue())
-        raise UsageError(_in_our_words(refusal, prog)) from None
+                raise _unrecognized(word, flags) from None
+        raise UsageError(refusal) from None
     if unknown:
         option = _option(unknown[0])
         if not option.startswith("-"):
             hint = hints.of_argument(option, args, prog) or f"; see {prog} --help"
             raise UsageError(f"unexpected argument {option!r}{hint}")
-        raise _unrecognized(option, flags)
+        raise _unrecognized(unknown[0], flags)
     return parsed
 
 
@@ -162,11 +168,16 @@ def _option(word: str) -> str:
 
 
 def _options(flags: type[Any]) -> list[str]:
-    return [flag(name) for name in inspect.signature(flags).parameters]
+    parameters = inspect.signature(flags).parameters.values()
+    return [
+        flag(x.name) for x in parameters if _POSITIONAL not in get_args(x.annotation)
+    ]
 
 
-def _unrecognized(option: str, flags: type[Any]) -> UsageError:
-    known = _options(flags)
+def _unrecognized(word: str, flags: type[Any]) -> UsageError:
+    option, known = _option(word), _options(flags)
+    if os.path.lexists(word):
+        return UsageError(f"unrecognized option {option}; did you mean ./{word}?")
     hint = hints.of_option(option, known) or suggestion(option, known)
     return UsageError(f"unrecognized option {option}{hint}")
 

@@ -502,6 +502,12 @@ def test_sample_has_defaults_for_all_but_the_run() -> None:
         ("a --labels 3 7", "argument '7'; commas join as in --labels 3,7"),
         ("a --num-samples 9", "option --num-samples; did you mean --num?"),
         ("a --lr 9", "unrecognized option --lr"),
+        ("-x", "unrecognized option -x"),
+        ("-n 4 a", "unrecognized option -n; did you mean --num?"),
+        ("a -n 4", "unrecognized option -n; did you mean --num?"),
+        ("--labels -1,3", "RUN: is missing"),
+        ("--run a", "unrecognized option --run"),
+        ("a --out -x.png", "--out: needs a value"),
         ("a --labels 3,,4", "--labels 3,,4: must be class ids from 0 up"),
         ("a --labels '3, '", "--labels '3, ': must be class ids from 0 up"),
         ("a --num 9 --interpolate", "--num 9: must be a multiple of --columns 8"),
@@ -509,6 +515,35 @@ def test_sample_has_defaults_for_all_but_the_run() -> None:
 )
 def test_sample_refuses_mistakes_in_one_line(arguments: str, expected: str) -> None:
     assert_says(refusal(sample, *shlex.split(arguments)), expected)
+
+
+@pytest.mark.parametrize(
+    ("parse", "arguments"),
+    [
+        (command_line.parse_sample, ["-my_run"]),
+        (command_line.parse_export, ["-my_run"]),
+        (command_line.parse_data, ["-my_run"]),
+        (command_line.parse_evaluate, ["-my_run"]),
+        (command_line.parse_evaluate, ["--num", "9", "-my_run"]),
+        (command_line.parse_compare, ["-my_run"]),
+        (command_line.parse_compare, ["a", "-my_run"]),
+    ],
+)
+def test_a_folder_that_begins_as_an_option_does(
+    parse: Callable[..., object],
+    arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = "unrecognized option -my-run"
+    with pytest.raises(UsageError) as refused:
+        parse(arguments, PROG)
+    assert str(refused.value) == said
+    (tmp_path / "-my_run").mkdir()
+    with pytest.raises(UsageError) as refused:
+        parse(arguments, PROG)
+    assert str(refused.value) == f"{said}; did you mean ./-my_run?"
 
 
 def test_a_command_ends_with_one_line_and_status_2(
