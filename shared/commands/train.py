@@ -9,7 +9,7 @@ from pathlib import Path
 from shared import plugins, terminal
 from shared.backend import MakeBackend
 from shared.commands.options import TrainFlags
-from shared.config.flags import given, twin_of
+from shared.config.flags import flag_words, given, path_word, twin_of
 from shared.config.run_options import TrainOptions, handed_on
 from shared.data import datasets
 from shared.data.image_data import DataInfo, ImageData
@@ -112,7 +112,7 @@ def resume_command(options: TrainOptions, run: Path, prog: str) -> str:
         "plugin",
     )
     names += ("trust_cache", "deterministic", "no_compile_cache", "tensorboard")
-    words += ["-m", prog, "--resume", str(run)]
+    words += ["-m", prog, *flag_words("resume", run)]
     return shlex.join([*words, *_given(options, names)])
 
 
@@ -145,7 +145,7 @@ def next_command(options: TrainOptions, data: DataInfo, run: Path, prog: str) ->
     except UsageError:
         command, further = "sample", ["--interpolate"]
         names = ("device", "plugin")
-    words = ["python", "-m", f"{twin_of(prog)}.{command}", str(run), *further]
+    words = ["python", "-m", f"{twin_of(prog)}.{command}", path_word(run), *further]
     return shlex.join([*words, *_given(options, names)])
 
 

@@ -1,6 +1,7 @@
 """How the command line spells settings and programs, and refuses a value."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from shared.config.values import printable
 from shared.errors import UsageError
@@ -18,12 +19,19 @@ def spelled(field: str, value: object) -> str:
     return str(value)
 
 
+def path_word(path: Path) -> str:
+    """A path as a word of a command line; one that begins with a dash is no flag."""
+    return f"./{path}" if str(path).startswith("-") else str(path)
+
+
 def flag_words(field: str, value: object) -> list[str]:
     """What on a command line asks for a setting's value, word by word."""
     if isinstance(value, bool):
         return [flag(field if value else f"no_{field}")]
     if isinstance(value, tuple) and field != "image_size":
         return [flag(field), *map(str, value)]
+    if isinstance(value, Path):
+        return [flag(field), path_word(value)]
     return [flag(field), spelled(field, value)]
 
 

@@ -167,7 +167,7 @@ def _train_commands(config: TrainConfig, plugin: Plugin | None) -> Iterator[str]
         return
     settings = list(_settings(config))
     if plugin is not None:
-        settings += ["--plugin", plugin.file]
+        settings += flag_words("plugin", Path(plugin.file))
     for twin in FRAMEWORKS:
         yield shlex.join(["python", "-m", f"{twin}.train", *settings])
 

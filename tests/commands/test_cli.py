@@ -97,6 +97,17 @@ def test_a_resumed_run_keeps_its_places() -> None:
     assert resume("--seed", "5", *flags.split()) == f"{plain} {flags}"
 
 
+def test_a_path_that_begins_as_a_flag_does_is_none_in_a_command() -> None:
+    options = train("--data-dir", "./-d", "--cache-dir", "./-c", "--conditional")
+    places = "--data-dir ./-d --cache-dir ./-c"
+    command = train_command.resume_command(options, Path("-r"), "gans_torch.train")
+    assert command == f"python -m gans_torch.train --resume ./-r {places}"
+    command = train_command.next_command(options, DATA, Path("-r"), "gans_torch.train")
+    assert command == f"python -m gans_torch.evaluate ./-r {places}"
+    again = command_line.parse_evaluate(shlex.split(command)[3:], "gans_torch.evaluate")
+    assert (again.run, again.data_dir) == (Path("-r"), Path("-d"))
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_alone_is_its_configuration(name: str) -> None:
     assert train(name).config == PRESETS[name]
