@@ -23,9 +23,10 @@ def listed(names: Sequence[str], most: int = NAMED) -> str:
     return ", ".join(map(legible, names[:most])) + rest
 
 
-def legible(name: str) -> str:
-    """A file's name as any terminal can print it: in one line, without odd bytes."""
-    return "".join(x if x.isprintable() else "\N{REPLACEMENT CHARACTER}" for x in name)
+def legible(name: object) -> str:
+    """A name or path as any terminal can print it: in one line, without odd bytes."""
+    odd = "\N{REPLACEMENT CHARACTER}"
+    return "".join(x if x.isprintable() else odd for x in str(name))
 
 
 def suggestion(word: str, known: Iterable[str], *, cutoff: float = 0.8) -> str:

@@ -56,7 +56,7 @@ from shared.training.processes import (
     hear_slurm,
     processes,
 )
-from shared.words import suggestion
+from shared.words import legible, suggestion
 
 # A run of that name is ./auto.
 _AUTO = Path("auto")
@@ -433,7 +433,7 @@ def _resume_or_start(
     if found is None:
         note = "--resume auto: there is no such run yet; starting one"
         return dataclasses.replace(flags, resume=None, step=None), (note,)
-    note = f"--resume auto: {found}"
+    note = f"--resume auto: {legible(found)}"
     return dataclasses.replace(flags, resume=found, run_dir=None), (note,)
 
 

@@ -44,6 +44,7 @@ from shared.run.restore import load_backend
 from shared.run.run_dir import RunDir, root_of
 from shared.sizes import ImageSize
 from shared.training.processes import processes
+from shared.words import legible
 
 _DRAWS = 5
 
@@ -147,7 +148,7 @@ def _write(
             images.save_png(folder / f"nearest-{stem}.png", found.nearest)
         if is_of_run:
             page.refresh_report(RunDir(folder))
-        terminal.say(f"written: {out}")
+        terminal.say(f"written: {legible(out)}")
 
 
 def _dataset(options: EvaluateOptions, trained_on: str) -> str:
@@ -216,12 +217,12 @@ def _evaluate_images(
     resized = {"resizing": f"all cached at {sizes.both(size)}, 8 bits"}
     found = found._replace(protocol=found.protocol | resized)
     content = {"samples": path.resolve().name, **_content(found)}
-    with _shown(f"{path}, {len(given)} images", content):
+    with _shown(f"{legible(path)}, {len(given)} images", content):
         if out is not None:
             write_object(out / "evaluation.json", finite(content))
             if found.nearest is not None:
                 images.save_png(out / "nearest.png", found.nearest)
-            terminal.say(f"written: {out / 'evaluation.json'}")
+            terminal.say(f"written: {legible(out / 'evaluation.json')}")
 
 
 def _folder(path: Path | str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from shared import library, terminal
 from shared.commands.options import ExportOptions
 from shared.config.run_options import handed_on
+from shared.words import legible
 
 
 def export(
@@ -33,4 +34,4 @@ def export(
         options.out,
         handed_on(options, library.ExportOptions),
     )
-    terminal.say(f"exported: {path}")
+    terminal.say(f"exported: {legible(path)}")

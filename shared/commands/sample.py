@@ -24,7 +24,7 @@ from shared.run import checkpoint
 from shared.run.outputs import check_file, check_folder, placed
 from shared.run.restore import load_backend
 from shared.run.run_dir import root_of
-from shared.words import suggestion
+from shared.words import legible, suggestion
 
 # Of a grid, unless the user says otherwise or there are classes.
 _ROWS = 8
@@ -99,7 +99,7 @@ def _draw(
         write = functools.partial(_save, draw_images(backend, z, labels), options)
     with place as out:
         write(out)
-    terminal.say(f"drawn: {out}")
+    terminal.say(f"drawn: {legible(out)}")
 
 
 def _save(drawn: NDArray[np.uint8], options: SampleOptions, out: Path) -> None:

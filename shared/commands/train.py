@@ -22,7 +22,7 @@ from shared.training.places import Keeping, NewFolder, OldFolder
 from shared.training.processes import processes
 from shared.training.progress import TerminalProgress
 from shared.training.signals import Signals
-from shared.words import listed
+from shared.words import legible, listed
 
 # As many as a line of the log names.
 _MOST_CLASSES = 20
@@ -177,7 +177,7 @@ def _tell_end(
         assert processes().follows, "the run has a folder"
     elif run.stopped_by is None:
         following = next_command(options, data, run.path, prog)
-        terminal.say(f"done: {run.path}/report.html; next:\n  {following}")
+        terminal.say(f"done: {legible(run.path)}/report.html; next:\n  {following}")
     else:
         resume = resume_command(options, run.path, prog)
         terminal.say(

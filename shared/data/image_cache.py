@@ -24,7 +24,7 @@ from shared.files import locks
 from shared.files.atomic import make_folder, new_folder, sync
 from shared.files.reading import check_regular, read_object
 from shared.sizes import ImageSize
-from shared.words import listed, one_line, reason_of
+from shared.words import legible, listed, one_line, reason_of
 
 # Raised when resizing or the files' layout change, so that old caches are rebuilt.
 FORMAT_VERSION = 1
@@ -69,7 +69,10 @@ def load(
             pass  # said by who repairs it
     cache = caches.first_writable(places)
     if cache != places[0]:
-        say(f"{data_dir} may only be read: resized images are kept in {cache}")
+        say(
+            f"{legible(data_dir)} may only be read: resized images are kept in"
+            f" {legible(cache)}"
+        )
     try:
         make_folder(cache)
         # One process builds, the others wait and read; a lock dies with its process.
@@ -80,8 +83,8 @@ def load(
                     return data
             except _SpoiltError as error:
                 say(
-                    f"{folder}: the cached images are damaged ({error}); made anew from"
-                    " the originals"
+                    f"{legible(folder)}: the cached images are damaged ({error}); made"
+                    " anew from the originals"
                 )
             return _build(folder, key, source, image_size)
     except OSError as error:

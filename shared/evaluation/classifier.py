@@ -25,7 +25,7 @@ from shared.randomness import noise
 from shared.randomness.initial_weights import initial_arrays
 from shared.sizes import ImageSize
 from shared.statements import Stated
-from shared.words import reason_of
+from shared.words import legible, reason_of
 
 VERSION = 2
 """Raised when network or training change, so that old files are not used."""
@@ -95,7 +95,7 @@ def prepare(
     # One process trains, the others wait and read.
     with held:
         if (accuracy := _load(classifier, places, name)) is None:
-            say(f"training the classifier for evaluation, once: {path}")
+            say(f"training the classifier for evaluation, once: {legible(path)}")
             accuracy = train(classifier, data)
             _FILE.write(path, {"accuracy": accuracy}, classifier.arrays())
     return accuracy

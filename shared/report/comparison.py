@@ -21,6 +21,7 @@ from shared.report.comparison_page import Run, are_points, comparable, write_pag
 from shared.run.evaluations import StoredScore
 from shared.run.outputs import check_file, check_not_own, writing
 from shared.run.run_dir import RunDir
+from shared.words import legible
 
 # Last values, of those that any run has.
 _FINAL = (
@@ -54,12 +55,12 @@ def compare(paths: Sequence[Path], out: Path) -> None:
     _plot(out, runs)
     with writing(page):
         write_page(page, runs, _rows(runs))
-    terminal.say(f"written: {out} and {page}")
+    terminal.say(f"written: {legible(out)} and {legible(page)}")
 
 
 def table(runs: Sequence[Run]) -> str:
     """A column for each run, a row for each setting that differs and each result."""
-    rows = _rows(runs)
+    rows = [[legible(cell) for cell in row] for row in _rows(runs)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))

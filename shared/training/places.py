@@ -26,6 +26,7 @@ from shared.training.journal import Journal
 from shared.training.pictures import make_pictures
 from shared.training.recorder import FolderRecorder, MemoryRecorder, Recorder
 from shared.training.session import Session
+from shared.words import legible
 
 
 class Found(NamedTuple):
@@ -246,11 +247,11 @@ class OldFolder(Place):
         if gone := gone + [path.name for path in run.evaluations_after(step)]:
             why = f": {self._damaged}" if self._damaged else ""
             keeping.say(
-                f"{run.path}: going back to step {step}; removed is all that is newer,"
-                f" with {', '.join(gone)}{why}"
+                f"{legible(run.path)}: going back to step {step}; removed is all"
+                f" that is newer, with {', '.join(gone)}{why}"
             )
         if self._trained_by is None and run.read_metrics():
-            keeping.say(f"{run.path}: had no checkpoint yet; starting over")
+            keeping.say(f"{legible(run.path)}: had no checkpoint yet; starting over")
         run.truncate_after(step)
         if self._trained_by and (gaps := describe_gaps(run, self._trained_by, step)):
             keeping.say(f"warning: {gaps}")

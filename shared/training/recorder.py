@@ -15,6 +15,7 @@ from shared.run.room import check_room
 from shared.run.run_dir import RunDir
 from shared.training.journal import Journal
 from shared.training.pictures import Pictures
+from shared.words import legible
 
 Records = list[dict[str, Any]]
 StepsChosen = Callable[[int], bool]
@@ -276,7 +277,7 @@ class FolderRecorder(Recorder):
         ends = guide.lines(config, "Output of D")
         chance = ends[0].value if ends else None
         for grid in self._run.finish(config.title, chance):
-            self._say(f"{grid}: damaged; left out of the animation")
+            self._say(f"{legible(grid)}: damaged; left out of the animation")
         self._write_report()
 
     def last_state(self, among: StepsChosen = lambda step: True) -> Checkpoint | None:
