@@ -236,12 +236,14 @@ def _of_lines(lines: Sequence[_Line]) -> dict[str, str | int]:
     """The label of each file, as a number where all are."""
     labels: dict[str, str] = {}
     for number, file, label in lines:
-        if not (isinstance(file, str) and file and isinstance(label, str) and label):
+        # Nobody sees a blank at the end.
+        text = label.strip(" ") if isinstance(label, str) else ""
+        if not (isinstance(file, str) and file and text):
             raise ValueError(f"line {number}: has no file_name, or no label")
         name = _place(file)
-        if (before := labels.setdefault(name, label)) != label:
+        if (before := labels.setdefault(name, text)) != text:
             raise ValueError(
-                f"line {number}: {in_line(name)} is {in_line(label)} here, and"
+                f"line {number}: {in_line(name)} is {in_line(text)} here, and"
                 f" {in_line(before)} before"
             )
     if all(label.isdecimal() for label in labels.values()):
