@@ -198,6 +198,9 @@ def _read_table(content: bytes) -> dict[str, str | int] | None:
     columns = rows.fieldnames or []
     if "file_name" not in columns:
         raise ValueError("must have the columns file_name and label")
+    for name in ("file_name", "label"):
+        if columns.count(name) > 1:
+            raise ValueError(f"has the column {name} twice")
     if "label" not in columns:
         return None
     lines: list[_Line] = []

@@ -243,6 +243,16 @@ def test_a_file_without_labels_leaves_them_to_the_folders(
         ("metadata.csv", "file_name,label\na.png,", "line 2: has no file_name, or no"),
         (
             "metadata.csv",
+            "file_name,label, label\na.png,1,2",
+            "has the column label",
+        ),
+        (
+            "metadata.csv",
+            "file_name,file_name\na.png,1",
+            "column file_name twice",
+        ),
+        (
+            "metadata.csv",
             "file_name,label\na.png,new york, usa",
             "line 2: has more fields than the header; quote what holds a comma",
         ),
