@@ -88,12 +88,12 @@ def load(
                 )
             return _build(folder, key, source, image_size)
     except OSError as error:
-        where = f"--data-dir {data_dir}"
+        where, hint = f"--data-dir {data_dir}", "; --cache-dir names another"
         if cache_dir is not None:
-            where = f"--cache-dir {cache_dir}"
+            where, hint = f"--cache-dir {cache_dir}", ""
         raise UsageError(
             f"{where}: must be a folder that can hold the cache of resized images"
-            f" ({reason_of(error)})"
+            f" ({reason_of(error)}){hint}"
         ) from error
 
 

@@ -302,8 +302,11 @@ def test_a_read_only_data_dir_is_refused_unless_it_holds_the_cache(
     # Permissions do not bind the root user that tests may run as.
     monkeypatch.setattr(Path, "mkdir", refuse)
     assert datasets.load("digits", 8, tmp_path).info.count == 1797
-    with pytest.raises(UsageError, match=r"^data_dir .*Permission denied"):
+    rule = r".*: must be a folder that can .* \(Permission denied\)"
+    with pytest.raises(UsageError, match=f"^data_dir {rule}; cache_dir names another$"):
         datasets.load("digits", 16, tmp_path)
+    with pytest.raises(UsageError, match=f"^cache_dir {rule}$"):
+        datasets.load("digits", 16, tmp_path, cache_dir=tmp_path / "cache")
 
 
 def source(brightness: int = 7, count: int = 5) -> Source:
