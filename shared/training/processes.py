@@ -60,10 +60,15 @@ def find_processes() -> Processes:
     if len(told) == 1:
         needed = "WORLD_SIZE" if told == ["RANK"] else "RANK"
         raise _refuse_told(told[0], f"needs {needed}")
-    count = _number("WORLD_SIZE", range(1, 2**31), "must be a whole number, 1 or more")
-    rule = f"must be from 0 to {count - 1}, below WORLD_SIZE"
-    rank = _number("RANK", range(count), rule)
-    local_rank = _number("LOCAL_RANK", range(count), rule, missing="0")
+    return _told_by(*_NAMES)
+
+
+def _told_by(of_rank: str, of_count: str, of_local_rank: str) -> Processes:
+    """What variables of these names tell."""
+    count = _number(of_count, range(1, 2**31), "must be a whole number, 1 or more")
+    rule = f"must be from 0 to {count - 1}, below {of_count}"
+    rank = _number(of_rank, range(count), rule)
+    local_rank = _number(of_local_rank, range(count), rule, missing="0")
     return Processes(rank, count, local_rank)
 
 
@@ -141,10 +146,14 @@ def hear_slurm() -> None:
     """Have `processes` know what SLURM says, if ``srun`` has started this process.
 
     Where the first one listens is found by who can read SLURM's list of nodes.
+
+    Raises:
+        UsageError: it says what cannot be.
     """
     names = (*_NAMES_OF_SLURM, STEP_OF_SLURM)
     if os.environ.get("RANK") or not all(name in os.environ for name in names):
         return
+    _told_by(*_NAMES_OF_SLURM)  # refused by names that the user knows
     for name, called in zip(_NAMES, _NAMES_OF_SLURM, strict=True):
         os.environ[name] = os.environ[called]
 
@@ -174,7 +183,7 @@ def wait_for_others(meet: Callable[[], None], place: str, hint: str = "") -> Non
         met.result()
     except (OSError, RuntimeError, ValueError) as error:
         raise UsageError(
-            f"{count} processes do not meet at {place}: {error}{hint}"
+            f"{count} processes do not meet at {place}: {str(error).rstrip('.')}{hint}"
         ) from error
 
 

@@ -33,6 +33,7 @@ from shared.training.processes import (
     hear_flags,
     hear_slurm,
     processes,
+    wait_for_others,
 )
 from support import (
     TINY,
@@ -604,6 +605,39 @@ def test_slurm_tells_jax_of_processes(
     found = (1, 3, 1) if twin.name == "jax" else (0, 1, 0)
     assert processes() == found
     assert capsys.readouterr().err.startswith("rank 1: ") == (twin.name == "jax")
+
+
+@pytest.mark.parametrize(
+    ("told", "rule"),
+    [
+        (
+            {"SLURM_PROCID": "x"},
+            "SLURM_PROCID=x: must be from 0 to 2, below SLURM_NTASKS",
+        ),
+        (
+            {"SLURM_LOCALID": "3"},
+            "SLURM_LOCALID=3: must be from 0 to 2, below SLURM_NT",
+        ),
+        ({"SLURM_NTASKS": "0"}, "SLURM_NTASKS=0: must be a whole number, 1 or more"),
+    ],
+)
+def test_what_slurm_cannot_tell_is_refused_by_its_names(
+    told: dict[str, str], rule: str, untold: pytest.MonkeyPatch
+) -> None:
+    usual = {"SLURM_PROCID": "0", "SLURM_NTASKS": "3", "SLURM_LOCALID": "0"}
+    for name, value in (usual | told | {"SLURM_STEP_NODELIST": "node1"}).items():
+        untold.setenv(name, value)
+    with pytest.raises(UsageError, match=f"^{rule}"):
+        hear_slurm()
+    assert processes() == (0, 1, 0)
+
+
+def test_what_others_say_of_a_meeting_ends_as_our_own_words_do() -> None:
+    def meet() -> None:
+        raise ValueError("coordinator_address should be defined.")
+
+    with pytest.raises(UsageError, match=r"at a:1: .* should be defined; try another$"):
+        wait_for_others(meet, "a:1", "; try another")
 
 
 @pytest.mark.parametrize(
