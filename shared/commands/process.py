@@ -33,6 +33,9 @@ _AMOUNTS = (
     r"Unable to allocate .+? for an array",
 )
 
+# What the system says where a framework's library has no room.
+_UNMAPPED = "failed to map segment from shared object"
+
 # What a disk says, on which a stream may be.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
@@ -124,6 +127,12 @@ def _in_words(prog: str) -> Iterator[None]:
                 f"{prog}: error: out of memory{_amounts(str(error))}: try a smaller"
                 " --batch-size, --width or --image-size, --accumulate, or --data-on"
                 " host",
+            )
+        if _UNMAPPED in str(error):
+            _fail(
+                2,
+                f"{prog}: error: {one_line(error)}; is there too little memory, or a"
+                " limit, as of ulimit -v?",
             )
         if not _is_of_stdout(error):
             _end_with_the_others(prog, error)

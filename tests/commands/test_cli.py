@@ -620,6 +620,15 @@ def test_too_little_memory_is_one_line(
     assert line.startswith("prog: error: out of memory: try a smaller --batch-size")
 
 
+def test_a_library_without_room_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    said = "libtorch_cpu.so: failed to map segment from shared object"
+    with pytest.raises(SystemExit) as stopped, run_command("prog"):
+        raise ImportError(said)
+    assert stopped.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"prog: error: {said}; is there too little memory, or a li")
+
+
 @pytest.mark.parametrize(
     ("error", "amounts"),
     [
