@@ -1,9 +1,14 @@
-"""PyTorch's own modes, where a user has chosen others around a call."""
+"""PyTorch's own modes and switches, where a user has chosen others around a call."""
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import torch
+
+# Not ``allow_tf32``: to read it is an error once a user has set what is newer.
+_BACKENDS: Any = torch.backends
+_SWITCHES = (_BACKENDS.cuda.matmul, _BACKENDS.cudnn.conv)
 
 
 @contextlib.contextmanager
@@ -19,3 +24,34 @@ def usual_modes() -> Iterator[None]:
         torch.autocast("cuda", enabled=False),
     ):
         yield
+
+
+@contextlib.contextmanager
+def full_float32() -> Iterator[None]:
+    """A GPU's convolutions and products in float32, whatever has been chosen."""
+    with _kept_precision():
+        allow_tf32(False)
+        yield
+
+
+def allow_tf32(allowed: bool) -> None:
+    """Whether a GPU's convolutions and products may be in TF32."""
+    for switch in _SWITCHES:
+        _choose(switch, "tf32" if allowed else "ieee")
+
+
+@contextlib.contextmanager
+def _kept_precision() -> Iterator[None]:
+    chosen = [switch.fp32_precision for switch in _SWITCHES]
+    try:
+        yield
+    finally:
+        for switch, precision in zip(_SWITCHES, chosen, strict=True):
+            _choose(switch, precision)
+
+
+def _choose(switch: Any, precision: str) -> None:
+    """With ``none`` it follows the backend's own switch, as it may have before."""
+    for choice in ("none", precision):
+        if switch.fp32_precision != precision:
+            switch.fp32_precision = choice

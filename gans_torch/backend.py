@@ -23,6 +23,7 @@ from gans_torch import (
 )
 from gans_torch import arrays as state_arrays
 from gans_torch._graphs import CudaRecorder, StepGraphs, StepInputs
+from gans_torch._modes import allow_tf32
 from gans_torch.classifier import Classifier
 from shared.backend import Arithmetic, FeatureNetwork, Latents
 from shared.config.choices import DataPlace
@@ -462,9 +463,7 @@ def _own(device: str, processes: Processes) -> str:
 def _set_matmul_precision(config: TrainConfig, device: torch.device) -> None:
     check_precision(config, device.type)
     if device.type == "cuda":
-        tf32 = config.precision == "tf32"
-        torch.backends.cuda.matmul.allow_tf32 = tf32
-        torch.backends.cudnn.allow_tf32 = tf32
+        allow_tf32(config.precision == "tf32")
 
 
 def _set_determinism(deterministic: bool, device: torch.device) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gans_torch import models
+from gans_torch._modes import full_float32
 from gans_torch.arrays import (
     arrays_to_network,
     network_statements,
@@ -115,7 +116,7 @@ class TrainedGenerator(nn.Module):
         z, ids = sample_inputs(
             self.config, self.num_classes, n, labels, seed, truncation
         )
-        with _full_float32():
+        with full_float32():
             return in_batches(self._truncated(truncation)._draw, z, ids)
 
     def _truncated(self, truncation: float | None) -> "TrainedGenerator":
@@ -133,7 +134,7 @@ class TrainedGenerator(nn.Module):
     ) -> Arrays:
         """What each batch norm sees of these samples; as `Backend.batch_statistics`."""
         z_on_device, ids = self._inputs(z, labels)
-        with _full_float32(), self._precision(z_on_device.device):
+        with full_float32(), self._precision(z_on_device.device):
             return batch_statistics(self.network, z_on_device, ids)
 
     @torch.no_grad()
@@ -190,17 +191,3 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
     finally:
         for part, training in modes.items():
             part.training = training
-
-
-@contextlib.contextmanager
-def _full_float32() -> Iterator[None]:
-    """A GPU's convolutions and products in float32, whatever the user has chosen."""
-    switches: list[Any] = [torch.backends.cuda.matmul, torch.backends.cudnn]
-    chosen = [switch.allow_tf32 for switch in switches]
-    for switch in switches:
-        switch.allow_tf32 = False
-    try:
-        yield
-    finally:
-        for switch, value in zip(switches, chosen, strict=True):
-            switch.allow_tf32 = value

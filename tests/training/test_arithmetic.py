@@ -127,16 +127,17 @@ def test_torch_multiplies_in_tf32_where_that_is_asked_for() -> None:
 
     from gans_torch import backend
 
-    switches: Any = (torch.backends.cuda.matmul, torch.backends.cudnn)
-    before = [switch.allow_tf32 for switch in switches]
+    backends: Any = torch.backends
+    switches = (backends.cuda.matmul, backends.cudnn.conv)
+    before = [switch.fp32_precision for switch in switches]
     try:
-        for precision, is_set in (("tf32", True), ("float32", False)):
+        for precision, is_set in (("tf32", "tf32"), ("float32", "ieee")):
             config = dataclasses.replace(PRESETS["ring"], precision=precision)
             backend._set_matmul_precision(config, torch.device("cuda"))
-            assert [switch.allow_tf32 for switch in switches] == [is_set] * 2
+            assert [switch.fp32_precision for switch in switches] == [is_set] * 2
     finally:
         for switch, was in zip(switches, before, strict=True):
-            switch.allow_tf32 = was
+            switch.fp32_precision = was
 
 
 @pytest.mark.needs("jax")

@@ -2,7 +2,8 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,90 @@ def test_what_a_user_has_chosen_changes_nothing(name: str, run: "TrainedRun") ->
     np.testing.assert_array_equal(found[1], expected[1])
     for module in (generator, networks.generator):  # can be trained outside
         module(z, ids).sum().backward()
+
+
+def _precisions() -> list[str]:
+    """What PyTorch says of a GPU's precision, by its newer switches and the older."""
+    import torch
+
+    gpu: Any = torch.backends
+    places = (gpu, gpu.cudnn, gpu.cuda.matmul, gpu.cudnn.conv, gpu.cudnn.rnn)
+    said = [place.fp32_precision for place in places]
+    for ask in (
+        torch.get_float32_matmul_precision,
+        lambda: gpu.cuda.matmul.allow_tf32,
+        lambda: gpu.cudnn.allow_tf32,
+    ):
+        try:
+            said.append(str(ask()))
+        except RuntimeError:  # both kinds were used
+            said.append("unknown")
+    return said
+
+
+@pytest.fixture
+def own_precision() -> Iterator[None]:
+    """Where a test may choose any; PyTorch's own comes back."""
+    import torch
+
+    gpu: Any = torch.backends
+    before = _precisions()
+    yield
+    torch.set_float32_matmul_precision("highest")
+    gpu.cudnn.allow_tf32 = True
+    for place in (gpu, gpu.cudnn, gpu.cuda.matmul, gpu.mkldnn.matmul):
+        place.fp32_precision = "none"
+    assert _precisions() == before
+
+
+def _choose(*words: str) -> None:
+    """``cudnn.conv=ieee`` by the newer switches, ``high`` by the older."""
+    import torch
+
+    for word in words:
+        path, is_newer, precision = word.partition("=")
+        if is_newer:
+            names = path.split(".") if path else []
+            place: Any = functools.reduce(getattr, names, torch.backends)
+            place.fp32_precision = precision
+        else:
+            torch.set_float32_matmul_precision(word)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["medium"],
+        ["high"],
+        ["=tf32"],
+        ["=ieee"],
+        ["cuda.matmul=tf32"],
+        ["cudnn=tf32"],
+        ["cudnn.conv=ieee"],
+        ["cudnn.conv=tf32", "cuda.matmul=tf32"],
+    ],
+    ids=str,
+)
+def test_a_sample_is_of_float32_and_leaves_the_users_precision(
+    words: list[str], run: "TrainedRun", own_precision: None
+) -> None:
+    generator = Twin("torch").library.load_generator(run, device="cpu")
+    _choose(*words)
+    chosen, meanwhile = _precisions(), []
+    generator.network.register_forward_hook(lambda *_: meanwhile.append(_precisions()))
+    generator.sample(2)
+    assert meanwhile[0][2:4] == ["ieee", "ieee"]
+    assert _precisions() == chosen
+
+
+def test_a_precision_that_followed_another_still_does_after_a_sample(
+    run: "TrainedRun", own_precision: None
+) -> None:
+    _choose("=tf32")
+    Twin("torch").library.load_generator(run, device="cpu").sample(2)
+    _choose("=ieee")
+    assert _precisions()[2] == "ieee"
 
 
 def test_random_numbers_are_left_to_the_user(run: "TrainedRun", tmp_path: Path) -> None:
