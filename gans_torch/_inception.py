@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gans_torch._modes import full_float32
 from shared.backend import FeatureNetwork
 from shared.errors import UsageError
 from shared.files.fetching import impatiently
@@ -50,6 +51,7 @@ class Inception(FeatureNetwork):
         self._device = device
         self._network = network.to(device).eval()
 
+    @full_float32()
     def predict(
         self, images: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gans_torch import arrays as state_arrays
+from gans_torch._modes import full_float32
 from gans_torch.layers import Conv2d
 from shared import backend as protocol
 from shared import sizes
@@ -94,6 +95,8 @@ class Classifier(protocol.Classifier):
         """A copy of the weights, the inverse of `load`."""
         return state_arrays.network_to_arrays(self._network, "classifier")
 
+    # What is learned is kept, and read by runs of other precisions.
+    @full_float32()
     def train(
         self, images: NDArray[np.uint8], labels: NDArray[np.int32], lr: float
     ) -> Tensor:
@@ -107,6 +110,7 @@ class Classifier(protocol.Classifier):
         self._optimizer.step()
         return loss.detach()
 
+    @full_float32()
     def predict(
         self, images: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

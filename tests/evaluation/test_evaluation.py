@@ -402,6 +402,8 @@ def test_inception_sees_bytes_with_channels_first(
 
     from gans_torch import _inception
 
+    switches: Any = torch.backends.cuda
+
     class Network(torch.nn.Module):
         def __init__(
             self, name: str, features: list[str], feature_extractor_weights_path: Any
@@ -412,6 +414,7 @@ def test_inception_sees_bytes_with_channels_first(
 
         def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             assert x.dtype == torch.uint8
+            assert switches.matmul.fp32_precision == "ieee"
             return x.float().mean(dim=(2, 3)), x[:, :, 0, 1].float()
 
     library = types.ModuleType("torch_fidelity")

@@ -144,6 +144,27 @@ def test_a_precision_that_followed_another_still_does_after_a_sample(
     assert _precisions()[2] == "ieee"
 
 
+def test_a_classifier_is_of_float32_in_a_run_of_tf32(own_precision: None) -> None:
+    import torch
+
+    from gans_torch.backend import _set_matmul_precision
+    from gans_torch.classifier import Classifier
+
+    config = dataclasses.replace(CONFIG, precision="tf32")
+    _set_matmul_precision(config, torch.device("cuda"))
+    classifier, found = Classifier(1, 4, 8, torch.device("cpu")), []
+
+    def note(*_: object) -> None:
+        found.append(_precisions()[2:4])
+
+    classifier._network.register_forward_hook(note)
+    next(classifier._network.parameters()).register_hook(note)
+    classifier.train(DATA.images[:4], np.arange(4, dtype=np.int32), 1e-3)
+    classifier.predict(DATA.images[:4])
+    assert found == [["ieee", "ieee"]] * 3
+    assert _precisions()[2:4] == ["tf32", "tf32"]
+
+
 def test_random_numbers_are_left_to_the_user(run: "TrainedRun", tmp_path: Path) -> None:
     import torch
 
