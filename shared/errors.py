@@ -4,10 +4,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-# What PyTorch, XLA and NumPy say, on the CPU and on accelerators.
+# What PyTorch, XLA and NumPy say, on the CPU and on accelerators; NVIDIA's libraries.
 _OUT_OF_MEMORY = (
     "MemoryError|CUDA out of memory|CUDA error: out of memory|can't allocate memory"
-    "|RESOURCE_EXHAUSTED"
+    "|RESOURCE_EXHAUSTED|CUDA_ERROR_OUT_OF_MEMORY"
+    r"|CU(BLAS|DNN)_STATUS_\w*ALLOC\w*_FAILED"
+    "|Cuda failure 2 'out of memory'|Failed to CUDA calloc async"
 )
 
 

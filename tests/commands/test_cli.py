@@ -608,6 +608,14 @@ with run_command("prog"):
         RuntimeError("CUDA error: out of memory\nSearch for `cudaErrorMemory'"),
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to"),
         RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes."),
+        RuntimeError("INTERNAL: cuMemAlloc failed: CUDA_ERROR_OUT_OF_MEMORY: out of"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasC"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+        RuntimeError(
+            "NCCL error: unhandled cuda error\nCuda failure 2 'out of memory'"
+        ),
+        RuntimeError("Last error:\nFailed to CUDA calloc async 608 bytes"),
     ],
 )
 def test_too_little_memory_is_one_line(
