@@ -80,12 +80,19 @@ class CudaRecorder(Recorder):
     def record(
         self, function: Callable[[], Tensor]
     ) -> tuple[Tensor, Callable[[], None]]:
-        """Run and record, on a stream of its own."""
+        """Run and record, on the stream of the first runs, for which libraries are set.
+
+        PyTorch would take one of the first device that something was recorded on.
+        """
         graph = torch.cuda.CUDAGraph()
-        # Other threads may go on to use the GPU meanwhile.
         with (
             torch.cuda.device(self._device),
-            torch.cuda.graph(graph, capture_error_mode="thread_local"),
+            # Recording leaves it only where nothing fails.
+            torch.cuda.stream(torch.cuda.current_stream(self._device)),
+            # Other threads may go on to use the GPU meanwhile.
+            torch.cuda.graph(
+                graph, stream=self._stream, capture_error_mode="thread_local"
+            ),
         ):
             result = function()
         graph.replay()  # until here, nothing was run

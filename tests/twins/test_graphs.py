@@ -1,7 +1,8 @@
 import contextlib
 import dataclasses
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,63 @@ class _Replaying(_NoRecorder):
         self.tries += 1
         result = function()
         return result, lambda: result.copy_(function())
+
+
+class _Cuda:
+    """What `CudaRecorder` asks of ``torch.cuda``, whose graph leaves its stream set."""
+
+    CUDAGraph = SimpleNamespace
+    device = contextlib.nullcontext
+
+    def __init__(self) -> None:
+        self.current = "usual"
+        self.fails = False
+
+    def Stream(self, device: object) -> str:
+        return f"of {device}"
+
+    def current_stream(self, device: object) -> str:
+        return self.current
+
+    @contextlib.contextmanager
+    def stream(self, stream: str) -> Iterator[None]:
+        before, self.current = self.current, stream
+        try:
+            yield
+        finally:
+            self.current = before
+
+    @contextlib.contextmanager
+    def graph(self, graph: Any, stream: str, capture_error_mode: str) -> Iterator[None]:
+        before, self.current = self.current, stream
+        yield
+        if self.fails:
+            raise RuntimeError("capture_end")
+        self.current = before
+        graph.replay = lambda: None
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_step_is_recorded_on_its_own_devices_stream(
+    fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from gans_torch._graphs import CudaRecorder
+
+    cuda, seen = _Cuda(), []
+    cuda.fails = fails
+    monkeypatch.setattr(torch, "cuda", cuda)
+    recorder = CudaRecorder(torch.device("cuda:1"))
+
+    def step() -> torch.Tensor:
+        seen.append(cuda.current)
+        return torch.zeros(())
+
+    with pytest.raises(RuntimeError) if fails else contextlib.nullcontext():
+        recorder.record(step)
+    assert seen == ["of cuda:1"]
+    assert cuda.current == "usual"
 
 
 # In which everything changes from step to step that a schedule can change.
