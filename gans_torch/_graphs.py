@@ -18,6 +18,7 @@ from torch import Tensor
 
 from gans_torch.steps import Batch, Images, Metrics, Records
 from shared.config.schedules import Phases, Scalars
+from shared.words import one_line
 
 
 class StepInputs(NamedTuple):
@@ -131,9 +132,10 @@ class StepGraphs:
             try:
                 recorded = _Recorded(self._step, self._recorder, phases, inputs)
             except RuntimeError as error:  # too little memory, for example
-                message = f"training goes on without CUDA graphs: {error}"
-                warnings.warn(message, stacklevel=2)
+                self.clear()  # whose memory others may need
                 self._eager_runs = math.inf
+                message = f"training goes on without CUDA graphs: {one_line(error)}"
+                warnings.warn(message, stacklevel=2)
             else:
                 self._recorded[phases] = recorded
                 return recorded.metrics()

@@ -11,6 +11,7 @@ import pytest
 from shared.backend import Arithmetic
 from shared.config.choices import Precision
 from shared.config.presets import PRESETS
+from shared.config.schedules import Phases, Scalars
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo, ImageData
 from shared.training.session import Session
@@ -75,6 +76,35 @@ def test_a_step_that_cannot_be_recorded_is_run() -> None:
         assert ours.keys() == theirs.keys()
         for name, value in ours.items():
             np.testing.assert_array_equal(value, theirs[name], err_msg=name)
+
+
+def test_what_was_recorded_before_makes_room_when_memory_is_short() -> None:
+    import torch
+
+    from gans_torch._graphs import StepGraphs, StepInputs
+
+    class Recorder(_NoRecorder):
+        def record(self, function: Callable[[], Any]) -> Any:
+            self.tries += 1
+            if self.tries == 2:
+                raise torch.OutOfMemoryError("Tried to allocate 1 GiB.\nSee more")
+            return function(), lambda: None
+
+    recorder = Recorder()
+    graphs = StepGraphs(lambda *_: {"d_loss": torch.zeros(())}, recorder)
+    inputs = StepInputs([], None, None, Scalars(*[0.0] * len(Scalars._fields)))
+    first, second = (Phases(True, by_penalty, False) for by_penalty in (False, True))
+    for phases in (first, first, second):
+        graphs(phases, inputs)
+    assert list(graphs._recorded) == [first]
+    with pytest.warns(
+        UserWarning, match=r"graphs: Tried to allocate 1 GiB\. See more$"
+    ):
+        graphs(second, inputs)
+    assert not graphs._recorded
+    for phases in (first, second) * 2:
+        graphs(phases, inputs)
+    assert recorder.tries == 2
 
 
 class _Replaying(_NoRecorder):
