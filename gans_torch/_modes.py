@@ -15,9 +15,12 @@ _SWITCHES = (_BACKENDS.cuda.matmul, _BACKENDS.cudnn.conv)
 def usual_modes() -> Iterator[None]:
     """With gradients, and without autocast, whatever a user has chosen around it.
 
-    What is made inside ``torch.inference_mode()`` could never be trained.
+    What is made inside ``torch.inference_mode()`` could never be trained. What a run
+    sets for the whole process is undone, for the user or the run around it.
     """
     with (
+        _kept_precision(),
+        _kept_determinism(),
         torch.inference_mode(False),
         torch.enable_grad(),
         torch.autocast("cpu", enabled=False),
@@ -55,3 +58,22 @@ def _choose(switch: Any, precision: str) -> None:
     for choice in ("none", precision):
         if switch.fp32_precision != precision:
             switch.fp32_precision = choice
+
+
+@contextlib.contextmanager
+def _kept_determinism() -> Iterator[None]:
+    chosen = _determinism()
+    try:
+        yield
+    finally:
+        if chosen != _determinism():
+            enabled, warn_only, torch.backends.cudnn.deterministic = chosen
+            torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+
+
+def _determinism() -> tuple[bool, bool, bool]:
+    return (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        torch.backends.cudnn.deterministic,
+    )

@@ -159,10 +159,48 @@ def test_a_classifier_is_of_float32_in_a_run_of_tf32(own_precision: None) -> Non
 
     classifier._network.register_forward_hook(note)
     next(classifier._network.parameters()).register_hook(note)
-    classifier.train(DATA.images[:4], np.arange(4, dtype=np.int32), 1e-3)
-    classifier.predict(DATA.images[:4])
+    images = np.zeros((4, 8, 8, 1), np.uint8)
+    classifier.train(images, np.arange(4, dtype=np.int32), 1e-3)
+    classifier.predict(images)
     assert found == [["ieee", "ieee"]] * 3
     assert _precisions()[2:4] == ["tf32", "tf32"]
+
+
+def test_what_a_run_sets_is_undone_after_it(
+    run: "TrainedRun", own_precision: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from gans_torch import backend
+
+    # As on a GPU, where alone a run sets them.
+    for name in ("_set_matmul_precision", "_set_determinism"):
+        of_gpu = functools.partial(getattr(backend, name), device=torch.device("cuda"))
+        monkeypatch.setattr(backend, name, lambda wanted, _, set=of_gpu: set(wanted))
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    gans, seen = Twin("torch").library, []
+
+    def note(*_: object) -> None:
+        own = torch.get_deterministic_debug_mode(), torch.backends.cudnn.deterministic
+        seen.append((*_precisions()[2:4], *own))
+
+    def evaluate(*_: object) -> None:
+        note()
+        gans.evaluate(run, DATA, num=16, draws=1, device="cpu")
+        note()
+
+    config = dataclasses.replace(CONFIG, precision="tf32", steps=1, log_every=1)
+    torch.set_deterministic_debug_mode("warn")
+    try:
+        note()
+        gans.fit(config, DATA, device="cpu", deterministic=True, on_record=evaluate)
+        note()
+    finally:
+        torch.set_deterministic_debug_mode("default")
+    before, outer, again, after = seen
+    assert outer == again == ("tf32", "tf32", 2, True)
+    assert after == before
+    assert after[2:] == (1, False)
 
 
 def test_random_numbers_are_left_to_the_user(run: "TrainedRun", tmp_path: Path) -> None:
