@@ -31,8 +31,7 @@ def first_writable(folders: Sequence[Path]) -> Path:
 
 def _may_be_written(folder: Path) -> bool:
     """Whether the folder, or else the one that it would be made in, may be written."""
-    exists = (
-        os.path.exists
-    )  # `Path.exists` raises what it may not enter, or is too long
+    # Not `Path.exists`, which raises where it may not enter, or the name is too long.
+    exists = os.path.exists
     there = next(x for x in (folder, *folder.absolute().parents) if exists(x))
     return os.access(there, os.W_OK)

@@ -10,7 +10,12 @@ import pytest
 
 from shared.data import datasets
 from shared.data.points import PointScores
-from shared.drawing.point_plots import landscape_points, plot_points, plot_vectors
+from shared.drawing.point_plots import (
+    Scene,
+    landscape_points,
+    plot_points,
+    plot_vectors,
+)
 from shared.errors import UsageError
 from shared.files.temporary import check_temporary_folder
 from shared.run.run_dir import RunDir
@@ -74,9 +79,10 @@ def test_runs_are_compared_by_the_table_alone(
 
 def test_points_are_not_drawn(tmp_path: Path) -> None:
     points, scores = np.zeros((9, 2)), PointScores(None, 0.0)
+    scene = Scene(points, points, landscape_points()[:, 0], scores, "")
     for draw in (plot_points, plot_vectors):
         with pytest.raises(UsageError, match=SAID):
-            draw(tmp_path / "x", points, points, landscape_points()[:, 0], scores, "")
+            draw(tmp_path / "x", scene)
 
 
 @pytest.mark.needs("torch")
