@@ -51,13 +51,12 @@ class Inception(FeatureNetwork):
         self._device = device
         self._network = network.to(device).eval()
 
-    @full_float32()
     def predict(
         self, images: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Features [count, 2048] and logits [count, 1008] of colour images."""
         x = torch.from_numpy(images).to(self._device).permute(0, 3, 1, 2)
-        with torch.no_grad():
+        with torch.no_grad(), full_float32():
             features, logits = self._network(x)
         return features.cpu().numpy(), logits.cpu().numpy()
 

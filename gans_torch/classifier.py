@@ -95,27 +95,25 @@ class Classifier(protocol.Classifier):
         """A copy of the weights, the inverse of `load`."""
         return state_arrays.network_to_arrays(self._network, "classifier")
 
-    # What is learned is kept, and read by runs of other precisions.
-    @full_float32()
     def train(
         self, images: NDArray[np.uint8], labels: NDArray[np.int32], lr: float
     ) -> Tensor:
         """One step of Adam on the mean cross-entropy; returns the loss before it."""
         target = torch.from_numpy(labels.astype(np.int64)).to(self._device)
-        _, logits = self._network(self._place(images))
-        loss = nn.functional.cross_entropy(logits, target)
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        with full_float32():  # runs of other precisions read what is learned
+            _, logits = self._network(self._place(images))
+            loss = nn.functional.cross_entropy(logits, target)
+            self._optimizer.zero_grad(set_to_none=True)
+            loss.backward()
         self._optimizer.param_groups[0]["lr"] = lr
         self._optimizer.step()
         return loss.detach()
 
-    @full_float32()
     def predict(
         self, images: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Features [count, features] and logits [count, classes]."""
-        with torch.no_grad():
+        with torch.no_grad(), full_float32():
             features, logits = self._network(self._place(images))
         return features.float().cpu().numpy(), logits.float().cpu().numpy()
 
