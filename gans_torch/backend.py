@@ -201,7 +201,8 @@ class Backend(DrawsTogether):
 
         def read() -> Arrays:
             if done is not None:
-                done.synchronize()
+                with heartbeats.waiting():
+                    done.synchronize()
             return dict(zip(names, on_host.numpy(), strict=True))
 
         return read

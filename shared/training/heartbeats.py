@@ -76,8 +76,8 @@ class Heartbeat:
         self.came = 0
         """How often this process has waited for the others, which is the same in all
         where nobody is late."""
-        self.waits = False
-        """Whether it does."""
+        self.waits = 0
+        """How many of its threads do."""
         self._tell(0)
 
     def begin(self) -> None:
@@ -162,6 +162,8 @@ def give_up(twin: str, rank: int, seconds: float) -> None:
 
 # None, or one.
 _heartbeats: list[Heartbeat] = []
+# Two threads may count: one that trains, and one that reads what comes of it.
+_counting = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -171,9 +173,10 @@ def waiting() -> Iterator[None]:
     Raises:
         TrainingError: a message has failed, as one of them is gone.
     """
-    for heartbeat in _heartbeats:
-        heartbeat.came += 1
-        heartbeat.waits = True
+    with _counting:
+        for heartbeat in _heartbeats:
+            heartbeat.came += 1
+            heartbeat.waits += 1
     try:
         yield
     except (RuntimeError, ValueError) as error:  # as JAX calls it now and then
@@ -183,5 +186,6 @@ def waiting() -> Iterator[None]:
                 raise TrainingError(f"{missing}: {what}") from error
         raise
     finally:
-        for heartbeat in _heartbeats:
-            heartbeat.waits = False
+        with _counting:
+            for heartbeat in _heartbeats:
+                heartbeat.waits -= 1

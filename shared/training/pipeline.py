@@ -1,16 +1,25 @@
 """Calls of the twin, one after the other, so that the device always has work."""
 
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import NamedTuple, Self
 
 from shared.files.arrays import Arrays
 from shared.training.clock import Clock
+from shared.training.processes import keep, processes
 from shared.training.session import Prepared, Session
 
 # The metrics of a step, and how many steps were done with it.
 StepMetrics = tuple[int, dict[str, float]]
+# What reads the metrics of a call, and what takes them, with when the device had them.
+_Timed = Future[tuple[Arrays, float]]
+_Reading = tuple[Callable[[], Arrays], _Timed]
+
+# So long what is under way may end, where it may be a message to one that is gone.
+_FAREWELL_SECONDS = 2
 
 
 class _Call(NamedTuple):
@@ -19,7 +28,7 @@ class _Call(NamedTuple):
     steps: range
     start: float
     """When it was made."""
-    result: Future[tuple[Arrays, float]]
+    result: _Timed
     """Its metrics, and when the device had them."""
 
 
@@ -36,17 +45,26 @@ class Pipeline:
         self.clock = Clock(session.config.images_per_step, session.step)
 
     def __enter__(self) -> Self:
-        self._reader = ThreadPoolExecutor(1, "metrics")
+        self._readings: SimpleQueue[_Reading | None] = SimpleQueue()
+        # No executor's: Python, too, would wait for that one at its end.
+        self._reader = threading.Thread(
+            target=_read, args=(self._readings,), name="metrics", daemon=True
+        )
+        self._reader.start()
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self._reader.shutdown()
+    def __exit__(self, error: object, *details: object) -> None:
+        self._readings.put(None)
+        # A GPU waits for ever for a process that is gone.
+        ends = error is None or processes().count == 1
+        self._reader.join(None if ends else _FAREWELL_SECONDS)
 
     def train(self, prepared: Prepared) -> list[StepMetrics]:
         """Make a call; returns the metrics of the call before, step by step."""
         start = time.perf_counter()
         read = self._session.train(prepared)
-        call = _Call(prepared.steps, start, self._reader.submit(_time, read))
+        call = _Call(prepared.steps, start, Future())
+        self._readings.put((read, call.result))
         metrics = self.read()
         self._last = call
         return metrics
@@ -71,5 +89,7 @@ class Pipeline:
         self.clock.restart(self._session.step)
 
 
-def _time(read: Callable[[], Arrays]) -> tuple[Arrays, float]:
-    return read(), time.perf_counter()
+def _read(readings: "SimpleQueue[_Reading | None]") -> None:
+    while (reading := readings.get()) is not None:
+        read, result = reading
+        keep(lambda read=read: (read(), time.perf_counter()), result)

@@ -8,12 +8,14 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent import futures
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from shared import terminal
 from shared.config.flags import flag, refuse
 from shared.config.values import printable
 from shared.errors import UsageError
+
+_KeptT = TypeVar("_KeptT")
 
 _NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
 # What SLURM calls these.
@@ -171,7 +173,7 @@ def wait_for_others(meet: Callable[[], None], place: str, hint: str = "") -> Non
         UsageError: they do not meet.
     """
     met: futures.Future[None] = futures.Future()
-    threading.Thread(target=_keep, args=(meet, met), daemon=True).start()
+    threading.Thread(target=keep, args=(meet, met), daemon=True).start()
     _, late = futures.wait([met], _SILENT_SECONDS)
     rank, count, local_rank = processes()
     if late and local_rank == 0:  # one voice for each machine
@@ -187,8 +189,13 @@ def wait_for_others(meet: Callable[[], None], place: str, hint: str = "") -> Non
         ) from error
 
 
-def _keep(call: Callable[[], None], kept: "futures.Future[None]") -> None:
-    """Call it, and keep what comes of it, as an executor that nobody waits for."""
+def keep(call: Callable[[], _KeptT], kept: "futures.Future[_KeptT]") -> None:
+    """Call it, and keep what comes of it, as an executor that nobody waits for.
+
+    Args:
+        call: what to call.
+        kept: takes its value, or its error.
+    """
     try:
         kept.set_result(call())
     except BaseException as error:

@@ -1,14 +1,20 @@
 """Watches of a run's processes, here in one process, and faster."""
 
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from shared.config.presets import PRESETS
+from shared.data.image_data import DataInfo, ImageData
 from shared.errors import TrainingError
 from shared.training import heartbeats
 from shared.training.heartbeats import Heartbeat
+from shared.training.session import Session
 
 
 class _Store:
@@ -121,6 +127,44 @@ def test_one_that_is_frozen_is_given_up_by_who_waits(
     rank, seconds = given_up[0]
     assert rank == 1
     assert seconds >= 6 * heartbeats.EVERY_SECONDS
+
+
+def test_a_thread_waits_until_it_has_what_it_waits_for(start: Start) -> None:
+    watch, has_it = start(), threading.Event()
+
+    def wait() -> None:
+        with heartbeats.waiting():
+            has_it.wait(20)
+
+    reader = threading.Thread(target=wait)
+    with heartbeats.waiting():
+        reader.start()
+        while watch.came < 2:
+            time.sleep(0.01)
+    assert watch.waits, "another one's end is not its own"
+    has_it.set()
+    reader.join()
+    assert not watch.waits
+
+
+@pytest.mark.needs("torch")
+def test_who_waits_for_what_a_gpu_computes_waits_for_the_others(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gans_torch.backend import Backend
+
+    watch, waits = start(), list[int]()
+    event = SimpleNamespace(synchronize=lambda: waits.append(watch.waits))
+    monkeypatch.setattr(Backend, "_mark", lambda self: event)
+    images = np.zeros((8, 16, 16, 1), np.uint8)
+    info = DataInfo(1, 1, 8, "")
+    config = dataclasses.replace(PRESETS["dcgan"], image_size=16, width=2, batch_size=2)
+    session = Session(
+        config, ImageData(images, None, (), info), Backend(config, info, "cpu")
+    )
+    session.start()
+    session.run(1)
+    assert waits == [1]
 
 
 def test_nothing_is_told_after_the_end(start: Start, store: _Store) -> None:
