@@ -272,6 +272,8 @@ class FolderRecorder(Recorder):
 
     def finish(self) -> None:
         """Write the final pictures, and the page."""
+        # They hold the networks and the data, and whoever holds the run holds this.
+        del self._pictures
         self._run.sync_records()
         config, _ = self._run.config_file.read()
         ends = guide.lines(config, "Output of D")

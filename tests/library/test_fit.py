@@ -1,8 +1,10 @@
 """Training from Python: the command's numbers, and nothing that was not asked for."""
 
 import dataclasses
+import gc
 import importlib
 import json
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +77,32 @@ def test_with_a_folder_it_leaves_what_the_command_leaves(
     assert untimed_contents(run.path) == untimed_contents(finished)
     assert untimed(run.records) == metrics(finished)
     assert f"python -m gans_{twin.name}.train" in (run.path / "report.html").read_text()
+
+
+@pytest.mark.parametrize("folder", [None, "run"])
+def test_a_run_that_is_held_holds_no_networks(
+    twin: Twin,
+    config: TrainConfig,
+    digits: ImageData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    folder: str | None,
+) -> None:
+    # On a GPU they are its memory.
+    module: Any = importlib.import_module(f"gans_{twin.name}.library")
+    make_backend, made = module.make_backend, list[Any]()
+
+    def make(*arguments: Any) -> Any:
+        backend = make_backend(*arguments)
+        made.append(weakref.ref(backend))
+        return backend
+
+    monkeypatch.setattr(module, "make_backend", make)
+    path = folder and tmp_path / folder
+    run = twin.library.fit(config, digits, path, device="cpu")
+    gc.collect()
+    assert [backend() for backend in made] == [None]
+    assert run.step == 6
 
 
 def test_it_resumes_where_it_stopped(
