@@ -87,7 +87,8 @@ class TrainedGenerator(nnx.Module):
             check_unlabelled(labels)
         elif (ids := _values(labels)) is not None:
             check_label_batch(ids, len(z), self.num_classes)
-        return self._taken_apart().evaluate(jnp.asarray(z, self._dtype), labels)
+        with self._place():
+            return self._taken_apart().evaluate(jnp.asarray(z, self._dtype), labels)
 
     @from_python
     def sample(
@@ -164,6 +165,14 @@ class TrainedGenerator(nnx.Module):
         graph, params, buffers = nnx.split(self.network, nnx.Param, ...)
         low_precision = self.config.precision == "bfloat16"
         return Network(params, buffers, graph, graph, low_precision)
+
+    def _place(self) -> contextlib.AbstractContextManager[object]:
+        """The device that was named, or the user's choice, for a call."""
+        # The weights are not bound to it, so that they can be moved, and calls compiled
+        # for another.
+        if self._device == "auto":
+            return contextlib.nullcontext()
+        return jax.default_device(find_device(self._device))
 
     @contextlib.contextmanager
     def _settings(self) -> Iterator[None]:

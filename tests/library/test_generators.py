@@ -4,7 +4,10 @@ import copy
 import dataclasses
 import importlib
 import inspect
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -439,3 +442,36 @@ def test_in_jax_it_is_a_module_in_evaluation_mode() -> None:
     assert jnp.abs(alone - generator(z)[:1]).max() < 1e-4
     slope = jax.grad(lambda z: generator(z).sum())(z)
     assert jnp.abs(slope).sum() > 0
+
+
+_ON_THE_SECOND = """
+import pickle
+import sys
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from gans_jax import load_generator
+
+first, second = jax.devices()
+g = load_generator(sys.argv[1], device="cpu:1")
+z = jnp.ones((2, g.config.z_dim))
+for generator in (g, pickle.loads(pickle.dumps(g))):
+    assert generator(z).devices() == {second}
+jax.grad(lambda z: g(z).sum())(z)
+assert jax.vmap(lambda z: g(z[None]))(z).devices() == {second}
+jax.jit(g)(jax.device_put(z, first))
+nnx.update(g, jax.device_put(nnx.state(g), first))
+assert g(z).devices() == {first}, "moved"
+g = load_generator(sys.argv[1])
+with jax.default_device(second):
+    assert g(z).devices() == {second}, "none was named"
+"""
+
+
+@pytest.mark.parametrize("twin", ["jax"], indirect=True, scope="session")
+def test_a_call_of_jax_computes_where_it_was_told(finished: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-c", _ON_THE_SECOND, finished],
+        env=os.environ | {"JAX_NUM_CPU_DEVICES": "2"},
+        check=True,
+    )
