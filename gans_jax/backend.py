@@ -258,7 +258,13 @@ class Backend(DrawsTogether):
 
     def classifier(self, data: DataInfo, image_size: ImageSize) -> Classifier:
         """A classifier of such images, on this device; its weights are to be loaded."""
-        return Classifier(data.channels, data.num_classes, image_size, self.device)
+        return Classifier(
+            data.channels,
+            data.num_classes,
+            image_size,
+            self.device,
+            compiler_options=self._compiler_options,
+        )
 
     def inception(self) -> FeatureNetwork:
         """Inception v3, whose features are those of the standard FID.

@@ -1,6 +1,7 @@
 """The image classifier that evaluation takes its features from."""
 
 import contextlib
+import functools
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
@@ -72,6 +73,7 @@ class Classifier(protocol.Classifier):
         image_size: height and width; see `shared.sizes`.
         device: where it computes.
         dtype: ``float32`` or ``float64``.
+        compiler_options: XLA's; None: the usual.
     """
 
     def __init__(
@@ -81,9 +83,12 @@ class Classifier(protocol.Classifier):
         image_size: ImageSize,
         device: jax.Device,
         dtype: str = "float32",
+        compiler_options: dict[str, Any] | None = None,
     ) -> None:
         self._device = device
         self._dtype = dtype
+        compiled = functools.partial(jax.jit, compiler_options=compiler_options)
+        self._predict, self._train_step = compiled(_predict), compiled(_train_step)
         with self._settings():
             module = ClassifierNetwork(channels, num_classes, image_size)
             network = Network.of(module)
@@ -111,7 +116,7 @@ class Classifier(protocol.Classifier):
     ) -> Array:
         """One step of Adam on the mean cross-entropy; returns the loss before it."""
         with self._settings():
-            self._network, self._moments, loss = _train_step(
+            self._network, self._moments, loss = self._train_step(
                 self._network, self._moments, self._place(images), labels, lr
             )
         return loss
@@ -121,7 +126,7 @@ class Classifier(protocol.Classifier):
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Features [count, features] and logits [count, classes]."""
         with self._settings():
-            features, logits = _predict(self._network, self._place(images))
+            features, logits = self._predict(self._network, self._place(images))
         return np.asarray(features, np.float32), np.asarray(logits, np.float32)
 
     def _place(self, images: NDArray[np.uint8]) -> Images:
@@ -140,12 +145,10 @@ class Classifier(protocol.Classifier):
 _ADAM = build_optimizer(TrainConfig(adam_betas=(0.9, 0.999)))
 
 
-@jax.jit
 def _predict(network: Network, x: Images) -> tuple[Array, Array]:
     return network.evaluate(x)
 
 
-@jax.jit
 def _train_step(
     network: Network, moments: Any, x: Images, labels: Array, lr: Array
 ) -> tuple[Network, Any, Array]:

@@ -110,7 +110,17 @@ DIFFERENCES: dict[str, list[tuple[str, str]]] = {
     ],
     "backend.find_device": [("torch.device", "jax.Device")],
     "backend.Backend.train": [("a GPU has finished", "they have finished")],
-    "classifier.Classifier.__init__": [("torch.device", "jax.Device")],
+    # PyTorch is deterministic as a whole, of JAX each function that is compiled.
+    "classifier.Classifier": [
+        (
+            "or ``float64``.",
+            "or ``float64``.\ncompiler_options: XLA's; None: the usual.",
+        )
+    ],
+    "classifier.Classifier.__init__": [
+        ("torch.device", "jax.Device"),
+        ("='float32'", "='float32', compiler_options: dict[str, Any] | None=None"),
+    ],
     # As torch.nn calls it.
     "equalized.EqualConv2d.__call__": [("input: ", "x: ")],
     "equalized.EqualLinear.__call__": [("input: ", "x: ")],

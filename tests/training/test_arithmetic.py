@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from shared.backend import Arithmetic
 from shared.config.presets import PRESETS
 from shared.data import points
+from shared.data.image_data import DataInfo
 from shared.training import driver
 from shared.training.session import Session
 from support import TINY, Train, Twin, copy, last_checkpoint, stopped
@@ -162,6 +164,12 @@ def test_jax_sets_the_switch_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
             continue
         with pytest.raises(Exception, match="xla_no_such_switch"):
             session.run(1)
+    # So is what images are judged by.
+    judge: Any = made.classifier(DataInfo(1, 2, 64, ""), 16)
+    images, labels = np.zeros((2, 16, 16, 1), np.uint8), np.zeros(2, np.int32)
+    for call in (lambda: judge.predict(images), lambda: judge.train(images, labels, 1)):
+        with pytest.raises(Exception, match="xla_no_such_switch"):
+            call()
     monkeypatch.setattr(backend, "_started", [])
     monkeypatch.setenv("NPROC", "3")
     assert backend._start_threads(None) == 3
