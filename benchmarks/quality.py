@@ -31,7 +31,7 @@ from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.data import datasets
 from shared.data.image_data import DataInfo, ImageData
-from shared.drawing.figures import save_figure
+from shared.drawing.figures import new_figure, save_figure
 from shared.files.atomic import write_atomically
 
 _TEXTBOOK = "textbook"
@@ -249,9 +249,7 @@ def _looks(results: dict[str, Any]) -> dict[Runner, list[dict[str, float]]]:
 
 
 def _plot(results: dict[str, Any], path: Path) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = new_figure(10, 4)
     left, right = figure.subplots(1, 2)
     looks = _looks(results)
     presets = list(dict.fromkeys(r.preset for r in looks if r.framework != _TEXTBOOK))

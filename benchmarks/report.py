@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from shared.drawing.figures import save_figure
+from shared.drawing.figures import new_figure, save_figure
 from shared.files.atomic import write_atomically, write_object
 
 Results = dict[str, Any]
@@ -84,9 +84,7 @@ def by_case(races: list[Results]) -> dict[str, list[Results]]:
 
 
 def _plot(results: Results, path: Path) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(13, 4), layout="constrained")
+    figure = new_figure(13, 4)
     races, *sweeps = figure.subplots(1, 1 + len(results["sweeps"]), squeeze=False)[0]
     _plot_races(races, results["races"])
     for axes, (field, points) in zip(sweeps, results["sweeps"].items(), strict=True):

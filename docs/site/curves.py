@@ -16,11 +16,10 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from shared import quantities
 from shared.config.traits import OBJECTIVES
-from shared.drawing.figures import save_figure
+from shared.drawing.figures import new_figure, save_figure, with_grid
 from shared.drawing.plots import set_range
 from shared.run.run_dir import RunDir
 
@@ -64,7 +63,7 @@ def cells(run: RunDir) -> list[str]:
 
 def draw(runs: Mapping[str, Sequence[RunDir]]) -> None:
     """Both losses of each run beside those of its sick twin, a row an objective."""
-    figure = Figure(figsize=(9, 1.9 * len(runs)), layout="constrained")
+    figure = new_figure(9, 1.9 * len(runs))
     rows = figure.subplots(len(runs), 2, sharex=True, squeeze=False)
     for row, (objective, pair) in zip(rows, runs.items(), strict=True):
         for axes, run in zip(row, pair, strict=True):
@@ -81,16 +80,15 @@ def draw(runs: Mapping[str, Sequence[RunDir]]) -> None:
 def _draw_losses(axes: Any, objective: str, run: RunDir) -> None:
     traits = OBJECTIVES[objective]
     ends = {"d_loss": traits.chance_loss, "g_loss": traits.g_chance_loss}
-    curves = []
+    metrics, curves = run.read_metrics(), []
     for name, label in quantities.members("Losses").items():
-        steps, values = np.array(quantities.series(run.read_metrics(), name)).T
+        steps, values = np.array(quantities.series(metrics, name)).T
         (line,) = axes.plot(steps, values, label=label)
         curves.append(values)
         if (end := ends[name]) is not None:
             axes.axhline(end, color=line.get_color(), linewidth=0.8, linestyle="--")
     set_range(axes, *curves)
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
+    with_grid(axes)
 
 
 def main() -> None:

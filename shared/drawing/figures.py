@@ -27,6 +27,31 @@ def prepare() -> None:
         log.setLevel(logging.ERROR)
 
 
+def new_figure(width: float, height: float, **settings: Any) -> "Figure":
+    """An empty figure.
+
+    Args:
+        width: in inches.
+        height: in inches.
+        settings: further arguments of Matplotlib's ``Figure``.
+
+    Raises:
+        UsageError: as for `prepare`.
+    """
+    prepare()
+    # Matplotlib takes long to import, and most programs draw nothing. No pyplot: it
+    # keeps state.
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained", **settings)
+
+
+def with_grid(axes: Any) -> None:
+    """Give a panel of curves a faint grid, and no frame where nothing is read."""
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
 def panels(count: int, height: float) -> tuple["Figure", list[Any]]:
     """A figure of panels above each other, over the steps of a run.
 
@@ -37,15 +62,10 @@ def panels(count: int, height: float) -> tuple["Figure", list[Any]]:
     Returns:
         The figure, and the axes of each panel from the top down.
     """
-    prepare()
-    # Matplotlib takes long to import, and most programs draw nothing.
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, height * count), layout="constrained")
+    figure = new_figure(9, height * count)
     all_axes = list(figure.subplots(count, sharex=True, squeeze=False)[:, 0])
     for axes in all_axes:
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
+        with_grid(axes)
     all_axes[-1].set_xlabel("step")
     return figure, all_axes
 

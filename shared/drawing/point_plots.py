@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.data.points import PointScores
-from shared.drawing import figures, images
+from shared.drawing import images
+from shared.drawing.figures import new_figure
 from shared.files.atomic import write_atomically
 
 _LIMIT = 1.6
@@ -44,12 +45,10 @@ def plot_points(path: Path, scene: Scene) -> None:
         path: file to write, PNG.
         scene: what it shows.
     """
-    figures.prepare()
-    # Imported here: matplotlib takes a second to import. No pyplot: it keeps state.
+    figure = new_figure(10, 5, dpi=80)
+    # After what prepares for the first import.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 5), layout="constrained", dpi=80)
     samples, _ = figure.subplots(1, 2)
     samples.hist2d(*scene.real.T, bins=(_EDGES, _EDGES), cmap="Greys", cmin=1)
     samples.plot(*scene.fake.T, ".", color="tab:red", markersize=2, alpha=0.5)
@@ -68,11 +67,9 @@ def plot_vectors(path: Path, scene: Scene) -> None:
         path: file to write, SVG.
         scene: what it shows.
     """
-    figures.prepare()
-    import matplotlib
-    from matplotlib.figure import Figure
+    figure = new_figure(10, 5)
+    import matplotlib  # likewise
 
-    figure = Figure(figsize=(10, 5), layout="constrained")
     samples, _ = figure.subplots(1, 2)
     # The histogram's cells would be a path each, and so would the points be.
     density, *_ = np.histogram2d(*scene.real.T, bins=(_EDGES, _EDGES))
