@@ -42,6 +42,8 @@ _PRECISIONS: dict[str, tuple[Precision, ...]] = {
 # A section that hangs must not take the others' time.
 _SECONDS = {"tests": 240, "parity": 270, "compiling": 240, "training": 90}
 _TWINS = ("torch", "jax")
+# Steps that JAX compiles into one call, off the CPU.
+_CALL = 10
 # A batch of 512 at the published width takes 109 GiB in one piece.
 _ACCUMULATE = {"r3gan-cifar10": 8}
 
@@ -117,10 +119,14 @@ def measure(options: Options) -> Iterator[dict[str, Any]]:
     with ThreadPoolExecutor(2 + max(1, options.at_once // 3)) as pool:
         parity = pool.submit(_compare_twins, options)
         tests = pool.submit(_run_tests)
-        for preset in options.presets:  # for the training's start, which finds it then
-            pool.submit(_train, preset, "jax", options, "compiling", steps=10)
+        compiling = [  # for the training's start, which finds it then
+            pool.submit(_train, preset, "jax", options, "compiling", steps=_CALL)
+            for preset in options.presets
+        ]
         results["parity"] = parity.result()
         results["tests"] = tests.result()
+        for future in compiling:
+            future.result()
     yield results
     results["training"] = []
     results["left_out"] = []
@@ -202,7 +208,7 @@ def _train(
     config = PRESETS[preset]
     if steps is None:
         batch = config.batch_size * config.n_critic
-        steps = max(options.images // batch, 40)
+        steps = max(options.images // batch // _CALL, 4) * _CALL
     precision = "float32" if options.device == "cpu" else "tf32"
     row = {"preset": preset, "twin": twin, "precision": precision, "steps": steps}
     with tempfile.TemporaryDirectory() as folder:

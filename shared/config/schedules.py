@@ -124,6 +124,27 @@ def total_steps(config: TrainConfig, count: int) -> int:
     return max(1, round(batches * config.d_every / config.n_critic))
 
 
+def steps_of_call(config: TrainConfig, total: int, most: int) -> int:
+    """How many steps a call should have, of ``most`` at the most.
+
+    Where there is such a number, whatever comes between calls comes after whole ones: a
+    call is compiled anew for each of its lengths.
+
+    Args:
+        config: the run's configuration.
+        total: length of the whole run in steps.
+        most: of a call; no fewer than half of it are given up for that.
+    """
+    every = (config.sample_every, config.save_every, config.evaluate_every)
+    events = [n for n in every if 0 < n < total]
+    most = min(most, total)
+    for common in (math.gcd(*events, total), math.gcd(*events)):
+        for steps in range(most, (most - 1) // 2, -1):
+            if common % steps == 0:
+                return steps
+    return most
+
+
 def learning_rate_factor(config: TrainConfig, total: int, step: int) -> float:
     """Multiplier of both learning rates at ``step``, in [0, 1].
 

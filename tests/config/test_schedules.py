@@ -38,6 +38,32 @@ def test_total_steps(changes: dict[str, Any], expected: int) -> None:
     assert schedules.total_steps(config, 1000) == expected
 
 
+@pytest.mark.parametrize(
+    ("every", "total", "expected"),
+    [
+        ((50, 400, 0), 1200, 10),
+        ((175, 875, 0), 3500, 7),
+        ((500, 2000, 0), 390_625, 5),
+        # No number divides all: the end alone is of another length.
+        ((50, 400, 100), 1201, 10),
+        ((35, 70, 0), 1201, 7),
+        ((33, 66, 0), 1000, 10),  # half of it and more would be lost
+        # What comes after the end does not come.
+        ((175, 875, 0), 40, 10),
+        ((50, 400, 0), 8, 8),
+    ],
+)
+def test_a_call_has_so_many_steps_that_there_are_few_lengths(
+    every: tuple[int, int, int], total: int, expected: int
+) -> None:
+    sample, save, evaluate = every
+    config = dataclasses.replace(
+        CONFIG, sample_every=sample, save_every=save, evaluate_every=evaluate
+    )
+    assert schedules.steps_of_call(config, total, 10) == expected
+    assert schedules.steps_of_call(config, total, 1) == 1
+
+
 def test_constant() -> None:
     assert _factors("constant") == [1.0] * TOTAL
 
