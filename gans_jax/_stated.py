@@ -17,6 +17,7 @@ from jaxtyping import Float, Integer
 
 from gans_jax import _convolutions, distribution
 from gans_jax._network import Network
+from gans_jax.shapes import Features, Images
 from shared.randomness.starts import (
     DCGAN,
     DCGAN_GAIN,
@@ -45,8 +46,6 @@ from shared.statements import (
     length_of,
 )
 
-Images = Float[Array, "batch height width channels"]
-Features = Float[Array, "batch out_height out_width out_channels"]
 _WeightedT = TypeVar("_WeightedT", bound="Weighted")
 _NormT = TypeVar("_NormT", bound="Norm")
 

@@ -19,12 +19,12 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float, Shaped
 
+from gans_jax.shapes import Images
 from shared.config.augmentation import INTERVAL, TARGET, adjustment
 from shared.config.train_config import TrainConfig
 from shared.randomness.ada import COLOURS, GATES, PLACES, SIDE
 from shared.resampling import centres, coarser, finer
 
-Images = Float[Array, "batch height width channels"]
 Maps = Float[Array, "*batch outputs inputs"]
 Memory = dict[str, Shaped[Array, ""]]
 

@@ -16,9 +16,9 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Bool, Float
 
+from gans_jax.shapes import Images
 from shared.randomness.augmentation import Record, box_side, largest_shift
 
-Images = Float[Array, "batch height width channels"]
 Drawn = Float[Array, " batch"]
 
 

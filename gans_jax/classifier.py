@@ -20,6 +20,7 @@ from gans_jax import arrays as state_arrays
 from gans_jax._network import Network
 from gans_jax.layers import Conv2d
 from gans_jax.optim import build_optimizer
+from gans_jax.shapes import Images
 from shared import backend as protocol
 from shared import sizes
 from shared.config.train_config import TrainConfig
@@ -28,8 +29,6 @@ from shared.files.arrays import Arrays
 from shared.randomness.starts import HE
 from shared.sizes import ImageSize
 from shared.statements import Stated
-
-Images = Float[Array, "batch height width channels"]
 
 
 class ClassifierNetwork(nnx.Module):

@@ -17,6 +17,7 @@ from jaxtyping import Float
 
 from gans_jax import _convolutions, layers
 from gans_jax._stated import widen
+from gans_jax.shapes import Features, Images
 from shared.randomness.starts import ONES, ZEROS, Normal
 from shared.sizes import pixels
 from shared.statements import (
@@ -28,9 +29,6 @@ from shared.statements import (
     Start,
     Statement,
 )
-
-Images = Float[Array, "batch height width channels"]
-Features = Float[Array, "batch out_height out_width out_channels"]
 
 # Under a root.
 _EPS = 1e-8

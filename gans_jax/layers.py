@@ -27,6 +27,7 @@ from gans_jax._stated import (
     WeightNorm,
     widen,
 )
+from gans_jax.shapes import Images
 from shared.randomness.starts import DCGAN, DCGAN_GAIN, ZEROS
 from shared.statements import GAIN, MATRIX, Start, Statement
 
@@ -56,7 +57,6 @@ __all__ = [
     "upsample",
 ]
 
-Images = Float[Array, "batch height width channels"]
 # Bound to the class, not its name: checkers of types look names up here.
 LayerT = TypeVar("LayerT", bound=Weighted)
 

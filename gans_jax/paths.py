@@ -9,8 +9,8 @@ from jax import Array
 from jaxtyping import Float
 
 from gans_jax.losses import batch_mean
+from gans_jax.shapes import Images
 
-Images = Float[Array, "batch height width channels"]
 Styles = Float[Array, "layers batch features"]
 
 # Share of a batch's mean length in the running mean.

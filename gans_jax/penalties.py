@@ -20,12 +20,12 @@ from jaxtyping import Float
 
 from gans_jax import distribution
 from gans_jax.losses import batch_mean
+from gans_jax.shapes import Images
 from shared.config import traits
 from shared.config.arguments import from_python
 from shared.config.tables import Members, register
 from shared.errors import UsageError
 
-Images = Float[Array, "batch height width channels"]
 Discriminator = Callable[[Images], Float[Array, " batch"]]
 OutputsT = TypeVar("OutputsT")
 

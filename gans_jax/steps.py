@@ -36,13 +36,13 @@ from gans_jax._network import Network
 from gans_jax._stated import widen
 from gans_jax.models import Outputs
 from gans_jax.models.labels import Labels
+from gans_jax.shapes import Images
 from gans_jax.terms import Metrics, discriminator_terms, generator_terms
 from shared.config import traits
 from shared.config.schedules import Phases, Scalars
 from shared.config.train_config import TrainConfig
 from shared.errors import UsageError
 
-Images = Float[Array, "batch height width channels"]
 Records = Float[Array, "2 batch fields"]
 
 

@@ -22,6 +22,7 @@ from gans_jax.arrays import (
 )
 from gans_jax.backend import find_device
 from gans_jax.models.labels import Labels
+from gans_jax.shapes import Images
 from gans_jax.standing import batch_statistics
 from shared.config.arguments import from_python
 from shared.config.traits import ARCHITECTURES
@@ -38,8 +39,6 @@ from shared.run.checkpoint import Checkpoint
 from shared.run.generator import GeneratorState
 from shared.run.restore import drawing_config, generator_arrays
 from shared.run.truncation import truncated
-
-Images = Float[Array, "batch height width channels"]
 
 
 class TrainedGenerator(nnx.Module):

@@ -5,10 +5,8 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from gans_torch._stated import Weighted
+from gans_torch.shapes import Features, Images
 from shared.statements import KERNEL, TRANSPOSED_KERNEL
-
-Images = Float[Tensor, "batch channels height width"]
-Features = Float[Tensor, "batch out_channels out_height out_width"]
 
 
 class Conv2d(Weighted, nn.Conv2d):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from gans_torch import distribution
+from gans_torch.shapes import Images
 from shared.randomness.starts import (
     DCGAN,
     DCGAN_GAIN,
@@ -33,7 +34,6 @@ from shared.statements import (
     length_of,
 )
 
-Images = Float[Tensor, "batch channels height width"]
 _WeightedT = TypeVar("_WeightedT", bound="Weighted")
 _NormT = TypeVar("_NormT", bound="Norm")
 

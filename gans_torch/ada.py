@@ -19,12 +19,12 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from gans_torch.shapes import Images
 from shared.config.augmentation import INTERVAL, TARGET, adjustment
 from shared.config.train_config import TrainConfig
 from shared.randomness.ada import COLOURS, GATES, PLACES, SIDE
 from shared.resampling import centres, coarser, finer
 
-Images = Float[Tensor, "batch channels height width"]
 Maps = Float[Tensor, "*batch outputs inputs"]
 Memory = dict[str, Shaped[Tensor, ""]]
 

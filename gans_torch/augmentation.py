@@ -15,9 +15,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from gans_torch.shapes import Images
 from shared.randomness.augmentation import Record, box_side
 
-Images = Float[Tensor, "batch channels height width"]
 Drawn = Float[Tensor, " batch"]
 
 

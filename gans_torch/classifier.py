@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gans_torch import arrays as state_arrays
 from gans_torch._modes import full_float32
 from gans_torch.layers import Conv2d
+from gans_torch.shapes import Images
 from shared import backend as protocol
 from shared import sizes
 from shared.evaluation.classifier import FEATURES, channel_widths
@@ -19,8 +20,6 @@ from shared.files.temporary import check_temporary_folder
 from shared.randomness.starts import HE
 from shared.sizes import ImageSize
 from shared.statements import Stated
-
-Images = Float[Tensor, "batch channels height width"]
 
 
 class ClassifierNetwork(nn.Module):

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gans_torch import layers
+from gans_torch.shapes import Features, Images
 from shared.randomness.starts import ONES, ZEROS, Normal
 from shared.sizes import pixels
 from shared.statements import (
@@ -25,9 +26,6 @@ from shared.statements import (
     Start,
     Statement,
 )
-
-Images = Float[Tensor, "batch channels height width"]
-Features = Float[Tensor, "batch out_channels out_height out_width"]
 
 # Under a root.
 _EPS = 1e-8

@@ -22,6 +22,7 @@ from gans_torch._stated import (
     InstanceNorm2d,
     Linear,
 )
+from gans_torch.shapes import Images
 from shared.randomness.starts import DCGAN, DCGAN_GAIN, ZEROS
 from shared.statements import GAIN, MATRIX, Start, Statement
 
@@ -51,7 +52,6 @@ __all__ = [
     "upsample",
 ]
 
-Images = Float[Tensor, "batch channels height width"]
 _Pixels = Float[Tensor, "..."]
 
 # Pixels of an axis up to which a filter is a product. On a GPU it is faster by far, on

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gans_torch.losses import batch_mean
+from gans_torch.shapes import Images
 
-Images = Float[Tensor, "batch channels height width"]
 Styles = Float[Tensor, "layers batch features"]
 
 # Share of a batch's mean length in the running mean.

@@ -18,12 +18,12 @@ from torch import Tensor
 
 from gans_torch import distribution
 from gans_torch.losses import batch_mean
+from gans_torch.shapes import Images
 from shared.config import traits
 from shared.config.arguments import from_python
 from shared.config.tables import Members, register
 from shared.errors import UsageError
 
-Images = Float[Tensor, "batch channels height width"]
 Discriminator = Callable[[Images], Float[Tensor, " batch"]]
 OutputsT = TypeVar("OutputsT")
 

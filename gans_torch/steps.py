@@ -31,13 +31,13 @@ from gans_torch import (
 from gans_torch._stated import widen
 from gans_torch.models import Outputs
 from gans_torch.models.labels import Labels
+from gans_torch.shapes import Images
 from gans_torch.terms import Metrics, discriminator_terms, generator_terms
 from shared.config import traits
 from shared.config.schedules import Phases, Scalars
 from shared.config.train_config import TrainConfig
 from shared.errors import UsageError
 
-Images = Float[Tensor, "batch channels height width"]
 Records = Float[Tensor, "2 batch fields"]
 
 

@@ -20,6 +20,7 @@ from gans_torch.arrays import (
 )
 from gans_torch.backend import find_device
 from gans_torch.models.labels import Labels
+from gans_torch.shapes import Images
 from gans_torch.standing import batch_statistics
 from shared.config.arguments import from_python
 from shared.config.traits import ARCHITECTURES
@@ -36,8 +37,6 @@ from shared.run.checkpoint import Checkpoint
 from shared.run.generator import GeneratorState
 from shared.run.restore import drawing_config, generator_arrays
 from shared.run.truncation import truncated
-
-Images = Float[Tensor, "batch channels height width"]
 
 
 class TrainedGenerator(nn.Module):

@@ -16,12 +16,10 @@ from jaxtyping import Float
 from gans_jax import layers
 from gans_jax.models.head import Head, Outputs
 from gans_jax.models.labels import Labels, class_ids
+from gans_jax.shapes import Features, Images
 from shared import sizes
 from shared.randomness.starts import ONES, ORTHOGONAL
 from shared.sizes import ImageSize
-
-Images = Float[Array, "batch height width channels"]
-Features = Float[Array, "batch out_height out_width out_channels"]
 
 # Of images whose base doubles so often, as of 32x32, all maps of a network are equally
 # wide, so many times the width; of smaller ones, too.

@@ -16,11 +16,9 @@ from gans_jax import layers
 from gans_jax.layers import needs_bias
 from gans_jax.models.head import Head, Outputs
 from gans_jax.models.labels import Labels, with_one_hot
+from gans_jax.shapes import Features, Images
 from shared import sizes
 from shared.sizes import ImageSize
-
-Images = Float[Array, "batch height width channels"]
-Features = Float[Array, "batch out_height out_width out_channels"]
 
 
 class UpBlock(nnx.Module):

@@ -9,12 +9,11 @@ from jaxtyping import Float
 
 from gans_jax import layers
 from gans_jax.models.labels import Labels, class_ids
+from gans_jax.shapes import Images
 from shared import sizes
 from shared.randomness.starts import DCGAN
 from shared.sizes import ImageSize
 from shared.statements import Start
-
-Images = Float[Array, "batch height width channels"]
 
 
 class Outputs(NamedTuple):

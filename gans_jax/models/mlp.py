@@ -19,11 +19,10 @@ from gans_jax import layers
 from gans_jax.layers import needs_bias
 from gans_jax.models.head import Head, Outputs
 from gans_jax.models.labels import Labels, with_one_hot
+from gans_jax.shapes import Images
 from shared import sizes
 from shared.randomness.starts import HE
 from shared.sizes import ImageSize
-
-Images = Float[Array, "batch height width channels"]
 
 _HIDDEN_LAYERS = 3
 

@@ -15,13 +15,11 @@ from jaxtyping import Float
 from gans_jax import layers
 from gans_jax.models.head import Outputs
 from gans_jax.models.labels import Labels, class_ids
+from gans_jax.shapes import Features, Images
 from shared import sizes
 from shared.randomness.starts import ZEROS, FanIn, Normal
 from shared.sizes import ImageSize
 from shared.statements import CONSTANT_INPUT, Statement
-
-Images = Float[Array, "batch height width channels"]
-Features = Float[Array, "batch out_height out_width out_channels"]
 
 _BLOCKS = 2
 _EXPANSION = 2

@@ -21,13 +21,11 @@ from jaxtyping import Float
 from gans_jax import layers
 from gans_jax.models.head import Head, Outputs
 from gans_jax.models.labels import Labels, class_ids, with_one_hot
+from gans_jax.shapes import Features, Images
 from shared import sizes
 from shared.randomness.starts import GLOROT, GLOROT_RELU, ONES
 from shared.sizes import ImageSize
 from shared.statements import Start
-
-Images = Float[Array, "batch height width channels"]
-Features = Float[Array, "batch out_height out_width out_channels"]
 
 # Up to this size, of the shorter side, all maps of a network are equally wide.
 _SMALL = 32

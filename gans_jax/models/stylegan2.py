@@ -25,6 +25,7 @@ from gans_jax.equalized import (
 )
 from gans_jax.models.head import Outputs
 from gans_jax.models.labels import Labels, class_ids
+from gans_jax.shapes import Features, Images
 from shared import sizes
 from shared.randomness.starts import ZEROS, Normal
 from shared.sizes import ImageSize
@@ -34,9 +35,6 @@ from shared.statements import (
     RUNNING_NUMBER,
     Statement,
 )
-
-Images = Float[Array, "batch height width channels"]
-Features = Float[Array, "batch out_height out_width out_channels"]
 
 # Layers of D's mapping of labels.
 _LABEL_LAYERS = 8

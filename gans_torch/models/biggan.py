@@ -14,12 +14,10 @@ from torch import Tensor, nn
 from gans_torch import layers
 from gans_torch.models.head import Head, Outputs
 from gans_torch.models.labels import Labels, class_ids
+from gans_torch.shapes import Features, Images
 from shared import sizes
 from shared.randomness.starts import ONES, ORTHOGONAL
 from shared.sizes import ImageSize
-
-Images = Float[Tensor, "batch channels height width"]
-Features = Float[Tensor, "batch out_channels out_height out_width"]
 
 # Of images whose base doubles so often, as of 32x32, all maps of a network are equally
 # wide, so many times the width; of smaller ones, too.

@@ -14,11 +14,9 @@ from gans_torch import layers
 from gans_torch.layers import needs_bias
 from gans_torch.models.head import Head, Outputs
 from gans_torch.models.labels import Labels, with_one_hot
+from gans_torch.shapes import Features, Images
 from shared import sizes
 from shared.sizes import ImageSize
-
-Images = Float[Tensor, "batch channels height width"]
-Features = Float[Tensor, "batch out_channels out_height out_width"]
 
 
 class UpBlock(nn.Module):

@@ -8,12 +8,11 @@ from torch import Tensor, nn
 
 from gans_torch import layers
 from gans_torch.models.labels import Labels, class_ids
+from gans_torch.shapes import Images
 from shared import sizes
 from shared.randomness.starts import DCGAN
 from shared.sizes import ImageSize
 from shared.statements import Start
-
-Images = Float[Tensor, "batch channels height width"]
 
 
 class Outputs(NamedTuple):

@@ -17,11 +17,10 @@ from gans_torch import layers
 from gans_torch.layers import needs_bias
 from gans_torch.models.head import Head, Outputs
 from gans_torch.models.labels import Labels, with_one_hot
+from gans_torch.shapes import Images
 from shared import sizes
 from shared.randomness.starts import HE
 from shared.sizes import ImageSize
-
-Images = Float[Tensor, "batch channels height width"]
 
 _HIDDEN_LAYERS = 3
 

@@ -14,13 +14,11 @@ from torch import Tensor, nn
 from gans_torch import layers
 from gans_torch.models.head import Outputs
 from gans_torch.models.labels import Labels, class_ids
+from gans_torch.shapes import Features, Images
 from shared import sizes
 from shared.randomness.starts import ZEROS, FanIn, Normal
 from shared.sizes import ImageSize
 from shared.statements import CONSTANT_INPUT, Statement
-
-Images = Float[Tensor, "batch channels height width"]
-Features = Float[Tensor, "batch out_channels out_height out_width"]
 
 _BLOCKS = 2
 _EXPANSION = 2

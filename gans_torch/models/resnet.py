@@ -19,13 +19,11 @@ from torch import Tensor, nn
 from gans_torch import layers
 from gans_torch.models.head import Head, Outputs
 from gans_torch.models.labels import Labels, class_ids, with_one_hot
+from gans_torch.shapes import Features, Images
 from shared import sizes
 from shared.randomness.starts import GLOROT, GLOROT_RELU, ONES
 from shared.sizes import ImageSize
 from shared.statements import Start
-
-Images = Float[Tensor, "batch channels height width"]
-Features = Float[Tensor, "batch out_channels out_height out_width"]
 
 # Up to this size, of the shorter side, all maps of a network are equally wide.
 _SMALL = 32

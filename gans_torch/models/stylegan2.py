@@ -23,6 +23,7 @@ from gans_torch.equalized import (
 )
 from gans_torch.models.head import Outputs
 from gans_torch.models.labels import Labels, class_ids
+from gans_torch.shapes import Features, Images
 from shared import sizes
 from shared.randomness.starts import ZEROS, Normal
 from shared.sizes import ImageSize
@@ -32,9 +33,6 @@ from shared.statements import (
     RUNNING_NUMBER,
     Statement,
 )
-
-Images = Float[Tensor, "batch channels height width"]
-Features = Float[Tensor, "batch out_channels out_height out_width"]
 
 # Layers of D's mapping of labels.
 _LABEL_LAYERS = 8
