@@ -74,6 +74,7 @@ def odd_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run.append_metrics({"step": step, **losses, "g_grad_norm": 7.0 + step / 100})
     run.append_metrics({"step": 405, "g_grad_norm": 0.0})
     run.append_metrics({"step": 407, "diverged": 1})
+    run.append_scores({"step": 400, "precision": 0.0, "coverage": 0.0})
     resume = 'gans_torch.fit(config, data, resume="RUN")'
     report.write_report(run, resume, "gans_torch.library")
     return run.path / "report.html"
@@ -281,6 +282,12 @@ def test_a_zero_does_not_flatten_a_logarithmic_chart(odd: Any) -> None:
     chart = odd.locator("#charts .card", has_text="Gradients of the weights")
     ticks = chart.locator("svg text[text-anchor=end]").all_text_contents()
     assert set(ticks) == {"8", "10"}
+
+
+def test_an_axis_of_nothing_but_zeros_goes_up_from_there(odd: Any) -> None:
+    chart = odd.locator("#charts .card", has_text="Quality and variety")
+    ticks = chart.locator("svg text[text-anchor=end]").all_text_contents()
+    assert ticks == ["0", "0.2", "0.4", "0.6", "0.8", "1"]
 
 
 def brightness(colour: str) -> float:

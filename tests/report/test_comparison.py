@@ -346,6 +346,23 @@ def test_a_band_is_where_all_of_its_runs_are(tmp_path: Path) -> None:
     assert band.tolist() == [[40, 1, 1.5, 2], [60, 1, 1.5, 2]]
 
 
+def test_an_axis_of_nothing_but_zeros_goes_up_from_there() -> None:
+    scores = [{"step": step, "coverage": 0.0} for step in (10, 20)]
+    run = Run(
+        "a",
+        RunDir(Path("a")),
+        TrainConfig(),
+        [],
+        scores,
+        None,
+        rollbacks=0,
+        diverged=False,
+    )
+    chart = comparison_page._chart("coverage", {"a": [run]})
+    assert chart is not None
+    assert [text for _, text in chart["ticks"]] == ["0", "0.5", "1"]
+
+
 def test_twenty_lines_are_told_apart_and_ticks_are_round() -> None:
     assert len({tuple(comparison_page._stroke(n).values()) for n in range(20)}) == 20
     assert comparison_page._ticks(0.0, 8.0) == [0, 2, 4, 6, 8]
