@@ -127,7 +127,8 @@ def bulk(*curves: NDArray[np.float64]) -> tuple[float, float]:
     ordered = [np.sort(values, axis=None) for values in curves]
     low = min(values[len(values) // 200] for values in ordered)
     high = max(values[-1 - len(values) // 200] for values in ordered)
-    return low, high
+    # All 0, as shares are at first: up from there, as they cannot fall.
+    return (low, high) if low or high else (0.0, 1.0)
 
 
 def running_median(values: Sequence[float] | NDArray[np.float64]) -> list[float]:

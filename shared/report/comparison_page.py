@@ -177,8 +177,6 @@ def _chart(name: str, groups: Mapping[str, list[Run]]) -> dict[str, Any] | None:
         return None
     right = max(1, *(x[:, 0].max() for x in known))
     low, high = bulk(*(x[:, [1, 3]] for x in known))
-    if low == high == 0:  # as shares are at first, which cannot fall
-        high = 1.0
     margin = 0.06 * (high - low) or abs(high) / 10
     low, high = low - margin, high + margin
 

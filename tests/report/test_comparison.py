@@ -12,7 +12,7 @@ import pytest
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
-from shared.drawing import images
+from shared.drawing import images, plots
 from shared.errors import UsageError
 from shared.quantities import series
 from shared.report import comparison, comparison_page
@@ -361,6 +361,8 @@ def test_an_axis_of_nothing_but_zeros_goes_up_from_there() -> None:
     chart = comparison_page._chart("coverage", {"a": [run]})
     assert chart is not None
     assert [text for _, text in chart["ticks"]] == ["0", "0.5", "1"]
+    # The picture's, too.
+    assert plots.bulk(np.zeros(2)) == (0, 1)
 
 
 def test_twenty_lines_are_told_apart_and_ticks_are_round() -> None:
