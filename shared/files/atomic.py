@@ -203,17 +203,28 @@ def sync_folder(folder: Path) -> None:
     Raises:
         OSError: the disk does not take them.
     """
+    with open_folder(folder) as opened:
+        try:
+            if opened is not None:
+                os.fsync(opened)
+        except OSError as error:
+            if error.errno not in _UNSYNCABLE:
+                raise
+
+
+@contextlib.contextmanager
+def open_folder(folder: Path) -> Iterator[int | None]:
+    """The descriptor of a folder, within a ``with`` statement, if there can be one."""
     if not hasattr(os, "O_DIRECTORY"):
-        return  # Windows opens no folders
+        yield None  # Windows opens no folders
+        return
     try:
         opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except PermissionError:
-        return  # a folder that may be written, and not read
+        yield None  # a folder that may be written, and not read
+        return
     try:
-        os.fsync(opened)
-    except OSError as error:
-        if error.errno not in _UNSYNCABLE:
-            raise
+        yield opened
     finally:
         os.close(opened)
 

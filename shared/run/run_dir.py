@@ -45,6 +45,7 @@ from shared.errors import UsageError
 from shared.files.atomic import (
     is_temporary,
     make_folder,
+    open_folder,
     remove,
     sync_files,
     temporaries,
@@ -90,6 +91,7 @@ class RunDir:
         self._best = path / "best.json"
         self._samples = path / "samples"
         self._checkpoints = path / "checkpoints"
+        self._locked: int | None = None
 
     @classmethod
     def create(
@@ -228,7 +230,27 @@ class RunDir:
         self, say: Callable[[str], None] = lambda line: None
     ) -> AbstractContextManager[Any]:
         """Keep other processes from writing here; as `lock_folder`."""
-        return lock_folder(self.path, say)
+        locked = contextlib.ExitStack()
+        locked.enter_context(lock_folder(self.path, say))
+        self._locked = locked.enter_context(open_folder(self.path))
+        locked.callback(setattr, self, "_locked", None)
+        return locked
+
+    def check_place(self) -> None:
+        """Refuse to write where another folder has come, and maybe another run.
+
+        Raises:
+            UsageError: it is not the folder that `lock` has locked. One that is gone
+                is told by whoever writes.
+        """
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            if self._locked is not None and not os.path.samestat(
+                os.fstat(self._locked), self.path.stat()
+            ):
+                raise UsageError(
+                    f"{self.path}: is another folder than this run has started in,"
+                    " which was moved or removed"
+                )
 
     def checkpoint_path(self, step: int) -> Path:
         """File of the state after ``step`` steps."""
@@ -283,8 +305,9 @@ class RunDir:
         """Have the records on the disk, before a checkpoint says that they are.
 
         Raises:
-            UsageError: the disk does not take them.
+            UsageError: the disk does not take them, or as `check_place`.
         """
+        self.check_place()
         sync_files(self._metrics, self._sample_metrics, self._scores)
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
@@ -294,9 +317,9 @@ class RunDir:
             record: a flat object with ``step``; Python or NumPy scalars.
 
         Raises:
-            UsageError: the line cannot be written.
+            UsageError: the line cannot be written, or as `check_place`.
         """
-        append_record(self._metrics, record)
+        self._append(self._metrics, record)
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """All records; a last line that was cut off is left out.
@@ -308,7 +331,7 @@ class RunDir:
 
     def append_sample_metrics(self, record: Mapping[str, Any]) -> None:
         """Add one line to samples.jsonl; as `append_metrics`."""
-        append_record(self._sample_metrics, record)
+        self._append(self._sample_metrics, record)
 
     def read_sample_metrics(self) -> list[dict[str, Any]]:
         """All records of samples.jsonl; as `read_metrics`."""
@@ -316,7 +339,7 @@ class RunDir:
 
     def append_scores(self, record: Mapping[str, Any]) -> None:
         """Add one line to scores.jsonl, as `append_metrics`, and update best.json."""
-        append_record(self._scores, record)
+        self._append(self._scores, record)
         self._write_best()
 
     def read_scores(self) -> list[dict[str, Any]]:
@@ -378,6 +401,10 @@ class RunDir:
         for path, kept_records in records.items():
             write_records(path, kept_records)
         self._write_best()
+
+    def _append(self, path: Path, record: Mapping[str, Any]) -> None:
+        self.check_place()
+        append_record(path, record)
 
     def _make_folders(self) -> None:
         make_folder(self._checkpoints)

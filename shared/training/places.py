@@ -221,7 +221,7 @@ class OldFolder(Place):
         self, config: TrainConfig, data: DataInfo, held: contextlib.ExitStack
     ) -> Found | None:
         """The checkpoint; None of a run that was stopped before its first."""
-        run = RunDir.open(self._run.path)
+        run = self._run = RunDir.open(self._run.path)
         # Before the state is read: until then another process may be adding to it.
         held.enter_context(run.lock(self._keeping.say))
         plugins.check_same(self._keeping.plugin, run.config_file.plugin())

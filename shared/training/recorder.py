@@ -226,6 +226,7 @@ class FolderRecorder(Recorder):
 
     def draw(self, step: int) -> Callable[[], None]:
         """Have the networks draw the picture of a step; as `Recorder.draw`."""
+        self._run.check_place()
         finish = self._pictures.draw(step)
         return lambda: self._journal.log_samples({"step": step, **finish()})
 

@@ -293,6 +293,37 @@ def test_a_folder_that_goes_away_ends_the_run_in_one_line(
         assert RunDir(tmp_path / "moved").checkpoint_steps() == [3, 6]
 
 
+@pytest.mark.parametrize(
+    ("when", "resumes"),
+    [("draw", False), ("log", True), ("save", False), ("save", True), ("finish", True)],
+)
+def test_a_run_that_has_come_to_its_place_is_left_alone(
+    when: str,
+    resumes: bool,
+    train: Train,
+    finished: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = copy(finished, tmp_path) if resumes else tmp_path / "run"
+    another = shutil.copytree(finished, tmp_path / "another")
+    at = getattr(recorder.FolderRecorder, when)
+
+    def after_another_has_come(*arguments: Any) -> Any:
+        if another.exists():
+            run.rename(tmp_path / "moved")
+            another.rename(run)
+        return at(*arguments)
+
+    monkeypatch.setattr(recorder.FolderRecorder, when, after_another_has_come)
+    how = ("--resume", run, "--steps", 9, *ON) if resumes else (*TINY, "--run-dir", run)
+    stopped(1, lambda: train(*how))
+    told = f"{run}: is another folder than this run has started in"
+    assert told in capsys.readouterr().err
+    assert contents(run) == contents(finished)
+
+
 def test_without_room_a_run_does_not_start(
     train: Train,
     tmp_path: Path,
