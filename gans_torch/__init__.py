@@ -1,5 +1,6 @@
 """Generative adversarial networks in PyTorch; `gans_jax` is the twin."""
 
+import os
 from typing import TYPE_CHECKING
 
 from gans_torch import _own_shared  # noqa: F401  (first of all)
@@ -75,6 +76,11 @@ _HOMES = {
 }
 # Of what a user's own objective, penalty or architecture is made.
 _MODULES = ("data", "distribution", "layers", "losses", "models", "penalties")
+
+# Without Intel's AMX, with which oneDNN's convolutions in bfloat16 leave out rows of a
+# kernel of 8 pixels or more (PyTorch 2.14): those have such that give a penalty's
+# derivative by D's weights. It is read once in a process, at the first convolution.
+os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
 
 # Threads must know how to wait before the framework is imported.
 __getattr__, __dir__ = front_door(__name__, _HOMES, _MODULES, before=spin_briefly)

@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch.nn.functional import conv2d
+
+from shared.errors import UsageError
 
 # Not ``allow_tf32``: to read it is an error once a user has set what is newer.
 _BACKENDS: Any = torch.backends
@@ -41,6 +44,22 @@ def allow_tf32(allowed: bool) -> None:
     """Whether a GPU's convolutions and products may be in TF32."""
     for switch in _SWITCHES:
         _choose(switch, "tf32" if allowed else "ieee")
+
+
+def check_bfloat16() -> None:
+    """Refuse a CPU whose convolutions in bfloat16 are wrong.
+
+    Raises:
+        UsageError: they are; oneDNN was used before this package was imported, or the
+            user has it use AMX.
+    """
+    ones = torch.ones(1, 8, 8, 8, dtype=torch.bfloat16)
+    if conv2d(ones, ones, padding=1).float().max() != ones.numel():
+        raise UsageError(
+            "--precision bfloat16: this processor's convolutions are wrong in PyTorch"
+            f" {torch.__version__}, whose oneDNN uses AMX; set ONEDNN_MAX_CPU_ISA to"
+            " AVX512_CORE_BF16 before the process starts, or use float32"
+        )
 
 
 @contextlib.contextmanager

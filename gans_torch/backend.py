@@ -23,7 +23,7 @@ from gans_torch import (
 )
 from gans_torch import arrays as state_arrays
 from gans_torch._graphs import CudaRecorder, StepGraphs, StepInputs
-from gans_torch._modes import allow_tf32
+from gans_torch._modes import allow_tf32, check_bfloat16
 from gans_torch.classifier import Classifier
 from shared.backend import Arithmetic, FeatureNetwork, Latents
 from shared.config.choices import DataPlace
@@ -465,6 +465,8 @@ def _set_matmul_precision(config: TrainConfig, device: torch.device) -> None:
     check_precision(config, device.type)
     if device.type == "cuda":
         allow_tf32(config.precision == "tf32")
+    elif config.precision == "bfloat16":
+        check_bfloat16()
 
 
 def _set_determinism(deterministic: bool, device: torch.device) -> None:

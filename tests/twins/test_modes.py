@@ -12,6 +12,7 @@ import pytest
 
 from shared.config.presets import PRESETS
 from shared.data.arrays import from_arrays
+from shared.errors import UsageError
 from support import Twin
 
 if TYPE_CHECKING:
@@ -254,3 +255,19 @@ def test_files_are_of_float32_whatever_the_default(format: str, tmp_path: Path) 
         z = torch.zeros(3, config.z_dim)
         module = torch.export.load(file).module()
         assert module(z, torch.tensor([0, 1, 2])).dtype == torch.float32
+
+
+def test_a_cpu_whose_convolutions_in_bfloat16_are_wrong_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from gans_torch import _modes
+
+    _modes.check_bfloat16()  # so this one's are right, as it is kept from AMX
+    right = _modes.conv2d
+    # What oneDNN makes with AMX: one row of the kernel counts.
+    monkeypatch.setattr(_modes, "conv2d", lambda *a, **named: right(*a, **named) / 8)
+    Twin("torch").library.fit(CONFIG, DATA, device="cpu")
+    config = dataclasses.replace(CONFIG, precision="bfloat16")
+    rule = "precision bfloat16: this processor's convolutions are wrong in PyTorch"
+    with pytest.raises(UsageError, match=rule):
+        Twin("torch").library.fit(config, DATA, device="cpu")
