@@ -110,8 +110,9 @@ def symptoms(config: TrainConfig) -> list[Symptom]:
         Symptom(
             "classes_kept",
             _LASTING_RECORDS,
-            "G has lost modes: it makes, in effect, less than half of the classes",
-            _collapse_remedy(config),
+            "G has lost modes, or not begun to learn: it makes, in effect, less than"
+            " half of the classes",
+            _collapse_remedy(config, "more --steps"),
             low=_CLASSES_KEPT,
             last_suffices=True,
         ),
