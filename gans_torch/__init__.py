@@ -78,8 +78,9 @@ _HOMES = {
 _MODULES = ("data", "distribution", "layers", "losses", "models", "penalties")
 
 # Without Intel's AMX, with which oneDNN's convolutions in bfloat16 leave out rows of a
-# kernel of 8 pixels or more (PyTorch 2.14): those have such that give a penalty's
-# derivative by D's weights. It is read once in a process, at the first convolution.
+# kernel of 8 pixels or more (PyTorch 2.14; pytorch/pytorch#169688 is of their kind):
+# those have such that give a penalty's derivative by D's weights. It is read once in a
+# process, at the first convolution.
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
 
 # Threads must know how to wait before the framework is imported.
