@@ -13,7 +13,6 @@ from gans_jax._elsewhere.target import Target
 from shared.config.flags import refuse
 from shared.config.limits import check_devices
 from shared.config.run_options import TrainOptions
-from shared.config.schedules import steps_of_call
 from shared.errors import UsageError
 from shared.training import driver
 from shared.training.session import Session
@@ -41,7 +40,7 @@ def lower(options: TrainOptions, target: Target) -> tuple[jax.stages.Lowered, in
     check_devices(config, target.number)
     backend = Elsewhere(config, data.info, target)
     session = Session(config, data, backend, options.data_on)
-    steps = steps_of_call(config, session.total, backend.steps_per_call)
+    steps = session.steps_per_call
     return backend.lower(session.prepare(range(steps)).inputs), steps
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.config.schedules import is_saved, steps_of_call
+from shared.config.schedules import is_saved
 from shared.diagnosis.reference_check import ReferenceCheck
 from shared.errors import Diverged
 from shared.files.arrays import Arrays
@@ -108,7 +108,7 @@ class Training:
         """The steps of each call from here to the end."""
         config, step, total = self._config, self._session.step, self._session.total
         every = (config.sample_every, config.save_every, config.evaluate_every)
-        steps = steps_of_call(config, total, self._session.backend.steps_per_call)
+        steps = self._session.steps_per_call
         while step < total:
             events = [(step // n + 1) * n for n in every if n]
             stop = min(total, step + steps, *events)

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from shared import sizes
-from shared.config.schedules import steps_of_call
 from shared.config.tables import Table
 from shared.config.train_config import TrainConfig
 from shared.config.traits import ARCHITECTURES, OBJECTIVES, PENALTIES
@@ -79,8 +78,7 @@ def _rehearse(session: Session, parts: str) -> None:
     needed = [*sizes.height_and_width(config.image_size), data.channels]
     if made != needed:
         raise UsageError(f"{parts}: G makes images of shape {made}, must be {needed}")
-    most = session.backend.steps_per_call
-    metrics = session.run(steps_of_call(config, session.total, most))
+    metrics = session.run(session.steps_per_call)
     for network, name in (("D", "d_grad_norm"), ("G", "g_grad_norm")):
         if name in metrics and not metrics[name].any():
             raise UsageError(f"{parts}: the loss of {network} has no gradient")

@@ -52,6 +52,12 @@ class Session:
         """How the run has gone back after it had diverged."""
         backend.load_data(data, data_on)
 
+    @property
+    def steps_per_call(self) -> int:
+        """How many steps one call should have; fewer where something comes between."""
+        most = self.backend.steps_per_call
+        return schedules.steps_of_call(self.config, self.total, most)
+
     def initial_arrays(self) -> Arrays:
         """The state that follows from the seed."""
         return initial_arrays(self.backend.statements(), self.config.seed)
