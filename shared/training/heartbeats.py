@@ -67,6 +67,7 @@ class Heartbeat:
         self._silent = dict.fromkeys(self._others, 0)
         self._said = dict.fromkeys(self._others, b"0 0")
         self._is_heard = False
+        self._judged = 0
         self._is_over = threading.Event()
         # Two, as the store is in a process, too, which may be the one that is frozen.
         self._threads = [
@@ -95,7 +96,9 @@ class Heartbeat:
 
     def find(self) -> str:
         """Which of the others is gone, in words, once that is clear; or nothing."""
-        for _ in range(PATIENCE):
+        # Counted in `_judge`'s rounds, whose thread may be late on a busy machine.
+        last = self._judged + PATIENCE
+        while self._judged < last and not self._is_over.is_set():
             if self._silent[rank := self._quietest()] >= _SILENT:
                 return f"rank {rank} answers no more"
             time.sleep(EVERY_SECONDS)
@@ -135,6 +138,7 @@ class Heartbeat:
             for rank in self._others if self._is_heard else self._others[:1]:
                 self._silent[rank] += 1
             self._is_heard = False
+            self._judged += 1
             silent = self._silent[rank := self._quietest()]
             # Whoever waits for nobody may go on without them.
             if self.waits and silent >= MOST_SILENT:
