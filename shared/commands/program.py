@@ -29,6 +29,8 @@ _OPTIONS = {
 }
 # Beside what a package of that name offers to Python.
 _MODULES = {"data": "data.__main__"}
+# What one twin alone has is not a command of both.
+_ELSEWHERE = {"compile": "; for JAX there is python -m gans_jax.compile"}
 _SHELLS = ("bash", "zsh")
 
 
@@ -55,7 +57,7 @@ def run_program(prog: str, package: str, argv: Sequence[str] | None) -> None:
         known = (*_OPTIONS, "completion")
         raise UsageError(
             f"command {name!r}: must be one of {', '.join(known)}"
-            + suggestion(name, known)
+            + (_ELSEWHERE.get(name) or suggestion(name, known))
         )
 
 

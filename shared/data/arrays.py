@@ -111,7 +111,8 @@ def _check_labels(labels: NDArray[Any], count: int) -> NDArray[np.int32]:
     if not np.array_equal(there, np.arange(len(there))):
         some = ", ".join(map(str, there[:10])) + (", ..." if len(there) > 10 else "")
         raise UsageError(
-            f"labels {some}: must be class ids from 0 up, each of an image or more"
+            f"labels {some}: must be class ids from 0 up, each of an image or more;"
+            " of other numbers: _, labels = numpy.unique(labels, return_inverse=True)"
         )
     return np.ascontiguousarray(labels, np.int32)
 

@@ -55,8 +55,11 @@ class DataInfo(NamedTuple):
         return f"{self.count} of digest {self.sha256[:8]}"
 
     def named_classes(self) -> list[str]:
-        """``ID NAME`` of each class that has a name."""
-        return [f"{number} {name}" for number, name in enumerate(self.class_names)]
+        """``ID NAME`` of each class that has a name; MNIST's begin with the id."""
+        return [
+            name if name.startswith(f"{id_} ") else f"{id_} {name}"
+            for id_, name in enumerate(self.class_names)
+        ]
 
 
 class ImageData(NamedTuple):

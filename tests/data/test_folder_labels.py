@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from shared.data import datasets
-from shared.data.image_data import ImageData
+from shared.data.image_data import DataInfo, ImageData
 from shared.errors import UsageError
 
 
@@ -34,6 +34,12 @@ def folder(tmp_path: Path) -> Path:
     path = tmp_path / "images"
     path.mkdir()
     return path
+
+
+def test_names_that_begin_with_their_ids_are_told_once() -> None:
+    names = ("0 - zero", "one", "1 - two")
+    info = DataInfo(1, 3, 3, "", class_names=names)
+    assert info.named_classes() == ["0 - zero", "1 one", "2 1 - two"]
 
 
 def test_a_subfolder_without_images_is_named_and_has_no_id(

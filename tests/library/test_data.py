@@ -76,6 +76,7 @@ def test_arrays_are_taken_as_they_are() -> None:
         ((GREY, np.zeros(6)), "labels of type float64 and shape [6]: must be whole"),
         ((GREY, [0, 1, 3, 0, 1, 3]), "labels 0, 1, 3: must be class ids from 0 up"),
         ((GREY, [-1, 0, 1, 0, 1, 0]), "labels -1, 0, 1: must be class ids from 0"),
+        ((GREY, [5, 7] * 3), "more; of other numbers: _, labels = numpy.unique(labels"),
         ((GREY, [0, 1] * 3, ["one"]), "must be one for each of 2 classes"),
         ((GREY, [0, 1] * 3, ["one"] * 999), "'one...: must be one for each of 2 cl"),
         ((GREY, [0, 1] * 3, ["one", "one"]), "'one' must be of one class"),

@@ -134,6 +134,7 @@ def test_a_script_says_which_commands_there_are(
     ("words", "said"),
     [
         (["samples"], "did you mean sample?"),
+        (["compile"], "completion; for JAX there is python -m gans_jax.compile"),
         (["__init__"], "command '__init__': must be one of train, sample, "),
         (["completion"], "completion: name a shell, bash or zsh"),
         (["completion", "fish"], "completion: name a shell, bash or zsh"),
