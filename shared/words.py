@@ -8,8 +8,8 @@ NAMED = 3
 
 
 def one_line(text: object) -> str:
-    """What a text, or an error, says, without its line breaks."""
-    return " ".join(str(text).split())
+    """What a text, or an error, says, without line breaks, and what moves a cursor."""
+    return legible(" ".join(str(text).split()))
 
 
 def reason_of(error: BaseException) -> str:

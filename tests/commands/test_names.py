@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from support import TINY, Train, Twin, copy
+from support import TINY, Train, Twin, copy, stopped
 
 NAME = "a\nb\x1b[31m"
 SHOWN = "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}[31m"
@@ -55,3 +55,23 @@ def test_what_is_made_of_a_run_is_named_in_one_line(
     printed = capsys.readouterr()
     assert said in printed.err.replace(str(tmp_path), "...").splitlines()
     assert NAME not in printed.out + printed.err
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [("sample", (NAME,)), ("train", ("--dataset", f"folder:{NAME}"))],
+)
+def test_what_is_refused_is_named_in_one_line(
+    twin: Twin,
+    command: str,
+    words: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    stopped(2, lambda: twin.main(command)(list(words)))
+    said = capsys.readouterr().err
+    assert SHOWN.replace("a\N{REPLACEMENT CHARACTER}b", "a b") in said
+    assert said.count("\n") == 1
+    assert said[:-1].isprintable()
