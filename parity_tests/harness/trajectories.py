@@ -228,10 +228,13 @@ def _cancelled(state: State) -> set[str]:
     """Biases whose gradient is but rounding, and the means of norms that they shift."""
     found: set[str] = set()
     for letter, network in (("g", "generator"), ("d", "discriminator")):
-        prefix = f"{letter}_optimizer.exp_avg_sq."
+        prefixes = tuple(
+            f"{letter}_optimizer.{slot}." for slot in ("exp_avg_sq", "square_avg")
+        )
         squares = {
             name.removeprefix(prefix): value
             for name, value in state.items()
+            for prefix in prefixes
             if name.startswith(prefix)
         }
         largest = max((value.max() for value in squares.values()), default=0.0)
