@@ -43,6 +43,9 @@ def keep() -> None:
         os.environ[_FOLDER] = folder
         os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
         os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+        # Another process may be writing a program, or have been killed while it did.
+        told = "ignore:Error reading persistent compilation cache entry:UserWarning"
+        os.environ["PYTHONWARNINGS"] = told
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_quick()}"
 
 

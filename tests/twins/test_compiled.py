@@ -3,6 +3,7 @@
 import importlib
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from support import TINY, Twin, contents, last_checkpoint
 pytestmark = pytest.mark.needs("jax")
 _NAMES = (
     *("JAX_COMPILATION_CACHE_DIR", "JAX_COMPILATION_CACHE_MAX_SIZE"),
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS",
+    *("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "PYTHONWARNINGS"),
 )
 
 
@@ -96,3 +97,20 @@ def test_without_a_place_nothing_is_kept(
     cache.parent.write_text("no folder")
     _keep()
     assert "JAX_COMPILATION_CACHE_DIR" not in os.environ
+
+
+def test_what_tests_share_may_be_half_written(tmp_path: Path) -> None:
+    """By a process that is under way, or was killed: the folder has no locks."""
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", "import jax; jax.jit(lambda x: x + 1)(1)"],
+            env=os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path)},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        assert done.stderr == ""
+        programs = list(tmp_path.glob("*-cache"))
+        assert programs
+        for path in programs:
+            path.write_bytes(path.read_bytes()[:-9])
