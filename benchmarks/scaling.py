@@ -17,7 +17,7 @@ from typing import IO, Any, NamedTuple
 
 from benchmarks import command_line, messages
 from benchmarks.train import describe_machine
-from parity_tests.harness.devices import environments
+from parity_tests.harness.devices import environments, meeting_place
 from shared.config.presets import PRESETS
 
 _ROOT = Path(__file__).parents[1]
@@ -129,6 +129,8 @@ class _Group:
     ) -> None:
         words = [twin, preset, str(batch_size), str(options.data_dir.resolve())]
         command = [sys.executable, "-m", "benchmarks.scaling_worker", *words]
+        self._held = contextlib.ExitStack()
+        place = self._held.enter_context(meeting_place())
         self._processes = [
             subprocess.Popen(
                 command,
@@ -138,7 +140,7 @@ class _Group:
                 stdout=subprocess.PIPE,
                 text=True,
             )
-            for environment in _environments(count)
+            for environment in _environments(count, place)
         ]
 
     def __enter__(self) -> "_Group":
@@ -151,6 +153,7 @@ class _Group:
         for process in self._processes:
             process.wait()
             _stream(process.stdout).close()
+        self._held.close()
 
     def seconds(self, steps: int) -> float:
         """What so many steps take.
@@ -172,9 +175,9 @@ def _stream(stream: IO[Any] | None) -> IO[Any]:
     return stream
 
 
-def _environments(count: int) -> list[dict[str, str]]:
-    """What tells each process of the others, if there are any."""
-    return [{"OMP_NUM_THREADS": "1"}] if count == 1 else environments(count, apart=True)
+def _environments(count: int, place: str) -> list[dict[str, str]]:
+    """What tells each process of the others, if there are any, and where they meet."""
+    return environments(count, True, place) if count > 1 else [{"OMP_NUM_THREADS": "1"}]
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import compiled
 import messages
@@ -15,10 +16,20 @@ from shared.files.atomic import write_atomically
 from shared.training.threads import use_one_thread
 from support import SELECTED, TINY, TWINS, Twin
 from support import ctrl_c_is_heard as ctrl_c_is_heard
+from support import place as place
 
 # Before PyTorch is imported, here and in the commands that tests run.
 use_one_thread()
 
+
+# The same inputs each time, for as long as they take: `fuzz/search.py` tries others.
+settings.register_profile(
+    "gans",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("gans")
 
 _plot_losses = plots.plot_losses
 _provoked: dict[str, set[str]] = {}
@@ -31,7 +42,7 @@ def has_its_messages_made(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     test = request.node.nodeid
     made = messages.take()
-    # What makes its inputs by chance provokes others next time.
+    # What makes its inputs by chance provokes others once it is changed.
     by_chance = getattr(request.function, "is_hypothesis_test", False)
     _provoked[test] = set() if by_chance else made
     if not os.environ.get("GANS_NOTE_MESSAGES"):

@@ -5,6 +5,7 @@ has devices that share its processor, or each has one there too. This module is 
 what these processes execute.
 """
 
+import contextlib
 import importlib
 import os
 import pickle
@@ -12,7 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,7 +65,7 @@ def train(
     Raises:
         AssertionError: a process has failed; holds what it says.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, meeting_place() as place:
         (Path(folder) / "jobs").write_bytes(pickle.dumps(list(jobs)))
         command = [sys.executable, "-m", __name__, twin, str(devices), folder]
         started = [
@@ -75,7 +76,7 @@ def train(
                 stderr=subprocess.STDOUT,
                 text=True,
             )
-            for environment in environments(devices, apart or twin == "torch")
+            for environment in environments(devices, apart or twin == "torch", place)
         ]
         said = [process.communicate()[0] for process in started]
         for process, words in zip(started, said, strict=True):
@@ -86,25 +87,35 @@ def train(
         ]
 
 
-def environments(devices: int, apart: bool) -> list[dict[str, str]]:
+@contextlib.contextmanager
+def meeting_place() -> Iterator[str]:
+    """HOST:PORT where processes can meet, which nobody else is given meanwhile."""
+    with socket.socket() as held:
+        # Bound only, so that whoever asks for this very port may listen there.
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        host, port = held.getsockname()
+        yield f"{host}:{port}"
+
+
+def environments(devices: int, apart: bool, place: str) -> list[dict[str, str]]:
     """What tells each process of its devices, and of the other processes.
 
     Args:
         devices: of the run.
         apart: whether each has a process, with one thread.
+        place: where these meet.
     """
     if not apart:
         return [{"JAX_NUM_CPU_DEVICES": str(devices)}]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    host, port = place.split(":")
     return [
         {
             "RANK": str(rank),
             "LOCAL_RANK": str(rank),
             "WORLD_SIZE": str(devices),
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(port),
+            "MASTER_ADDR": host,
+            "MASTER_PORT": port,
             "OMP_NUM_THREADS": "1",
         }
         for rank in range(devices)

@@ -36,6 +36,7 @@ from shared.training.processes import (
     wait_for_others,
 )
 from support import (
+    PATIENCE,
     TINY,
     Train,
     Twin,
@@ -311,7 +312,7 @@ def test_a_process_of_several_ends_at_once_and_says_why() -> None:
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        assert process.wait(60) == 1
+        assert process.wait(PATIENCE) == 1
         assert process.stderr is not None
         said = process.stderr.read()
     assert said.startswith("Traceback")
@@ -771,7 +772,7 @@ def test_a_run_goes_on_elsewhere_on_another_number_of_devices(
     # The other place of the data than where `parity_tests` has them.
     shared = ("--steps", 3, "--run-dir", tmp_path / "run", "--data-on", "device")
     process = started(*six, *shared)
-    assert process.wait(300) == 0, (tmp_path / "log").read_text()
+    assert process.wait(PATIENCE) == 0, (tmp_path / "log").read_text()
     said = (tmp_path / "log").read_text()
     assert said.count("done: ") == 1
     assert said.count("step 2/3") == 1
@@ -790,11 +791,11 @@ def test_a_run_goes_on_elsewhere_on_another_number_of_devices(
             np.testing.assert_allclose(second[name], array, rtol=0, atol=1e-10)
 
 
-def _place() -> str:
-    """Where processes can meet, as HOST:PORT."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{free.getsockname()[1]}"
+def test_where_processes_are_to_meet_nobody_else_does(place: str) -> None:
+    host, port = place.split(":")
+    with socket.socket() as other, pytest.raises(OSError, match="already in use"):
+        other.bind((host, int(port)))
+    socket.create_server((host, int(port))).close()
 
 
 def _flags(place: str, rank: int) -> list[str]:
@@ -805,9 +806,9 @@ def _flags(place: str, rank: int) -> list[str]:
     ]
 
 
-def _told_of(devices: int) -> list[dict[str, str]]:
+def _told_of(devices: int, place: str) -> list[dict[str, str]]:
     """What tells each process of the others, of which each has a device."""
-    host, port = _place().split(":")
+    host, port = place.split(":")
     return [
         {"MASTER_ADDR": host, "MASTER_PORT": port}
         | dict.fromkeys(("RANK", "LOCAL_RANK"), str(rank))
@@ -842,13 +843,13 @@ def _together(
         )
         for rank, environment in enumerate(told)
     ]
-    said = [process.communicate(timeout=300)[0] for process in running]
+    said = [process.communicate(timeout=PATIENCE)[0] for process in running]
     assert [process.returncode for process in running] == [0] * len(running)
     return said
 
 
 def test_several_devices_draw_what_one_draws_and_score_it_alike(
-    twin: Twin, finished: Path, data_dir: Path, tmp_path: Path
+    twin: Twin, finished: Path, data_dir: Path, tmp_path: Path, place: str
 ) -> None:
     run = copy(finished, tmp_path)
 
@@ -865,7 +866,7 @@ def test_several_devices_draw_what_one_draws_and_score_it_alike(
     for name, words in commands(tmp_path / "one"):
         twin.main(name)(words)
     two, extra = tmp_path / "two", ()
-    told = _told_of(2)
+    told = _told_of(2, place)
     if twin.name == "jax":
         extra, told = ("--devices", "2"), [{"JAX_NUM_CPU_DEVICES": "2"}]
     first, *others = _together(twin, lambda _: commands(two, *extra), told)
@@ -875,14 +876,15 @@ def test_several_devices_draw_what_one_draws_and_score_it_alike(
 
 
 def test_processes_score_a_run_in_training_as_one_would(
-    twin: Twin, data_dir: Path, tmp_path: Path
+    twin: Twin, data_dir: Path, tmp_path: Path, place: str
 ) -> None:
     """All of them draw the samples, of which there are 29 batches."""
-    run, place = tmp_path / "run", ["--data-dir", str(data_dir)]
-    words = [*TINY, "--evaluate-every", "6", "--run-dir", str(run), *place]
-    said = _together(twin, lambda _: [("train", ["dcgan", *words])], _told_of(2))
+    run, data = tmp_path / "run", ["--data-dir", str(data_dir)]
+    words = [*TINY, "--evaluate-every", "6", "--run-dir", str(run), *data]
+    told = _told_of(2, place)
+    said = _together(twin, lambda _: [("train", ["dcgan", *words])], told)
     assert said == ["", ""]
-    drawn = ["--num", "1797", "--draws", "1", "--device", "cpu", *place]
+    drawn = ["--num", "1797", "--draws", "1", "--device", "cpu", *data]
     twin.main("evaluate")([str(run), *drawn])
     report = json.loads((run / "evaluation-000006.json").read_text())
     record = json.loads((run / "scores.jsonl").read_text())
@@ -893,12 +895,11 @@ def test_processes_score_a_run_in_training_as_one_would(
 @pytest.mark.needs("torch")
 @pytest.mark.parametrize("twin", ["torch"], indirect=True, scope="session")
 def test_processes_of_pytorch_that_flags_tell_of_compute_what_one_does(
-    twin: Twin, train: Train, data_dir: Path, tmp_path: Path
+    twin: Twin, train: Train, data_dir: Path, tmp_path: Path, place: str
 ) -> None:
     words = [*TINY, "--precision", "float64", "--steps", "3"]
     train(*words, "--run-dir", tmp_path / "one")
     words += ["--run-dir", str(tmp_path / "two"), "--data-dir", str(data_dir)]
-    place = _place()
     _together(twin, lambda rank: [("train", [*words, *_flags(place, rank)])], [{}, {}])
     one, two = (
         checkpoint.load(RunDir.open(tmp_path / name).checkpoint_path(3)).arrays
@@ -912,25 +913,24 @@ def test_processes_of_pytorch_that_flags_tell_of_compute_what_one_does(
 @pytest.mark.needs("jax")
 @pytest.mark.parametrize("twin", ["jax"], indirect=True, scope="session")
 def test_processes_of_jax_compute_what_devices_of_one_do(
-    twin: Twin, data_dir: Path, tmp_path: Path
+    twin: Twin, data_dir: Path, tmp_path: Path, place: str
 ) -> None:
     """Byte for byte: what is written while training, drawn and scored."""
 
     def commands(run: Path, *extra: str) -> list[tuple[str, list[str]]]:
         common = ["--device", "cpu", *extra]
-        place = ["--data-dir", str(data_dir), *common]
+        data = ["--data-dir", str(data_dir), *common]
         shared = ["--precision", "float64", "--data-on", "host", "--steps", "3"]
         resumed = ["--resume", str(run), "--steps", "4"]
         drawn = ["--separate", "--num", "200", "--out", str(run / "drawn")]
         scored = ["--num", "200", "--draws", "1", "--features", "none"]
         return [
-            ("train", ["dcgan", *TINY, *shared, "--run-dir", str(run), *place]),
-            ("train", [*resumed, *place]),
+            ("train", ["dcgan", *TINY, *shared, "--run-dir", str(run), *data]),
+            ("train", [*resumed, *data]),
             ("sample", [str(run), *drawn, *common]),
-            ("evaluate", [str(run), *scored, *place]),
+            ("evaluate", [str(run), *scored, *data]),
         ]
 
-    place = _place()
     one, two = tmp_path / "one", tmp_path / "two"
     devices = [{"JAX_NUM_CPU_DEVICES": "2"}]
     [said] = _together(twin, lambda _: commands(one, "--devices", "2"), devices)
@@ -983,7 +983,7 @@ def test_processes_stop_and_die_together(
     _wait_for_checkpoint(process, run)
     # To one that does not write.
     os.kill(_workers(process)[1], signal.SIGUSR1)
-    assert process.wait(300) != 0
+    assert process.wait(PATIENCE) != 0
     said = (tmp_path / "log").read_text()
     assert said.count("stopped after ") == 1
     assert f"torchrun --nproc-per-node=2 -m gans_{twin.name}.train --resume" in said
@@ -1002,7 +1002,7 @@ def test_processes_stop_and_die_together(
         time.sleep(0.1)
     # After a second; torchrun then takes two of computing to end itself.
     assert not Path(f"/proc/{first}").exists()
-    assert process.wait(300) != 0
+    assert process.wait(PATIENCE) != 0
     newest = RunDir.open(run).checkpoint_steps()[-1]
     checkpoint.load(RunDir.open(run).checkpoint_path(newest))
     assert "rank      : 1" in (tmp_path / "log").read_text()

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -53,15 +52,12 @@ def register(twin):
 
 
 @pytest.fixture
-def start(twin: Twin, data_dir: Path, tmp_path: Path) -> Iterator[Start]:
+def start(twin: Twin, data_dir: Path, tmp_path: Path, place: str) -> Iterator[Start]:
     """``start(plugin)`` starts both processes of a long run; each writes a log."""
     running: list[subprocess.Popen[str]] = []
 
     def started(plugin: str = _NOTHING) -> list[subprocess.Popen[str]]:
         (tmp_path / "plugin.py").write_text(plugin)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            place = f"127.0.0.1:{free.getsockname()[1]}"
         words = (*_LONG, "--data-dir", data_dir, "--plugin", tmp_path / "plugin.py")
         words = (*words, "--run-dir", tmp_path / "run", "--num-processes", 2)
         for rank in range(2):
