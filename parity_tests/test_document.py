@@ -21,6 +21,7 @@ from parity_tests.certificate import document, outcomes
 from parity_tests.certificate.compare import difference
 from parity_tests.certificate.registry import CHECKS, Check, Finding
 from parity_tests.mutants.mutation import mutant
+from support import PATIENCE
 
 ROOT = Path(__file__).parent.parent
 CURVE = (1e-16, 3e-16, 2e-15)
@@ -358,7 +359,7 @@ def test_a_true_ctrl_c_leaves_a_report(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("holds ")
         process.send_signal(signal.SIGINT)
-        printed, said = process.communicate(timeout=120)
+        printed, said = process.communicate(timeout=PATIENCE)
     assert (process.returncode, said) == (130, "")
     assert "comparisons that were made of" in printed
     built = json.loads((tmp_path / "parity_report.json").read_text())

@@ -40,8 +40,9 @@ def _run(
 def test_what_stderr_does_not_take_is_in_the_folder(
     redirection: str, tmp_path: Path
 ) -> None:
-    # The reader of the pipe must be gone by then.
-    body = 'import time; time.sleep(0.3); terminal.say("a line"); print("x")'
+    body = 'terminal.say("a line"); print("x")'
+    if ">(" in redirection:  # until its reader is gone
+        body = f"import select; p = select.poll(); p.register(2, 0); p.poll(); {body}"
     result = _run(body, redirection, tmp_path)
     assert (result.returncode, result.stderr) == (0, b"")
     assert (tmp_path / terminal.UNSAID).read_text() == "a line\n"
@@ -93,7 +94,8 @@ def test_a_pipe_that_is_not_read_holds_nobody_up() -> None:
     for _ in range(200):
         stream.write("x" * 1000)
     assert stream.is_lost
-    assert time.monotonic() - start < 10
+    # One that is merely slow gets a second once, and not for each text.
+    assert time.monotonic() - start < 100
     # Once it is read, what is said comes through again.
     while len(os.read(reader, 2**20)) == 2**20:
         pass

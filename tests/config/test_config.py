@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.config import schedules
@@ -489,8 +489,6 @@ def test_python_is_told_of_arguments_not_of_flags() -> None:
         dataclasses.replace(TrainConfig(), g_lr=0)
 
 
-# A busy machine is no fault.
-@settings(deadline=None)
 @given(
     st.floats(1e-300, 1e300),
     st.tuples(st.floats(0, 1, exclude_max=True), st.floats(0, 1, exclude_max=True)),

@@ -30,6 +30,7 @@ from shared.data.image_data import ImageData, digest
 from shared.data.image_sources import Pictures, Source
 from shared.errors import UsageError
 from shared.sizes import ImageSize, height_and_width
+from support import PATIENCE
 
 
 @pytest.mark.parametrize("name", [*choices.NAMES, "folder:x", "folder:/a b/c"])
@@ -551,7 +552,7 @@ def build_and_count(data_dir: Path, builds: Path, barrier: Barrier) -> None:
         time.sleep(0.2)  # long enough for the others to arrive
         return source().open(size)
 
-    barrier.wait(60)
+    barrier.wait(PATIENCE)
     check_made(image_cache.load(source()._replace(open=counted), 4, data_dir))
 
 
@@ -565,7 +566,7 @@ def test_processes_that_start_together_build_once(tmp_path: Path) -> None:
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(PATIENCE)
     assert [process.exitcode for process in processes] == [0] * 3
     assert builds.read_text() == "built\n"
 

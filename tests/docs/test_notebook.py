@@ -7,6 +7,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from support import PATIENCE
+
 PATH = Path(__file__).parents[2] / "docs" / "first_steps.ipynb"
 
 
@@ -16,7 +18,8 @@ def test_the_notebook_runs(tmp_path: Path) -> None:
     notebook: Any = nbformat.read(PATH, as_version=4)
     nbformat.validate(notebook)
     where = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(notebook, timeout=300, resources=where).execute()
+    patience = {"timeout": PATIENCE, "startup_timeout": PATIENCE}
+    NotebookClient(notebook, resources=where, **patience).execute()
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     *_, losses, picture, difference = [cell.outputs for cell in cells if cell.outputs]
     assert len(losses[0].text.splitlines()) == 4

@@ -25,7 +25,6 @@ def test_what_is_right_is_read(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", READERS)
 @settings(
     max_examples=60,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(rng=st.randoms(use_true_random=False), mutations=st.integers(1, 4))

@@ -197,7 +197,7 @@ def test_consistently_changed_header_is_refused(
     assert "contents and checksum disagree" in message(saved)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(position=st.floats(0, 1, exclude_max=True), byte=st.integers(0, 255))
 def test_changed_byte_never_loads_as_something_else(
     intact: Path, position: float, byte: int

@@ -15,6 +15,7 @@ from shared.errors import TrainingError
 from shared.training import heartbeats
 from shared.training.heartbeats import Heartbeat
 from shared.training.session import Session
+from support import PATIENCE
 
 
 class _Store:
@@ -145,7 +146,7 @@ def test_one_that_is_frozen_is_given_up_by_who_waits(
     time.sleep(1.0)
     assert not given_up, "who waits for nobody goes on"
     with heartbeats.waiting():
-        assert is_told.wait(20)
+        assert is_told.wait(PATIENCE)
     rank, seconds = given_up[0]
     assert rank == 1
     assert seconds >= 6 * heartbeats.EVERY_SECONDS
@@ -156,7 +157,7 @@ def test_a_thread_waits_until_it_has_what_it_waits_for(start: Start) -> None:
 
     def wait() -> None:
         with heartbeats.waiting():
-            has_it.wait(20)
+            has_it.wait(PATIENCE)
 
     reader = threading.Thread(target=wait)
     with heartbeats.waiting():
@@ -189,11 +190,11 @@ def test_who_waits_for_what_a_gpu_computes_waits_for_the_others(
     assert waits == [1]
 
 
-def test_nothing_is_told_after_the_end(start: Start, store: _Store) -> None:
+def test_nothing_is_told_after_the_end(start: Start) -> None:
     watch = start()
     assert heartbeats._heartbeats == [watch]
     watch.end()
     assert not heartbeats._heartbeats
-    store.own = "nothing"
-    time.sleep(0.5)
-    assert store.own == "nothing"
+    for thread in watch._threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+from support import PATIENCE
+
 _STUCK = """
 import threading
 from types import SimpleNamespace
@@ -31,7 +33,7 @@ def test_what_never_ends_keeps_no_error_and_no_process() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert ended.returncode == 1
     last = ended.stderr.splitlines()[-1]
