@@ -181,6 +181,10 @@ def wait_for_others(meet: Callable[[], None], place: str, hint: str = "") -> Non
         terminal.say(
             f"{of_rank}waiting for the other processes at {place} ({count} in all)"
         )
+    # A signal may come to another thread, as to a process that is stopped: the handler
+    # acts when this one wakes.
+    while late:
+        _, late = futures.wait([met], 1)
     try:
         met.result()
     except (OSError, RuntimeError, ValueError) as error:

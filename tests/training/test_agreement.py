@@ -155,6 +155,24 @@ def test_one_of_a_machine_says_that_it_waits(
     assert capsys.readouterr().err == (line if is_said else "")
 
 
+def test_one_that_waits_hears_a_signal_that_another_thread_gets(
+    of_four: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As any of them may, of a process that is stopped and goes on."""
+    of_four(1)
+    is_heard = threading.Event()
+
+    def come_late() -> None:
+        time.sleep(0.5)  # by then it is known to be late
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+        assert is_heard.wait(_AT_ONCE)
+
+    monkeypatch.setattr(processes, "_SILENT_SECONDS", 0.05)
+    before = signal.signal(signal.SIGUSR1, lambda *_: is_heard.set())
+    processes.wait_for_others(come_late, "a:1")
+    signal.signal(signal.SIGUSR1, before)
+
+
 @pytest.mark.parametrize("kind", [OSError, RuntimeError, ValueError])
 def test_what_keeps_processes_from_meeting_is_told(
     of_four: Callable[[int], None], kind: type[Exception]
@@ -191,9 +209,10 @@ def _said(folder: Path, rank: int) -> str:
     return (folder / f"log{rank}").read_text()
 
 
-def _lines(folder: Path) -> list[str]:
-    """What both have said, but for the notes of one that starts."""
-    return [x for rank in (0, 1) for x in _said(folder, rank).splitlines()]
+def _lines(folder: Path, ranks: tuple[int, ...] = (0, 1)) -> list[str]:
+    """What they have said, but that one waits, whom the other lets wait for long."""
+    lines = [x for rank in ranks for x in _said(folder, rank).splitlines()]
+    return [x for x in lines if "waiting for the other processes" not in x]
 
 
 def test_processes_with_other_settings_end_in_one_line(
@@ -290,4 +309,4 @@ def test_a_signal_ends_one_that_has_met_the_others_at_once(
     assert start(1, *_RING, "--seed", 5, "--plugin", plugin).wait(PATIENCE) == 2
     os.kill(first.pid, signal.SIGTERM)
     assert first.wait(_AT_ONCE) == 128 + signal.SIGTERM
-    assert _said(tmp_path, 0) == ""
+    assert _lines(tmp_path, (0,)) == []
