@@ -12,7 +12,7 @@ import pytest
 
 from shared.run import checkpoint
 from shared.run.run_dir import RunDir
-from support import TINY, Twin, metrics
+from support import PATIENCE, TINY, Twin, metrics
 
 # JAX names nobody who is late.
 in_pytorch = pytest.mark.parametrize("twin", ["torch"], indirect=True, scope="session")
@@ -82,7 +82,7 @@ def _kill_one(
         assert other.poll() is None, (folder / log).read_text()
         time.sleep(0.1)
     os.kill(processes[rank].pid, sent)
-    assert other.wait(60) == 1, (folder / log).read_text()
+    assert other.wait(PATIENCE) == 1, (folder / log).read_text()
     checkpoint.load(run.checkpoint_path(run.checkpoint_steps()[-1]))
     return (folder / log).read_text().splitlines()[-1]
 
@@ -110,7 +110,7 @@ def test_one_that_takes_long_is_waited_for_and_named_when_it_does_not_come(
     start: Start, tmp_path: Path
 ) -> None:
     first, second = start(_LATE)
-    assert first.wait(120) == 1
+    assert first.wait(PATIENCE) == 1
     assert second.poll() is None
     last = (tmp_path / "log0").read_text().splitlines()[-1]
     assert last.startswith("gans_torch.train: rank 1 lives, and does not come: ")
