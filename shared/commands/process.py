@@ -15,13 +15,14 @@ from collections.abc import Iterator, Sequence
 from shared import terminal
 from shared.config.arguments import in_flags
 from shared.errors import (
+    Diverged,
     SaidElsewhere,
     SaidForAll,
     TrainingError,
     UsageError,
     is_out_of_memory,
 )
-from shared.training import signals
+from shared.training import heartbeats, signals
 from shared.training.processes import processes
 from shared.words import one_line, reason_of
 
@@ -42,6 +43,10 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 # The others end after half of it, and in JAX would be ended with the one that has met
 # them.
 _FAREWELL_SECONDS = 2
+
+# So long what starts processes takes at most to end those that are left when one has
+# ended.
+_END_SECONDS = 2
 
 # The extras that bring the frameworks.
 _EXTRAS = {
@@ -76,8 +81,9 @@ def run_command(prog: str, argv: Sequence[str] | None = ()) -> Iterator[None]:
     except _Failure as failure:
         # Others may wait for this process, and a library for them, to be taken down.
         if argv is None and processes().count > 1:
-            if isinstance(failure.__context__, SaidForAll):
-                time.sleep(_FAREWELL_SECONDS)
+            if isinstance(failure.__context__, SaidForAll | Diverged):
+                signals.say_at_last("")  # as it has been said what went wrong
+                time.sleep(_FAREWELL_SECONDS / (1 + processes().follows))
             os._exit(failure.status)
         raise
 
@@ -102,9 +108,14 @@ def _in_words(prog: str) -> Iterator[None]:
     except SaidElsewhere as error:
         raise _Failure(2) from error
     except UsageError as error:
+        if processes().follows and not heartbeats.have_met():
+            # The first is likely to refuse the same, and its line is enough.
+            time.sleep(_END_SECONDS)
         # A value may hold line breaks; the message must not.
         _fail(2, f"{prog}: error: {one_line(error)}")
     except TrainingError as error:
+        if isinstance(error, Diverged) and processes().follows:
+            raise _Failure(1) from error  # as it is everywhere, and the first says so
         _fail(1, f"{prog}: {error}")
     except KeyboardInterrupt:
         sys.exit(130)

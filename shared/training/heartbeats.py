@@ -164,6 +164,11 @@ def give_up(twin: str, rank: int, seconds: float) -> None:
     os._exit(1)  # as gloo takes no other word
 
 
+def have_met() -> bool:
+    """Whether this process is among others, and has met them."""
+    return bool(_heartbeats)
+
+
 # None, or one.
 _heartbeats: list[Heartbeat] = []
 # Two threads may count: one that trains, and one that reads what comes of it.

@@ -320,6 +320,49 @@ def test_a_process_of_several_ends_at_once_and_says_why() -> None:
     assert said.endswith(f"{what}\nrank 1: gans_torch.train: {what}\n")
 
 
+def _ended(rank: int, error: str) -> tuple[int, str]:
+    """How a process of two ends by an error, if it is stopped then, and its stderr."""
+    script = (
+        "from shared.commands.process import run_command\n"
+        "from shared.errors import Diverged, UsageError\n"
+        "from shared.training import signals\n"
+        "signals.say_at_last('continue')\n"
+        "with run_command('gans_torch.train', None):\n"
+        "    print('here', flush=True)\n"
+        f"    raise {error}\n"
+    )
+    told = {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank)}
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        env=os.environ | told,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "here\n"
+        time.sleep(0.5)
+        process.terminate()  # as torchrun does where another has ended
+        return process.wait(60), process.stderr.read()
+
+
+def test_what_all_processes_are_refused_is_said_by_the_first() -> None:
+    status, said = _ended(0, "UsageError('--seed x: no')")
+    assert (status, said) == (2, "gans_torch.train: error: --seed x: no\n")
+    status, said = _ended(1, "UsageError('--seed x: no')")
+    assert status == 128 + signal.SIGTERM
+    assert "--seed" not in said
+
+
+def test_that_a_run_has_diverged_is_said_once() -> None:
+    _, said = _ended(0, "Diverged(1, 'NaN')")
+    assert said.startswith("gans_torch.train: training has diverged: NaN; ")
+    assert "continue" not in said
+    _, said = _ended(1, "Diverged(1, 'NaN')")
+    assert said == ""
+
+
 def test_a_batch_that_the_processes_cannot_share_is_refused(
     twin: Twin, told: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
