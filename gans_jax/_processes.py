@@ -27,8 +27,10 @@ from shared.training import heartbeats
 from shared.training.agreement import end_alike
 from shared.training.heartbeats import Heartbeat
 from shared.training.processes import (
+    MOST_MINUTES,
     STEP_OF_SLURM,
     Processes,
+    as_place,
     find_address,
     find_processes,
     is_place,
@@ -91,6 +93,8 @@ def _meet(found: Processes, devices: int, address: str | None) -> None:
         found.count,
         found.rank,
         local_device_ids=range(first, first + devices),
+        # Then it aborts the process: long after `wait_for_others` has ended it.
+        initialization_timeout=2 * 60 * MOST_MINUTES,
         heartbeat_timeout_seconds=_SILENCE_SECONDS,
     )
     _tell_each_other(found)
@@ -251,7 +255,7 @@ def _address() -> str | None:
     # The port itself is taken where torchrun listens there for its own.
     is_taken = told("TORCHELASTIC_USE_AGENT_STORE") == "True"
     host, port = find_address()
-    return f"{host}:{port + is_taken}"
+    return as_place(host, port + is_taken)
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from shared.training import heartbeats
 from shared.training.heartbeats import Heartbeat
 from shared.training.processes import (
     Processes,
+    as_place,
     find_address,
     find_processes,
     processes,
@@ -39,8 +40,7 @@ def meet(devices: int | None) -> Processes:
             " starts as many"
         )
     if found.count > 1 and not torch.distributed.is_initialized():
-        host, port = find_address()
-        wait_for_others(_meet, f"{host}:{port}")
+        wait_for_others(_meet, as_place(*find_address()))
     return found
 
 

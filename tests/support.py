@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity_tests.harness.devices import meeting_place
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
 from shared.run.checkpoint import Checkpoint
@@ -145,6 +144,9 @@ def stopped(status: int, call: Callable[[], object]) -> None:
 @pytest.fixture
 def place() -> Iterator[str]:
     """HOST:PORT where processes can meet."""
+    # Late, as this imports a twin's package, before pytest has its types checked.
+    from parity_tests.harness.devices import meeting_place
+
     with meeting_place() as found:
         yield found
 

@@ -19,7 +19,7 @@ from shared.report import page
 from shared.run.run_dir import RunDir
 from shared.training import driver, signals
 from shared.training.places import Keeping, NewFolder, OldFolder
-from shared.training.processes import processes
+from shared.training.processes import as_place, processes
 from shared.training.progress import TerminalProgress
 from shared.training.signals import Signals
 from shared.words import legible, listed
@@ -125,7 +125,7 @@ def _launcher(count: int) -> list[str]:
         return ["torchrun", f"--nproc-per-node={count}"]
     on_each = told("LOCAL_WORLD_SIZE", "1")
     # Where torchrun's own processes have met is told to nobody.
-    meeting = ["--rdzv-backend=c10d", f"--rdzv-endpoint={host}:29400"]
+    meeting = ["--rdzv-backend=c10d", f"--rdzv-endpoint={as_place(host, 29400)}"]
     return ["torchrun", f"--nnodes={nodes}", f"--nproc-per-node={on_each}", *meeting]
 
 

@@ -6,6 +6,7 @@ what flags and SLURM say becomes the same here.
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent import futures
 from typing import NamedTuple, TypeVar
@@ -25,6 +26,8 @@ STEP_OF_SLURM = "SLURM_STEP_NODELIST"
 _PORTS = range(1, 2**16)
 # Whoever waits longer than this for the others says so.
 _SILENT_SECONDS = 5
+MOST_MINUTES = 30
+"""So long whoever has come waits for the others, which is what PyTorch waits."""
 
 
 class Processes(NamedTuple):
@@ -85,6 +88,11 @@ def find_address() -> tuple[str, int]:
     return host, _number("MASTER_PORT", _PORTS, "must be a port, from 1 to 65535")
 
 
+def as_place(host: str, port: int) -> str:
+    """HOST:PORT, with brackets around a host that is an address of IPv6."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def is_place(address: str) -> bool:
     """Whether it is HOST:PORT."""
     host, _, port = address.rpartition(":")
@@ -141,7 +149,8 @@ def hear_flags(address: str | None, count: int | None, rank: int | None) -> None
         raise refuse("process_id", rank, rule)
     os.environ |= dict(zip(_NAMES, (str(rank), str(count), "0"), strict=True))
     host, _, port = address.rpartition(":")
-    os.environ |= {"MASTER_ADDR": host, "MASTER_PORT": port}
+    # Brackets are no part of an address of IPv6, which no host would be found by.
+    os.environ |= {"MASTER_ADDR": host.strip("[]"), "MASTER_PORT": port}
 
 
 def hear_slurm() -> None:
@@ -183,9 +192,12 @@ def wait_for_others(meet: Callable[[], None], place: str, hint: str = "") -> Non
         )
     # A signal may come to another thread, as to a process that is stopped: the handler
     # acts when this one wakes.
-    while late:
+    last = time.monotonic() + 60 * MOST_MINUTES
+    while late and time.monotonic() < last:
         _, late = futures.wait([met], 1)
     try:
+        if late:
+            raise TimeoutError(f"not all have come in {MOST_MINUTES} minutes")
         met.result()
     except (OSError, RuntimeError, ValueError) as error:
         raise UsageError(

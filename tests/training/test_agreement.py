@@ -173,6 +173,23 @@ def test_one_that_waits_hears_a_signal_that_another_thread_gets(
     signal.signal(signal.SIGUSR1, before)
 
 
+def test_nobody_waits_for_the_others_without_end(
+    of_four: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_four(0)
+    monkeypatch.setattr(processes, "_SILENT_SECONDS", 0)
+    monkeypatch.setattr(processes, "MOST_MINUTES", 0)
+    never = threading.Event()
+
+    def meet() -> None:
+        never.wait(10)
+
+    told = "^4 processes do not meet at a:1: not all have come in 0 minutes; try b:1$"
+    with pytest.raises(UsageError, match=told):
+        processes.wait_for_others(meet, "a:1", "; try b:1")
+    never.set()
+
+
 @pytest.mark.parametrize("kind", [OSError, RuntimeError, ValueError])
 def test_what_keeps_processes_from_meeting_is_told(
     of_four: Callable[[int], None], kind: type[Exception]

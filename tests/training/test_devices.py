@@ -28,7 +28,10 @@ from shared.randomness.draws import BATCH_AXES, Draws, draw
 from shared.run import checkpoint
 from shared.run.run_dir import RunDir
 from shared.training.processes import (
+    MOST_MINUTES,
     Processes,
+    as_place,
+    find_address,
     find_processes,
     hear_flags,
     hear_slurm,
@@ -453,6 +456,20 @@ def test_processes_that_do_not_meet_are_refused(
 
 
 @pytest.mark.needs("jax")
+def test_jax_aborts_no_process_that_still_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from gans_jax import _processes
+
+    told: dict[str, Any] = {}
+    monkeypatch.setattr("jax.config.update", lambda *_: None)
+    monkeypatch.setattr("jax.distributed.initialize", lambda *_, **x: told.update(x))
+    monkeypatch.setattr(_processes, "_tell_each_other", lambda _: None)
+    _processes._meet(Processes(1, 2, 1), 1, "here:1000")
+    assert told["initialization_timeout"] > 60 * MOST_MINUTES
+
+
+@pytest.mark.needs("jax")
 def test_where_processes_of_jax_meet(monkeypatch: pytest.MonkeyPatch) -> None:
     from gans_jax import _processes
 
@@ -466,6 +483,8 @@ def test_where_processes_of_jax_meet(monkeypatch: pytest.MonkeyPatch) -> None:
     # Where torchrun itself listens.
     monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
     assert _processes._address() == "node1:1001"
+    monkeypatch.setenv("MASTER_ADDR", "fd00::1")
+    assert _processes._address() == "[fd00::1]:1001"
     monkeypatch.setenv("JAX_COORDINATOR_ADDRESS", "node2:5")
     assert _processes._address() == "node2:5"
     monkeypatch.setenv("JAX_COORDINATOR_ADDRESS", "node2")
@@ -594,6 +613,13 @@ def test_processes_are_those_that_flags_tell_of(untold: pytest.MonkeyPatch) -> N
     assert processes() == (2, 4, 0)
     place = os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]
     assert place == ("node1", "29500")
+
+
+def test_hosts_may_be_addresses_of_ipv6(untold: pytest.MonkeyPatch) -> None:
+    """Brackets keep host and port apart, and are no part of the address."""
+    hear_flags("[fd00::1]:29500", 4, 2)
+    assert os.environ["MASTER_ADDR"] == "fd00::1"
+    assert as_place(*find_address()) == "[fd00::1]:29500"
 
 
 @pytest.mark.parametrize(
