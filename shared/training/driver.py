@@ -37,7 +37,7 @@ from shared.training.loop import Onlookers, Training
 from shared.training.places import Memory, Place
 from shared.training.processes import processes
 from shared.training.progress import Progress
-from shared.training.recorder import Recorder, Records
+from shared.training.recorder import Kept, Recorder, Records
 from shared.training.rehearsal import blaming, own_parts, rehearse
 from shared.training.session import Session
 from shared.training.signals import Stop
@@ -89,12 +89,12 @@ class TrainedRun:
     """Length of the whole run."""
     stopped_by: int | None
     """The signal that ended it early."""
-    _recorder: Recorder = dataclasses.field(repr=False)
+    _kept: Kept = dataclasses.field(repr=False)
 
     @property
     def state(self) -> Checkpoint:
         """The whole state, with the configuration."""
-        return self._recorder.state()
+        return self._kept.state()
 
     @property
     def arrays(self) -> Arrays:
@@ -104,12 +104,12 @@ class TrainedRun:
     @property
     def records(self) -> Records:
         """The metrics of the logged steps."""
-        return self._recorder.records()
+        return self._kept.records()
 
     @property
     def scores(self) -> Records:
         """The scores of the evaluations while it trained."""
-        return self._recorder.scores()
+        return self._kept.scores()
 
 
 def train(
@@ -173,7 +173,8 @@ def train(
         )
         saved = None if found is None else found.state.step
         stopped_by = _run(session, recorder, onlookers, options, saved)
-    return TrainedRun(recorder.path, session.step, session.total, stopped_by, recorder)
+    kept = recorder.kept()
+    return TrainedRun(recorder.path, session.step, session.total, stopped_by, kept)
 
 
 def check_data(config: TrainConfig, data: DataInfo) -> None:

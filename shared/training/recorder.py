@@ -24,6 +24,22 @@ StepsChosen = Callable[[int], bool]
 _PAGE_SHARE = 0.02
 
 
+class Kept(Protocol):
+    """What a run has left, for whoever holds the run, in another process too."""
+
+    def state(self) -> Checkpoint:
+        """The last state."""
+        ...
+
+    def records(self) -> Records:
+        """The metrics of all logged steps."""
+        ...
+
+    def scores(self) -> Records:
+        """All scores."""
+        ...
+
+
 class Recorder(Protocol):
     """Takes what a training leaves.
 
@@ -96,22 +112,12 @@ class Recorder(Protocol):
         """
         ...
 
-    def state(self) -> Checkpoint:
-        """The last state, of a run that has ended."""
-        state = self.last_state()
-        assert state is not None, "a run saves its last state"
-        return state
-
-    def records(self) -> Records:
-        """The metrics of all logged steps."""
-        ...
-
-    def scores(self) -> Records:
-        """All scores."""
+    def kept(self) -> Kept:
+        """What is left of a run that has ended."""
         ...
 
 
-class MemoryRecorder(Recorder):
+class MemoryRecorder(Recorder, Kept):
     """Keeps numbers and the last state at hand; writes nothing, and draws nothing.
 
     Args:
@@ -167,6 +173,15 @@ class MemoryRecorder(Recorder):
 
     def last_state(self, among: StepsChosen = lambda step: True) -> Checkpoint | None:
         """The last state that was saved, or that training started from."""
+        return self._state
+
+    def kept(self) -> Kept:
+        """This: it holds nothing else."""
+        return self
+
+    def state(self) -> Checkpoint:
+        """The last state."""
+        assert self._state is not None, "a run saves its last state"
         return self._state
 
     def records(self) -> Records:
@@ -273,8 +288,6 @@ class FolderRecorder(Recorder):
 
     def finish(self) -> None:
         """Write the final pictures, and the page."""
-        # They hold the networks and the data, and whoever holds the run holds this.
-        del self._pictures
         self._run.sync_records()
         config, _ = self._run.config_file.read()
         ends = guide.lines(config, "Output of D")
@@ -290,6 +303,26 @@ class FolderRecorder(Recorder):
             return None
         step = max(filter(among, steps), default=steps[-1])
         return checkpoint.load(self._run.checkpoint_path(step))
+
+    def kept(self) -> Kept:
+        """What the folder holds: this holds the networks and the data, too."""
+        return KeptFolder(self._run.path)
+
+
+class KeptFolder(Kept):
+    """What the folder of a run holds.
+
+    Args:
+        path: the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._run = RunDir(path)
+
+    def state(self) -> Checkpoint:
+        """The last checkpoint."""
+        _, state = checkpoint.find(self._run.path, None)
+        return state
 
     def records(self) -> Records:
         """The lines of metrics.jsonl."""

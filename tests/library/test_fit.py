@@ -4,6 +4,7 @@ import dataclasses
 import gc
 import importlib
 import json
+import pickle
 import weakref
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,27 @@ def test_a_run_that_is_held_holds_no_networks(
     gc.collect()
     assert [backend() for backend in made] == [None]
     assert run.step == 6
+
+
+@pytest.mark.parametrize("folder", [None, "run"])
+def test_another_process_can_hand_a_run_back(
+    twin: Twin,
+    config: TrainConfig,
+    digits: ImageData,
+    tmp_path: Path,
+    folder: str | None,
+) -> None:
+    path = folder and tmp_path / folder
+    run = twin.library.fit(config, digits, path, device="cpu")
+    back = pickle.loads(pickle.dumps(run))
+    assert (back.path, back.step, back.records) == (path, 6, run.records)
+    assert back.scores == run.scores
+    for name, array in run.arrays.items():
+        np.testing.assert_array_equal(back.arrays[name], array)
+    resumed = twin.library.fit(
+        dataclasses.replace(config, steps=7), digits, resume=back, device="cpu"
+    )
+    assert resumed.step == 7
 
 
 def test_it_resumes_where_it_stopped(
