@@ -31,7 +31,7 @@ from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.data import datasets
 from shared.data.image_data import DataInfo, ImageData
-from shared.drawing.figures import new_figure, save_figure
+from shared.drawing.figures import new_figure, plain_style, save_figure
 from shared.files.atomic import write_atomically
 
 _TEXTBOOK = "textbook"
@@ -248,6 +248,7 @@ def _looks(results: dict[str, Any]) -> dict[Runner, list[dict[str, float]]]:
     }
 
 
+@plain_style()
 def _plot(results: dict[str, Any], path: Path) -> None:
     figure = new_figure(10, 4)
     left, right = figure.subplots(1, 2)

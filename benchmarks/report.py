@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from shared.drawing.figures import new_figure, save_figure
+from shared.drawing.figures import new_figure, plain_style, save_figure
 from shared.files.atomic import write_atomically, write_object
 
 Results = dict[str, Any]
@@ -83,6 +83,7 @@ def by_case(races: list[Results]) -> dict[str, list[Results]]:
     return cases
 
 
+@plain_style()
 def _plot(results: Results, path: Path) -> None:
     figure = new_figure(13, 4)
     races, *sweeps = figure.subplots(1, 1 + len(results["sweeps"]), squeeze=False)[0]

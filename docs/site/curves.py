@@ -19,7 +19,7 @@ import numpy as np
 
 from shared import quantities
 from shared.config.traits import OBJECTIVES
-from shared.drawing.figures import new_figure, save_figure, with_grid
+from shared.drawing.figures import new_figure, plain_style, save_figure, with_grid
 from shared.drawing.plots import set_range
 from shared.run.run_dir import RunDir
 
@@ -61,6 +61,7 @@ def cells(run: RunDir) -> list[str]:
     return [*losses, f"{scores['modes']:.0f}", f"{scores['high_quality']:.0%}"]
 
 
+@plain_style()
 def draw(runs: Mapping[str, Sequence[RunDir]]) -> None:
     """Both losses of each run beside those of its sick twin, a row an objective."""
     figure = new_figure(9, 1.9 * len(runs))

@@ -1,8 +1,10 @@
 """Plots as files, whatever the names in them."""
 
+import contextlib
 import io
 import logging
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,26 @@ def prepare() -> None:
     log = logging.getLogger("matplotlib")
     if log.level == logging.NOTSET:
         log.setLevel(logging.ERROR)
+
+
+@contextlib.contextmanager
+def plain_style() -> Iterator[None]:
+    """Draw as Matplotlib does by itself: a decorator of what makes and saves a figure.
+
+    Whatever a user's matplotlibrc or style asks for would be in a run's pictures, and
+    letters set by a LaTeX that is not there would end the run.
+
+    Raises:
+        UsageError: as for `prepare`.
+    """
+    prepare()
+    import matplotlib  # as in `new_figure`
+
+    defaults = matplotlib.rcParamsDefault
+    # A notebook's own backend is left as it is.
+    style = {name: defaults[name] for name in defaults if name != "backend"}
+    with matplotlib.rc_context(style):
+        yield
 
 
 def new_figure(width: float, height: float, **settings: Any) -> "Figure":

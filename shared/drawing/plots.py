@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared import quantities
-from shared.drawing.figures import panels, save_figure
+from shared.drawing.figures import panels, plain_style, save_figure
 
 # Here is the room to spell them out.
 _NETWORKS = {"D": "discriminator", "G": "generator"}
 
 
+@plain_style()
 def plot_losses(
     path: Path,
     metrics: Sequence[Mapping[str, Any]],

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from shared.data.points import PointScores
 from shared.drawing import images
-from shared.drawing.figures import new_figure
+from shared.drawing.figures import new_figure, plain_style
 from shared.files.atomic import write_atomically
 
 _LIMIT = 1.6
@@ -38,6 +38,7 @@ def landscape_points() -> NDArray[np.float32]:
     return np.stack(np.meshgrid(_AXIS, _AXIS), axis=-1).reshape(-1, 2)
 
 
+@plain_style()
 def plot_points(path: Path, scene: Scene) -> None:
     """Write a picture: generated points over the real density; D and its gradient.
 
@@ -58,6 +59,7 @@ def plot_points(path: Path, scene: Scene) -> None:
     images.save_png(path, np.asarray(canvas.buffer_rgba())[..., :3])
 
 
+@plain_style()
 def plot_vectors(path: Path, scene: Scene) -> None:
     """Write what `plot_points` does as vectors, for a page: the density as contours.
 

@@ -11,7 +11,7 @@ from shared.config.choices import portable_name
 from shared.config.flags import spelled
 from shared.config.schedules import images_seen
 from shared.config.train_config import TrainConfig
-from shared.drawing.figures import panels, save_figure
+from shared.drawing.figures import panels, plain_style, save_figure
 from shared.drawing.plots import running_median, set_range
 from shared.errors import UsageError
 from shared.evaluation.evaluation import NOT_MEANINGFUL
@@ -178,6 +178,7 @@ def _score(score: StoredScore | None) -> str:
     return text if interval is None else f"{text} ± {interval:.2g}"
 
 
+@plain_style()
 def _plot(path: Path, runs: Sequence[Run]) -> None:
     curves = [
         name

@@ -5,14 +5,24 @@ import os
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
 
+from shared.data.points import PointScores
 from shared.drawing.figures import prepare
 from shared.drawing.plots import plot_losses
+from shared.drawing.point_plots import (
+    Scene,
+    landscape_points,
+    plot_points,
+    plot_vectors,
+)
 from shared.report import comparison
 from shared.report.comparison import Run
 
@@ -25,6 +35,8 @@ NAMES = [
     "\\frac$\\frac$",
     "utf\udce9",
 ]
+# A user's matplotlibrc may say so; LaTeX need not be here.
+_STYLE: dict[Any, Any] = {"text.usetex": True, "font.size": 30.0, "axes.grid": True}
 
 
 def test_a_home_that_cannot_be_written_is_not_told_of(tmp_path: Path) -> None:
@@ -54,6 +66,25 @@ def test_a_program_that_wants_matplotlibs_log_has_it(
     assert log.level == (level or logging.ERROR)
 
 
+def test_a_users_style_is_in_no_picture(tmp_path: Path) -> None:
+    points = np.zeros((4, 2), np.float32)
+    landscape = landscape_points().sum(-1)
+    scores = PointScores(modes=None, high_quality=1.0)
+    scene = Scene(points, points, landscape, scores, "title")
+    draw: dict[str, Callable[[Path], None]] = {
+        "losses.png": lambda path: plot_losses(path, RECORDS, "title", None),
+        "points.png": lambda path: plot_points(path, scene),
+        "points.svg": lambda path: plot_vectors(path, scene),
+    }
+    for name, write in draw.items():
+        write(tmp_path / name)
+        with matplotlib.rc_context(_STYLE):
+            write(tmp_path / f"styled-{name}")
+            assert {x: matplotlib.rcParams[x] for x in _STYLE} == _STYLE
+        plain = (tmp_path / name).read_bytes()
+        assert (tmp_path / f"styled-{name}").read_bytes() == plain, name
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_any_title_can_be_drawn(name: str, tmp_path: Path) -> None:
     with warnings.catch_warnings():
@@ -72,7 +103,12 @@ def test_any_title_can_be_drawn(name: str, tmp_path: Path) -> None:
 
 def test_any_run_can_be_compared(finished: Path, tmp_path: Path) -> None:
     run = comparison._read("plain", finished)
+    with matplotlib.rc_context(_STYLE):
+        comparison._plot(tmp_path / "styled.png", [run])
     runs = [Run(name, *run[1:]) for name in NAMES]
     comparison._plot(tmp_path / "a.png", [run])
     comparison._plot(tmp_path / "b.png", runs)
-    assert (tmp_path / "a.png").read_bytes() != (tmp_path / "b.png").read_bytes()
+    a, b, styled = (
+        (tmp_path / f"{name}.png").read_bytes() for name in ("a", "b", "styled")
+    )
+    assert a == styled != b
