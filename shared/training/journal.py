@@ -66,7 +66,10 @@ class Journal:
 
     def log_divergence(self, step: int) -> None:
         """Take in that training ends here; the error that ends it says so."""
-        self._run.append_metrics({"step": step, DIVERGED: 1})
+        record = {"step": step, DIVERGED: 1}
+        self._run.append_metrics(record)
+        if self._events is not None:
+            self._events.add_scalars(record)
 
     def conclude(self) -> None:
         """Warn of what the end of the run shows."""

@@ -79,6 +79,13 @@ def test_event_files_can_start_later_and_are_otherwise_not_there(
     assert [step for step, _ in scalars(run, "g_loss")] == [1, 2, 3]
 
 
+def test_that_a_run_diverged_is_among_the_events(train: Train, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    rates = ("--g-lr", "1e30", "--d-lr", "1e30")
+    stopped(1, lambda: train(*TINY, *rates, "--tensorboard", "--run-dir", run))
+    assert scalars(run, "diverged") == [(1, 1)]
+
+
 def test_pictures_keep_their_size(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     save_png(tmp_path / "picture.png", np.zeros((3, 5, 3), np.uint8))
