@@ -444,6 +444,19 @@ def test_in_jax_it_is_a_module_in_evaluation_mode() -> None:
     assert jnp.abs(slope).sum() > 0
 
 
+def test_in_jax_it_is_differentiated_in_reverse_alone() -> None:
+    # As docs/library.md says: the derivatives of its convolutions are declared so.
+    import jax
+
+    twin = Twin("jax")
+    generator = generator_of(twin, state_of(twin, TrainConfig(**SMALL)))
+    z = jax.random.normal(jax.random.key(0), (1, 3))
+    second = jax.jacrev(jax.jacrev(lambda z: (generator(z) ** 2).sum()))(z)
+    assert second.shape == (1, 3, 1, 3)
+    with pytest.raises(TypeError, match="forward-mode"):
+        jax.jvp(generator, (z,), (z,))
+
+
 _ON_THE_SECOND = """
 import pickle
 import sys
