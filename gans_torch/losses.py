@@ -468,7 +468,7 @@ def class_cross_entropy(
         Odena et al. 2017, arXiv:1610.09585, Eq. 3 (AC-GAN).
     """
     # With its own mean, from which `batch_mean` would differ in the last bit.
-    return distribution.average(F.cross_entropy(class_logits, labels))
+    return distribution.average(F.cross_entropy(class_logits, labels.long()))
 
 
 class Objective(NamedTuple):

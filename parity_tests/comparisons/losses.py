@@ -107,6 +107,7 @@ def _other_cases() -> Iterator[tuple[str, str, list[Case]]]:
         [
             Case("random", (_single(classes), labels), {}),
             Case("ties, logits to 1e4", (_single(hostile), labels), {}),
+            Case("ids of 32 bits", (_single(classes), labels.astype(np.int32)), {}),
         ],
     )
 

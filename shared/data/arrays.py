@@ -26,7 +26,7 @@ def from_arrays(
             or 3 (colour) of them, [count, height, width, channels]; of a size of
             `shared.sizes`: squares of 4, 5, 6 or 7 times 2, 4, 8, ... pixels, or
             rectangles; from floats in [-1, 1]:
-            ``numpy.rint(127.5 * x.clip(-1, 1) + 127.5)``.
+            ``numpy.rint(127.5 * x.clip(-1, 1) + 127.5).astype(numpy.uint8)``.
         labels: class ids, whole numbers [count] from 0 up, each class with an image;
             None: without classes.
         class_names: one for each class, no two alike; without them, their ids.

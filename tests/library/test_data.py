@@ -1,5 +1,6 @@
 """Arrays in memory, and folders, as data sets."""
 
+import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -114,6 +115,12 @@ def test_other_arrays_are_refused(arguments: tuple[Any, ...], message: str) -> N
 def test_of_other_ranges_nobody_guesses_what_they_mean(images: Any) -> None:
     with pytest.raises(UsageError, match=r"must be uint8, 0 to 255$"):
         from_arrays(images)
+
+
+def test_what_its_docstring_makes_of_floats_is_taken() -> None:
+    (made,) = re.findall(r"``(numpy[^`]+)``", from_arrays.__doc__ or "")
+    pixels = eval(made, {"numpy": np, "x": GREY / 127.5 - 1})
+    assert from_arrays(pixels).info == from_arrays(GREY).info
 
 
 @pytest.mark.parametrize("mode", ["P", "HSV", "CMYK", "LA"])
