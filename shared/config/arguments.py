@@ -38,9 +38,11 @@ if TYPE_CHECKING:
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-# A command, or a flag that is in none; with its value where it stands alone.
+# A command, or a flag that is in none, nor in a name such as a--b; with its value where
+# it stands alone.
 _FLAG = re.compile(
-    r"((?:python -m|torchrun) [^;]*)|--([a-z][a-z-]*)(?:(?<=it with --resume) ([^,]*))?"
+    r"((?:python -m|torchrun) [^;]*)"
+    r"|(?<![^\s(])--([a-z][a-z-]*)(?:(?<=it with --resume) ([^,]*))?"
 )
 
 _in_flags = contextvars.ContextVar("in_flags", default=False)

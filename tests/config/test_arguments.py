@@ -80,6 +80,7 @@ def test_what_fits_is_handed_on() -> None:
             "devices 2: torchrun --nproc-per-node=2 -m x does it; or keep all",
         ),
         ("--run-dir a\nb: is one", "run_dir a b: is one"),
+        ("--run-dir lr--g-lr: needs (--g-lr)", "run_dir lr--g-lr: needs (g_lr)"),
         (
             "--run-dir a b: is one; resume it with --resume a b, or --keep all",
             'run_dir a b: is one; resume it with resume="a b", or keep all',
