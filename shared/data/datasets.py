@@ -63,10 +63,10 @@ def load(
         split: ``train``; or ``test``, of which only scores are made.
 
     Raises:
-        UsageError: ``pixel_bits`` is not from 1 to 16, points are asked for in a size,
-            or other images than a folder's in a way of reading; there is no such data
-            set or split, it cannot be fetched or holds no readable image, or the cache
-            cannot be written.
+        UsageError: ``image_size`` is none of `shared.sizes`, ``pixel_bits`` not from 1
+            to 16; points are asked for in a size, or other images than a folder's in a
+            way of reading; there is no such data set or split, it cannot be fetched or
+            holds no readable image, or the cache cannot be written.
     """
     if dataset in POINTS and sizes.normal(image_size) != TrainConfig.image_size:
         rule = f"is for images, which points of {dataset} are not"
@@ -190,8 +190,9 @@ def from_folder(
         cache_dir: as for `load`.
 
     Raises:
-        UsageError: ``pixel_bits`` is not from 1 to 16, there is no such folder, it
-            holds no readable image, or the cache cannot be written.
+        UsageError: ``image_size`` is none of `shared.sizes`, ``pixel_bits`` not from 1
+            to 16; there is no such folder, it holds no readable image, or the cache
+            cannot be written.
     """
     dataset = f"{FOLDER}{path}"
     reading = Reading(channels, crop, pixel_bits)
