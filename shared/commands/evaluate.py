@@ -214,8 +214,12 @@ def _evaluate_images(
             ),
         )
     # Both were files of any size.
-    resized = {"resizing": f"all cached at {sizes.both(size)}, 8 bits"}
-    found = found._replace(protocol=found.protocol | resized)
+    told: dict[str, str | int] = {
+        "resizing": f"all cached at {sizes.both(size)}, 8 bits"
+    }
+    if len(given) < len(samples.images):
+        told["seed"] = options.seed  # which of them these are
+    found = found._replace(protocol=found.protocol | told)
     content = {"samples": path.resolve().name, **_content(found)}
     with _shown(f"{legible(path)}, {len(given)} images", content):
         if out is not None:

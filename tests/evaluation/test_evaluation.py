@@ -1287,6 +1287,20 @@ def test_what_is_found_is_shown_and_stored(
         assert stored["sanity"] == sanity
 
 
+@pytest.mark.parametrize(("num", "seed"), [(19, 3), (20, None)])
+def test_which_of_the_given_images_are_scored_is_told(
+    twin: Twin, num: int, seed: int | None, tmp_path: Path, data_dir: Path
+) -> None:
+    make_pictures(tmp_path / "own", 20)
+    out = tmp_path / "scores"
+    words = f"--samples {tmp_path}/own --reference digits --image-size 8 --num {num}"
+    words += f" --seed 3 --features none --data-dir {data_dir} --out {out}"
+    twin.main("evaluate")(words.split())
+    told = json.loads((out / "evaluation.json").read_text())["protocol"]
+    assert told["samples"] == num
+    assert told.get("seed") == seed
+
+
 def test_the_seed_chooses_among_given_images(
     twin: Twin, tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
