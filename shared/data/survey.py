@@ -202,9 +202,8 @@ class Surveyor:
             flags["pixel_bits"] = used
             lines.append(
                 f"the brightest value is {self._brightest[bits]} of {2**bits - 1}: the"
-                f" images use {used} of {bits} bits, a"
-                f" {_ordinal(2 ** (bits - used))} of the range, and come out dark"
-                f" (--pixel-bits {used} scales them)"
+                f" images use {used} of {bits} bits, 1/{2 ** (bits - used)} of the"
+                f" range, and come out dark (--pixel-bits {used} scales them)"
             )
         return lines
 
@@ -229,8 +228,3 @@ class Surveyor:
 def without_advice(line: str) -> str:
     """A line of a survey for who has not the flags that it names in brackets."""
     return re.sub(r" \(--[^)]*\)", "", line)
-
-
-def _ordinal(number: int) -> str:
-    words = {4: "quarter", 8: "eighth", 16: "sixteenth"}
-    return words.get(number, f"{number}th")

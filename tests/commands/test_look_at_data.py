@@ -138,7 +138,7 @@ CASES: dict[Callable[[Path], str], tuple[list[str], str]] = {
         "--batch-size 8",
     ),
     microscope: (
-        ["images use 12 of 16 bits, a sixteenth of the range", "values   2 to 14"],
+        ["images use 12 of 16 bits, 1/16 of the range", "values   2 to 14"],
         "--pixel-bits 12 --batch-size 16",
     ),
     hole: (
