@@ -11,13 +11,7 @@ from hashlib import sha256
 from typing import Any, TypeVar
 
 from parity_tests.certificate.registry import Finding, check
-from parity_tests.comparisons.trajectories import (
-    REMEDIES,
-    VARIANTS,
-    cancelled,
-    tolerance,
-)
-from parity_tests.harness.trajectories import compare_trajectories
+from parity_tests.comparisons.trajectories import REMEDIES, VARIANTS, compare_twins
 from shared.config.train_config import TrainConfig
 from shared.errors import UsageError
 
@@ -73,9 +67,7 @@ def _changed(config: TrainConfig, changes: dict[str, Any]) -> TrainConfig | None
 
 def _compare(seed: int) -> list[Finding]:
     config, channels, words = draw(seed)
-    found = compare_trajectories(
-        config, _STEPS, tolerance(config), channels, cancelled(config)
-    )
+    found = compare_twins(config, _STEPS, channels)
     return [x._replace(note=f"{words}; {x.note}") for x in found]
 
 

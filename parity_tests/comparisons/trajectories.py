@@ -303,7 +303,8 @@ def cancelled(config: TrainConfig) -> str:
     return "cancelled by norms" if cancels else ""
 
 
-def _compare(config: TrainConfig, steps: int, channels: int) -> list[Finding]:
+def compare_twins(config: TrainConfig, steps: int, channels: int) -> list[Finding]:
+    """So many steps of both twins, held to the rows of this configuration."""
     return compare_trajectories(
         config, steps, tolerance(config), channels, cancelled(config)
     )
@@ -312,9 +313,9 @@ def _compare(config: TrainConfig, steps: int, channels: int) -> list[Finding]:
 def _register() -> dict[str, str]:
     """Register every trajectory; returns what is refused, and why."""
     for name, variant in VARIANTS.items():
-        first = functools.partial(_compare, *variant.short)
+        first = functools.partial(compare_twins, *variant.short)
         check(f"variant/{name}", "variant", _COVERS, name in _LONG_TO_COMPILE)(first)
-        whole = functools.partial(_compare, *variant)
+        whole = functools.partial(compare_twins, *variant)
         label = f"variant/{name}/{variant.steps} steps"
         check(label, "variant", _COVERS, full_only=True)(whole)
     refused = {}
@@ -329,7 +330,7 @@ def _register() -> dict[str, str]:
         is_there = remedy in _ELSEWHERE or any(_has(name, remedy) for name in VARIANTS)
         full_only = variant != base or is_there
         compare = functools.partial(
-            _compare, config, _REMEDY_STEPS, VARIANTS[variant].channels
+            compare_twins, config, _REMEDY_STEPS, VARIANTS[variant].channels
         )
         check(f"remedy/{remedy}/{variant}", "remedy", _COVERS, full_only)(compare)
     return refused
@@ -484,7 +485,7 @@ _WIDE = shrink(PRESETS["hinge"], width=32)
 # 7e-12 apart after a hundred steps.
 check("variant/hinge/wide", "variant", _COVERS, full_only=True)(
     functools.partial(
-        _compare, dataclasses.replace(_WIDE, z_dim=64, batch_size=16), 100, 1
+        compare_twins, dataclasses.replace(_WIDE, z_dim=64, batch_size=16), 100, 1
     )
 )
 # Of few latents in small batches a gradient of the first step is all but zero, which
@@ -501,7 +502,7 @@ def _as_if_wide(variant: Variant) -> list[Finding]:
     # is 1e-5 off in float32, whatever the products.
     config = dataclasses.replace(variant.config, seed=2)
     with as_if_wide():
-        result = _compare(config, _REMEDY_STEPS, variant.channels)
+        result = compare_twins(config, _REMEDY_STEPS, variant.channels)
         if tolerance(config) == "trajectory, float64":
             result += _float32(config, variant.channels)
     return result
