@@ -107,6 +107,7 @@ class Backend(DrawsTogether):
         self._data: ImageData | None = None
         self._images: Array | None = None
         self._labels: Array | None = None
+        self._image_shape: tuple[int, ...] = ()
         with self._settings():
             generator = self._prepare(models.build_generator(config, data))
             discriminator = self._prepare(models.build_discriminator(config, data))
@@ -167,10 +168,14 @@ class Backend(DrawsTogether):
         on_host = stays_on_host(data, place, self._free_memory())
         on_host = bool(self.highest(int(on_host)))  # their programs differ
         self._data = data if on_host else None
+        self._image_shape = data.images.shape[1:]
         if on_host:
             return
+        # An image as a row: where the last axis is its few channels, a TPU would make a
+        # copy in each call, in which that axis is filled up to 128.
+        rows = data.images.reshape(len(data.images), -1)
         with self._settings():
-            self._send_data(data)
+            self._send_data(rows, data.labels)
 
     def prepare(self, draws: Draws) -> _Inputs:
         """What `train` needs for these steps; depends on no state."""
@@ -388,7 +393,7 @@ class Backend(DrawsTogether):
     ) -> steps.Batch:
         """Number ``k`` of a step; one of G's own has nothing that D's updates need."""
         indices = draws.indices[k]
-        real = images[indices].astype(self._dtype)
+        real = images[indices].reshape(-1, *self._image_shape).astype(self._dtype)
         if images.dtype == jnp.uint8:
             real = real / 127.5 - 1.0
 
@@ -431,11 +436,13 @@ class Backend(DrawsTogether):
         mesh = _find_mesh(name, count)
         return mesh, mesh.local_devices[0]
 
-    def _send_data(self, data: ImageData) -> None:
+    def _send_data(
+        self, images: NDArray[Any], labels: NDArray[np.int32] | None
+    ) -> None:
         """Have all images on each device."""
-        self._images = jnp.asarray(data.images)
-        if data.labels is not None:
-            self._labels = jnp.asarray(data.labels)
+        self._images = jnp.asarray(images)
+        if labels is not None:
+            self._labels = jnp.asarray(labels)
         if not self._is_one:
             self._images = self._put(self._images, P())
             self._labels = self._put(self._labels, P())

@@ -17,13 +17,14 @@ from jax.sharding import (
     Sharding,
     SingleDeviceSharding,
 )
+from numpy.typing import NDArray
 
 from gans_jax import _convolutions, backend
 from gans_jax._elsewhere.target import Target
 from gans_jax.distribution import AXIS
 from shared.backend import Arithmetic
 from shared.config.train_config import TrainConfig
-from shared.data.image_data import DataInfo, ImageData
+from shared.data.image_data import DataInfo
 from shared.errors import UsageError
 
 # What libtpu would otherwise ask the cloud for, and wait for the answer; and that it is
@@ -90,8 +91,10 @@ class Elsewhere(backend.Backend):
 
     _free_memory = _all_memory
 
-    def _send_data(self, data: ImageData) -> None:
-        self._images, self._labels = self._put((data.images, data.labels), P())
+    def _send_data(
+        self, images: NDArray[Any], labels: NDArray[np.int32] | None
+    ) -> None:
+        self._images, self._labels = self._put((images, labels), P())
 
     def _put(self, tree: Any, spec: P) -> Any:
         sharding = self._sharding(spec)

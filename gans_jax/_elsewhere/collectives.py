@@ -16,6 +16,7 @@ _LOOP = re.compile(r" while\(.*\bcondition=%?([\w.-]+)")
 _LIMIT = re.compile(r" = [su]\d+\[\]\S* constant\((\d+)\)")
 # The result of a message: one array or, where the compiler has joined some, several.
 _SENDS = re.compile(rf" = (.*?) ({'|'.join(PASSES)})(-start)?\(")
+_CHAIN = re.compile(r'\bchain_id="(\d+)"')
 _COPIES = re.compile(r" = (\S+) copy\(")
 _MAIN = "ENTRY"
 _ARRAY = re.compile(r"\b([a-z]+\d*)\[([\d,]*)\]")
@@ -47,10 +48,16 @@ def messages(program: str) -> list[Message]:
     """
     computations = _computations(program)
     found: list[Message] = []
+    chains: set[str] = set()
 
     def visit(name: str, times: int) -> None:  # which is 0 outside of the loop
         for line in computations.get(name, []):
-            if (message := _message(line)) is not None:
+            message = _message(line)
+            # One that a TPU sends while it computes is named by each fusion meanwhile.
+            if message is not None and (chain := _CHAIN.search(line)):
+                message = None if chain[1] in chains else message
+                chains.add(chain[1])
+            if message is not None:
                 found.extend([message] * times)
             inside = times
             if loop := _LOOP.search(line):

@@ -102,6 +102,16 @@ HloModule jit_train_steps, is_scheduled=true
   ROOT %all-reduce.9 = f32[4]{0:T(128)} all-reduce(%a), to_apply=%sum.1
 }
 
+%begins.1 (a: f32[3]) -> f32[6] {
+  ROOT %all-gather.4 = f32[6]{0} all-gather(%a), dimensions={0}, \
+frontend_attributes={chain_id="0"}
+}
+
+%async_collective_fusion.1 (a: f32[3]) -> f32[6] {
+  ROOT %all-gather.5 = f32[6]{0} all-gather(%a), dimensions={0}, \
+frontend_attributes={chain_id="0"}
+}
+
 %yes.1 (a: f32[2]) -> f32[2] {
   ROOT %psum.2 = f32[2]{0} all-reduce(%a), replica_groups={{0,1}}, to_apply=%sum.1
 }
@@ -118,6 +128,8 @@ all-reduce(%p, %q, %r), to_apply=%sum.1
   %t = f32[32,2]{1,0} all-gather-done(%s)
   %c = f32[2]{0} conditional(%i, %t, %t), branch_computations={%yes.1, %no.1}
   %d = f32[4]{0} fusion(%c), kind=kCustom, calls=%wrapped.1
+  %async-collective-start = f32[6]{0} fusion(%d), kind=kCustom, calls=%begins.1
+  %e = f32[6]{0} fusion(%d), kind=kCustom, calls=%async_collective_fusion.1
 }
 
 %condition.1 (state: (s32[], f32[100])) -> pred[] {
@@ -135,12 +147,13 @@ ENTRY %main.1 (p0: f32[100], p1: f32[]) -> (f32[100]) {
 def test_messages_are_those_of_the_loop() -> None:
     found = messages(_PROGRAM)
     assert sorted(found) == [
+        ("all-gather", (24,)),
         ("all-gather", (256,)),
         ("all-reduce", (8,)),
         ("all-reduce", (16,)),
         ("all-reduce", (400, 4, 12)),
     ]
-    assert {x.size for x in found} == {256, 8, 16, 416}
+    assert {x.size for x in found} == {24, 256, 8, 16, 416}
 
 
 def test_messages_of_a_loop_in_a_step_come_as_often_as_it() -> None:

@@ -118,6 +118,13 @@ def test_it_is_the_training_call_of_a_run() -> None:
     assert first == second
 
 
+def test_data_are_sent_as_rows() -> None:
+    # A TPU would copy images in each call, to fill a pixel's channels up to 128.
+    options, target = parse_compile(["dcgan-cifar10", *_IMAGES, "--for", "tpu"], "x")
+    lowered, _ = _program().lower(options, target)
+    assert "tensor<50000x768xui8>" in lowered.as_text()
+
+
 def test_accelerators_convolve_in_xlas_form() -> None:
     options, target = parse_compile(["dcgan", *_IMAGES, "--for", "tpu"], "x")
     lowered, _ = _program().lower(options, target)
