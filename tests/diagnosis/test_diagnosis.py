@@ -381,7 +381,7 @@ def test_points_that_miss_modes_are_noticed_and_others_are_not(
     assert "warning at step 450: G has lost modes" in capsys.readouterr().err
     page = (tmp_path / "blob" / "report.html").read_text()
     assert "G has lost modes" in page
-    assert "<code>--objective</code> wasserstein" in " ".join(page.split())
+    assert "<code>--objective wasserstein</code>" in " ".join(page.split())
     train(*flags, "--run-dir", tmp_path / "fine")
     assert "warning" not in capsys.readouterr().err
     assert RunDir(tmp_path / "fine").read_sample_metrics()[-1]["modes"] >= 6
