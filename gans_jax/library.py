@@ -7,13 +7,14 @@ from typing import Any, Literal
 from gans_jax import make_backend
 from gans_jax.formats import convert
 from gans_jax.trained import TrainedGenerator
-from shared import library, plugins
+from shared import plugins
 from shared.config.arguments import AnyArray, from_python
 from shared.config.choices import DataPlace, Features, OnNan
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import ImageData
 from shared.evaluation.evaluation import Evaluation
 from shared.export.formats import Format
+from shared.library import evaluating, exporting, fitting, generators
 from shared.training.driver import TrainedRun
 
 
@@ -40,8 +41,8 @@ def load_generator(
         UsageError: there is no such run, checkpoint, device or batch norm, or a file is
             damaged.
     """
-    state = library.find_generator("gans_jax", run, step)
-    generator, _ = library.load_standing(
+    state = generators.find_generator("gans_jax", run, step)
+    generator, _ = generators.load_standing(
         TrainedGenerator, state, device, standing_stats
     )
     return generator
@@ -79,13 +80,13 @@ def export(
             missing, there are no styles to truncate, or the file or folder cannot be
             written.
     """
-    return library.export(
+    return exporting.export(
         "gans_jax",
         TrainedGenerator,
         convert,
         run,
         out,
-        library.ExportOptions(
+        exporting.ExportOptions(
             format=format,
             step=step,
             truncation=truncation,
@@ -172,13 +173,13 @@ def fit(
         TrainingError: the losses are no longer finite, or the folder can no longer be
             written.
     """
-    return library.fit(
+    return fitting.fit(
         "gans_jax",
         make_backend,
         config,
         data,
         run_dir,
-        library.FitOptions(
+        fitting.FitOptions(
             resume=resume,
             allow_new_data=allow_new_data,
             step=step,
@@ -242,12 +243,12 @@ def evaluate(
         UsageError: there is no such run or device, the data do not fit the run or the
             features, or a number is out of range.
     """
-    return library.evaluate(
+    return evaluating.evaluate(
         "gans_jax",
         make_backend,
         samples,
         reference,
-        library.EvaluateOptions(
+        evaluating.EvaluateOptions(
             features=features,
             num=num,
             draws=draws,

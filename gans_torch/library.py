@@ -8,13 +8,14 @@ from gans_torch import make_backend
 from gans_torch._modes import usual_modes
 from gans_torch.formats import convert
 from gans_torch.trained import TrainedGenerator
-from shared import library, plugins
+from shared import plugins
 from shared.config.arguments import AnyArray, from_python
 from shared.config.choices import DataPlace, Features, OnNan
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import ImageData
 from shared.evaluation.evaluation import Evaluation
 from shared.export.formats import Format
+from shared.library import evaluating, exporting, fitting, generators
 from shared.training.driver import TrainedRun
 
 
@@ -41,9 +42,9 @@ def load_generator(
         UsageError: there is no such run, checkpoint, device or batch norm, or a file is
             damaged.
     """
-    state = library.find_generator("gans_torch", run, step)
+    state = generators.find_generator("gans_torch", run, step)
     with usual_modes():
-        generator, _ = library.load_standing(
+        generator, _ = generators.load_standing(
             TrainedGenerator, state, device, standing_stats
         )
     return generator
@@ -82,13 +83,13 @@ def export(
             written.
     """
     with usual_modes():
-        return library.export(
+        return exporting.export(
             "gans_torch",
             TrainedGenerator,
             convert,
             run,
             out,
-            library.ExportOptions(
+            exporting.ExportOptions(
                 format=format,
                 step=step,
                 truncation=truncation,
@@ -176,13 +177,13 @@ def fit(
             written.
     """
     with usual_modes():
-        return library.fit(
+        return fitting.fit(
             "gans_torch",
             make_backend,
             config,
             data,
             run_dir,
-            library.FitOptions(
+            fitting.FitOptions(
                 resume=resume,
                 allow_new_data=allow_new_data,
                 step=step,
@@ -247,12 +248,12 @@ def evaluate(
             features, or a number is out of range.
     """
     with usual_modes():
-        return library.evaluate(
+        return evaluating.evaluate(
             "gans_torch",
             make_backend,
             samples,
             reference,
-            library.EvaluateOptions(
+            evaluating.EvaluateOptions(
                 features=features,
                 num=num,
                 draws=draws,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from shared import library, plugins, sizes, terminal
+from shared import plugins, sizes, terminal
 from shared.backend import MakeBackend
 from shared.commands.options import EvaluateOptions
 from shared.config import choices
@@ -34,6 +34,7 @@ from shared.evaluation.evaluators import (
 )
 from shared.files.atomic import write_object
 from shared.files.records import finite
+from shared.library import evaluating
 from shared.quantities import QUANTITIES
 from shared.randomness import noise
 from shared.report import page
@@ -196,12 +197,12 @@ def _evaluate_images(
         rule = f"holds {images_there}; {FEWEST_SCORED} or more are scored"
         raise refuse("samples", path, rule)
     with contextlib.nullcontext() if out is None else made_out(out):
-        found = library.evaluate(
+        found = evaluating.evaluate(
             twin,
             make_backend,
             np.asarray(given, np.uint8),
             reference,
-            library.EvaluateOptions(
+            evaluating.EvaluateOptions(
                 features=options.features,
                 num=None,
                 draws=1,

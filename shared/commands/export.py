@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from shared import library, terminal
+from shared import terminal
 from shared.commands.options import ExportOptions
 from shared.config.run_options import handed_on
+from shared.library import exporting
 from shared.words import legible
 
 
@@ -19,19 +20,19 @@ def export(
 
     Args:
         options: what the user asked for.
-        twin: as for `library.export`.
-        load: as for `library.export`.
-        convert: as for `library.export`.
+        twin: as for `exporting.export`.
+        load: as for `exporting.export`.
+        convert: as for `exporting.export`.
 
     Raises:
-        UsageError: as `library.export` does.
+        UsageError: as `exporting.export` does.
     """
-    path = library.export(
+    path = exporting.export(
         twin,
         load,
         convert,
         options.run,
         options.out,
-        handed_on(options, library.ExportOptions),
+        handed_on(options, exporting.ExportOptions),
     )
     terminal.say(f"exported: {legible(path)}")

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from shared import library
 from shared.commands import command_line, evaluate
 from shared.config import choices
 from shared.config.presets import PRESETS
@@ -35,6 +34,7 @@ from shared.evaluation.point_evaluator import PointEvaluator
 from shared.evaluation.samples import GivenSamples
 from shared.evaluation.score import Evaluator, Score
 from shared.files import locks
+from shared.library import evaluating
 from shared.randomness import noise
 from shared.run import checkpoint
 from shared.run.run_dir import RunDir
@@ -1212,7 +1212,7 @@ def test_given_images_are_read_and_scored_as_the_flags_say(
 ) -> None:
     make_pictures(tmp_path / "own", 16)
     asked: list[tuple[Any, ...]] = []
-    handed: list[library.EvaluateOptions] = []
+    handed: list[evaluating.EvaluateOptions] = []
     data = {"train": datasets.load("digits", 8, data_dir)}
     data["test"] = data["train"]._replace(name="the test split")
     own = from_arrays(np.zeros((16, 8, 8, 1), np.uint8))
@@ -1227,7 +1227,7 @@ def test_given_images_are_read_and_scored_as_the_flags_say(
         raise UsageError("noted")
 
     monkeypatch.setattr(datasets, "read", read)
-    monkeypatch.setattr(library, "evaluate", score)
+    monkeypatch.setattr(evaluating, "evaluate", score)
     monkeypatch.setattr(choices, "TESTED", ("digits",))
     words = f"--samples {tmp_path}/own --reference digits --image-size 8 --split test"
     words += " --channels grey --trust-cache --seed 3 --device cuda:7"
@@ -1238,7 +1238,7 @@ def test_given_images_are_read_and_scored_as_the_flags_say(
     samples = f"folder:{tmp_path}/own"
     assert asked == [("digits", *how), ("digits", *how, "test"), (samples, *how)]
     (options,) = handed
-    assert options == library.EvaluateOptions(
+    assert options == evaluating.EvaluateOptions(
         features="classifier",
         num=None,
         draws=1,
@@ -1311,7 +1311,7 @@ def test_the_seed_chooses_among_given_images(
         given.append(samples[:, 0, 0, 0].tolist())
         raise UsageError("noted")
 
-    monkeypatch.setattr(library, "evaluate", note)
+    monkeypatch.setattr(evaluating, "evaluate", note)
     words = f"--samples {tmp_path}/own --reference digits --image-size 8 --num 20"
     words += f" --features none --data-dir {data_dir}"
     for seed in (0, 0, 1):

@@ -21,7 +21,7 @@ from shared.data.image_data import DataInfo
 from shared.drawing import images
 from shared.drawing.samples import draw_images
 from shared.errors import UsageError
-from shared.library import load_standing
+from shared.library.generators import load_standing
 from shared.randomness import noise
 from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint

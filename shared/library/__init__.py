@@ -1,0 +1,1 @@
+"""What both twins offer to Python, with the twin's own part handed in."""
