@@ -14,7 +14,7 @@ import numpy as np
 from jax import Array
 
 from gans_jax._network import Network
-from gans_jax._stated import path, stated
+from gans_jax._stated import path, stated_by_path
 from gans_jax.optim import FIELDS
 from gans_jax.steps import TrainState
 from shared.config.choices import SLOTS
@@ -35,18 +35,18 @@ def network_statements(network: Network, prefix: str) -> dict[str, Stated]:
         UsageError: an array of which no layer states anything.
         ValueError: two arrays of one name.
     """
-    return {array.name: array for array in stated(network, prefix).values()}
+    return {array.name: array for array in stated_by_path(network, prefix).values()}
 
 
 def network_to_arrays(network: Network, prefix: str) -> Arrays:
     """A copy of a network's parameters and buffers."""
-    found = stated(network, prefix)
+    found = stated_by_path(network, prefix)
     return _collect(network.params, found) | _collect(network.buffers, found)
 
 
 def arrays_to_network(network: Network, prefix: str, arrays: Arrays) -> Network:
     """The network with its parameters and buffers set, in its own precision."""
-    found = stated(network, prefix)
+    found = stated_by_path(network, prefix)
     return replace(
         network,
         params=_restore(network.params, found, arrays),
@@ -63,7 +63,7 @@ def state_to_arrays(config: TrainConfig, state: TrainState) -> Arrays:
     for name, network, optimizer in _optimizers(state):
         for slot in SLOTS[config.optimizer]:
             values = getattr(optimizer, FIELDS[slot])
-            arrays |= _collect(values, stated(network, f"{name}.{slot}"))
+            arrays |= _collect(values, stated_by_path(network, f"{name}.{slot}"))
         if config.optimizer == "adam":
             arrays[f"{name}.step"] = np.asarray(optimizer.count, np.int64)
     start = initial_memory(config)
@@ -92,7 +92,7 @@ def arrays_to_state(
         fields = {
             FIELDS[slot]: _restore(
                 getattr(optimizer, FIELDS[slot]),
-                stated(network, f"{name}.{slot}"),
+                stated_by_path(network, f"{name}.{slot}"),
                 arrays,
             )
             for slot in SLOTS[config.optimizer]

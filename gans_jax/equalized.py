@@ -16,7 +16,7 @@ from jax import Array
 from jaxtyping import Float
 
 from gans_jax import _convolutions, layers
-from gans_jax._stated import widen
+from gans_jax._nn import widen
 from gans_jax.shapes import Features, Images
 from shared.randomness.starts import ONES, ZEROS, Normal
 from shared.sizes import pixels

@@ -1,6 +1,6 @@
 """Layers of the networks, computing what PyTorch's layers of the same names compute.
 
-Those of `torch.nn` are written out in `_stated.py`, and exported from here; what they
+Those of `torch.nn` are written out in `_nn.py`, and exported from here; what they
 lack follows. Images are NHWC. Each layer states what its arrays are: see
 `shared.statements`.
 """
@@ -14,7 +14,7 @@ from jax import Array
 from jaxtyping import Float, Integer
 
 from gans_jax import distribution
-from gans_jax._stated import (
+from gans_jax._nn import (
     BatchNorm2d,
     Conv2d,
     ConvTranspose2d,
@@ -22,11 +22,10 @@ from gans_jax._stated import (
     GroupNorm,
     InstanceNorm2d,
     Linear,
-    SpectralNorm,
-    Weighted,
-    WeightNorm,
     widen,
 )
+from gans_jax._parametrizations import SpectralNorm, WeightNorm
+from gans_jax._stated import Weighted
 from gans_jax.shapes import Images
 from shared.randomness.starts import DCGAN, DCGAN_GAIN, ZEROS
 from shared.statements import GAIN, MATRIX, Start, Statement

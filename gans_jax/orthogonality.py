@@ -6,7 +6,7 @@ from jax import Array
 from jaxtyping import Float
 
 from gans_jax._network import Network
-from gans_jax._stated import path, stated
+from gans_jax._stated import path, stated_by_path
 from shared.statements import MAPS
 
 
@@ -26,7 +26,7 @@ def overlap(network: Network) -> Float[Array, ""]:
     References:
         Brock et al. 2019, arXiv:1809.11096, Eq. 3.
     """
-    statements = stated(network, "")
+    statements = stated_by_path(network, "")
     terms = []
     for keys, weight in jax.tree_util.tree_leaves_with_path(network.params):
         kind = statements[path(keys)].kind

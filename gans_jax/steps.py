@@ -33,7 +33,7 @@ from gans_jax import (
     penalties,
 )
 from gans_jax._network import Network
-from gans_jax._stated import widen
+from gans_jax._nn import widen
 from gans_jax.models import Outputs
 from gans_jax.models.labels import Labels
 from gans_jax.shapes import Images

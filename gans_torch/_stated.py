@@ -1,31 +1,18 @@
-"""Layers of `torch.nn`, and what they state of their arrays: `shared.statements`."""
+"""What layers state of their arrays, and a network of all its own.
+
+See `shared.statements`.
+"""
 
 from typing import ClassVar, TypeVar
 
-import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.utils import parametrize
 
-from gans_torch import distribution
-from gans_torch.shapes import Images
-from shared.randomness.starts import (
-    DCGAN,
-    DCGAN_GAIN,
-    ONES,
-    ZEROS,
-    Lengths,
-    SingularVector,
-)
+from shared.randomness.starts import DCGAN, DCGAN_GAIN, ZEROS, Lengths, SingularVector
 from shared.statements import (
     BIAS,
-    COUNTER,
     GAIN,
-    LINEAR,
-    RUNNING_MEAN,
-    RUNNING_VARIANCE,
     SINGULAR_VECTOR,
-    TABLE,
     Kind,
     Start,
     Stated,
@@ -37,14 +24,8 @@ from shared.statements import (
 _WeightedT = TypeVar("_WeightedT", bound="Weighted")
 _NormT = TypeVar("_NormT", bound="Norm")
 
-_RUNNING = {
-    "running_mean": Statement(RUNNING_MEAN, ZEROS),
-    "running_var": Statement(RUNNING_VARIANCE, ONES),
-    "num_batches_tracked": Statement(COUNTER, ZEROS),
-}
 
-
-def stated(network: nn.Module, prefix: str) -> dict[str, Stated]:
+def stated_by_path(network: nn.Module, prefix: str) -> dict[str, Stated]:
     """What is stated of each array of a network, by its path in the module.
 
     Args:
@@ -94,18 +75,6 @@ class Weighted:
         return {of[0]: weight} | vectors | bias
 
 
-class Embedding(Weighted, nn.Embedding):
-    """`torch.nn.Embedding`."""
-
-    kind = TABLE
-
-
-class Linear(Weighted, nn.Linear):
-    """`torch.nn.Linear`."""
-
-    kind = LINEAR
-
-
 class Norm:
     """A normalisation with a gain and a bias for each channel."""
 
@@ -120,50 +89,3 @@ class Norm:
     def statements(self) -> dict[str, Statement]:
         """What the arrays are, and how they start."""
         return {"weight": Statement(GAIN, self.start), "bias": Statement(BIAS, ZEROS)}
-
-
-class BatchNorm2d(Norm, nn.BatchNorm2d):
-    """`torch.nn.BatchNorm2d`, over the whole batch where devices share it.
-
-    Or over each device's slice, where the configuration says so.
-    """
-
-    def forward(self, input: Images) -> Images:
-        """Normalise each channel; in training mode, advance the running statistics."""
-        # Not torch.nn.SyncBatchNorm: it has no second derivative, and none on a CPU.
-        if distribution.count() == 1 or not self.training:
-            return super().forward(input)
-        x = widen(input)
-        mean, variance, devices = distribution.norm_moments(x, axes=(0, 2, 3))
-        count = devices * x.numel() // x.shape[1]
-        self._track(mean.flatten(), variance.flatten(), count)
-        y = (x - mean) * torch.rsqrt(variance + self.eps)
-        if self.affine:
-            y = y * self.weight[:, None, None] + self.bias[:, None, None]
-        return y.to(input.dtype)
-
-    @torch.no_grad()
-    def _track(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        unbiased = variance * (count / (count - 1))
-        buffers, momentum = dict(self.named_buffers()), self.momentum or 0.0
-        for name, new in (("running_mean", mean), ("running_var", unbiased)):
-            recorded = distribution.norm_record(new)
-            buffers[name].mul_(1 - momentum).add_(momentum * recorded)
-        buffers["num_batches_tracked"].add_(1)
-
-    def statements(self) -> dict[str, Statement]:
-        """What the arrays are, and how they start."""
-        return super().statements() | _RUNNING
-
-
-class GroupNorm(Norm, nn.GroupNorm):
-    """`torch.nn.GroupNorm`."""
-
-
-class InstanceNorm2d(Norm, nn.InstanceNorm2d):
-    """`torch.nn.InstanceNorm2d`."""
-
-
-def widen(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """The same in float32, where it is in bfloat16."""
-    return x.float() if x.dtype == torch.bfloat16 else x

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gans_torch._stated import stated
+from gans_torch._stated import stated_by_path
 from gans_torch.steps import TrainState
 from shared.config.choices import SLOTS
 from shared.config.memory import initial_memory, on_file
@@ -30,7 +30,7 @@ def network_statements(network: nn.Module, prefix: str) -> dict[str, Stated]:
         UsageError: an array of which no layer states anything.
         ValueError: two arrays of one name.
     """
-    return {array.name: array for array in stated(network, prefix).values()}
+    return {array.name: array for array in stated_by_path(network, prefix).values()}
 
 
 def network_to_arrays(network: nn.Module, prefix: str) -> Arrays:
@@ -38,7 +38,7 @@ def network_to_arrays(network: nn.Module, prefix: str) -> Arrays:
     values = network.state_dict()
     return {
         array.name: _to_numpy(values[path])
-        for path, array in stated(network, prefix).items()
+        for path, array in stated_by_path(network, prefix).items()
     }
 
 
@@ -46,7 +46,7 @@ def arrays_to_network(network: nn.Module, prefix: str, arrays: Arrays) -> None:
     """Set a network's parameters and buffers, in its own precision."""
     values = network.state_dict()
     with torch.no_grad():
-        for path, array in stated(network, prefix).items():
+        for path, array in stated_by_path(network, prefix).items():
             values[path].copy_(_to_tensor(arrays[array.name]))
 
 
@@ -57,7 +57,7 @@ def state_to_arrays(config: TrainConfig, state: TrainState) -> Arrays:
     if state.generator_ema is not None:
         arrays |= network_to_arrays(state.generator_ema, "generator_ema")
     for name, network, optimizer in _optimizers(state):
-        found = stated(network, "")
+        found = stated_by_path(network, "")
         for path, parameter in network.named_parameters():
             slots = optimizer.state[parameter]
             for slot in SLOTS[config.optimizer]:
@@ -82,7 +82,7 @@ def arrays_to_state(config: TrainConfig, state: TrainState, arrays: Arrays) -> N
         arrays_to_network(state.generator_ema, prefix, arrays)
     for name, network, optimizer in _optimizers(state):
         step = float(arrays.get(f"{name}.step", 0))
-        found = stated(network, "")
+        found = stated_by_path(network, "")
         for path, parameter in network.named_parameters():
             # PyTorch counts in float32.
             count = torch.tensor(step, dtype=torch.float32, device=parameter.device)

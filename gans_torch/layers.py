@@ -13,15 +13,17 @@ from jaxtyping import Float, Integer
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from gans_torch import _stated, distribution
-from gans_torch._convolutions import Conv2d, ConvTranspose2d
-from gans_torch._stated import (
+from gans_torch import _nn, distribution
+from gans_torch._nn import (
     BatchNorm2d,
+    Conv2d,
+    ConvTranspose2d,
     Embedding,
     GroupNorm,
     InstanceNorm2d,
     Linear,
 )
+from gans_torch._stated import Weighted
 from gans_torch.shapes import Images
 from shared.randomness.starts import DCGAN, DCGAN_GAIN, ZEROS
 from shared.statements import GAIN, MATRIX, Start, Statement
@@ -144,7 +146,7 @@ class MinibatchStd(nn.Module):
         Raises:
             ValueError: the batch is no multiple of the group.
         """
-        every = _stated.widen(distribution.gather(x))
+        every = _nn.widen(distribution.gather(x))
         batch = every.shape[0]
         size = min(self.group_size, batch)
         if batch % size:
@@ -325,7 +327,7 @@ def reparametrise(layer: nn.Module, kind: str) -> nn.Module:
         Miyato et al. 2018, arXiv:1802.05957, Algorithm 1 (spectral).
         Salimans and Kingma 2016, arXiv:1602.07868, Eq. 2 (weight).
     """
-    assert isinstance(layer, _stated.Weighted), f"{layer} states no kind of its weight"
+    assert isinstance(layer, Weighted), f"{layer} states no kind of its weight"
     # Output channels are the second axis of a transposed convolution's weight.
     out_axis = layer.kind.axes.index("out")
     match kind:

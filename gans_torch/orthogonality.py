@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gans_torch._stated import stated
+from gans_torch._stated import stated_by_path
 from shared.statements import MAPS
 
 
@@ -24,7 +24,7 @@ def overlap(network: nn.Module) -> Float[Tensor, ""]:
     References:
         Brock et al. 2019, arXiv:1809.11096, Eq. 3.
     """
-    statements = stated(network, "")
+    statements = stated_by_path(network, "")
     terms = []
     for path, weight in network.named_parameters():
         kind = statements[path].kind

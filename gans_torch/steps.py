@@ -28,7 +28,7 @@ from gans_torch import (
     paths,
     penalties,
 )
-from gans_torch._stated import widen
+from gans_torch._nn import widen
 from gans_torch.models import Outputs
 from gans_torch.models.labels import Labels
 from gans_torch.shapes import Images

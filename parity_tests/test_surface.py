@@ -160,8 +160,7 @@ def _from_torch_nn(path: Path) -> set[str]:
     return {
         alias.name
         for node in ast.parse(path.read_text()).body
-        if isinstance(node, ast.ImportFrom)
-        and node.module in ("gans_torch._convolutions", "gans_torch._stated")
+        if isinstance(node, ast.ImportFrom) and node.module == "gans_torch._nn"
         for alias in node.names
     }
 

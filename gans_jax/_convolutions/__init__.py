@@ -48,7 +48,7 @@ and mutants of all files of this room die.
 
 WHEN IT CAN GO. When XLA's CPU convolutions, with gradients, take no longer than these:
 `python -m benchmarks.train`, with `_is_here` returning False, tells. Then delete all
-but `xlas.py`, and let `_stated.py` and `equalized.py` call that as `convolution.py`
+but `xlas.py`, and let `_nn.py` and `equalized.py` call that as `convolution.py`
 does where it does not use a product; what is exported then needs no form of its own.
 And that, when a profile of a training on a GPU shows no slow kernel without it.
 """

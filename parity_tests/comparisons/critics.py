@@ -19,7 +19,7 @@ from gans_jax._network import Network
 from gans_torch import arrays as torch_arrays
 from gans_torch import models as torch_models
 from gans_torch import penalties as torch_penalties
-from gans_torch._stated import stated as network_statements
+from gans_torch._stated import stated_by_path
 from parity_tests.certificate.registry import Finding, Worst, check
 from parity_tests.comparisons.penalties import ARGUMENTS, Problem, make_problem, to_nhwc
 from shared.files.arrays import Arrays
@@ -100,7 +100,7 @@ def _torch_evaluate(
     network = _torch_critic(critic).to(kind)
     real, fake, alpha, noise = (torch.tensor(x, dtype=kind) for x in problem)
     labels = torch.tensor(_LABELS) if critic.num_classes else None
-    stated = network_statements(network, _FIRST)
+    stated = stated_by_path(network, _FIRST)
 
     def evaluate(arrays: Arrays) -> Outcome:
         torch_arrays.arrays_to_network(network, _FIRST, arrays)

@@ -19,7 +19,7 @@ import gans_jax.layers
 import gans_jax.models
 from gans_jax._convolutions import convolution
 from gans_jax._network import Network
-from gans_jax._stated import stated as network_statements
+from gans_jax._stated import stated_by_path
 from parity_tests.harness.gradients import Differentiated, cast, is_floating
 from parity_tests.harness.tasks import (
     Numbers,
@@ -62,7 +62,7 @@ def run_jax(task: Task, dtype: type[np.floating]) -> Numbers:
         jax.default_matmul_precision("highest"),
     ):
         network = Network.of(_JaxHolder(task.build(gans_jax)))
-        stated = network_statements(network, "")
+        stated = stated_by_path(network, "")
         shapes = {array.name: array.shape for array in stated.values()}
         network = gans_jax.arrays.arrays_to_network(network, "", task.arrays(shapes))
         numbers = _differentiate(

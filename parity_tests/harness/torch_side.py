@@ -11,7 +11,7 @@ import gans_torch
 import gans_torch.arrays
 import gans_torch.layers
 import gans_torch.models
-from gans_torch._stated import stated as network_statements
+from gans_torch._stated import stated_by_path
 from parity_tests.harness.gradients import Differentiated, cast
 from parity_tests.harness.tasks import (
     Numbers,
@@ -53,7 +53,7 @@ def run_torch(task: Task, dtype: type[np.floating]) -> Numbers:
     module = _TorchHolder(task.build(gans_torch)).train(task.training)
     module = module.to(getattr(torch, np.dtype(dtype).name))
     module = module.to(memory_format=torch.channels_last)
-    stated = network_statements(module, "")
+    stated = stated_by_path(module, "")
     shapes = {array.name: array.shape for array in stated.values()}
     gans_torch.arrays.arrays_to_network(module, "", task.arrays(shapes))
     labels = () if task.labels is None else (torch.from_numpy(task.labels),)

@@ -1,7 +1,7 @@
 """Mutants of the layers and of how their arrays are translated."""
 
 from gans_jax import _network
-from gans_jax import _stated as jax_stated
+from gans_jax import _nn as jax_nn
 from gans_jax import arrays as jax_arrays
 from gans_jax import distribution as jax_distribution
 from gans_jax import layers as jax_layers
@@ -163,7 +163,7 @@ MUTANTS = (
     mutant(
         "statistics in float32",
         "nnx computes them so, whatever the parameters' type",
-        jax_stated.widen,
+        jax_nn.widen,
         {"if x.dtype == jnp.bfloat16": "if x.dtype != jnp.float32"},
         "layer/ConditionalBatchNorm2d",
     ),
@@ -224,7 +224,7 @@ MUTANTS = (
         "as nnx.SpectralNorm does at every call (google/flax#5576)",
         (
             Edit(
-                jax_stated._constrained,
+                jax_nn._constrained,
                 {
                     "return weight if layer.constraint is None else"
                     " layer.constraint(weight)": (

@@ -1,7 +1,7 @@
 """Mutants of the optimisers, the training step, the arithmetic and the checkpoint."""
 
 from gans_jax import _network
-from gans_jax import _stated as jax_stated
+from gans_jax import _nn as jax_nn
 from gans_jax import arrays as jax_arrays
 from gans_jax import backend as jax_backend
 from gans_jax import optim as jax_optim
@@ -107,7 +107,7 @@ MUTANTS = (
     mutant(
         "biases rounded before they are added",
         "their gradient is then a sum in bfloat16 over the pixels of a batch",
-        jax_stated._add_bias,
+        jax_nn._add_bias,
         {
             "(y + _channels(bias[...])).astype(y.dtype)": (
                 "y + _channels(bias[...]).astype(y.dtype)"
