@@ -1,12 +1,14 @@
-"""Optimisers from the configuration, every constant explicit."""
+"""Optimisers from the configuration, every constant explicit, and their update."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Integer
 
+from gans_jax import distribution
 from shared.config.train_config import TrainConfig
 
 FIELDS = {"exp_avg": "mu", "exp_avg_sq": "nu", "square_avg": "nu"}
@@ -18,7 +20,7 @@ def build_optimizer(
     beta2: float | Float[Array, ""] | None = None,
     lazy_factor: float = 1.0,
 ) -> optax.GradientTransformation:
-    """The optimiser of one network; `steps` sets its rate and beta2 at each step.
+    """The optimiser of one network; `update` sets its rate and beta2 at each step.
 
     Adam: eps 1e-8, outside the root, after bias correction. Where beta2 changes, v is
     divided by 1 - beta2 ** t with the beta2 of now, as in PyTorch and so in R3GAN's
@@ -42,6 +44,68 @@ def build_optimizer(
     if lazy_factor < 1:  # or else not touched: XLA rounds a power with an exponent of 1
         b1, b2 = b1**lazy_factor, b2**lazy_factor
     return _scale_by_adam(b1, b2)
+
+
+def update(
+    config: TrainConfig,
+    params: Any,
+    gradient: Any,
+    optimizer: optax.OptState,
+    lr: Float[Array, ""],
+    beta2: float | Float[Array, ""],
+    lazy_factor: float,
+) -> tuple[Any, optax.OptState, Float[Array, ""]]:
+    """Update a network by its gradients.
+
+    Args:
+        config: says which rule, and whether gradients are clipped.
+        params: of the network; not changed.
+        gradient: by each of them.
+        optimizer: that of the network; not changed.
+        lr: learning rate at this step.
+        beta2: Adam's at this step.
+        lazy_factor: what rate and exponents are multiplied by, `lazy_factor`.
+
+    Returns:
+        Parameters and optimiser, and the gradient's global norm, before clipping.
+    """
+    gradient = distribution.average_gradients(gradient)
+    norm = _global_norm(gradient)
+    if config.clip_grad_norm:
+        gradient = _clip(gradient, config.clip_grad_norm, norm)
+    rule = build_optimizer(config, beta2, lazy_factor)
+    updates, optimizer = rule.update(gradient, optimizer)
+    return (
+        jax.tree.map(lambda p, u: p - lr * lazy_factor * u, params, updates),
+        optimizer,
+        norm,
+    )
+
+
+def _global_norm(gradient: Any) -> Float[Array, ""]:
+    """The norm of all gradients as one vector, right wherever float32 can hold it.
+
+    Where squares are too large or too small, they are taken in units in which they are
+    not: powers of two, so that norms whose squares do no harm keep every bit. The units
+    are fixed, as one pass over the gradient then has all sums: to find a unit first, as
+    the twin does, takes two, for which XLA would make the gradient itself otherwise.
+    """
+    norm = optax.tree.norm(gradient)
+    largest = 2.0 ** (jnp.finfo(norm.dtype).maxexp // 2 + 1)
+
+    def in_units(unit: float) -> Float[Array, ""]:
+        return optax.tree.norm(jax.tree.map(lambda g: g / unit, gradient)) * unit
+
+    norm = jnp.where(jnp.isinf(norm), in_units(largest), norm)
+    # A unit whose own square is finite, too: XLA may take it out of a square, and of a
+    # gradient of zeros would make 0 times infinity.
+    return jnp.where(norm < 2.0**15 / largest, in_units(4.0 / largest), norm)
+
+
+def _clip(gradient: Any, limit: float, norm: Float[Array, ""]) -> Any:
+    """PyTorch's clip_grad_norm_, which optax's differs from by 1e-6 in the divisor."""
+    factor = jnp.minimum(limit / (norm + 1e-6), 1.0)
+    return jax.tree.map(lambda g: g * factor, gradient)
 
 
 def _scale_by_adam(

@@ -26,7 +26,6 @@ from gans_jax import (
     _slices,
     ada,
     augmentation,
-    distribution,
     optim,
     orthogonality,
     paths,
@@ -562,8 +561,8 @@ def _update_d(
     optimizer: optax.OptState,
     scalars: Scalars,
 ) -> tuple[Any, optax.OptState, Float[Array, ""]]:
-    """Update D's parameters; returns as `_update`."""
-    params, optimizer, norm = _update(
+    """Update D's parameters; returns as `optim.update`."""
+    params, optimizer, norm = optim.update(
         config,
         params,
         gradient,
@@ -585,8 +584,8 @@ def _update_g(
     optimizer: optax.OptState,
     scalars: Scalars,
 ) -> tuple[Any, optax.OptState, Float[Array, ""]]:
-    """Update G's parameters; returns as `_update`."""
-    return _update(
+    """Update G's parameters; returns as `optim.update`."""
+    return optim.update(
         config,
         params,
         gradient,
@@ -595,55 +594,6 @@ def _update_g(
         scalars.beta2,
         config.g_lazy_factor,
     )
-
-
-def _update(
-    config: TrainConfig,
-    params: Any,
-    gradient: Any,
-    optimizer: optax.OptState,
-    lr: Float[Array, ""],
-    beta2: float | Float[Array, ""],
-    lazy_factor: float,
-) -> tuple[Any, optax.OptState, Float[Array, ""]]:
-    """Update parameters; returns also the gradient's global norm, before clipping."""
-    gradient = distribution.average_gradients(gradient)
-    norm = _global_norm(gradient)
-    if config.clip_grad_norm:
-        gradient = _clip(gradient, config.clip_grad_norm, norm)
-    rule = optim.build_optimizer(config, beta2, lazy_factor)
-    updates, optimizer = rule.update(gradient, optimizer)
-    return (
-        jax.tree.map(lambda p, u: p - lr * lazy_factor * u, params, updates),
-        optimizer,
-        norm,
-    )
-
-
-def _global_norm(gradient: Any) -> Float[Array, ""]:
-    """The norm of all gradients as one vector, right wherever float32 can hold it.
-
-    Where squares are too large or too small, they are taken in units in which they are
-    not: powers of two, so that norms whose squares do no harm keep every bit. The units
-    are fixed, as one pass over the gradient then has all sums: to find a unit first, as
-    the twin does, takes two, for which XLA would make the gradient itself otherwise.
-    """
-    norm = optax.tree.norm(gradient)
-    largest = 2.0 ** (jnp.finfo(norm.dtype).maxexp // 2 + 1)
-
-    def in_units(unit: float) -> Float[Array, ""]:
-        return optax.tree.norm(jax.tree.map(lambda g: g / unit, gradient)) * unit
-
-    norm = jnp.where(jnp.isinf(norm), in_units(largest), norm)
-    # A unit whose own square is finite, too: XLA may take it out of a square, and of a
-    # gradient of zeros would make 0 times infinity.
-    return jnp.where(norm < 2.0**15 / largest, in_units(4.0 / largest), norm)
-
-
-def _clip(gradient: Any, limit: float, norm: Float[Array, ""]) -> Any:
-    """PyTorch's clip_grad_norm_, which optax's differs from by 1e-6 in the divisor."""
-    factor = jnp.minimum(limit / (norm + 1e-6), 1.0)
-    return jax.tree.map(lambda g: g * factor, gradient)
 
 
 def _update_ema(average: Network, generator: Network, share: Any) -> Network:

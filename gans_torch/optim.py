@@ -1,17 +1,19 @@
-"""Optimisers from the configuration, every constant explicit."""
+"""Optimisers from the configuration, every constant explicit, and their update."""
 
 import inspect
 import math
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from gans_torch import distribution
 from shared.config.train_config import TrainConfig
 
 
 def build_optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer:
-    """The optimiser of one network; `steps` sets its rate and beta2 at each step.
+    """The optimiser of one network; `update` sets its rate and beta2 at each step.
 
     Adam: eps 1e-8, outside the root, after bias correction. Where beta2 changes, v is
     divided by 1 - beta2 ** t with the beta2 of now, as in PyTorch and so in R3GAN's
@@ -38,6 +40,58 @@ def build_optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Opti
         fused=True,
         capturable=capturable,
     )
+
+
+def update(
+    config: TrainConfig,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    lr: float | Float[Tensor, ""],
+    beta2: float | Float[Tensor, ""],
+    lazy_factor: float,
+) -> Float[Tensor, ""]:
+    """Update a network by its gradients.
+
+    Args:
+        config: says which rule, and whether gradients are clipped.
+        network: changed in place; its gradients have been computed.
+        optimizer: that of the network.
+        lr: learning rate at this step.
+        beta2: Adam's at this step.
+        lazy_factor: what rate and exponents are multiplied by, `lazy_factor`.
+
+    Returns:
+        The gradient's global norm, before clipping.
+    """
+    parameters = list(network.parameters())
+    for parameter in parameters:
+        if parameter.grad is None:  # untouched by the loss; JAX has zeros there
+            parameter.grad = torch.zeros_like(parameter)
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    gradients = distribution.average_gradients(gradients)
+    norm = _global_norm(gradients)
+    if config.clip_grad_norm:
+        nn.utils.clip_grads_with_norm_(parameters, config.clip_grad_norm, norm)
+    for group in optimizer.param_groups:
+        group["lr"] = lr * lazy_factor
+        if config.optimizer == "adam":
+            beta1 = config.adam_betas[0]
+            group["betas"] = (beta1**lazy_factor, beta2**lazy_factor)
+    optimizer.step()
+    return norm
+
+
+@torch.no_grad()
+def _global_norm(gradients: list[Tensor]) -> Float[Tensor, ""]:
+    """The norm of all gradients as one vector, right wherever float32 can hold it.
+
+    Squares are taken in units of the largest element, in which none is too large. The
+    unit is a power of two, so that norms whose squares do no harm keep every bit.
+    """
+    largest = nn.utils.get_total_norm(gradients, math.inf)
+    unit = largest / (2 * torch.frexp(largest).mantissa)
+    unit = torch.where(unit.isfinite(), unit, 1.0)  # of zeros, and of what has no norm
+    return nn.utils.get_total_norm([g / unit for g in gradients]) * unit
 
 
 # As PyTorch wrote them: what it wraps them in imports its compiler, which takes seconds

@@ -12,7 +12,6 @@ update in `optim`; a backend's ``_train_step`` leads here.
 """
 
 import dataclasses
-import math
 from typing import Any, NamedTuple
 
 import torch
@@ -23,7 +22,7 @@ from gans_torch import (
     _slices,
     ada,
     augmentation,
-    distribution,
+    optim,
     orthogonality,
     paths,
     penalties,
@@ -453,8 +452,8 @@ def _look_once(
 def _update_d(
     config: TrainConfig, state: TrainState, scalars: Scalars
 ) -> Float[Tensor, ""]:
-    """Update D; returns as `_update`."""
-    norm = _update(
+    """Update D; returns as `optim.update`."""
+    norm = optim.update(
         config,
         state.discriminator,
         state.d_optimizer,
@@ -472,8 +471,8 @@ def _update_d(
 def _update_g(
     config: TrainConfig, state: TrainState, scalars: Scalars
 ) -> Float[Tensor, ""]:
-    """Update G; returns as `_update`."""
-    return _update(
+    """Update G; returns as `optim.update`."""
+    return optim.update(
         config,
         state.generator,
         state.g_optimizer,
@@ -481,46 +480,6 @@ def _update_g(
         scalars.beta2,
         config.g_lazy_factor,
     )
-
-
-def _update(
-    config: TrainConfig,
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    lr: float | Float[Tensor, ""],
-    beta2: float | Float[Tensor, ""],
-    lazy_factor: float,
-) -> Float[Tensor, ""]:
-    """Update the network; returns its gradient's global norm, before clipping."""
-    parameters = list(network.parameters())
-    for parameter in parameters:
-        if parameter.grad is None:  # untouched by the loss; JAX has zeros there
-            parameter.grad = torch.zeros_like(parameter)
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    gradients = distribution.average_gradients(gradients)
-    norm = _global_norm(gradients)
-    if config.clip_grad_norm:
-        nn.utils.clip_grads_with_norm_(parameters, config.clip_grad_norm, norm)
-    for group in optimizer.param_groups:
-        group["lr"] = lr * lazy_factor
-        if config.optimizer == "adam":
-            beta1 = config.adam_betas[0]
-            group["betas"] = (beta1**lazy_factor, beta2**lazy_factor)
-    optimizer.step()
-    return norm
-
-
-@torch.no_grad()
-def _global_norm(gradients: list[Tensor]) -> Float[Tensor, ""]:
-    """The norm of all gradients as one vector, right wherever float32 can hold it.
-
-    Squares are taken in units of the largest element, in which none is too large. The
-    unit is a power of two, so that norms whose squares do no harm keep every bit.
-    """
-    largest = nn.utils.get_total_norm(gradients, math.inf)
-    unit = largest / (2 * torch.frexp(largest).mantissa)
-    unit = torch.where(unit.isfinite(), unit, 1.0)  # of zeros, and of what has no norm
-    return nn.utils.get_total_norm([g / unit for g in gradients]) * unit
 
 
 @torch.no_grad()

@@ -94,6 +94,20 @@ DIFFERENCES: dict[str, list[tuple[str, str]]] = {
             "lazy_factor: what the betas are raised to, `lazy_factor`.",
         ),
     ],
+    "optim.update": [
+        (
+            "network: Module, optimizer: torch.optim.Optimizer, lr: float | Float",
+            "params: Any, gradient: Any, optimizer: optax.OptState, lr: Float",
+        ),
+        ("-> Float[Array, '']", "-> tuple[Any, optax.OptState, Float[Array, '']]"),
+        (
+            "network: changed in place; its gradients have been computed.\n"
+            "optimizer: that of the network.",
+            "params: of the network; not changed.\ngradient: by each of them.\n"
+            "optimizer: that of the network; not changed.",
+        ),
+        ("The gradient's", "Parameters and optimiser, and the gradient's"),
+    ],
     # PyTorch has a gradient with each parameter, JAX a tree of all.
     "distribution.average_gradients": [
         ("gradients: list[Array]", "gradients: Any"),

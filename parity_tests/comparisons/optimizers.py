@@ -24,7 +24,7 @@ from shared.config.train_config import TrainConfig
 from shared.files.arrays import Arrays
 from shared.training.session import Session
 
-_COVERS = ("optim.build_optimizer",)
+_COVERS = ("optim.build_optimizer", "optim.update")
 # Both remedies at once, because JAX takes seconds to compile a step.
 _SMALL = shrink(PRESETS["wgan"], image_size=8, n_critic=1, d_lr=1e-3, ema_decay=0.9)
 
@@ -119,7 +119,7 @@ def _run_torch(
         if is_recorded:
             lr, beta2 = (torch.tensor(x, dtype=loss.dtype) for x in (lr, beta2))
         gans_torch._slices.set_gradients(network, [(loss, {})], 1)
-        gans_torch.steps._update(config, network, optimizer, lr, beta2, 1.0)
+        gans_torch.optim.update(config, network, optimizer, lr, beta2, 1.0)
     numbers: dict[str, dict[str, torch.Tensor]] = {"parameters": dict(network.items())}
     for slot in SLOTS[config.optimizer]:
         numbers[slot] = {
@@ -136,7 +136,7 @@ def _run_jax(config: TrainConfig, stream: Stream, dtype: type[np.floating]) -> N
     def update(carry: Any, given: Any) -> tuple[Any, None]:
         (params, optimizer), (gradient, rate, beta2) = carry, given
         beta2 = config.adam_betas[1] if beta2 is None else beta2
-        params, optimizer, *_ = gans_jax.steps._update(
+        params, optimizer, *_ = gans_jax.optim.update(
             config, params, gradient, optimizer, rate, beta2, 1.0
         )
         return (params, optimizer), None

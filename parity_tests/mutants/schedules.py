@@ -2,8 +2,8 @@
 
 from gans_jax import backend as jax_backend
 from gans_jax import optim as jax_optim
-from gans_jax import steps as jax_steps
 from gans_torch import backend as torch_backend
+from gans_torch import optim as torch_optim
 from gans_torch import paths as torch_paths
 from gans_torch import steps as torch_steps
 from gans_torch.models import stylegan2 as torch_stylegan2
@@ -66,10 +66,10 @@ MUTANTS = (
     mutant(
         "stale beta2",
         "Adam keeps the one that it was made with",
-        jax_steps._update,
+        jax_optim.update,
         {
-            "optim.build_optimizer(config, beta2, lazy_factor)": (
-                "optim.build_optimizer(config, None, lazy_factor)"
+            "build_optimizer(config, beta2, lazy_factor)": (
+                "build_optimizer(config, None, lazy_factor)"
             )
         },
         "optimizer/adam/beta2 that changes",
@@ -144,14 +144,14 @@ MUTANTS = (
     mutant(
         "lazy updates at full rate",
         "k + 1 updates go further than k",
-        torch_steps._update,
+        torch_optim.update,
         {"lr * lazy_factor": "lr"},
         "variant/stylegan2/first steps",
     ),
     mutant(
         "lazy updates that forget sooner",
         "Adam's decay rates are those of k updates",
-        torch_steps._update,
+        torch_optim.update,
         {"beta2**lazy_factor": "beta2"},
         "variant/stylegan2/first steps",
     ),

@@ -9,6 +9,7 @@ from gans_jax import steps as jax_steps
 from gans_torch import _slices as torch_slices
 from gans_torch import arrays as torch_arrays
 from gans_torch import backend as torch_backend
+from gans_torch import optim as torch_optim
 from gans_torch import steps as torch_steps
 from parity_tests.mutants.mutation import Edit, Mutant, mutant
 from shared.files.arrays import ArrayFile
@@ -53,21 +54,21 @@ MUTANTS = (
     mutant(
         "default betas of Adam",
         "0.9 and 0.999, where GANs have 0.5 or 0",
-        torch_steps._update,
+        torch_optim.update,
         {"(beta1**lazy_factor, beta2**lazy_factor)": "(0.9, 0.999)"},
         "optimizer/adam/no momentum",
     ),
     mutant(
         "optax's clipping",
         "PyTorch divides by the norm + 1e-6, optax by the norm",
-        jax_steps._clip,
+        jax_optim._clip,
         {"(norm + 1e-6)": "norm"},
         "optimizer/clipping by global norm",
     ),
     mutant(
         "clipping of each tensor",
         "the norm of each parameter's gradient, not of all",
-        torch_steps._update,
+        torch_optim.update,
         {
             "nn.utils.clip_grads_with_norm_(parameters, config.clip_grad_norm, norm)": (
                 "[nn.utils.clip_grad_norm_(p, config.clip_grad_norm)"
@@ -92,7 +93,7 @@ MUTANTS = (
     mutant(
         "no gradient where JAX has zeros",
         "what a loss does not touch is left out: its averages stand still",
-        torch_steps._update,
+        torch_optim.update,
         {"if parameter.grad is None:": "if False:"},
         "optimizer/adam",
     ),
@@ -146,7 +147,7 @@ MUTANTS = (
                 },
             ),
             Edit(
-                torch_steps._update,
+                torch_optim.update,
                 {"optimizer.step()": "optimizer.step()\n    optimizer.zero_grad()"},
             ),
         ),

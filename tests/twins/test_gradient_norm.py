@@ -17,10 +17,10 @@ Norm = Callable[..., float]
 @pytest.fixture
 def norm(twin: Twin) -> Norm:
     """The twin's norm of arrays."""
-    steps: Any = importlib.import_module(f"gans_{twin.name}.steps")
+    optim: Any = importlib.import_module(f"gans_{twin.name}.optim")
     framework = {"torch": "torch", "jax": "jax.numpy"}[twin.name]
     make: Any = importlib.import_module(framework).asarray
-    return lambda *arrays: float(steps._global_norm([make(x) for x in arrays]))
+    return lambda *arrays: float(optim._global_norm([make(x) for x in arrays]))
 
 
 @pytest.fixture
@@ -74,14 +74,14 @@ def test_a_hinge_that_is_satisfied_has_a_norm_when_compiled() -> None:
     import jax
     from jax import numpy as jnp
 
-    from gans_jax import steps
+    from gans_jax import optim
 
     def loss(bias: jax.Array, weight: jax.Array) -> jax.Array:
         return jax.nn.relu(1 - (jnp.ones((8, 4)) @ weight + bias)).mean()
 
     @jax.jit
     def norm(*parameters: jax.Array) -> jax.Array:
-        return steps._global_norm(jax.grad(loss, (0, 1))(*parameters))
+        return optim._global_norm(jax.grad(loss, (0, 1))(*parameters))
 
     for precision in ("float32", "float64"):
         with jax.enable_x64(precision == "float64"):
