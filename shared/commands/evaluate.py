@@ -42,7 +42,7 @@ from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
 from shared.run.outputs import check_not_own, is_among, made_out
 from shared.run.restore import load_backend
-from shared.run.run_dir import RunDir, root_of
+from shared.run.run_dir import RunDir
 from shared.sizes import ImageSize
 from shared.training.processes import processes
 from shared.words import legible
@@ -83,7 +83,7 @@ def evaluate(options: EvaluateOptions, twin: str, make_backend: MakeBackend) -> 
     dataset = _dataset(options, stored.config.dataset)
     config = dataclasses.replace(stored.config, dataset=dataset)
     _check_asked(options, config, stored.data)
-    home = root_of(path)
+    home = checkpoint.root_of(path)
     is_of_run = options.out is None or _are_same(options.out, home)
     if options.out is not None and not is_of_run:
         check_not_own(options.out, options.out / f"evaluation-{stored.step:06d}.json")

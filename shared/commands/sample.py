@@ -23,7 +23,6 @@ from shared.randomness.latents import draw_latents, great_circle, latent_truncat
 from shared.run import checkpoint
 from shared.run.outputs import check_file, check_folder, placed
 from shared.run.restore import load_backend
-from shared.run.run_dir import root_of
 from shared.words import legible, suggestion
 
 # Of a grid, unless the user says otherwise or there are classes.
@@ -91,7 +90,7 @@ def _draw(
     labels: NDArray[np.int32] | None,
 ) -> None:
     config, name = stored.config, _usual_name(options, stored.step)
-    place = placed(options.out, root_of(path) / "drawn" / name)
+    place = placed(options.out, checkpoint.root_of(path) / "drawn" / name)
     if config.dataset in POINTS:
         real = points.load(config.dataset).points
         write = draw_points(backend, config, real, z, labels, stored.step)

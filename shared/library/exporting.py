@@ -16,12 +16,13 @@ from shared.export import hub
 from shared.export.formats import FORMATS, check_format
 from shared.files.atomic import write_atomically
 from shared.library.generators import GeneratorT, Run, find_generator, load_standing
+from shared.run import checkpoint
 from shared.run.checkpoint import Checkpoint
 from shared.run.evaluations import StoredEvaluation
 from shared.run.exported import is_exported
 from shared.run.generator import GeneratorState, generator_of
 from shared.run.outputs import check_file, check_folder, placed
-from shared.run.run_dir import RunDir, resolve_checkpoint, root_of
+from shared.run.run_dir import RunDir
 from shared.run.truncation import truncated
 from shared.training.driver import TrainedRun
 
@@ -146,4 +147,4 @@ def _folder_of(run: Run, step: WhichStep | None) -> Path | None:
         return run.path
     if is_exported(Path(run)):
         return None
-    return root_of(resolve_checkpoint(Path(run), step))
+    return checkpoint.root_of(checkpoint.resolve_checkpoint(Path(run), step))

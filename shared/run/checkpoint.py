@@ -29,6 +29,7 @@ The generator's part needs none of this project's code::
     generator.load_state_dict(state)
 """
 
+import os
 from pathlib import Path
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
@@ -40,7 +41,7 @@ from shared.errors import DamagedError, UsageError
 from shared.files.arrays import ArrayFile, Arrays
 from shared.plugins import Plugin
 from shared.run.rollbacks import Rollback
-from shared.run.run_dir import resolve_checkpoint
+from shared.run.run_dir import RunDir
 
 # Raised when an older program would misread the file. The second knows rollbacks, and
 # is said only of files that have any.
@@ -120,6 +121,46 @@ def find(run: Path, step: WhichStep | None) -> tuple[Path, Checkpoint]:
             # Of a run in training the last may go, once there is a newer one.
             if step is not None or path == run or path.exists():
                 raise
+
+
+def resolve_checkpoint(path: Path, step: WhichStep | None = None) -> Path:
+    """The checkpoint file meant by ``path``.
+
+    Args:
+        path: a run's folder, or a checkpoint file.
+        step: which of the run's checkpoints; the one with the best scores; None: the
+            latest.
+
+    Raises:
+        UsageError: there is no such file.
+    """
+    if path.suffix == ".safetensors" and not os.path.lexists(path / "config.json"):
+        if step is not None:
+            raise UsageError(f"--step {step}: needs a run's folder, not {path}")
+        return path
+    run = RunDir.open(path)
+    if step is None:
+        return run.latest_checkpoint()
+    best = run.best_step() if step == "best" else step
+    if best is None and run.read_scores():
+        raise UsageError(f"--step best: {path} has scores of earlier data alone")
+    if best is None:
+        every = run.config_file.read()[0].evaluate_every
+        flag = "--evaluate-every"
+        why = f"not come to {flag} {every}" if every else f"been trained without {flag}"
+        raise UsageError(f"--step best: {path} has no scores; it has {why}")
+    steps = run.checkpoint_steps()
+    if best not in steps:
+        there = ", ".join(map(str, steps)) or "none"
+        what = f"checkpoint of step {best}" if step == "best" else "such checkpoint"
+        raise UsageError(f"--step {step}: {path} has no {what}; has {there}")
+    return run.checkpoint_path(best)
+
+
+def root_of(checkpoint: Path) -> Path:
+    """The run's folder around a checkpoint; of one that was moved, its own folder."""
+    folder = checkpoint.parent
+    return folder.parent if folder.name == "checkpoints" else folder
 
 
 def load(path: Path) -> Checkpoint:

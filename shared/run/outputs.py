@@ -14,8 +14,20 @@ from shared.config.choices import is_folder, place_of
 from shared.config.flags import refuse
 from shared.errors import UsageError
 from shared.files.atomic import is_temporary, make_folder
-from shared.run.run_dir import own_place
+from shared.files.locks import LOCK, MARK
+from shared.run.evaluations import judged_step
+from shared.run.run_dir import RunDir
+from shared.terminal import UNSAID
 
+# What a run writes besides, and what evaluates it; folders with all that is in them.
+_OWN = frozenset(
+    (
+        *("config.json", "metrics.jsonl", "samples.jsonl", "scores.jsonl", "best.json"),
+        *("samples", "checkpoints", "tensorboard", "real.png", UNSAID, LOCK, MARK),
+        *("losses.png", "samples.png", "samples.gif", "interpolation.png"),
+        "report.html",
+    )
+)
 # Whoever calls a folder so has taken it for a file.
 _FILES = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".html", ".zip", ".safetensors")
 
@@ -113,6 +125,17 @@ def check_not_own(out: Path, path: Path) -> None:
     """
     if (own := own_place(path)) is not None:
         raise UsageError(f"--out {out}: {own} is the run's own; choose another name")
+
+
+def own_place(path: Path) -> Path | None:
+    """A place that a run writes at itself, as seen from its folder; None of others."""
+    real = Path(os.path.realpath(path))  # unlike `Path.resolve`, of circles too
+    for folder in real.parents:
+        inside = real.relative_to(folder)
+        name = inside.parts[0]
+        if (name in _OWN or judged_step(name) >= 0) and RunDir(folder).has_records():
+            return inside
+    return None
 
 
 def is_among(path: Path, dataset: str) -> bool:

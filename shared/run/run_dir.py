@@ -38,7 +38,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Self
 
-from shared.config.choices import Keep, WhichStep
+from shared.config.choices import Keep
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo
 from shared.errors import UsageError
@@ -65,17 +65,6 @@ from shared.run.config_file import ConfigFile
 from shared.run.evaluations import StoredEvaluation, judged_step, read_evaluation
 from shared.run.exported import WEIGHTS, is_exported
 from shared.run.retention import kept
-from shared.terminal import UNSAID
-
-# What a run writes besides, and what evaluates it; folders with all that is in them.
-_OWN = frozenset(
-    (
-        *("config.json", "metrics.jsonl", "samples.jsonl", "scores.jsonl", "best.json"),
-        *("samples", "checkpoints", "tensorboard", "real.png", UNSAID, LOCK, MARK),
-        *("losses.png", "samples.png", "samples.gif", "interpolation.png"),
-        "report.html",
-    )
-)
 
 
 class RunDir:
@@ -469,40 +458,6 @@ def default_path(preset: str, dataset: str) -> Path:
     return Path("runs") / f"{stem}-{max(numbers, default=0) + 1:03d}"
 
 
-def resolve_checkpoint(path: Path, step: WhichStep | None = None) -> Path:
-    """The checkpoint file meant by ``path``.
-
-    Args:
-        path: a run's folder, or a checkpoint file.
-        step: which of the run's checkpoints; the one with the best scores; None: the
-            latest.
-
-    Raises:
-        UsageError: there is no such file.
-    """
-    if path.suffix == ".safetensors" and not os.path.lexists(path / "config.json"):
-        if step is not None:
-            raise UsageError(f"--step {step}: needs a run's folder, not {path}")
-        return path
-    run = RunDir.open(path)
-    if step is None:
-        return run.latest_checkpoint()
-    best = run.best_step() if step == "best" else step
-    if best is None and run.read_scores():
-        raise UsageError(f"--step best: {path} has scores of earlier data alone")
-    if best is None:
-        every = run.config_file.read()[0].evaluate_every
-        flag = "--evaluate-every"
-        why = f"not come to {flag} {every}" if every else f"been trained without {flag}"
-        raise UsageError(f"--step best: {path} has no scores; it has {why}")
-    steps = run.checkpoint_steps()
-    if best not in steps:
-        there = ", ".join(map(str, steps)) or "none"
-        what = f"checkpoint of step {best}" if step == "best" else "such checkpoint"
-        raise UsageError(f"--step {step}: {path} has no {what}; has {there}")
-    return run.checkpoint_path(best)
-
-
 def _run_near(folder: Path) -> str:
     """``; did you mean ...?`` with a run around a folder, or in it; else nothing."""
     with contextlib.suppress(OSError):
@@ -510,23 +465,6 @@ def _run_near(folder: Path) -> str:
             if RunDir(path).has_records():
                 return f"; did you mean {path}?"
     return ""
-
-
-def root_of(checkpoint: Path) -> Path:
-    """The run's folder around a checkpoint; of one that was moved, its own folder."""
-    folder = checkpoint.parent
-    return folder.parent if folder.name == "checkpoints" else folder
-
-
-def own_place(path: Path) -> Path | None:
-    """A place that a run writes at itself, as seen from its folder; None of others."""
-    real = Path(os.path.realpath(path))  # unlike `Path.resolve`, of circles too
-    for folder in real.parents:
-        inside = real.relative_to(folder)
-        name = inside.parts[0]
-        if (name in _OWN or judged_step(name) >= 0) and RunDir(folder).has_records():
-            return inside
-    return None
 
 
 def _steps(folder: Path, suffix: str) -> list[int]:

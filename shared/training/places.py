@@ -21,7 +21,7 @@ from shared.run.checkpoint import Checkpoint
 from shared.run.gaps import describe_gaps
 from shared.run.retention import KEEP, most_kept
 from shared.run.room import check_room
-from shared.run.run_dir import RunDir, default_path, resolve_checkpoint
+from shared.run.run_dir import RunDir, default_path
 from shared.training.journal import Journal
 from shared.training.pictures import make_pictures
 from shared.training.recorder import FolderRecorder, MemoryRecorder, Recorder
@@ -269,8 +269,8 @@ class OldFolder(Place):
         return keeping.recorder(run, session)
 
     def _named(self, step: WhichStep) -> Found:
-        path = resolve_checkpoint(self._run.path, step)
-        return Found(checkpoint.load(path), str(path))
+        path, state = checkpoint.find(self._run.path, step)
+        return Found(state, str(path))
 
     def _last_whole(self) -> Found | None:
         """The last checkpoint that is not damaged; None: there is none at all."""

@@ -11,7 +11,7 @@ from shared.data.image_data import DataInfo
 from shared.errors import UsageError
 from shared.files.atomic import write_atomically
 from shared.run import outputs
-from shared.run.run_dir import RunDir, own_place
+from shared.run.run_dir import RunDir
 from support import Train
 
 DATA = DataInfo(channels=1, num_classes=0, count=9, sha256="")
@@ -28,7 +28,7 @@ def test_all_that_a_run_has_written_is_its_own(
     run = shutil.copytree(finished, tmp_path / "run")  # others read `finished` too
     sample(run, "--num", 2)
     written = sorted(run.rglob("*"))
-    others = {x for x in written if own_place(x) is None}
+    others = {x for x in written if outputs.own_place(x) is None}
     assert len(written) > 15
     assert {x.relative_to(run).parts[0] for x in others} <= {"drawn", "exported"}
 
@@ -56,7 +56,7 @@ def test_a_user_has_room_beside_what_is_a_runs_own(
 ) -> None:
     (run / "link").symlink_to(run)
     place = run / name
-    assert (own_place(place) is not None) == is_own
+    assert (outputs.own_place(place) is not None) == is_own
     if is_own:
         with pytest.raises(UsageError, match=r"^--out .* is the run's own; choose"):
             outputs.check_not_own(place, place)
@@ -65,8 +65,8 @@ def test_a_user_has_room_beside_what_is_a_runs_own(
 
 def test_a_folder_with_anybodys_configuration_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
-    assert own_place(tmp_path / "samples" / "x.png") is None
-    assert own_place(tmp_path / "config.json") is None
+    assert outputs.own_place(tmp_path / "samples" / "x.png") is None
+    assert outputs.own_place(tmp_path / "config.json") is None
 
 
 def test_a_suffix_says_what_is_written(tmp_path: Path) -> None:

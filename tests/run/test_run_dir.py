@@ -21,9 +21,9 @@ from shared.data.image_data import DataInfo
 from shared.drawing import images
 from shared.errors import UsageError
 from shared.run import checkpoint, room
-from shared.run.checkpoint import Checkpoint
+from shared.run.checkpoint import Checkpoint, resolve_checkpoint
 from shared.run.gaps import describe_gaps
-from shared.run.run_dir import RunDir, default_path, resolve_checkpoint
+from shared.run.run_dir import RunDir, default_path
 
 # A name that files have that are still being written.
 TEMPORARY = f".gans-{'0f' * 16}.tmp"
