@@ -124,6 +124,15 @@ def total_steps(config: TrainConfig, count: int) -> int:
     return max(1, round(batches * config.d_every / config.n_critic))
 
 
+def intervals(config: TrainConfig) -> list[int]:
+    """Steps between pictures, between checkpoints, and between scores if there are any.
+
+    A call of the twin ends where one of them comes.
+    """
+    every = (config.sample_every, config.save_every, config.evaluate_every)
+    return [n for n in every if n]
+
+
 def steps_of_call(config: TrainConfig, total: int, most: int) -> int:
     """How many steps a call should have, of ``most`` at the most.
 
@@ -135,8 +144,7 @@ def steps_of_call(config: TrainConfig, total: int, most: int) -> int:
         total: length of the whole run in steps.
         most: of a call; no fewer than half of it are given up for that.
     """
-    every = (config.sample_every, config.save_every, config.evaluate_every)
-    events = [n for n in every if 0 < n < total]
+    events = [n for n in intervals(config) if n < total]
     most = min(most, total)
     for common in (math.gcd(*events, total), math.gcd(*events)):
         for steps in range(most, (most - 1) // 2, -1):

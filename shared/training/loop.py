@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.config.schedules import is_saved
+from shared.config.schedules import intervals, is_saved
 from shared.diagnosis.reference_check import ReferenceCheck
 from shared.errors import Diverged
 from shared.files.arrays import Arrays
@@ -106,12 +106,10 @@ class Training:
 
     def _calls(self) -> Iterator[range]:
         """The steps of each call from here to the end."""
-        config, step, total = self._config, self._session.step, self._session.total
-        every = (config.sample_every, config.save_every, config.evaluate_every)
-        steps = self._session.steps_per_call
+        step, total = self._session.step, self._session.total
+        steps, every = self._session.steps_per_call, intervals(self._config)
         while step < total:
-            events = [(step // n + 1) * n for n in every if n]
-            stop = min(total, step + steps, *events)
+            stop = min(total, step + steps, *((step // n + 1) * n for n in every))
             yield range(step, stop)
             step = stop
 
