@@ -531,7 +531,10 @@ def register_objective(
     ``real_logits, fake_logits``, D's outputs of shape [batch]; where labels may be
     smoothed and swapped, also ``real_target=1.0, fake_target=0.0``. The generator's
     takes ``fake_logits`` or, where it looks at real images too, ``real_logits,
-    fake_logits``. Each returns a batch mean, to be minimised.
+    fake_logits``. Each returns a batch mean, to be minimised. D's output is to be above
+    0 for real images and below it for others, by which ``--augment ada`` goes, unless
+    the objective is relativistic, ``wasserstein``, or has targets and is not
+    ``probabilistic``: there ``--augment-p`` has to be given.
 
     Args:
         name: of small letters, digits and single hyphens; none of this package's.

@@ -348,12 +348,6 @@ def test_an_augmentation_is_stored_only_where_it_is_chosen() -> None:
         assert config_from_json(stored) == config
 
 
-def test_objectives_whose_sign_says_what_is_real() -> None:
-    able = {name for name, traits in OBJECTIVES.items() if traits.has_signs}
-    saturating = {"minimax", "non-saturating"}
-    assert able == saturating | {"hinge", "least-squares-pearson"}
-
-
 _R1 = {"penalty": "r1", "d_norm": "none"}
 
 

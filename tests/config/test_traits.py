@@ -1,6 +1,7 @@
 """Tables of objectives and penalties: whose rows are whose, and who may add to them."""
 
 import ast
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from shared.config.traits import (
 from shared.diagnosis.symptoms import symptoms
 from shared.errors import UsageError
 from shared.randomness.draws import draw
+from support import Twin
 
 ROOT = Path(__file__).parents[2]
 
@@ -231,3 +233,18 @@ def test_no_code_compares_the_names() -> None:
     assert len(found) > 50
     assert not {path: words for path, words in found.items() if words}
     assert _compared('if x in ("a", "b") or y == "c": pass') == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_signs_say_what_is_real_where_a_shift_of_d_raises_its_loss(
+    twin: Twin, name: str
+) -> None:
+    losses = importlib.import_module(f"gans_{twin.name}.losses")
+    loss = losses.OBJECTIVES[name].discriminator_loss
+
+    def at(shift: float) -> float:
+        real, fake = (twin.array([shift + x] * 4) for x in (1.0, -1.0))
+        return float(loss(real_logits=real, fake_logits=fake))
+
+    is_least = all(at(shift) > at(0) for shift in (-2, -0.5, 0.5, 2))
+    assert OBJECTIVES[name].has_signs == is_least
