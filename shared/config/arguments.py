@@ -52,7 +52,7 @@ _WORDS = {
     "NoneType": "None",
     "bool": "True or False",
     "int": "a whole number",
-    "float": "a number",
+    "float": "a finite number",
     "str": "a text",
     "Path": "a path",
     "Callable": "a function",
@@ -258,7 +258,8 @@ def _fits(value: object, kind: Any) -> bool:
     if kind is int:  # NumPy's, too; a bool is an int to Python
         return isinstance(value, Integral) and not isinstance(value, bool)
     if kind is float:
-        return isinstance(value, Real) and not isinstance(value, bool)
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        return is_number and value - value == 0  # finite, of whatever size
     return isinstance(value, os.PathLike if kind is Path else origin or kind)
 
 

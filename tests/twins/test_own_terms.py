@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -154,6 +155,14 @@ def test_what_is_refused_leaves_no_trace(modules: Modules) -> None:
             lambda: losses.register_objective("my", None, None),
         ),
         ("penalty None", lambda: penalties.register_penalty("my", None)),
+        (
+            "chance_loss nan",
+            lambda: losses.register_objective("my", *hinge, chance_loss=math.nan),
+        ),
+        (
+            "slope inf",
+            lambda: penalties.register_penalty("my", r1(penalties), slope=math.inf),
+        ),
         ("generator None", lambda: models.register_architecture("my", None, None)),
     ):
         with pytest.raises(UsageError, match=f"^{name}: "):
