@@ -28,8 +28,8 @@ FORBIDDEN = {
 }
 # What `shared` is made of, folders and modules, from the ground up.
 FLOORS = (
-    *("lazy", "errors", "words", "terminal", "quantities", "sizes", "plugins"),
-    *("config", "files", "statements", "resampling", "randomness", "data", "backend"),
+    *("lazy", "errors", "words", "terminal", "quantities", "sizes", "config", "files"),
+    *("plugins", "statements", "resampling", "randomness", "data", "backend"),
     *("diagnosis", "drawing", "run", "evaluation", "export", "report", "training"),
     *("library", "commands"),
 )

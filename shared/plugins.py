@@ -5,7 +5,6 @@ The file defines ``register(twin)``, which is called with the package that asks,
 that one file may serve both twins.
 """
 
-import errno
 import hashlib
 import importlib
 import importlib.util
@@ -14,7 +13,9 @@ import traceback
 from pathlib import Path
 from typing import NamedTuple, overload
 
+from shared.config.arguments import about
 from shared.errors import UsageError
+from shared.files.reading import read_file
 
 
 class Plugin(NamedTuple):
@@ -71,14 +72,8 @@ def read(path: Path | None, argument: str = "--plugin") -> Plugin | None:
     """
     if path is None:
         return None
-    try:
-        if not path.is_file():  # a pipe would be waited for, a device has no end
-            what = "is a folder" if path.is_dir() else "no such file"
-            raise FileNotFoundError(errno.ENOENT, what)
-        content = path.read_bytes()
-    except OSError as error:
-        reason = error.strerror
-        raise UsageError(f"{argument} {path}: cannot be read: {reason}") from error
+    with about(argument):
+        content = read_file(path)
     return Plugin(path.name, hashlib.sha256(content).hexdigest())
 
 
