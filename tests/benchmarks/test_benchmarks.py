@@ -87,6 +87,7 @@ def test_a_textbook_trains(preset: str) -> None:
             assert not torch.equal(before, after)
 
 
+@pytest.mark.needs("torch")
 @pytest.mark.parametrize(
     ("case", "framework"),
     [("small", "textbook"), ("small", "torch"), ("r3gan", "textbook")],
@@ -326,6 +327,8 @@ def test_the_accelerators_page_hides_no_failure() -> None:
     assert "Left out, for lack of time: training of quick, jax; race of small." in page
 
 
+@pytest.mark.needs("torch")
+@pytest.mark.needs("jax")
 def test_what_comes_too_late_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_compare_twins", "_run_tests", "_train"):
         monkeypatch.setattr(accelerator, name, lambda *_, **__: {})

@@ -2,13 +2,11 @@ import contextlib
 import dataclasses
 from typing import Any
 
+import numpy as np
 import pytest
-import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.cases import CASES
 from benchmarks.flops import discriminator_flops, generator_flops, step_flops
-from gans_torch.backend import Backend
 from shared.config.presets import PRESETS
 from shared.config.train_config import TrainConfig
 from shared.data.image_data import DataInfo, ImageData
@@ -47,6 +45,7 @@ def test_a_critic_update_is_thirteen_passes() -> None:
     assert steps[0] == pytest.approx(17, rel=0.015)
 
 
+@pytest.mark.needs("torch")
 @pytest.mark.parametrize(
     ("preset", "changes"),
     [
@@ -87,11 +86,14 @@ class _NoModules(contextlib.AbstractContextManager[None]):
 
 
 def _executed_flops(config: TrainConfig) -> int:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from gans_torch.backend import Backend
+
     shape = (8, *height_and_width(config.image_size), 3)
     info = DataInfo(3, 10, 8, "")
-    labels = torch.arange(8).numpy()
-    images = torch.zeros(shape, dtype=torch.uint8).numpy()
-    data = ImageData(images, labels, (), info)
+    labels = np.arange(8, dtype=np.int32)
+    data = ImageData(np.zeros(shape, np.uint8), labels, (), info)
     session = Session(config, data, Backend(config, info, "cpu"))
     session.start()
     prepared = session.prepare(range(1))

@@ -14,6 +14,7 @@ from shared.config.presets import PRESETS
 from shared.errors import UsageError
 
 
+@pytest.mark.needs("torch")
 @pytest.mark.parametrize("framework", ["textbook", "torch"])
 def test_a_runner_shows_images_of_what_it_has_learnt(
     framework: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -42,6 +43,7 @@ def test_a_runner_shows_images_of_what_it_has_learnt(
     assert not np.array_equal(first, second)
 
 
+@pytest.mark.needs("torch")
 def test_a_textbook_has_its_seed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
