@@ -135,11 +135,11 @@ def _run(checks: list["Check"]) -> Iterator["Outcome"]:
             jax.clear_caches()
         bar.set_postfix_str(check.name)
         outcome = outcomes.run(check)
+        yield outcome  # first: Ctrl-C may come while it is said
         if outcome.holds:
             _say(f"holds     {check.name}  {outcome.seconds:.1f} s")
         for line in outcomes.complaints(outcome):
             _say(f"BROKEN    {line}")
-        yield outcome
 
 
 def _mutants() -> dict[str, "Mutant"]:
@@ -157,11 +157,11 @@ def _try_mutants(broken: set[str]) -> Iterator[tuple[str, dict[str, str]]]:
             bar.set_postfix_str(mutant.name)
             # What is red without a mutant kills none.
             killers = {k: text for k, text in kill(mutant).items() if k not in broken}
+            yield mutant.name, killers
             if killers:
                 _say(f"noticed   {mutant.name}")
             else:
                 _say(f"SURVIVED  {mutant.name}: {mutant.trap}")
-            yield mutant.name, killers
 
 
 def _say(line: str) -> None:
