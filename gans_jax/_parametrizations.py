@@ -6,7 +6,8 @@ By PyTorch's formulas: Flax's spectral norm overwrites its weight.
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jax import Array
+from jaxtyping import Float
 
 from shared.statements import Kind
 

@@ -63,11 +63,10 @@ def fit(
     if options.plugin is not None:  # first: what is stored may name what it registers
         plugin = plugins.load(Path(options.plugin), twin)
     stored = None if options.resume is None else _stored_config(options.resume)
-    # That the data are the same as before is told by their digest, not by their name.
-    name = data.name if stored is None else stored.dataset
     config = _reading_as(config, data)
-    config = dataclasses.replace(config, dataset=name or config.dataset)
     if stored is not None:
+        # That the data are the same as before is told by their digest, not their name.
+        config = dataclasses.replace(config, dataset=stored.dataset)
         check_resumed(config, stored)
     height, width = data.images.shape[1:3]
     if (size := sizes.normal((height, width))) != config.image_size:
@@ -103,7 +102,7 @@ class _PythonProgress(TerminalProgress):
 
 
 def _reading_as(config: TrainConfig, data: ImageData) -> TrainConfig:
-    """The configuration with the way that the data were read in."""
+    """The configuration with the data's name, and the way that they were read in."""
     asked = reading_of(config)
     if asked not in (Reading(), data.reading):
         raise UsageError(f"config: asks for {asked}, the data are of {data.reading}")
