@@ -416,16 +416,18 @@ def objective_traits(
         ("discriminator_loss", discriminator_loss, (both,)),
         ("generator_loss", generator_loss, (both[1:], both)),
     ):
-        needed = _parameters(loss, needed=True)
-        if needed not in allowed:
+        needed = _parameters(loss)
+        # Given in this order, with a default or without.
+        taken = tuple(x for x in needed if needed[x] or x in both)
+        if taken not in allowed:
             rules = " or ".join(f"({', '.join(names)})" for names in allowed)
             raise UsageError(
-                f"objective {name!r}: {what} takes ({', '.join(needed)}), must take"
+                f"objective {name!r}: {what} takes ({', '.join(taken)}), must take"
                 f" {rules}"
             )
     return ObjectiveTraits(
         has_targets={"real_target", "fake_target"}
-        <= set(_parameters(discriminator_loss)),
+        <= _parameters(discriminator_loss).keys(),
         relativistic="real_logits" in _parameters(generator_loss),
         **known,
     )
@@ -469,12 +471,13 @@ def penalty_traits(
     Raises:
         UsageError: it takes something else.
     """
-    takes = _parameters(penalty)[1:]
+    needed = _parameters(penalty)
+    takes = list(needed)[1:]
     inputs = tuple(key for key in takes if key in PENALTY_INPUTS)
-    unknown = set(_parameters(penalty, needed=True)[1:]) - set(inputs)
+    unknown = {key for key in takes if needed[key]} - set(inputs)
     if unknown or not {"real", "fake"} & set(inputs):
         raise UsageError(
-            f"penalty {name!r}: takes ({', '.join(_parameters(penalty))}), must take"
+            f"penalty {name!r}: takes ({', '.join(needed)}), must take"
             f" (discriminator, ...) with real, fake or both, and what else it needs of"
             f" {', '.join(PENALTY_INPUTS)}"
         )
@@ -510,7 +513,10 @@ def checked_penalty(
     return checked
 
 
-def _parameters(function: Callable[..., Any], needed: bool = False) -> tuple[str, ...]:
-    """Names of a function's parameters: all, or those that have no default."""
-    parameters = inspect.signature(function).parameters.values()
-    return tuple(x.name for x in parameters if x.default is x.empty or not needed)
+def _parameters(function: Callable[..., Any]) -> dict[str, bool]:
+    """Names of a function's parameters, and whether each is needed: has no default."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # of many that are written in C nobody knows them
+        return {"...": True}
+    return {x.name: x.default is x.empty for x in parameters}

@@ -146,6 +146,18 @@ def test_losses_of_something_else_are_refused() -> None:
         " (real_logits, fake_logits)"
     )
 
+    # Losses are given D's outputs in this order.
+    def reversed_loss(fake_logits: Any, real_logits: Any = None) -> Any: ...
+
+    assert refusal(lambda: objective_traits("x", d_loss, reversed_loss)) == (
+        "objective 'x': generator_loss takes (fake_logits, real_logits), must take"
+        " (fake_logits) or (real_logits, fake_logits)"
+    )
+    assert refusal(lambda: objective_traits("x", max, g_loss)) == (
+        "objective 'x': discriminator_loss takes (...), must take"
+        " (real_logits, fake_logits)"
+    )
+
 
 def test_parameters_tell_what_a_penalty_looks_at() -> None:
     def penalty(
@@ -164,6 +176,7 @@ def test_parameters_tell_what_a_penalty_looks_at() -> None:
         (lambda critic: 0, "critic"),
         (lambda critic, alpha: 0, "critic, alpha"),
         (lambda critic, real, colour: 0, "critic, real, colour"),
+        (max, "..."),
     ],
 )
 def test_penalties_of_something_else_are_refused(
