@@ -70,7 +70,8 @@ def _check_images(images: NDArray[Any]) -> NDArray[np.uint8]:
         images = images[..., np.newaxis]
     if images.ndim != 4 or images.shape[3] not in (1, 3):
         first = images.ndim == 4 and images.shape[1] in (1, 3)
-        turned = "; of these, x: x.transpose(0, 2, 3, 1)" if first else ""
+        made = "numpy.asarray(x).transpose(0, 2, 3, 1)"
+        turned = f"; of these, x: {made}" if first else ""
         raise UsageError(
             f"{found}: must be [count, height, width] or [count, height, width,"
             f" channels] with 1 or 3 channels{turned}"
@@ -85,16 +86,19 @@ def _check_images(images: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _made_uint8(x: NDArray[Any]) -> str:
-    """How values become uint8, in the ranges that images usually have."""
+    """How values become uint8, in the ranges that images usually have.
+
+    Of whatever was given: lists and tensors know less than arrays.
+    """
     made = ""
     if x.ndim >= 3 and x.size and x.dtype.kind in "iuf":
         low, high = x.min(), x.max()
         if x.dtype.kind != "f":
             made = "numpy.asarray(x)" if low >= 0 and high <= 255 else ""
         elif low >= 0 and high <= 1:
-            made = "numpy.rint(255 * x)"
+            made = "numpy.rint(255 * numpy.asarray(x))"
         elif low >= -1 and high <= 1:
-            made = "numpy.rint(127.5 * x.clip(-1, 1) + 127.5)"
+            made = "numpy.rint(127.5 * numpy.asarray(x).clip(-1, 1) + 127.5)"
     return made and f"; of these, x: {made}.astype(numpy.uint8)"
 
 

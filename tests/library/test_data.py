@@ -10,6 +10,7 @@ from PIL import Image
 
 from shared.data import datasets
 from shared.data.arrays import from_arrays
+from shared.data.image_data import ImageData
 from shared.drawing import images
 from shared.errors import UsageError
 from support import Twin
@@ -58,9 +59,9 @@ def test_arrays_are_taken_as_they_are() -> None:
         (
             (GREY / 255.0,),
             "type float64 and shape [6, 8, 8]: must be uint8, 0 to 255; of these, x:"
-            " numpy.rint(255 * x).astype(numpy.uint8)",
+            " numpy.rint(255 * numpy.asarray(x)).astype(numpy.uint8)",
         ),
-        ((GREY / 127.5 - 1,), "numpy.rint(127.5 * x.clip(-1, 1) + 127.5).astype(num"),
+        ((GREY / 127.5 - 1,), "numpy.rint(127.5 * numpy.asarray(x).clip(-1, 1) + 1"),
         ((GREY.astype(int),), "must be uint8, 0 to 255; of these, x: numpy.asarr"),
         (([GREY[0], GREY[1, :4]],), "images: cannot be made an array: setting an ar"),
         ((GREY, [[0], [1, 2]]), "labels: cannot be made an array: setting an array"),
@@ -86,7 +87,7 @@ def test_arrays_are_taken_as_they_are() -> None:
         ((GREY, [0, 1] * 3, "ab"), "class_names of type str: must be a list of texts"),
         ((GREY, [0, 1] * 3, None), "class_names of type NoneType: must be a list"),
         ((GREY, ["cat", "dog"] * 3), "of texts: class_names, labels = numpy.unique(l"),
-        ((np.zeros((6, 3, 8, 8), np.uint8),), "of these, x: x.transpose(0, 2, 3, 1)"),
+        ((np.zeros((6, 3, 8, 8), np.uint8),), "numpy.asarray(x).transpose(0, 2, 3, 1"),
         ((GREY, [0, 1] * 3, ["one", "two\n"]), r"'two\n' must be one line of text"),
         ((GREY, [0, 1] * 3, ["one", " "]), "' ' must be one line of text"),
         ((GREY, (n % 2 for n in range(6))), "labels of type generator: must be an arr"),
@@ -121,6 +122,31 @@ def test_what_its_docstring_makes_of_floats_is_taken() -> None:
     (made,) = re.findall(r"``(numpy[^`]+)``", from_arrays.__doc__ or "")
     pixels = eval(made, {"numpy": np, "x": GREY / 127.5 - 1})
     assert from_arrays(pixels).info == from_arrays(GREY).info
+
+
+def followed(images: Any) -> ImageData:
+    """What `from_arrays` makes of images, if what it says of them is done."""
+    while True:
+        try:
+            return from_arrays(images)
+        except UsageError as error:
+            _, made = str(error).split("; of these, x: ")
+            images = eval(made, {"numpy": np, "x": images})
+
+
+def test_what_it_makes_of_lists_is_taken() -> None:
+    for values in (GREY / 255, GREY / 127.5 - 1):
+        assert followed(values.tolist()).info == from_arrays(GREY).info
+
+
+@pytest.mark.needs("torch")
+def test_what_it_makes_of_tensors_is_taken() -> None:
+    import torch
+
+    pixels = np.stack([GREY] * 3, axis=1)
+    for values in (pixels / 255, pixels / 127.5 - 1, pixels.astype(int)):
+        made = followed(torch.from_numpy(values))
+        assert made.info == from_arrays(pixels.transpose(0, 2, 3, 1)).info
 
 
 @pytest.mark.parametrize("mode", ["P", "HSV", "CMYK", "LA"])
