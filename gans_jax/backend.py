@@ -161,6 +161,10 @@ class Backend(DrawsTogether):
             return number
         return int(_processes.highest(np.asarray(number, np.int32)))
 
+    def random_state(self) -> bytes:
+        """State of JAX's own random numbers, of which a step takes none."""
+        return b""  # there are none: a key is an argument
+
     def load_data(self, data: ImageData, place: DataPlace = "auto") -> None:
         """Keep the images as bytes; they are normalised on the device."""
         place_name = f"the device {self.device}"

@@ -154,6 +154,13 @@ class Backend(DrawsTogether):
             torch.distributed.all_reduce(highest, torch.distributed.ReduceOp.MAX)
         return int(highest)
 
+    def random_state(self) -> bytes:
+        """State of PyTorch's own random numbers, of which a step takes none."""
+        states = [torch.get_rng_state()]
+        if self.device.type == "cuda":
+            states.append(torch.cuda.get_rng_state(self.device))
+        return torch.cat(states).numpy().tobytes()
+
     def load_data(self, data: ImageData, place: DataPlace = "auto") -> None:
         """Keep the images as bytes; they are normalised on the device."""
         place_name = f"the device {self.device}"

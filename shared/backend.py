@@ -130,6 +130,10 @@ class Backend(Protocol):
         """The highest number that a process of the run says; all have to ask."""
         return number
 
+    def random_state(self) -> bytes:
+        """State of the framework's own random numbers, of which a step takes none."""
+        ...
+
     def load_data(self, data: ImageData, place: DataPlace = "auto") -> None:
         """Keep the training images where `prepare` finds them.
 

@@ -61,8 +61,8 @@ def rehearse(session: Session, parts: str) -> None:
         parts: as `own_parts`; empty: nothing is done.
 
     Raises:
-        UsageError: something fails, G's images are of another shape than the data, or
-            a network has no gradient.
+        UsageError: something fails, G's images are of another shape than the data, a
+            network has no gradient, or random numbers are drawn.
     """
     if parts:
         with blaming(parts):
@@ -78,7 +78,13 @@ def _rehearse(session: Session, parts: str) -> None:
     needed = [*sizes.height_and_width(config.image_size), data.channels]
     if made != needed:
         raise UsageError(f"{parts}: G makes images of shape {made}, must be {needed}")
+    before = session.backend.random_state()
     metrics = session.run(session.steps_per_call)
+    if session.backend.random_state() != before:
+        raise UsageError(
+            f"{parts}: draws random numbers, must draw none: the run's seed does not"
+            " tell them; a penalty is given alpha and penalty_noise"
+        )
     for network, name in (("D", "d_grad_norm"), ("G", "g_grad_norm")):
         if name in metrics and not metrics[name].any():
             raise UsageError(f"{parts}: the loss of {network} has no gradient")

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 
 from shared.config.train_config import TrainConfig
@@ -260,6 +261,45 @@ def test_a_loss_without_a_gradient_is_told(
 
 def _still(fake_logits: Any) -> Any:
     return ((fake_logits > 0) * 1.0).mean()
+
+
+# JAX has none: a key is an argument.
+@pytest.mark.needs("torch")
+@pytest.mark.parametrize("twin", ["torch"], indirect=True, scope="session")
+def test_random_numbers_that_no_seed_tells_are_told(
+    modules: Modules, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch = importlib.import_module("torch")
+
+    def draws(discriminator: Any, real: Any) -> Any:
+        return r1(modules.penalties)(discriminator, real + torch.rand_like(real))
+
+    modules.penalties.register_penalty("draws", draws)
+    words = ("--penalty", "draws", "--d-norm", "none")
+    line = refused(tmp_path / "run", train, capsys, *words)
+    assert "penalty 'draws': draws random numbers, must draw none: the run's" in line
+    torch.rand(1)  # the user's own, meanwhile
+    modules.penalties.register_penalty("draws", r1(modules.penalties))
+    train(*TINY, *words, "--run-dir", tmp_path / "run")
+
+
+@pytest.mark.needs("torch")
+@pytest.mark.parametrize("twin", ["torch"], indirect=True, scope="session")
+def test_what_is_frozen_stays(modules: Modules, train: Train, tmp_path: Path) -> None:
+    dcgan = modules.models.ARCHITECTURES["dcgan"]
+
+    def frozen(config: TrainConfig, data: DataInfo) -> Any:
+        network = dcgan.discriminator(config, data)
+        network.blocks[0].requires_grad_(False)
+        return network
+
+    modules.models.register_architecture("frozen", dcgan.generator, frozen)
+    train(*TINY, "--architecture", "frozen", "--save-every", 1, "--run-dir", tmp_path)
+    first, last = (load(tmp_path / f"checkpoints/{x:06d}.safetensors") for x in (4, 6))
+    for name, array in first.arrays.items():
+        if name.startswith("discriminator.blocks."):
+            is_frozen = name.startswith("discriminator.blocks.0.")
+            assert np.array_equal(array, last.arrays[name]) == is_frozen, name
 
 
 def test_networks_that_do_not_fit_are_told(
