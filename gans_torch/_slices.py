@@ -79,7 +79,8 @@ def set_gradients(
     Returns:
         Means of the metrics.
     """
-    parameters = list(network.parameters())
+    # Without those that a user has frozen.
+    parameters = [x for x in network.parameters() if x.requires_grad]
     if wanted:
         for parameter in parameters:
             parameter.grad = None

@@ -36,7 +36,12 @@ def stated_by_path(network: nn.Module, prefix: str) -> dict[str, Stated]:
         UsageError: an array of which no layer states anything.
         ValueError: two arrays of one name.
     """
-    shapes = {path: tuple(x.shape) for path, x in network.state_dict().items()}
+    arrays = network.state_dict(keep_vars=True)
+    # Two layers may hold one array, which has its first name alone, as in JAX.
+    names = {id(x): path for path, x in reversed(arrays.items())}
+    shapes = {
+        path: tuple(x.shape) for path, x in arrays.items() if names[id(x)] == path
+    }
     return collect(prefix, network.named_modules(), shapes)
 
 

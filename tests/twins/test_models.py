@@ -148,6 +148,32 @@ def _without_statement(twin: Twin) -> Any:
     return Network.of(nnx.Dict({"inner": inner}))
 
 
+def test_an_array_that_two_layers_hold_has_one_name(twin: Twin) -> None:
+    arrays, layers = (
+        importlib.import_module(f"gans_{twin.name}.{name}")
+        for name in ("arrays", "layers")
+    )
+    one = layers.Linear(2, 3)
+    if twin.name == "torch":
+        import torch
+
+        network = torch.nn.ModuleDict({"one": one, "two": one})
+    else:
+        from flax import nnx
+
+        from gans_jax._network import Network
+
+        network = Network.of(nnx.Dict({"one": one, "two": one}))
+    names = {"generator.one.weight", "generator.one.bias"}
+    assert arrays.network_statements(network, "generator").keys() == names
+    stored = {name: 1 + x for name, x in arrays.network_to_arrays(network, "g").items()}
+    network = arrays.arrays_to_network(network, "g", stored) or network
+    found = arrays.network_to_arrays(network, "g")
+    assert found.keys() == stored.keys()
+    for name, array in stored.items():
+        np.testing.assert_array_equal(found[name], array)
+
+
 def test_a_user_adds_an_architecture(
     twin: Twin, register: Callable[..., None], models: ModuleType
 ) -> None:
