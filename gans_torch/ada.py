@@ -225,4 +225,6 @@ def _matrix(
     make: Any, size: int, dtype: torch.dtype, device: torch.device
 ) -> Float[Tensor, "..."]:
     """Sent once: a recorded step cannot wait for the host."""
-    return torch.as_tensor(make(size), dtype=dtype, device=device)
+    # What is made in inference mode could not be trained through later.
+    with torch.inference_mode(False):
+        return torch.as_tensor(make(size), dtype=dtype, device=device)

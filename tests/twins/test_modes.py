@@ -61,6 +61,20 @@ def test_what_a_user_has_chosen_changes_nothing(name: str, run: "TrainedRun") ->
         module(z, ids).sum().backward()
 
 
+def test_what_augments_outside_of_training_trains_later() -> None:
+    import torch
+
+    from gans_torch import ada
+    from shared.randomness.ada import FIELDS
+
+    images = torch.rand(2, 3, 20, 20, requires_grad=True)  # of a size of its own
+    maps = ada.maps_of(torch.ones(2, FIELDS), 0.0)
+    with torch.inference_mode():
+        ada.augment(images, maps)
+    ada.augment(images, maps).sum().backward()
+    assert images.grad is not None
+
+
 def _precisions() -> list[str]:
     """What PyTorch says of a GPU's precision, by its newer switches and the older."""
     import torch
