@@ -113,6 +113,26 @@ def check_info(info: DataInfo) -> None:
         raise UsageError(str(error)) from error
 
 
+def check_whole(data: ImageData, argument: str) -> None:
+    """Refuse a part of a data set that passes for the whole, as by ``_replace``.
+
+    Args:
+        data: from a user.
+        argument: what the error calls it.
+
+    Raises:
+        UsageError: it holds more or fewer images or labels than it says.
+    """
+    count = data.info.count
+    for what in ("images", "labels"):
+        held = getattr(data, what)
+        if held is not None and len(held) != count:
+            raise UsageError(
+                f"{argument} of {len(held)} {what}: must be of {count}, as its info"
+                " says; make a part of it a data set by data.from_arrays"
+            )
+
+
 def names_beyond_ids(class_names: Sequence[str]) -> tuple[str, ...]:
     """Names of classes; none where they are the ids."""
     are_ids = list(class_names) == list(map(str, range(len(class_names))))

@@ -12,7 +12,7 @@ from shared.backend import Backend, MakeBackend
 from shared.config.arguments import AnyArray, about_path, as_array
 from shared.config.choices import ARRAYS, FEWEST_SCORED, POINTS, Features, WhichStep
 from shared.config.train_config import TrainConfig
-from shared.data.image_data import ImageData
+from shared.data.image_data import ImageData, check_whole
 from shared.errors import UsageError
 from shared.evaluation import evaluation
 from shared.evaluation.evaluation import Evaluation
@@ -56,6 +56,7 @@ def evaluate(
         value = getattr(options, name)
         if value is not None and not least <= value < 2**63:
             raise UsageError(f"{name} {value}: must be {least} or more, below 2**63")
+    check_whole(reference, "reference")
     _check_against(options, reference)
     if not isinstance(samples, str | os.PathLike | TrainedRun):
         images = as_array("samples", samples)
@@ -120,6 +121,7 @@ def _check_against(options: EvaluateOptions, reference: ImageData) -> None:
     against = options.against
     if against is None:
         return
+    check_whole(against, "against")
     if options.features == "none" or reference.name in POINTS:
         raise UsageError("against: needs features, by which images are compared")
     shape = reference.images.shape[1:]

@@ -14,7 +14,7 @@ from shared.config.limits import check_threads
 from shared.config.resume import check_resumed
 from shared.config.run_options import handed_on
 from shared.config.train_config import TrainConfig
-from shared.data.image_data import ImageData
+from shared.data.image_data import ImageData, check_whole
 from shared.data.reading import Reading, reading_of
 from shared.drawing import figures
 from shared.errors import UsageError
@@ -59,6 +59,7 @@ def fit(
     options: FitOptions,
 ) -> TrainedRun:
     """Train; as the twins' ``fit``, with the twin's name and backend."""
+    check_whole(data, "data")
     plugin = None
     if options.plugin is not None:  # first: what is stored may name what it registers
         plugin = plugins.load(Path(options.plugin), twin)

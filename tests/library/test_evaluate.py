@@ -142,7 +142,7 @@ def test_what_does_not_fit_is_refused(
     few = pictures[:15]
     small = pictures[:, :8, :8].copy()
     ring = points.load("ring")._replace(name="ring")
-    floats = digits._replace(images=pictures.astype(np.float32))
+    floats = digits._replace(images=digits.images.astype(np.float32))
     for samples, reference, options, message in (
         (run, other, {}, "^reference: must be the images that the run was trained on"),
         (run, digits, {"num": 15}, "^num 15: must be 16 or more"),

@@ -158,8 +158,12 @@ def test_it_resumes_where_it_stopped(
 def test_what_does_not_fit_is_refused_in_words_of_python(
     twin: Twin, config: TrainConfig, digits: ImageData, finished: Path
 ) -> None:
-    few = digits._replace(info=digits.info._replace(count=4))
-    one = digits._replace(info=digits.info._replace(count=1))
+
+    def first(count: int) -> ImageData:
+        info = digits.info._replace(count=count)
+        return digits._replace(images=digits.images[:count], labels=None, info=info)
+
+    few, one = first(4), first(1)
     without = digits._replace(info=digits.info._replace(num_classes=0))
     other = digits._replace(info=digits.info._replace(sha256="0" * 64))
     here = digits._replace(name="folder:.")
@@ -213,6 +217,23 @@ def test_what_is_no_configuration_and_no_data_is_refused(
             "conditional: needs labels of two classes or more, which data of 0 classes",
         ),
         (lambda: build(config, digits.info, -1), "seed -1: must be 0 or more, and"),
+    ):
+        with pytest.raises(UsageError, match=f"^{message}"):
+            call()
+
+
+def test_a_part_that_passes_for_the_whole_is_refused(
+    twin: Twin, config: TrainConfig, digits: ImageData
+) -> None:
+    images = digits._replace(images=digits.images[:99])
+    assert digits.labels is not None
+    labels = digits._replace(labels=digits.labels[:99])
+    fit, evaluate = twin.library.fit, twin.library.evaluate
+    for call, message in (
+        (lambda: fit(config, images), "data of 99 images: must be of 1797, as its in"),
+        (lambda: fit(config, labels), "data of 99 labels: must be of 1797"),
+        (lambda: evaluate("run", images), "reference of 99 images: must be of 1797"),
+        (lambda: evaluate("run", digits, against=images), "against of 99 images: mus"),
     ):
         with pytest.raises(UsageError, match=f"^{message}"):
             call()
