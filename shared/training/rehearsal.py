@@ -82,8 +82,8 @@ def _rehearse(session: Session, parts: str) -> None:
     metrics = session.run(session.steps_per_call)
     if session.backend.random_state() != before:
         raise UsageError(
-            f"{parts}: draws random numbers, must draw none: the run's seed does not"
-            " tell them; a penalty is given alpha and penalty_noise"
+            f"{parts}: draws random numbers, must draw none: the seed does not tell"
+            " them; a penalty is given alpha and penalty_noise"
         )
     for network, name in (("D", "d_grad_norm"), ("G", "g_grad_norm")):
         if name in metrics and not metrics[name].any():

@@ -277,7 +277,7 @@ def test_random_numbers_that_no_seed_tells_are_told(
     modules.penalties.register_penalty("draws", draws)
     words = ("--penalty", "draws", "--d-norm", "none")
     line = refused(tmp_path / "run", train, capsys, *words)
-    assert "penalty 'draws': draws random numbers, must draw none: the run's" in line
+    assert "penalty 'draws': draws random numbers, must draw none: the seed" in line
     torch.rand(1)  # the user's own, meanwhile
     modules.penalties.register_penalty("draws", r1(modules.penalties))
     train(*TINY, *words, "--run-dir", tmp_path / "run")
