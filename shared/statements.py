@@ -183,7 +183,7 @@ def collect(
         By path, in the order of ``shapes``.
 
     Raises:
-        UsageError: an array of which no layer states anything.
+        UsageError: an array of which no layer states anything, or not of its axes.
         ValueError: two arrays of one name.
     """
     layers = sorted(layers, key=lambda entry: len(entry[0]))  # the nearest comes last
@@ -203,6 +203,12 @@ def collect(
             raise UsageError(
                 f"array {_join(prefix, path)}: no layer states what it is; take this"
                 " project's layers, or give it a method as shared/statements.py says"
+            )
+        kind = stated[path].kind
+        if len(shape) != len(kind.axes):
+            raise UsageError(
+                f"array {stated[path].name} of shape {list(shape)}: is stated to be a"
+                f" {kind.name}, whose axes are {', '.join(kind.axes) or 'none'}"
             )
         result[path] = dataclasses.replace(stated[path], shape=shape)
     names = [array.name for array in result.values()]

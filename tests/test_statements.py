@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from shared.errors import UsageError
 from shared.randomness.starts import DCGAN, HE, ZEROS, Lengths
 from shared.statements import (
     BIAS,
@@ -80,16 +81,26 @@ def test_statements_are_collected_by_path_and_by_name() -> None:
 def test_the_nearest_statement_counts() -> None:
     model = _Layer(conv__weight=Statement(KERNEL, HE), scale=_BIAS)
     layers: list[tuple[str, Any]] = [("conv", _CONV), ("", model)]
-    found = collect("generator", layers, {"conv.weight": (1,), "scale": (2,)})
+    found = collect("generator", layers, {"conv.weight": (1,) * 4, "scale": (2,)})
     assert found["conv.weight"].start == DCGAN
     assert found["scale"].start == ZEROS
 
 
 def test_an_array_without_a_statement_is_refused() -> None:
     layers: list[tuple[str, Any]] = [("", object()), ("conv", _CONV)]
-    shapes = {"conv.weight": (1,), "conv.scale": (1,)}
+    shapes = {"conv.weight": (1,) * 4, "conv.scale": (1,)}
     with pytest.raises(ValueError, match=r"array generator\.conv\.scale: no layer"):
         collect("generator", layers, shapes)
+
+
+def test_an_array_of_other_axes_than_its_kind_s_is_refused() -> None:
+    layers: list[tuple[str, Any]] = [("conv", _CONV)]
+    with pytest.raises(UsageError) as error:
+        collect("generator", layers, {"conv.bias": (3, 1)})
+    assert str(error.value) == (
+        "array generator.conv.bias of shape [3, 1]: is stated to be a bias, whose axes"
+        " are channel"
+    )
 
 
 def test_two_arrays_of_one_name_are_refused() -> None:
@@ -98,6 +109,6 @@ def test_two_arrays_of_one_name_are_refused() -> None:
         ("head", _Layer(nameless=True)),
         ("head.conv", _CONV),
     ]
-    shapes = {"conv.weight": (1,), "head.conv.weight": (1,)}
+    shapes = {"conv.weight": (1,) * 4, "head.conv.weight": (1,) * 4}
     with pytest.raises(ValueError, match=r"array d\.conv\.weight: two arrays"):
         collect("d", layers, shapes)
