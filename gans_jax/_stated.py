@@ -41,14 +41,14 @@ def stated_by_path(network: Network, prefix: str) -> dict[str, Stated]:
     """
     module = nnx.merge(network.training, network.params, network.buffers)
     layers = ((".".join(map(str, keys)), x) for keys, x in nnx.iter_modules(module))
-    shapes = {
-        path(keys): x.shape
+    parameters, buffers = (
+        {path(keys): x.shape for keys, x in jax.tree_util.tree_leaves_with_path(tree)}
         for tree in (network.params, network.buffers)
-        for keys, x in jax.tree_util.tree_leaves_with_path(tree)
-    }
+    )
+    found = collect(prefix, layers, parameters | buffers, parameters)
     return {
         name: replace(x, shape=tuple(x.shape[axis] for axis in x.kind.to_file))
-        for name, x in collect(prefix, layers, shapes).items()
+        for name, x in found.items()
     }
 
 

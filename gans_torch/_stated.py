@@ -42,7 +42,8 @@ def stated_by_path(network: nn.Module, prefix: str) -> dict[str, Stated]:
     shapes = {
         path: tuple(x.shape) for path, x in arrays.items() if names[id(x)] == path
     }
-    return collect(prefix, network.named_modules(), shapes)
+    parameters = dict(network.named_parameters())
+    return collect(prefix, network.named_modules(), shapes, parameters)
 
 
 class Weighted:

@@ -13,7 +13,7 @@ from a name or a rank, and an array of which nobody states anything is an error.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -169,7 +169,10 @@ class Stated:
 
 
 def collect(
-    prefix: str, layers: Iterable[tuple[str, Any]], shapes: Mapping[str, Shape]
+    prefix: str,
+    layers: Iterable[tuple[str, Any]],
+    shapes: Mapping[str, Shape],
+    parameters: Collection[str],
 ) -> dict[str, Stated]:
     """The statements of a network's layers, one for each of its arrays.
 
@@ -178,12 +181,14 @@ def collect(
         layers: paths and layers of the network, itself with the path "". A layer whose
             attribute ``nameless`` is true is left out of the names on file.
         shapes: of the arrays on file, by their paths.
+        parameters: paths of those that an optimiser changes.
 
     Returns:
         By path, in the order of ``shapes``.
 
     Raises:
-        UsageError: an array of which no layer states anything, or not of its axes.
+        UsageError: an array of which no layer states anything, or a kind that it
+            cannot be of.
         ValueError: two arrays of one name.
     """
     layers = sorted(layers, key=lambda entry: len(entry[0]))  # the nearest comes last
@@ -209,6 +214,12 @@ def collect(
             raise UsageError(
                 f"array {stated[path].name} of shape {list(shape)}: is stated to be a"
                 f" {kind.name}, whose axes are {', '.join(kind.axes) or 'none'}"
+            )
+        if kind.trained != (path in parameters):
+            which_is, it_is = ("a", "none") if kind.trained else ("no", "one")
+            raise UsageError(
+                f"array {stated[path].name}: is stated to be a {kind.name}, which is"
+                f" {which_is} parameter; it is {it_is}"
             )
         result[path] = dataclasses.replace(stated[path], shape=shape)
     names = [array.name for array in result.values()]

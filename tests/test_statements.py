@@ -10,6 +10,7 @@ from shared.statements import (
     BIAS,
     KERNEL,
     LINEAR,
+    RUNNING_MEAN,
     TABLE,
     TRANSPOSED_KERNEL,
     Kind,
@@ -69,7 +70,7 @@ def test_statements_are_collected_by_path_and_by_name() -> None:
         "head.conv.weight": (1, 5, 4, 4),
         "head.conv.norm.length": (1, 1, 1, 1),
     }
-    found = collect("discriminator", layers, shapes)
+    found = collect("discriminator", layers, shapes, shapes)
     assert list(found) == list(shapes)
     names = ["discriminator.blocks.0.weight", "discriminator.conv.v"]
     assert [x.name for x in found.values()] == [*names, "discriminator.conv.g"]
@@ -81,7 +82,8 @@ def test_statements_are_collected_by_path_and_by_name() -> None:
 def test_the_nearest_statement_counts() -> None:
     model = _Layer(conv__weight=Statement(KERNEL, HE), scale=_BIAS)
     layers: list[tuple[str, Any]] = [("conv", _CONV), ("", model)]
-    found = collect("generator", layers, {"conv.weight": (1,) * 4, "scale": (2,)})
+    shapes = {"conv.weight": (1,) * 4, "scale": (2,)}
+    found = collect("generator", layers, shapes, shapes)
     assert found["conv.weight"].start == DCGAN
     assert found["scale"].start == ZEROS
 
@@ -90,17 +92,36 @@ def test_an_array_without_a_statement_is_refused() -> None:
     layers: list[tuple[str, Any]] = [("", object()), ("conv", _CONV)]
     shapes = {"conv.weight": (1,) * 4, "conv.scale": (1,)}
     with pytest.raises(ValueError, match=r"array generator\.conv\.scale: no layer"):
-        collect("generator", layers, shapes)
+        collect("generator", layers, shapes, shapes)
 
 
 def test_an_array_of_other_axes_than_its_kind_s_is_refused() -> None:
     layers: list[tuple[str, Any]] = [("conv", _CONV)]
     with pytest.raises(UsageError) as error:
-        collect("generator", layers, {"conv.bias": (3, 1)})
+        collect("generator", layers, {"conv.bias": (3, 1)}, ["conv.bias"])
     assert str(error.value) == (
         "array generator.conv.bias of shape [3, 1]: is stated to be a bias, whose axes"
         " are channel"
     )
+
+
+def test_what_is_trained_is_what_is_stated_to_be() -> None:
+    layers: list[tuple[str, Any]] = [
+        ("", _Layer(mean=Statement(RUNNING_MEAN, ZEROS), bias=_BIAS))
+    ]
+    shapes = {"mean": (3,), "bias": (3,)}
+    assert list(collect("g", layers, shapes, ["bias"])) == ["mean", "bias"]
+    for parameters, message in (
+        ([], "array g.bias: is stated to be a bias, which is a parameter; it is none"),
+        (
+            shapes,
+            "array g.mean: is stated to be a running mean, which is no parameter; it is"
+            " one",
+        ),
+    ):
+        with pytest.raises(UsageError) as error:
+            collect("g", layers, shapes, parameters)
+        assert str(error.value) == message
 
 
 def test_two_arrays_of_one_name_are_refused() -> None:
@@ -111,4 +132,4 @@ def test_two_arrays_of_one_name_are_refused() -> None:
     ]
     shapes = {"conv.weight": (1,) * 4, "head.conv.weight": (1,) * 4}
     with pytest.raises(ValueError, match=r"array d\.conv\.weight: two arrays"):
-        collect("d", layers, shapes)
+        collect("d", layers, shapes, shapes)
