@@ -256,7 +256,7 @@ def register_penalty(
         UsageError: an argument is of another type, the name is ours or not well
             formed, the penalty takes something else, or the other twin has registered
             another one under this name. Later, in training, when it gives anything but
-            `PenaltyTerms` of two numbers.
+            `PenaltyTerms` of two numbers, or D too few or too many images.
     """
     row = traits.penalty_traits(
         name, penalty, per_sample=per_sample, separable=separable, slope=slope

@@ -404,6 +404,8 @@ def _penalty(
         return None
 
     def logits(images: Images) -> Float[Tensor, " batch"]:
+        if config.conditional or batch.augmentation is not None:
+            traits.check_looks(config.penalty, len(images), len(real))
         # As D sees the real images: the slope is that of D(T(x)), at x.
         seen = _augment(config, images, batch.augmentation, 0)
         return discriminate(discriminator, seen, batch.labels).logits

@@ -513,6 +513,27 @@ def checked_penalty(
     return checked
 
 
+def check_looks(name: str, given: int, batch: int) -> None:
+    """Refuse a user's penalty whose images are not those of the batch, one by one.
+
+    Each is seen with the label and the augmentation of its real one; of other numbers
+    the frameworks make something, each in its way.
+
+    Args:
+        name: of the penalty.
+        given: images that it gives D.
+        batch: images that it was given.
+
+    Raises:
+        UsageError: these are not as many.
+    """
+    if given != batch:
+        raise UsageError(
+            f"penalty {name!r}: gives D {given} images, must give it {batch} at a time:"
+            " they have the labels and the augmentation of the real ones"
+        )
+
+
 def _parameters(function: Callable[..., Any]) -> dict[str, bool]:
     """Names of a function's parameters, and whether each is needed: has no default."""
     try:

@@ -242,6 +242,20 @@ def test_a_penalty_of_each_image_is_told(
     assert "penalty 'mine': its gradient_norm is not one number" in line
 
 
+def test_a_penalty_that_looks_at_other_numbers_of_images_is_told(
+    modules: Modules, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def of_first(discriminator: Any, real: Any) -> Any:
+        return r1(modules.penalties)(discriminator, real[:1])
+
+    modules.penalties.register_penalty("first", of_first)
+    words = ("--penalty", "first", "--d-norm", "none")
+    for others in (("--augment", "diffaugment"), ("--conditional",)):
+        line = refused(tmp_path / "no", train, capsys, *words, *others)
+        assert "penalty 'first': gives D 1 images, must give it 8 at a time" in line
+    train(*TINY, *words, "--run-dir", tmp_path / "run")
+
+
 def test_a_loss_without_a_gradient_is_told(
     modules: Modules, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
