@@ -52,6 +52,9 @@ _PIECE_BYTES = 2**28
 _BOARD = "gans"
 # JAX ends all in words of its own: long after the heartbeat has named who is silent.
 _SILENCE_SECONDS = 120
+# Whoever has come to its end waits for the others, of which one may have long to do
+# alone. After that JAX would abort them all.
+_FAREWELL_OF_JAX_SECONDS = 7 * 24 * 60 * 60
 # Whoever has met the others has no more to wait for than their program's start.
 _START_SECONDS = 20
 # So long the others find out, too, who is gone, before the first of them goes.
@@ -96,6 +99,7 @@ def _meet(found: Processes, devices: int, address: str | None) -> None:
         # Then it aborts the process: long after `wait_for_others` has ended it.
         initialization_timeout=2 * 60 * MOST_MINUTES,
         heartbeat_timeout_seconds=_SILENCE_SECONDS,
+        shutdown_timeout_seconds=_FAREWELL_OF_JAX_SECONDS,
     )
     _tell_each_other(found)
 
@@ -239,7 +243,19 @@ def _tell_each_other(found: Processes) -> None:
     client.wait_at_barrier(f"{_BOARD} is told", 1000 * _START_SECONDS)
     heartbeat.begin()
     # Before JAX's own, which takes the board down.
-    atexit.register(heartbeat.end)
+    atexit.register(_part, heartbeat)
+
+
+def _part(heartbeat: Heartbeat) -> None:
+    """Tell no more; after an error of the user's program, end at once.
+
+    JAX would wait for the others, and they for this process.
+    """
+    heartbeat.end()
+    if hasattr(sys, "last_value"):  # as Python has shown it
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            sys.stdout.flush()
+        os._exit(1)
 
 
 def _address() -> str | None:

@@ -41,6 +41,7 @@ from shared.sizes import ImageSize
 from shared.statements import Stated
 from shared.training import heartbeats
 from shared.training.drawing_together import DrawsTogether
+from shared.training.processes import processes
 from shared.training.threads import processors
 
 _ValueT = TypeVar("_ValueT")
@@ -527,7 +528,8 @@ def find_device(name: str) -> jax.Device:
 
 def _find_mesh(name: str, count: int) -> Mesh:
     """The device of that name, and those that follow it: so many of each process."""
-    if ":" in name and jax.process_count() > 1:
+    together = processes().count > 1
+    if ":" in name and together:
         raise UsageError(
             f"--device {name}: each process has its own devices; use cuda, tpu or cpu"
         )
@@ -544,8 +546,8 @@ def _find_mesh(name: str, count: int) -> Mesh:
         raise UsageError(
             f"--devices {count}: JAX sees {len(there)} {first.platform} devices{hint}"
         )
-    found = [first]
-    if ":" not in name:  # the processes in the order of their ranks
+    found = [first] if ":" in name else there[:count]
+    if together:  # the processes in the order of their ranks
         ranks = range(jax.process_count(first.platform))
         every = [jax.local_devices(rank, first.platform)[:count] for rank in ranks]
         found = [device for own in every for device in own]

@@ -173,8 +173,9 @@ def _tell_end(
     run: driver.TrainedRun, data: DataInfo, options: TrainOptions, prog: str
 ) -> None:
     """Say where the page is, or how to go on; exits where a signal has come."""
-    if run.path is None:
-        assert processes().follows, "the run has a folder"
+    assert run.path is not None, "the run has a folder"
+    if processes().follows:
+        pass  # as the first process says it
     elif run.stopped_by is None:
         following = next_command(options, data, run.path, prog)
         terminal.say(f"done: {legible(run.path)}/report.html; next:\n  {following}")

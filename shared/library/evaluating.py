@@ -21,6 +21,7 @@ from shared.evaluation.samples import GivenSamples
 from shared.library.generators import Run, find_state, path_of
 from shared.run.restore import load_backend
 from shared.training.driver import TrainedRun
+from shared.training.processes import alone
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,7 @@ class EvaluateOptions:
     standing_stats: int | None
 
 
+@alone()
 def evaluate(
     twin: str,
     make_backend: MakeBackend,

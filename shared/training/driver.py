@@ -37,7 +37,7 @@ from shared.training.loop import Onlookers, Training
 from shared.training.places import Memory, Place
 from shared.training.processes import processes
 from shared.training.progress import Progress
-from shared.training.recorder import Kept, Recorder, Records
+from shared.training.recorder import Kept, KeptFolder, Recorder, Records
 from shared.training.rehearsal import blaming, own_parts, rehearse
 from shared.training.session import Session
 from shared.training.signals import Stop
@@ -173,8 +173,9 @@ def train(
         )
         saved = None if found is None else found.state.step
         stopped_by = _run(session, recorder, onlookers, options, saved)
-    kept = recorder.kept()
-    return TrainedRun(recorder.path, session.step, session.total, stopped_by, kept)
+        path = _leave_together(session, recorder)
+    kept = recorder.kept() if path is None else KeptFolder(path)
+    return TrainedRun(path, session.step, session.total, stopped_by, kept)
 
 
 def check_data(config: TrainConfig, data: DataInfo) -> None:
@@ -209,9 +210,7 @@ def _open(place: Place, session: Session, held: contextlib.ExitStack) -> Recorde
 
 def _quietly(options: Options) -> Options:
     """How to train where another process of the run speaks, draws and writes."""
-    return dataclasses.replace(
-        options, progress=Progress(), on_record=None, check_reference=False
-    )
+    return dataclasses.replace(options, progress=Progress(), check_reference=False)
 
 
 def _make_evaluation(
@@ -253,23 +252,22 @@ def _run(
                 is_over = len(session.rollbacks) == rollbacks.MOST
                 if options.on_nan == "stop" or is_over:
                     recorder.finish()
-                    _leave_together(session)
+                    _leave_together(session, recorder)
                     raise Diverged(error.step, error.what, is_over) from None
                 saved = _go_back(session, recorder, error, options.progress.say)
             except KeyboardInterrupt as error:
                 raise Interrupted(recorder.path) from error
         recorder.conclude()
         recorder.finish()
-        _leave_together(session)
         return stopped_by
 
 
-def _leave_together(session: Session) -> None:
-    """Have a run's processes wait for the one that writes.
+def _leave_together(session: Session, recorder: Recorder) -> Path | None:
+    """Have a run's processes wait for the one that writes, and know its folder.
 
     What started them ends those that are left when one has ended by a signal.
     """
-    session.backend.agree(None)
+    return session.backend.agree(recorder.path)
 
 
 @contextlib.contextmanager

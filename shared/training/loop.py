@@ -164,8 +164,11 @@ class Training:
     def _evaluate(self) -> None:
         evaluate = self._onlookers.evaluate
         assert evaluate is not None, "there is one where --evaluate-every is"
-        with self._session.backend.helped():
-            scores = {"step": self._session.step, **evaluate()}
+        backend = self._session.backend
+        with backend.helped():
+            scores = evaluate()
+        # Of the process that scores; whoever has called may go by them in each.
+        scores = {"step": self._session.step, **backend.agree(scores)}
         self._background.do(self._recorder.log_scores, scores)
 
     def _finite_arrays(self) -> Arrays:

@@ -4,11 +4,13 @@ They are told of each other by variables of the environment, as ``torchrun`` set
 what flags and SLURM say becomes the same here.
 """
 
+import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent import futures
+from contextvars import ContextVar
 from typing import NamedTuple, TypeVar
 
 from shared import terminal
@@ -18,6 +20,7 @@ from shared.errors import UsageError
 
 _KeptT = TypeVar("_KeptT")
 
+_is_alone: ContextVar[bool] = ContextVar("is_alone", default=False)
 _NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
 # What SLURM calls these.
 _NAMES_OF_SLURM = ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID")
@@ -54,18 +57,28 @@ def processes() -> Processes:
 
 
 def find_processes() -> Processes:
-    """As ``torchrun``, flags or SLURM have told; one, where nobody has.
+    """As ``torchrun``, flags or SLURM have told; one, where nobody has, and `alone`.
 
     Raises:
         UsageError: they have told a part only, or what cannot be.
     """
     told = [name for name in ("RANK", "WORLD_SIZE") if os.environ.get(name)]
-    if not told:
+    if not told or _is_alone.get():
         return Processes()
     if len(told) == 1:
         needed = "WORLD_SIZE" if told == ["RANK"] else "RANK"
         raise _refuse_told(told[0], f"needs {needed}")
     return _told_by(*_NAMES)
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Inside, this process asks no others, who may be at something else."""
+    token = _is_alone.set(True)
+    try:
+        yield
+    finally:
+        _is_alone.reset(token)
 
 
 def _told_by(of_rank: str, of_count: str, of_local_rank: str) -> Processes:
