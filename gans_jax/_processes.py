@@ -33,6 +33,7 @@ from shared.training.processes import (
     as_place,
     find_address,
     find_processes,
+    is_alone,
     is_place,
     processes,
     wait_for_others,
@@ -72,8 +73,14 @@ def meet(devices: int) -> Processes:
     Raises:
         UsageError: they do not meet, or what the environment tells of them cannot be.
     """
-    found = find_processes()
-    if found.count == 1 or jax.distributed.is_initialized():
+    found, have_met = find_processes(), jax.distributed.is_initialized()
+    if found.count == 1 and have_met and jax.process_count() > 1 and not is_alone():
+        raise UsageError(
+            f"jax.distributed.initialize: has told JAX of {jax.process_count()}"
+            " processes, which meet by themselves where RANK, WORLD_SIZE, MASTER_ADDR"
+            " and MASTER_PORT tell of them: leave it out"
+        )
+    if found.count == 1 or have_met:
         return found
     address = _address()
     wait_for_others(
@@ -255,7 +262,7 @@ def _part(heartbeat: Heartbeat) -> None:
     if hasattr(sys, "last_value"):  # as Python has shown it
         with contextlib.suppress(AttributeError, OSError, ValueError):
             sys.stdout.flush()
-        os._exit(1)
+        os._exit(130 if isinstance(sys.last_value, KeyboardInterrupt) else 1)
 
 
 def _address() -> str | None:

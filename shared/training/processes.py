@@ -63,7 +63,7 @@ def find_processes() -> Processes:
         UsageError: they have told a part only, or what cannot be.
     """
     told = [name for name in ("RANK", "WORLD_SIZE") if os.environ.get(name)]
-    if not told or _is_alone.get():
+    if not told or is_alone():
         return Processes()
     if len(told) == 1:
         needed = "WORLD_SIZE" if told == ["RANK"] else "RANK"
@@ -79,6 +79,11 @@ def alone() -> Iterator[None]:
         yield
     finally:
         _is_alone.reset(token)
+
+
+def is_alone() -> bool:
+    """Whether it is inside `alone`."""
+    return _is_alone.get()
 
 
 def _told_by(of_rank: str, of_count: str, of_local_rank: str) -> Processes:

@@ -30,6 +30,7 @@ from shared.run.run_dir import RunDir
 from shared.training.processes import (
     MOST_MINUTES,
     Processes,
+    alone,
     as_place,
     find_address,
     find_processes,
@@ -469,6 +470,22 @@ def test_jax_aborts_no_process_that_still_waits(
     assert told["initialization_timeout"] > 60 * MOST_MINUTES
     # One may have long to do alone, when the others have ended.
     assert told["shutdown_timeout_seconds"] > 24 * 60 * 60
+
+
+@pytest.mark.needs("jax")
+def test_processes_that_the_user_has_had_meet_are_refused(
+    untold: pytest.MonkeyPatch,
+) -> None:
+    """They would train a run each."""
+    from gans_jax import _processes
+
+    untold.setattr("jax.distributed.is_initialized", lambda: True)
+    assert _processes.meet(1) == (0, 1, 0)
+    untold.setattr("jax.process_count", lambda: 2)
+    with pytest.raises(UsageError, match="initialize: has told JAX of 2 processes, wh"):
+        _processes.meet(1)
+    with alone():
+        assert _processes.meet(1) == (0, 1, 0)
 
 
 @pytest.mark.needs("jax")
