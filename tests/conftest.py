@@ -92,9 +92,12 @@ def pytest_configure() -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("long") and not item.config.getoption("--long"):
         pytest.skip("takes minutes; --long runs it")
-    for mark in item.iter_markers("needs"):
-        if mark.args[0] not in SELECTED:
-            pytest.skip(f"GANS_TWINS leaves {mark.args[0]} out")
+    needed = [mark.args[0] for mark in item.iter_markers("needs")]
+    if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+        needed.append(item.callspec.params.get("twin", SELECTED[0]))
+    for twin in needed:
+        if twin not in SELECTED:
+            pytest.skip(f"GANS_TWINS leaves {twin} out")
 
 
 @pytest.fixture(params=SELECTED, scope="session")

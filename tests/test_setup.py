@@ -62,8 +62,16 @@ def test_a_misspelt_choice_of_twins_is_refused(names: str) -> None:
     assert f"GANS_TWINS={names}: must be torch, jax or torch,jax" in result.stderr
 
 
+_TORCH, _JAX = pytest.mark.needs("torch"), pytest.mark.needs("jax")
+
+
 @pytest.mark.parametrize(
-    ("names", "left_out"), [("torch", ["jax"]), ("jax", ["torch"]), ("torch,jax", [])]
+    ("names", "left_out"),
+    [
+        pytest.param("torch", ["jax"], marks=_TORCH),
+        pytest.param("jax", ["torch"], marks=_JAX),
+        pytest.param("torch,jax", [], marks=[_TORCH, _JAX]),
+    ],
 )
 def test_only_twins_that_are_not_chosen_are_left_out(
     names: str, left_out: list[str], tmp_path: Path

@@ -124,7 +124,7 @@ REFUSED_AT_ONCE = {
     "train --resume {loop}": "--resume {loop}: Too many levels of symbolic links",
     "train --resume {piped}": "config.json: a pipe, socket or device, not a file",
     "train --run-dir {long}": "--run-dir {long}: cannot be used: File name too long",
-    "train --plugin {pipe}": "--plugin {pipe}: cannot be read: no such file",
+    "train --plugin {pipe}": "--plugin {pipe}: a pipe, socket or device, not a file",
     "train --plugin {long}": "--plugin {long}: cannot be read: File name too long",
     "compare": "RUN: name one run or more; see",
     "compare {loop}": "{loop}: Too many levels of symbolic links",

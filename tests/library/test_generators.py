@@ -444,6 +444,7 @@ def test_in_jax_it_is_a_module_in_evaluation_mode() -> None:
     assert jnp.abs(slope).sum() > 0
 
 
+@pytest.mark.needs("jax")
 def test_in_jax_it_is_differentiated_in_reverse_alone() -> None:
     # As docs/library.md says: the derivatives of its convolutions are declared so.
     import jax

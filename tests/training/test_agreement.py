@@ -258,7 +258,6 @@ def test_where_the_first_process_refuses_it_alone_says_so(
     assert _lines(tmp_path) == [f"gans_{twin.name}.train: error: no room"]
 
 
-@pytest.mark.needs("jax")
 @pytest.mark.parametrize("twin", ["jax"], indirect=True, scope="session")
 def test_processes_of_jax_with_other_numbers_of_devices_end_in_one_line(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -980,7 +980,6 @@ def test_processes_score_a_run_in_training_as_one_would(
         assert report["scores"][name]["draws"] == [record[name]], name
 
 
-@pytest.mark.needs("torch")
 @pytest.mark.parametrize("twin", ["torch"], indirect=True, scope="session")
 def test_processes_of_pytorch_that_flags_tell_of_compute_what_one_does(
     twin: Twin, train: Train, data_dir: Path, tmp_path: Path, place: str
@@ -998,7 +997,6 @@ def test_processes_of_pytorch_that_flags_tell_of_compute_what_one_does(
         np.testing.assert_allclose(two[name], array, rtol=0, atol=1e-10)
 
 
-@pytest.mark.needs("jax")
 @pytest.mark.parametrize("twin", ["jax"], indirect=True, scope="session")
 def test_processes_of_jax_compute_what_devices_of_one_do(
     twin: Twin, data_dir: Path, tmp_path: Path, place: str

@@ -278,7 +278,6 @@ def _still(fake_logits: Any) -> Any:
 
 
 # JAX has none: a key is an argument.
-@pytest.mark.needs("torch")
 @pytest.mark.parametrize("twin", ["torch"], indirect=True, scope="session")
 def test_random_numbers_that_no_seed_tells_are_told(
     modules: Modules, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -297,7 +296,6 @@ def test_random_numbers_that_no_seed_tells_are_told(
     train(*TINY, *words, "--run-dir", tmp_path / "run")
 
 
-@pytest.mark.needs("torch")
 @pytest.mark.parametrize("twin", ["torch"], indirect=True, scope="session")
 def test_what_is_frozen_stays(modules: Modules, train: Train, tmp_path: Path) -> None:
     dcgan = modules.models.ARCHITECTURES["dcgan"]
