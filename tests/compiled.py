@@ -92,6 +92,7 @@ def share() -> None:
                 make,
                 tuple(sorted(settings.items())),
                 self._tree,
+                self._image_shape,
                 self._mesh,
                 tuple(self._compiler_options),
                 tuple(functions),
