@@ -98,7 +98,7 @@ MUTANTS = (
         torch_steps.generator_step,
         {
             "(config.g_orthogonal * overlap)": (
-                "(distribution.count() * config.g_orthogonal * overlap)"
+                "(optim.distribution.count() * config.g_orthogonal * overlap)"
             )
         },
         "spectral norm",
