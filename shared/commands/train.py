@@ -174,15 +174,14 @@ def _tell_end(
 ) -> None:
     """Say where the page is, or how to go on; exits where a signal has come."""
     assert run.path is not None, "the run has a folder"
-    if processes().follows:
-        pass  # as the first process says it
-    elif run.stopped_by is None:
+    if run.stopped_by is None:
         following = next_command(options, data, run.path, prog)
-        terminal.say(f"done: {legible(run.path)}/report.html; next:\n  {following}")
+        end = f"done: {legible(run.path)}/report.html; next:\n  {following}"
     else:
         resume = resume_command(options, run.path, prog)
-        terminal.say(
-            f"stopped after {run.step} of {run.total} steps; continue with:\n  {resume}"
-        )
+        end = f"stopped after {run.step} of {run.total} steps; continue with:"
+        end += f"\n  {resume}"
+    if not processes().follows:
+        terminal.say(end)
     if run.stopped_by is not None:
         sys.exit(128 + run.stopped_by)
